@@ -1,0 +1,138 @@
+"""The protocols that hold crossloss together, and nothing else.
+
+Everything an estimator knows of a model is a :class:`Field`: what the optimiser receives at a step, and
+the transposed product with its Jacobian. An objective is any differentiable scalar of the parameters. A
+training run is the deterministic map from sample weights to final parameters; its derivative is a score.
+
+Shapes: ``p`` parameters, ``n`` samples, ``k`` directions (one per objective).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+State = dict[str, Tensor]
+"""What the optimiser carries from step to step; always holds ``theta`` (p,)."""
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) as work proceeds."""
+
+
+class UserError(Exception):
+    """Something the user can mend: one sentence that says what is wrong and what to do."""
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A differentiable scalar f(theta), in its own unit."""
+
+    name: str
+
+    def __call__(self, view: Any) -> Tensor:
+        """Value of the objective, shape (), of what ``Field.view`` shows of the parameters."""
+        ...
+
+
+class Accumulator(Protocol):
+    """Collects d<g, a>/d(atom weight) for k directions over the steps of a run."""
+
+    def samples(self) -> Tensor:
+        """Project from atoms to samples once, at the end: (k, n)."""
+        ...
+
+    def add_(self, other: "Accumulator", scale: float = 1.0) -> None:
+        """Add ``scale`` times another accumulator of the same field."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The live tensors that hold the sums, to be saved and copied back into."""
+        ...
+
+
+class Field(Protocol):
+    """What the optimiser receives at step t: g_t(theta, w), and its transposed Jacobian product.
+
+    ``theta`` is one flat contiguous tensor (p,), one dtype, one device. ``w`` is (n,).
+    """
+
+    def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
+        """g_t(theta, w), shape (p,)."""
+        ...
+
+    def pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
+        """J^T a for the rows of ``a`` (k, p); adds d<g, a>/d(atom weight) to ``into``. Returns (k, p)."""
+        ...
+
+    def accumulator(self, k: int) -> Accumulator:
+        """Return an accumulator of zeros for k directions."""
+        ...
+
+    def view(self, theta: Tensor) -> Any:
+        """Names and shapes: all that an objective sees of the parameters."""
+        ...
+
+
+class Optimiser(Protocol):
+    """One deterministic update rule and its exact adjoint."""
+
+    def init(self, theta: Tensor) -> State:
+        """State before the first step."""
+        ...
+
+    def step(self, state: State, g: Tensor, t: int) -> State:
+        """State after step t with field value ``g``; the given state is left as it was."""
+        ...
+
+    def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
+        """Carry ``bar`` (each entry (k, ...)) back over step t, all but the part through the field.
+
+        Returns the new ``bar`` and ``a`` (k, p) = d(objective)/dg_t; the caller adds J^T a to
+        ``bar["theta"]``. May reuse the memory of ``bar``.
+        """
+        ...
+
+
+class Trajectory(Protocol):
+    """A finished training run that can be walked backwards."""
+
+    field: Field
+    optimiser: Optimiser
+    weights: Tensor
+    steps: int
+
+    @property
+    def theta(self) -> Tensor:
+        """Final parameters (p,)."""
+        ...
+
+    def backwards(self, start: int) -> Iterator[tuple[int, State]]:
+        """Yield (t, state before step t) for t = start - 1, ..., 0."""
+        ...
+
+
+class Checkpoint(Protocol):
+    """Where a long pass leaves what it needs to go on after a stop."""
+
+    def load(self) -> Mapping[str, Tensor] | None:
+        """What was last saved, or None."""
+        ...
+
+    def save(self, tensors: Mapping[str, Tensor]) -> None:
+        """Replace what was saved; complete or not at all."""
+        ...
+
+
+class Estimator(Protocol):
+    """A way to compute scores. Returns I_i = d f / d w_i through its accumulator's ``samples``."""
+
+    def __call__(
+        self,
+        trajectory: Trajectory,
+        objectives: Sequence[Objective],
+        *,
+        progress: Progress | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Accumulator:
+        """Scores of every sample for every objective."""
+        ...

@@ -1,0 +1,4 @@
+"""How well scores predict retraining.
+
+Belongs here: choosing subsets, retraining without them, comparing. Does not: making scores or plans.
+"""
