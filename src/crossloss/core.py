@@ -74,7 +74,15 @@ class Field(Protocol):
 
 
 class Optimiser(Protocol):
-    """One deterministic update rule and its exact adjoint."""
+    """One deterministic update rule and its exact adjoint.
+
+    ``needs`` names what the adjoint reads of the state beside ``theta``.
+    """
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Entries of the state that ``adjoint`` reads beside ``theta``."""
+        ...
 
     def init(self, theta: Tensor) -> State:
         """State before the first step."""
@@ -116,6 +124,10 @@ class Checkpoint(Protocol):
 
     def load(self) -> Mapping[str, Tensor] | None:
         """What was last saved, or None."""
+        ...
+
+    def due(self, t: int) -> bool:
+        """Whether enough has been done since the last save."""
         ...
 
     def save(self, tensors: Mapping[str, Tensor]) -> None:

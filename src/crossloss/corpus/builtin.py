@@ -1,0 +1,80 @@
+"""The embedded corpus: the Wikipedia excerpt inside gensim's wheel, 107 articles of 2007 and later."""
+
+import html
+import re
+from collections.abc import Iterator
+
+from crossloss.core import Progress, UserError
+from crossloss.corpus.layouts import Row
+
+BUILTIN = "builtin:wikipedia"
+FILE = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+ARTICLES = 107
+
+_LEFT = (
+    re.compile(r"<!--.*?-->|<ref[^>]*?/>|<ref.*?</ref>|<[^>\n]{1,300}>", re.S),
+    re.compile(r"\{\||\|\}|\{\{|\}\}|\[\[|\]\]"),
+    re.compile(r"\[?https?://\S+"),
+    re.compile(r"__[A-Z]+__"),
+    re.compile(r"'{2,}"),
+)
+_NOT_PROSE = re.compile(r"^\s*(=.*=\s*$|[|!{}*#:;]|\w+\s*=\s|thumb|left\||right\||Category:)", re.I)
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|ca|cf|c|fl|No|Vol|pp|p|ed|eds|trans|approx|al|Gen|Col|Lt|Capt|Sgt"
+    r"|Rev|Hon|Gov|Sen|Rep|Pres|Ph|Inc|Ltd|Co|Corp|Mt|Ft|b|d|r|Jan|Feb|Mar|Apr|Aug|Sept|Sep|Oct|Nov|Dec|e\.g|i\.e"
+    r"|viz)|\b[A-Z](?:\.[A-Z])*)\.$"
+)
+_BREAK = re.compile(r"(?<=[.!?])([\"')\]]*)\s+(?=[\"'(\[]*[A-Z0-9])")
+
+
+def wikipedia(token_pattern: str, progress: Progress | None = None) -> Iterator[Row]:
+    """Yield the excerpt's sentences: mark-up stripped, at least three words each; document is the title.
+
+    Raises
+    ------
+    UserError
+        gensim is not installed.
+    """
+    try:
+        from gensim.corpora.wikicorpus import extract_pages, filter_wiki
+        from gensim.test.utils import datapath
+        from gensim.utils import open as open_compressed
+    except ImportError as error:
+        raise UserError(
+            f'{BUILTIN} lies in gensim, which is not installed: run `pip install "crossloss[gensim]"`.'
+        ) from error
+    word = re.compile(token_pattern)
+    number, articles = 0, 0
+    with open_compressed(datapath(FILE), "rb") as file:
+        for title, text, _ in extract_pages(file, filter_namespaces=("0",)):
+            if text.lstrip()[:9].upper() == "#REDIRECT":
+                continue
+            articles += 1
+            if progress:
+                progress(min(articles, ARTICLES), ARTICLES)
+            for sentence in sentences(plain(filter_wiki(text))):
+                if len(word.findall(sentence)) >= 3:
+                    number += 1
+                    yield Row(str(number), title, sentence)
+
+
+def plain(text: str) -> str:
+    """Paragraphs of prose out of filtered wiki text: what mark-up is left goes, lists and tables too."""
+    text = html.unescape(text).replace("\xa0", " ")
+    for pattern in _LEFT:
+        text = pattern.sub(" ", text)
+    return "\n".join(line for line in text.split("\n") if not _NOT_PROSE.match(line))
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Split paragraphs into sentences at ., ! and ? before a capital, but not behind abbreviations or initials."""
+    for paragraph in text.split("\n"):
+        start = 0
+        for mark in _BREAK.finditer(paragraph):
+            before = paragraph[start : mark.start()]
+            if not _ABBREVIATION.search(before):
+                yield " ".join((before + mark[1]).split())
+                start = mark.end()
+        rest = " ".join(paragraph[start:].split())
+        if rest:
+            yield rest

@@ -1,0 +1,227 @@
+"""A corpus: samples with id, document and text, read from files."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from crossloss.core import Progress, UserError
+from crossloss.corpus.builtin import BUILTIN, wikipedia
+from crossloss.corpus.layouts import Row, read_rows
+from crossloss.corpus.tokens import TOKEN_PATTERN, Token, tokenize
+
+CANDIDATE = "candidate:"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample: a sentence of the corpus, or a candidate (weight 0)."""
+
+    index: int
+    id: str
+    document: str
+    text: str
+    weight: float
+    token_pattern: str
+
+    @property
+    def tokens(self) -> list[Token]:
+        """Words with their character offsets in ``text``."""
+        return tokenize(self.text, self.token_pattern)
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Samples and their words.
+
+    Attributes
+    ----------
+    ids, documents, texts : list of str
+        n each; texts are as they were read.
+    weights : (n,) float64 array
+        1 for a sentence, 0 for a candidate.
+    token_pattern : str
+    source : str
+        File name, or builtin:NAME.
+    """
+
+    ids: list[str]
+    documents: list[str]
+    texts: list[str]
+    weights: np.ndarray
+    token_pattern: str = TOKEN_PATTERN
+    source: str = "sentences"
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, i: int) -> Sample:
+        weight = float(self.weights[i])
+        return Sample(i, self.ids[i], self.documents[i], self.texts[i], weight, self.token_pattern)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of samples, weights and token pattern."""
+        hashed = hashlib.sha256(json.dumps([self.token_pattern, len(self)]).encode())
+        for column in (self.ids, self.documents, self.texts):
+            for text in column:
+                raw = text.encode("utf-8", "surrogatepass")
+                hashed.update(len(raw).to_bytes(8, "little") + raw)
+        hashed.update(self.weights.tobytes())
+        return hashed.hexdigest()
+
+    @cached_property
+    def _tokenised(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        find = re.compile(self.token_pattern).findall
+        kinds: dict[str, int] = {}
+        surface: dict[str, int] = {}
+        flat: list[np.ndarray] = []
+        lengths = np.zeros(len(self) + 1, dtype=np.int64)
+        for i, text in enumerate(self.texts):
+            found = find(text)
+            for word in found:
+                if word not in surface:
+                    surface[word] = kinds.setdefault(word.lower(), len(kinds))
+            flat.append(np.array([surface[word] for word in found], dtype=np.int32))
+            lengths[i + 1] = len(found)
+        tokens = np.concatenate(flat) if flat else np.empty(0, dtype=np.int32)
+        return tokens, np.cumsum(lengths), list(kinds)
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """Word type of every token, int32; made when first asked for."""
+        return self._tokenised[0]
+
+    @property
+    def indptr(self) -> np.ndarray:
+        """Tokens of sample i are ``tokens[indptr[i]:indptr[i + 1]]``, (n + 1,) int64."""
+        return self._tokenised[1]
+
+    @property
+    def types(self) -> list[str]:
+        """Word of each word type, in order of first appearance."""
+        return self._tokenised[2]
+
+    def to_table(self) -> pa.Table:
+        """Sample, id, document, text, weight."""
+        columns = {
+            "sample": np.arange(len(self)),
+            "id": pa.array(self.ids, pa.string()),
+            "document": pa.array(self.documents, pa.string()),
+            "text": pa.array(self.texts, pa.string()),
+            "weight": self.weights,
+        }
+        notes = json.dumps({"token_pattern": self.token_pattern, "source": self.source})
+        return pa.table(columns).replace_schema_metadata({"crossloss": notes})
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "Corpus":
+        """Inverse of ``to_table``.
+
+        Raises
+        ------
+        UserError
+            The table is no table of samples.
+        """
+        try:
+            notes = json.loads((table.schema.metadata or {})[b"crossloss"])
+            columns = [table[name].to_pylist() for name in ("id", "document", "text")]
+            weights = table["weight"].to_numpy().astype(np.float64)
+            return cls(*columns, weights, str(notes["token_pattern"]), str(notes["source"]))
+        except (KeyError, ValueError, TypeError) as error:
+            raise UserError(f"The samples file is damaged ({error}); run again with --overwrite.") from error
+
+
+def read(
+    path: str | Path,
+    *,
+    text: str | None = None,
+    document: str | None = None,
+    id: str | None = None,
+    token_pattern: str = TOKEN_PATTERN,
+    candidates: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Read a corpus.
+
+    Parameters
+    ----------
+    path : path or "builtin:wikipedia"
+        Text with a sentence a line, or .tsv/.csv with a header line; each may be .gz. The builtin is the
+        Wikipedia excerpt in gensim's wheel.
+    text, document, id : str, optional
+        Columns of a tsv or csv. By default text is "text" or "sentence", document is "document" and id is
+        "id" where they exist, else the number of the row.
+    token_pattern : str
+        Regular expression of a word.
+    candidates : path, optional
+        Samples of weight 0, in the same layout: not trained on, but scored.
+    progress : Progress, optional
+
+    Raises
+    ------
+    UserError
+        The file is absent, empty, cut off, not UTF-8, or lacks a column.
+    """
+    try:
+        re.compile(token_pattern)
+    except re.error as error:
+        raise UserError(f"--token-pattern {token_pattern!r} is no regular expression ({error}).") from error
+    if str(path).startswith("builtin:"):
+        if str(path) != BUILTIN:
+            raise UserError(f"There is no {path}; the embedded corpus is {BUILTIN}.")
+        rows: list[Row] = list(wikipedia(token_pattern, progress))
+        source = BUILTIN
+    else:
+        rows = list(read_rows(Path(path), text, document, id))
+        source = Path(path).name
+    weights = np.ones(len(rows))
+    if candidates is not None:
+        more = [Row(CANDIDATE + r.id, r.document, r.text) for r in read_rows(Path(candidates), text, document, id)]
+        rows += more
+        weights = np.concatenate([weights, np.zeros(len(more))])
+    return _checked(rows, weights, token_pattern, source)
+
+
+def from_sentences(
+    sentences: Iterable[str],
+    documents: Sequence[str] | None = None,
+    *,
+    candidates: Iterable[str] = (),
+    token_pattern: str = TOKEN_PATTERN,
+    source: str = "sentences",
+) -> Corpus:
+    """Corpus of sentences at hand; ids are "1", "2", ...
+
+    Raises
+    ------
+    UserError
+        No sentence with a word, or another number of documents.
+    """
+    texts = list(sentences)
+    if documents is not None and len(documents) != len(texts):
+        raise UserError(f"There are {len(texts)} sentences and {len(documents)} documents: give one for each.")
+    names = documents if documents is not None else [""] * len(texts)
+    rows = [Row(str(i + 1), d, t) for i, (d, t) in enumerate(zip(names, texts, strict=True))]
+    more = [Row(f"{CANDIDATE}{i + 1}", "", t) for i, t in enumerate(candidates)]
+    weights = np.concatenate([np.ones(len(rows)), np.zeros(len(more))])
+    return _checked(rows + more, weights, token_pattern, source)
+
+
+def _checked(rows: list[Row], weights: np.ndarray, token_pattern: str, source: str) -> Corpus:
+    ids, documents, texts = ([getattr(row, name) for row in rows] for name in Row._fields)
+    seen: set[str] = set()
+    for name in ids:
+        if name in seen:
+            raise UserError(f"{source}: the id {name!r} occurs twice; ids must be unique.")
+        seen.add(name)
+    corpus = Corpus(ids, documents, texts, weights, token_pattern, source)
+    if not len(corpus.tokens):
+        raise UserError(f"{source} has no sentence with a word in it: check the file and --text.")
+    return corpus

@@ -1,0 +1,120 @@
+"""The run folder: one writer, a manifest of finished stages, nothing overwritten unasked."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crossloss.core import UserError
+from crossloss.run.atomic import PARTIAL, read_json, write_json
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+def content_key(*parts: Any) -> str:
+    """Sha-256 of JSON-able parts: the identity of a stage's inputs and settings."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+class RunFolder:
+    """A folder held by one process.
+
+    Files: manifest.json, samples.parquet, vocabulary.json, pairs.safetensors, model.safetensors, states/,
+    influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html.
+
+    Parameters
+    ----------
+    path : Path
+    create : bool
+        Make the folder where it is absent; otherwise its absence is an error.
+
+    Raises
+    ------
+    UserError
+        The folder is no run folder, cannot be made, or another process works in it.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        if not path.exists() and not create:
+            raise UserError(f"{path} does not exist: make a run with `crossloss run CORPUS --out {path}`.")
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file, not a run folder: choose another --out.")
+        if path.is_dir() and not (path / MANIFEST).exists():
+            strangers = [p.name for p in path.iterdir() if p.name != ".lock" and not p.name.endswith(PARTIAL)]
+            if strangers:
+                raise UserError(f"{path} holds files but no run (no {MANIFEST}): choose another folder.")
+            if not create:
+                raise UserError(f"{path} holds no run: make one with `crossloss run CORPUS --out {path}`.")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written ({error}); choose another --out.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise UserError(f"{path} is in use by another crossloss process: wait for it or stop it.") from error
+        for leftover in path.rglob(f".*{PARTIAL}"):
+            leftover.unlink()
+        self.manifest: dict[str, Any] = {"format": FORMAT, "stages": {}}
+        if (path / MANIFEST).exists():
+            self.manifest = read_json(path / MANIFEST)
+            if not isinstance(self.manifest, dict) or self.manifest.get("format") != FORMAT:
+                self.close()
+                raise UserError(f"{path} was written by another version of crossloss: choose another --out.")
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def file(self, name: str) -> Path:
+        """Path of a file in the folder."""
+        return self.path / name
+
+    def describe(self, **entries: Any) -> None:
+        """Set entries of the manifest."""
+        self.manifest |= entries
+        write_json(self.path / MANIFEST, self.manifest)
+
+    def done(self, stage: str, key: str, *files: str) -> bool:
+        """Whether the stage finished with these inputs and its files are there."""
+        known = self.manifest["stages"].get(stage)
+        return known is not None and known["key"] == key and all((self.path / f).exists() for f in files)
+
+    def finish(self, stage: str, key: str) -> None:
+        """Record that the stage's files are complete."""
+        self.manifest["stages"][stage] = {"key": key}
+        write_json(self.path / MANIFEST, self.manifest)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The flat metrics.json."""
+        path = self.path / "metrics.json"
+        return dict(read_json(path)) if path.exists() else {}
+
+    def record(self, figures: Mapping[str, float | None]) -> None:
+        """Add figures to metrics.json; a figure that is None is left out."""
+        kept = {name: float(value) for name, value in figures.items() if value is not None}
+        write_json(self.path / "metrics.json", self.metrics | kept)
+
+    def clear(self) -> None:
+        """Delete what crossloss wrote here, and nothing else (``--overwrite``)."""
+        written = ("*.parquet", "*.safetensors", "*.json", "report.html")
+        for pattern in (*written, "states/*.safetensors", "retrains/*.json"):
+            for path in self.path.glob(pattern):
+                path.unlink()
+        self.manifest = {"format": FORMAT, "stages": {}}

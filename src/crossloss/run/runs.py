@@ -1,0 +1,350 @@
+"""A skip-gram run: a corpus, its counts, the field, and the training run on it; in memory or in a folder."""
+
+import os
+import platform
+import resource
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import crossloss
+from crossloss.core import UserError
+from crossloss.corpus.pairs import PairCounts, count_pairs
+from crossloss.corpus.read import Corpus
+from crossloss.corpus.vocabulary import Vocabulary, build_vocabulary
+from crossloss.optimisers import HeavyBall
+from crossloss.run import atomic
+from crossloss.run.folder import RunFolder, content_key
+from crossloss.run.progress import Track, quiet
+from crossloss.run.settings import Settings, make_settings, parse_bytes
+from crossloss.run.training import FolderStates, MemoryStates, States, Training, advance, spacing
+from crossloss.skipgram.embeddings import Embeddings
+from crossloss.skipgram.field import SkipGramField
+
+MEMORY = "4GB"
+"""Default budget for stored states."""
+
+
+@dataclass(eq=False)
+class Run:
+    """A trained skip-gram model with all that its scores need.
+
+    Attributes
+    ----------
+    corpus : Corpus
+    vocabulary, counts : Vocabulary, PairCounts
+    settings : Settings
+    field : SkipGramField
+    training : Training
+        The trajectory; ``training.weights`` (n,) are the sample weights it was trained with.
+    keep_words : tuple of str
+    key : str
+        Hash of all that fixes the result.
+    folder : RunFolder or None
+    """
+
+    corpus: Corpus
+    vocabulary: Vocabulary
+    counts: PairCounts
+    settings: Settings
+    field: SkipGramField
+    training: Training
+    keep_words: tuple[str, ...]
+    key: str
+    folder: RunFolder | None = None
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """Words with their trained vectors."""
+        return self.field.view(self.training.theta)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Sample weights it was trained with, (n,) float64."""
+        return np.asarray(self.training.weights.cpu().numpy())
+
+    @property
+    def loss(self) -> float:
+        """Final training loss, nats per pair."""
+        return self.field.loss(self.training.theta, self.training.weights)
+
+    def retrain(self, weights: np.ndarray, *, seed: int | None = None, track: Track = quiet) -> Tensor:
+        """Final parameters (p,) of the same run with other weights or another start; nothing is stored."""
+        w = torch.from_numpy(np.array(weights, dtype=np.float64))
+        theta = self.training.initial if seed is None else self.field.initial(seed)
+        state = self.training.optimiser.init(theta)
+        with track("retraining") as progress:
+            for t, state in advance(  # noqa: B007 (the last state is the result)
+                self.field, self.training.optimiser, w, state, 0, self.training.steps
+            ):
+                progress(t, self.training.steps)
+        return state["theta"]
+
+    def close(self) -> None:
+        """Let go of the run's folder."""
+        if self.folder is not None:
+            self.folder.close()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+
+def train(
+    corpus: Corpus,
+    *,
+    weights: np.ndarray | None = None,
+    like: Run | None = None,
+    keep_words: Iterable[str] = (),
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    memory: str = MEMORY,
+    track: Track = quiet,
+    **settings: Any,
+) -> Run:
+    """Train exact skip-gram on a corpus.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    weights : (n,) array, optional
+        Sample weights, such as a plan's; the corpus's own by default. Vocabulary, keep-probabilities, noise
+        distribution and preconditioner are always those of the corpus's own weights.
+    like : Run, optional
+        Take vocabulary, counts, words and settings from this run (of the same corpus).
+    keep_words : iterable of str
+        Words kept whatever their count: those of the objectives.
+    out : path, optional
+        Run folder; a stopped run in it goes on, a finished one is taken as it is.
+    overwrite : bool
+        Replace a different run in ``out``.
+    memory : str
+        Budget for stored states, such as "4GB": fewer are stored and more replayed where it is small.
+    track : Track
+        ``cl.bars`` shows progress.
+    **settings
+        See ``Settings``: dimension, window, negatives, seed, ...
+
+    Raises
+    ------
+    UserError
+        Bad settings, a corpus or weights that do not fit, or a folder that holds something else.
+    """
+    budget = parse_bytes(memory)
+    if like is not None:
+        if corpus.digest != like.corpus.digest:
+            raise UserError("like= is a run of another corpus: pass the corpus it was trained on.")
+        chosen = make_settings(**(like.settings.model_dump() | settings))
+        if chosen.counting != like.settings.counting:
+            raise UserError("like= fixes min_count, max_words, subsample and window: leave them out.")
+        keep = like.keep_words
+    else:
+        chosen = make_settings(**settings)
+        keep = tuple(sorted({word.lower() for word in keep_words}))
+    w = check_weights(corpus, weights)
+    identity = {
+        "corpus": corpus.digest,
+        "settings": chosen.model_dump(),
+        "keep_words": list(keep),
+        "weights": None if weights is None else content_key(w.tolist()),
+    }
+    folder = None if out is None else _open_folder(Path(out), identity, overwrite)
+    if folder is not None and weights is not None:
+        atomic.write_arrays(folder.file("weights.safetensors"), {"weights": w})
+    counted = content_key(corpus.digest, chosen.counting, keep)
+    if like is not None:
+        vocabulary, counts = like.vocabulary, like.counts
+        if folder is not None and not folder.done("counts", counted, "vocabulary.json", "pairs.safetensors"):
+            _save_counts(folder, counted, corpus, vocabulary, counts)
+    else:
+        vocabulary, counts = _count(corpus, chosen, keep, folder, counted, track)
+    key = content_key(identity)
+    run = _assemble(corpus, vocabulary, counts, chosen, keep, key, w, folder, budget, like)
+    _finish(run, track)
+    return run
+
+
+def check_weights(corpus: Corpus, weights: np.ndarray | None) -> np.ndarray:
+    """Validated weights (n,) float64; the corpus's own where None.
+
+    Raises
+    ------
+    UserError
+        Another length, a negative or non-finite weight, or nothing left to train on.
+    """
+    if weights is None:
+        return corpus.weights
+    w = np.array(weights, dtype=np.float64)
+    if w.shape != (len(corpus),):
+        raise UserError(f"The weights are for {w.size} samples and the corpus has {len(corpus)}: use its own plan.")
+    if not np.isfinite(w).all() or (w < 0).any() or not w.any():
+        raise UserError("Sample weights must be finite, not negative, and not all zero.")
+    return w
+
+
+def _open_folder(path: Path, identity: dict[str, Any], overwrite: bool) -> RunFolder:
+    folder = RunFolder(path, create=True)
+    known = folder.manifest.get("identity")
+    if known is not None and known != identity:
+        if not overwrite:
+            folder.close()
+            different = [name for name, value in identity["settings"].items() if known["settings"][name] != value]
+            different += [name for name in ("corpus", "keep_words", "weights") if known[name] != identity[name]]
+            raise UserError(
+                f"{path} holds another run (different: {', '.join(different)}): "
+                "choose another --out, or --overwrite to replace it."
+            )
+        folder.clear()
+    folder.describe(identity=identity, environment=environment())
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """Versions and threads that a run's bytes depend on."""
+    return {
+        "crossloss": crossloss.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "threads": str(torch.get_num_threads()),
+        "cores": str(os.cpu_count()),
+    }
+
+
+def _count(
+    corpus: Corpus,
+    settings: Settings,
+    keep: Sequence[str],
+    folder: RunFolder | None,
+    key: str,
+    track: Track,
+) -> tuple[Vocabulary, PairCounts]:
+    if folder is not None and folder.done("counts", key, "vocabulary.json", "pairs.safetensors"):
+        return _load_counts(folder)
+    vocabulary = build_vocabulary(
+        corpus,
+        min_count=settings.min_count,
+        max_words=settings.max_words,
+        keep_words=keep,
+        subsample=settings.subsample,
+    )
+    with track("counting pairs") as progress:
+        counts = count_pairs(corpus, vocabulary, window=settings.window, progress=progress)
+    if folder is not None:
+        _save_counts(folder, key, corpus, vocabulary, counts)
+    return vocabulary, counts
+
+
+def _save_counts(
+    folder: RunFolder, key: str, corpus: Corpus, vocabulary: Vocabulary, counts: PairCounts
+) -> None:
+    atomic.write_table(folder.file("samples.parquet"), corpus.to_table())
+    atomic.write_json(folder.file("vocabulary.json"), vocabulary.to_json())
+    atomic.write_arrays(folder.file("pairs.safetensors"), counts.to_tensors())
+    folder.finish("counts", key)
+
+
+def _load_counts(folder: RunFolder) -> tuple[Vocabulary, PairCounts]:
+    vocabulary = Vocabulary.from_json(atomic.read_json(folder.file("vocabulary.json")))
+    return vocabulary, PairCounts.from_tensors(atomic.read_arrays(folder.file("pairs.safetensors")))
+
+
+def _assemble(
+    corpus: Corpus,
+    vocabulary: Vocabulary,
+    counts: PairCounts,
+    settings: Settings,
+    keep: Sequence[str],
+    key: str,
+    weights: np.ndarray,
+    folder: RunFolder | None,
+    memory: int,
+    like: Run | None = None,
+) -> Run:
+    same = ("dimension", "negatives", "exponent", "dtype", "device")
+    if like is not None and all(getattr(settings, name) == getattr(like.settings, name) for name in same):
+        field = like.field
+    else:
+        field = SkipGramField(
+            counts,
+            vocabulary,
+            corpus.weights,
+            dimension=settings.dimension,
+            negatives=settings.negatives,
+            exponent=settings.exponent,
+            dtype=settings.torch_dtype,
+            device=settings.device,
+        )
+    optimiser = HeavyBall(settings.lr * field.step_scale(), settings.momentum)
+    initial = field.initial(settings.seed)
+    states: States = MemoryStates()
+    if folder is not None:
+        states = FolderStates(folder.file("states"), settings.device)
+        if folder.manifest.get("training") != key:
+            states.clear()
+            folder.describe(training=key)
+    theta_bytes = initial.numel() * initial.element_size()
+    every = spacing(settings.steps, 2 * theta_bytes, theta_bytes, memory)
+    training = Training(field, optimiser, torch.from_numpy(weights), settings.steps, initial, states, every)
+    return Run(corpus, vocabulary, counts, settings, field, training, tuple(keep), key, folder)
+
+
+def _finish(run: Run, track: Track) -> None:
+    """Train what is left to train; in a folder, write the model and its figures."""
+    folder = run.folder
+    if folder is not None and folder.done("train", run.key, "model.safetensors", "metrics.json"):
+        return
+    start = time.perf_counter()
+    with track("training") as progress:
+        run.training.finish(progress)
+    if folder is None:
+        return
+    final = run.embeddings
+    atomic.write_tensors(
+        folder.file("model.safetensors"), {"vectors": final.vectors, "contexts": final.contexts}
+    )
+    folder.record(
+        {
+            "train.loss": run.loss,
+            "train.seconds": time.perf_counter() - start,
+            "peak_memory_bytes": peak_memory(),
+        }
+    )
+    folder.finish("train", run.key)
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def load(path: str | Path, *, memory: str = MEMORY) -> Run:
+    """Open a finished run folder.
+
+    Raises
+    ------
+    UserError
+        No run there, or it did not finish training.
+    """
+    folder = RunFolder(Path(path))
+    identity = folder.manifest.get("identity", {})
+    if "train" not in folder.manifest["stages"]:
+        folder.close()
+        raise UserError(f"The run in {path} did not finish training: give the command that made it again.")
+    corpus = Corpus.from_table(atomic.read_table(folder.file("samples.parquet")))
+    vocabulary, counts = _load_counts(folder)
+    settings = make_settings(**identity["settings"])
+    weights = corpus.weights
+    if identity["weights"] is not None:
+        weights = atomic.read_arrays(folder.file("weights.safetensors"))["weights"]
+    budget = parse_bytes(memory)
+    key = content_key(identity)
+    return _assemble(corpus, vocabulary, counts, settings, identity["keep_words"], key, weights, folder, budget)

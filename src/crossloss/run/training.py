@@ -1,0 +1,201 @@
+"""Stepping a field from initial to final parameters, and walking back over the same steps.
+
+Every s-th full state is stored; the steps between are replayed. The stored states are also where a stopped
+run goes on: one mechanism, no other.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from crossloss.core import Field, Optimiser, Progress, State, UserError
+from crossloss.run.atomic import read_tensors, write_tensors
+
+
+class States(Protocol):
+    """Stored states by step."""
+
+    def put(self, t: int, state: State) -> None:
+        """Keep the state before step t."""
+        ...
+
+    def get(self, t: int) -> State:
+        """Return the state before step t; KeyError where it was not kept."""
+        ...
+
+    def kept(self) -> list[int]:
+        """Steps kept, ascending."""
+        ...
+
+
+class MemoryStates:
+    """States in memory."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, State] = {}
+
+    def put(self, t: int, state: State) -> None:
+        """Keep the state before step t."""
+        self._states[t] = state
+
+    def get(self, t: int) -> State:
+        """Return the state before step t."""
+        return self._states[t]
+
+    def kept(self) -> list[int]:
+        """Steps kept, ascending."""
+        return sorted(self._states)
+
+
+class FolderStates:
+    """States as one safetensors file a step."""
+
+    def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
+        self.folder, self.device = folder, device
+        folder.mkdir(exist_ok=True)
+
+    def _path(self, t: int) -> Path:
+        return self.folder / f"{t:06d}.safetensors"
+
+    def put(self, t: int, state: State) -> None:
+        """Write the state before step t."""
+        write_tensors(self._path(t), state)
+
+    def get(self, t: int) -> State:
+        """Read the state before step t."""
+        if not self._path(t).exists():
+            raise KeyError(t)
+        return {name: tensor.to(self.device) for name, tensor in read_tensors(self._path(t)).items()}
+
+    def kept(self) -> list[int]:
+        """Steps kept, ascending."""
+        return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.safetensors"))
+
+    def clear(self) -> None:
+        """Delete all states."""
+        for path in self.folder.glob("*.safetensors"):
+            path.unlink()
+
+
+def spacing(steps: int, state_bytes: int, replay_bytes: int, memory: int) -> int:
+    """Smallest s for which the stored states and one replayed stretch of s steps fit into ``memory``.
+
+    Raises
+    ------
+    UserError
+        No s fits.
+    """
+    for s in range(1, steps + 1):
+        need = (math.ceil(steps / s) + 1) * state_bytes + s * replay_bytes
+        if need <= memory:
+            return s
+    best = min((math.ceil(steps / s) + 1) * state_bytes + s * replay_bytes for s in range(1, steps + 1))
+    raise UserError(
+        f"The states of this run need {best / 1e9:.1f} GB, more than --memory {memory / 1e9:.1f}GB allows: "
+        "raise --memory, or lower --max-words, --dimension or --steps."
+    )
+
+
+def advance(
+    field: Field, optimiser: Optimiser, weights: Tensor, state: State, first: int, last: int
+) -> Iterator[tuple[int, State]]:
+    """Yield (t, state before step t) for t = first + 1, ..., last, stepping from the state before ``first``.
+
+    Raises
+    ------
+    UserError
+        The parameters are no longer finite.
+    """
+    for t in range(first, last):
+        state = optimiser.step(state, field.gradient(state["theta"], weights, t), t)
+        if not bool(torch.isfinite(state["theta"].sum())):
+            raise UserError(f"Training diverged at step {t + 1}: choose a smaller --lr.")
+        yield t + 1, state
+
+
+@dataclass(eq=False)
+class Training:
+    """A training run (a ``core.Trajectory``): where it starts, how it steps, what of it is stored.
+
+    Parameters
+    ----------
+    field, optimiser : Field, Optimiser
+    weights : (n,) tensor
+    steps : int
+    initial : (p,) tensor
+    states : States
+    every : int
+        s; the first and last states are always stored.
+    """
+
+    field: Field
+    optimiser: Optimiser
+    weights: Tensor
+    steps: int
+    initial: Tensor
+    states: States
+    every: int = 1
+
+    def finish(self, progress: Progress | None = None) -> None:
+        """Step from the last stored state to the end."""
+        kept = self.states.kept()
+        if not kept:
+            self.states.put(0, self.optimiser.init(self.initial))
+        first = kept[-1] if kept else 0
+        if first == self.steps:
+            return
+        state = self.states.get(first)
+        for t, state in advance(self.field, self.optimiser, self.weights, state, first, self.steps):
+            if t % self.every == 0 or t == self.steps:
+                self.states.put(t, state)
+            if progress:
+                progress(t, self.steps)
+
+    @property
+    def theta(self) -> Tensor:
+        """Final parameters (p,)."""
+        return self.states.get(self.steps)["theta"]
+
+    def backwards(self, start: int) -> Iterator[tuple[int, State]]:
+        """Yield (t, what the adjoint needs of the state before step t) for t = start - 1, ..., 0."""
+        keep = ("theta", *self.optimiser.needs)
+        stored = [t for t in self.states.kept() if t < start]
+        for first in reversed(stored):
+            state = self.states.get(first)
+            stretch = [{name: state[name] for name in keep}]
+            for _, state in advance(
+                self.field, self.optimiser, self.weights, state, first, start - 1
+            ):
+                stretch.append({name: state[name] for name in keep})
+            for t in reversed(range(first, start)):
+                yield t, stretch.pop()
+            start = first
+
+
+class FileCheckpoint:
+    """A ``core.Checkpoint`` in one file, saved at most every ``seconds``."""
+
+    def __init__(self, path: Path, device: torch.device | str = "cpu", seconds: float = 30.0) -> None:
+        self.path, self.device, self.seconds = path, device, seconds
+        self._last = time.monotonic()
+
+    def load(self) -> dict[str, Tensor] | None:
+        """What was last saved, or None."""
+        if not self.path.exists():
+            return None
+        return {name: tensor.to(self.device) for name, tensor in read_tensors(self.path).items()}
+
+    def due(self, t: int) -> bool:
+        """Whether ``seconds`` have passed since the last save."""
+        return time.monotonic() - self._last >= self.seconds
+
+    def save(self, tensors: Mapping[str, Tensor]) -> None:
+        """Replace the file."""
+        write_tensors(self.path, tensors)
+        self._last = time.monotonic()

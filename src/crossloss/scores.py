@@ -1,0 +1,320 @@
+"""Scores of samples: tables, rankings, groups, and a sentence explained word pair by word pair."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from crossloss.core import Estimator, Objective, UserError
+from crossloss.corpus.tokens import tokenize
+from crossloss.estimators import ESTIMATORS
+from crossloss.objectives import as_objective
+from crossloss.objectives.weat import Weat
+from crossloss.run import atomic
+from crossloss.run.folder import content_key
+from crossloss.run.progress import Track, quiet
+from crossloss.run.runs import Run, peak_memory
+from crossloss.run.training import FileCheckpoint
+from crossloss.skipgram.cooccurrence import co_occurrence
+from crossloss.skipgram.embeddings import Embeddings
+from crossloss.skipgram.field import PairInfluence, project
+
+CO_OCCURRENCE = "co-occurrence"
+ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One sample with its score for one objective.
+
+    ``score`` is d f/d w_i in f's unit; ``effect_if_removed`` is minus the score times the sample's weight (a
+    candidate's: times 1), the predicted change of f.
+    """
+
+    sample: int
+    id: str
+    document: str
+    text: str
+    score: float
+    effect_if_removed: float
+    rank: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A sentence taken apart.
+
+    Attributes
+    ----------
+    text : str
+    score : float
+        d f/d(weight of this sentence).
+    pairs : list of (word, word, contribution)
+        Strongest first; they add up to the score.
+    spans : list of (start, end, contribution)
+        Each token's share: half of every pair it is in.
+    unseen : float
+        Share of the sentence's expected pairs that no sample has, left out of the score.
+    """
+
+    text: str
+    score: float
+    pairs: list[tuple[str, str, float]]
+    spans: list[tuple[int, int, float]]
+    unseen: float
+
+    @property
+    def effect_if_removed(self) -> float:
+        """Minus the score."""
+        return -self.score
+
+
+class Scores:
+    """Scores of every sample of a run for k objectives.
+
+    Parameters
+    ----------
+    run : Run
+    estimator : str
+    objectives : sequence of Objective
+    pairs : (k, m) array
+        Derivative of each objective by the count of each pair in both orders.
+    """
+
+    def __init__(
+        self, run: Run, estimator: str, objectives: Sequence[Objective], pairs: np.ndarray
+    ) -> None:
+        self.run, self.estimator, self.objectives, self.pairs = run, estimator, list(objectives), pairs
+        self.samples = project(run.counts.matrix, pairs.astype(np.float64))
+        view = run.embeddings
+        self.values = {o.name: float(o(view)) for o in self.objectives}
+        weights = run.weights
+        # What removal takes away; a candidate is judged by what adding it once would do.
+        self._mass = np.where(run.corpus.weights > 0, weights, 1.0)
+
+    def row(self, objective: str | Objective | None = None) -> int:
+        """Index of an objective; the first where None.
+
+        Raises
+        ------
+        UserError
+            No such objective was scored.
+        """
+        names = [o.name for o in self.objectives]
+        name = names[0] if objective is None else getattr(objective, "name", objective)
+        if name not in names:
+            raise UserError(f"{name} was not scored; scored are: {', '.join(names)}.")
+        return names.index(str(name))
+
+    def of(self, objective: str | Objective | None = None) -> np.ndarray:
+        """Scores (n,) float64 for one objective."""
+        return np.asarray(self.samples[self.row(objective)])
+
+    def effects(self, objective: str | Objective | None = None) -> np.ndarray:
+        """Effects if removed, (n,): the predicted change of the objective."""
+        return -self.of(objective) * self._mass
+
+    def ranks(self, objective: str | Objective | None = None) -> np.ndarray:
+        """1 for the strongest amplifier, n for the strongest mitigator, (n,) int64."""
+        order = np.argsort(-self.of(objective), kind="stable")
+        ranks = np.empty(len(order), dtype=np.int64)
+        ranks[order] = np.arange(1, len(order) + 1)
+        return ranks
+
+    def _pick(self, order: np.ndarray, objective: str | Objective | None) -> list[Scored]:
+        corpus, scores = self.run.corpus, self.of(objective)
+        value = self.values[self.objectives[self.row(objective)].name]
+        effects, ranks = self.effects(objective), self.ranks(objective)
+        return [
+            Scored(
+                sample=int(i),
+                id=corpus.ids[i],
+                document=corpus.documents[i],
+                text=corpus.texts[i],
+                score=float(scores[i]),
+                effect_if_removed=float(effects[i]),
+                rank=int(ranks[i]),
+                share=float(scores[i] / abs(value)) if value else 0.0,
+            )
+            for i in order
+        ]
+
+    def top(self, count: int = 10, objective: str | Objective | None = None) -> list[Scored]:
+        """Samples that move the objective most, either way."""
+        return self._pick(np.argsort(-np.abs(self.of(objective)), kind="stable")[:count], objective)
+
+    def amplifiers(self, count: int = 10, objective: str | Objective | None = None) -> list[Scored]:
+        """Samples that pushed the objective up most: removing them is predicted to lower it."""
+        return self._pick(np.argsort(-self.of(objective), kind="stable")[:count], objective)
+
+    def mitigators(self, count: int = 10, objective: str | Objective | None = None) -> list[Scored]:
+        """Samples that held the objective down most: removing them is predicted to raise it."""
+        return self._pick(np.argsort(self.of(objective), kind="stable")[:count], objective)
+
+    def group(self, samples: Sequence[int] | np.ndarray, objective: str | Objective | None = None) -> float:
+        """Effect of removing a set of samples together, to first order: the sum."""
+        return float(self.effects(objective)[np.asarray(samples, dtype=np.int64)].sum())
+
+    def documents(self, objective: str | Objective | None = None) -> list[tuple[str, float, int]]:
+        """(document, effect if removed, samples), strongest first."""
+        names, inverse = np.unique(np.asarray(self.run.corpus.documents, dtype=object), return_inverse=True)
+        totals, sizes = np.bincount(inverse, self.effects(objective)), np.bincount(inverse)
+        order = np.argsort(-np.abs(totals), kind="stable")
+        return [(str(names[i]), float(totals[i]), int(sizes[i])) for i in order]
+
+    def explain(self, sentence: str | int, objective: str | Objective | None = None) -> Explanation:
+        """Take a sentence apart, in the corpus (its number) or not (its text).
+
+        Raises
+        ------
+        UserError
+            The sentence has no two words of the vocabulary.
+        """
+        run, values = self.run, self.pairs[self.row(objective)]
+        text = run.corpus.texts[sentence] if isinstance(sentence, int) else sentence
+        tokens = [t for t in tokenize(text, run.corpus.token_pattern) if t.word in run.vocabulary.index]
+        if len(tokens) < 2:
+            raise UserError("The sentence has fewer than two words of the vocabulary, so it has no pairs.")
+        words = np.array([run.vocabulary.index[t.word] for t in tokens])
+        window, keep = run.counts.window, run.vocabulary.keep
+        first, second, mass = [], [], []
+        for distance in range(1, min(window, len(words) - 1) + 1):
+            p = np.arange(len(words) - distance)
+            first.append(p)
+            second.append(p + distance)
+            near = (window + 1 - distance) / window
+            doubled = np.where(words[p] == words[p + distance], 2.0, 1.0)
+            mass.append(keep[words[p]] * keep[words[p + distance]] * near * doubled)
+        at, to, count = (np.concatenate(part) for part in (first, second, mass))
+        known, column = find_pairs(run.counts.pairs, words[at], words[to])
+        contribution = np.where(known, values[column] * count, 0.0)
+        by_token = np.bincount(at, contribution, len(words)) + np.bincount(to, contribution, len(words))
+        by_pair: dict[tuple[str, str], float] = {}
+        for a, b, value in zip(at, to, contribution, strict=True):
+            pair = (tokens[a].word, tokens[b].word)
+            pair = pair if pair[::-1] not in by_pair else pair[::-1]
+            by_pair[pair] = by_pair.get(pair, 0.0) + float(value)
+        return Explanation(
+            text=text,
+            score=float(contribution.sum()),
+            pairs=sorted(((a, b, v) for (a, b), v in by_pair.items()), key=lambda p: -abs(p[2])),
+            spans=[(t.start, t.end, float(v) / 2) for t, v in zip(tokens, by_token, strict=True)],
+            unseen=float(count[~known].sum() / count.sum()),
+        )
+
+    def table(self) -> pa.Table:
+        """Sample, id, document, text, weight, and per objective score, effect_if_removed, rank and share."""
+        corpus = self.run.corpus
+        columns: dict[str, object] = {
+            "sample": np.arange(len(corpus)),
+            "id": pa.array(corpus.ids, pa.string()),
+            "document": pa.array(corpus.documents, pa.string()),
+            "text": pa.array(corpus.texts, pa.string()),
+            "weight": self.run.weights,
+        }
+        for o in self.objectives:
+            scores = self.of(o)
+            columns[f"{o.name}.score"] = scores
+            columns[f"{o.name}.effect_if_removed"] = self.effects(o)
+            columns[f"{o.name}.rank"] = self.ranks(o)
+            value = self.values[o.name]
+            columns[f"{o.name}.share"] = scores / abs(value) if value else np.zeros_like(scores)
+        return pa.table(columns).replace_schema_metadata(
+            {"crossloss": json.dumps({"estimator": self.estimator, "values": self.values}, sort_keys=True)}
+        )
+
+
+def find_pairs(pairs: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each pair (a, b), in either order, is among the sorted ``pairs`` (m, 2), and where."""
+    size = int(max(pairs.max(initial=0), a.max(initial=0), b.max(initial=0))) + 1
+    keys = pairs[:, 0].astype(np.int64) * size + pairs[:, 1]
+    wanted = np.minimum(a, b).astype(np.int64) * size + np.maximum(a, b)
+    column = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return keys[column] == wanted, column
+
+
+def score(
+    run: Run,
+    objectives: Sequence[Objective | Callable[[Embeddings], Tensor]],
+    estimator: str = "unrolled",
+    *,
+    track: Track = quiet,
+) -> Scores:
+    """Score every sample of a run for several objectives in one backward pass.
+
+    Parameters
+    ----------
+    run : Run
+    objectives : sequence
+        Objectives, or functions of the embeddings that return a scalar tensor.
+    estimator : str
+        "unrolled" (exact), "gradient-dot" or "co-occurrence" (association tests only).
+    track : Track
+
+    Raises
+    ------
+    UserError
+        Unknown estimator, no objective, or one without a finite gradient.
+    """
+    chosen = [as_objective(o) for o in objectives]
+    if not chosen:
+        raise UserError("Name at least one objective to score.")
+    names = [o.name for o in chosen]
+    if len(set(names)) < len(names):
+        raise UserError(f"Two objectives have the same name ({', '.join(sorted(names))}): rename one.")
+    if estimator == CO_OCCURRENCE:
+        return Scores(run, estimator, chosen, _co_occurrence(run, chosen))
+    if estimator not in ESTIMATORS:
+        raise UserError(f"There is no estimator {estimator!r}; there are: {', '.join(ESTIMATOR_NAMES)}.")
+    return Scores(run, estimator, chosen, _influence(run, chosen, estimator, ESTIMATORS[estimator], track))
+
+
+def _co_occurrence(run: Run, objectives: Sequence[Objective]) -> np.ndarray:
+    rows = []
+    for o in objectives:
+        if not isinstance(o, Weat):
+            raise UserError(f"co-occurrence needs word sets X, Y, A, B, which {o.name} has not.")
+        rows.append(co_occurrence(run.counts, run.vocabulary, {"X": o.X, "Y": o.Y, "A": o.A, "B": o.B}))
+    return np.stack(rows)
+
+
+def _influence(
+    run: Run, objectives: Sequence[Objective], name: str, estimator: Estimator, track: Track
+) -> np.ndarray:
+    """Pair influences (k, m) float32; from the run's folder where they were finished before."""
+    folder = run.folder
+    stage, file = f"score.{name}", f"influence-{name}.safetensors"
+    described = [objective_key(o) for o in objectives]
+    key = content_key(run.key, name, described)
+    known = all(d is not None for d in described)
+    if folder is not None and known and folder.done(stage, key, file):
+        return atomic.read_arrays(folder.file(file))["pairs"]
+    checkpoint = None
+    if folder is not None and known:
+        checkpoint = FileCheckpoint(folder.file(f"backward-{key[:16]}.safetensors"), run.settings.device)
+    start = time.perf_counter()
+    with track(f"scoring ({name})") as progress:
+        influence = estimator(run.training, objectives, progress=progress, checkpoint=checkpoint)
+    assert isinstance(influence, PairInfluence)
+    pairs = influence.unordered().astype(np.float32)
+    if folder is not None and known:
+        atomic.write_arrays(folder.file(file), {"pairs": pairs})
+        if name == "unrolled":
+            folder.record({"score.seconds": time.perf_counter() - start, "peak_memory_bytes": peak_memory()})
+        folder.finish(stage, key)
+        assert checkpoint is not None
+        checkpoint.path.unlink(missing_ok=True)
+    return pairs
+
+
+def objective_key(objective: Objective) -> object:
+    """What identifies an objective across processes; None for a Python function, which nothing identifies."""
+    if isinstance(objective, Weat):
+        return [objective.name, objective.kind, objective.X, objective.Y, objective.A, objective.B]
+    return None
