@@ -1,0 +1,104 @@
+"""Significance of an association test: the permutation test over splits of its target words."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+import numpy as np
+
+from crossloss.objectives.weat import Weat, WordView, effect
+
+EXACT_SPLITS = 10**6
+ROWS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True)
+class PermutationResult:
+    """Outcome of a permutation test.
+
+    Attributes
+    ----------
+    statistic : float
+        sum_X s - sum_Y s.
+    effect : float
+        Effect size.
+    p_value : float
+        One-sided (Caliskan et al. 2017): share of splits whose difference of means is at least that observed,
+        the observed one and ties counted.
+    p_value_two_sided : float
+        The same for the size of the difference.
+    splits : int
+        Splits looked at, the observed one included.
+    exact : bool
+        Whether these are all.
+    """
+
+    statistic: float
+    effect: float
+    p_value: float
+    p_value_two_sided: float
+    splits: int
+    exact: bool
+
+
+def permutation_test(weat: Weat, view: WordView, *, seed: int = 0, samples: int = 100_000) -> PermutationResult:
+    """Test the null hypothesis that X and Y are exchangeable.
+
+    Exact up to 10^6 splits of X and Y together; beyond, ``samples`` different splits drawn by ``seed`` without
+    replacement, the observed one counted beside them, so that p is never 0.
+
+    Raises
+    ------
+    UserError
+        As the test itself.
+    """
+    x, y = weat.associations(view)
+    size = effect(weat.name, x, y)
+    values = np.concatenate([x.detach().cpu().double().numpy(), y.detach().cpu().double().numpy()])
+    first, total = len(x), len(values)
+    observed = values[:first].mean() - values[first:].mean()
+    tolerance = 1e-9 * float(np.ptp(values))
+    number = math.comb(total, first)
+    exact = number <= EXACT_SPLITS
+    blocks = _all(total, first) if exact else _drawn(total, first, samples, seed)
+    one = two = seen = 0
+    for chosen in blocks:
+        inside = values[chosen].sum(axis=1)
+        difference = inside / first - (values.sum() - inside) / (total - first)
+        one += int((difference >= observed - tolerance).sum())
+        two += int((np.abs(difference) >= abs(observed) - tolerance).sum())
+        seen += len(chosen)
+    if not exact:
+        one, two, seen = one + 1, two + 1, seen + 1
+    return PermutationResult(
+        statistic=float(x.sum() - y.sum()),
+        effect=float(size),
+        p_value=one / seen,
+        p_value_two_sided=two / seen,
+        splits=seen,
+        exact=exact,
+    )
+
+
+def _all(total: int, first: int) -> Iterator[np.ndarray]:
+    """Every choice of ``first`` out of ``total``, in blocks (b, first)."""
+    every = combinations(range(total), first)
+    while block := list(islice(every, ROWS_AT_ONCE)):
+        yield np.array(block)
+
+
+def _drawn(total: int, first: int, samples: int, seed: int) -> Iterator[np.ndarray]:
+    """``samples`` different choices, none of them the observed one, in blocks (b, first)."""
+    generator = np.random.default_rng(seed)
+    seen = {np.arange(first).astype(np.int16).tobytes()}
+    while len(seen) <= samples:
+        drawn = np.argsort(generator.random((ROWS_AT_ONCE, total)), axis=1)[:, :first].astype(np.int16)
+        drawn.sort(axis=1)
+        fresh = []
+        for row in drawn:
+            name = row.tobytes()
+            if name not in seen and len(seen) <= samples:
+                seen.add(name)
+                fresh.append(row)
+        yield np.array(fresh)

@@ -1,0 +1,56 @@
+"""The shipped tests: Caliskan's WEAT 1-10, the paper's four in the paper's orientation, and the demo's."""
+
+import difflib
+import json
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from crossloss.core import UserError
+from crossloss.objectives.weat import SIDES, Weat
+
+
+def _data(name: str) -> Any:
+    return json.loads(resources.files("crossloss.objectives").joinpath("data", name).read_text("utf-8"))
+
+
+@cache
+def shipped() -> dict[str, Weat]:
+    """Every shipped test by name; words lower-cased, as the vocabulary is."""
+    sets = _data("caliskan.json")["sets"]
+    tests = {}
+    for entry in _data("tests.json")["tests"]:
+        words = {side: sets[entry[side]] if isinstance(entry[side], str) else entry[side] for side in SIDES}
+        tests[entry["name"]] = Weat(
+            entry["name"],
+            **{side: tuple(word.lower() for word in words[side]) for side in SIDES},
+            labels=tuple(entry["labels"]),
+            question=entry["question"],
+            source=entry["source"],
+        )
+    return tests
+
+
+def names() -> list[str]:
+    """Names of the shipped tests."""
+    return list(shipped())
+
+
+def weat(name: str, kind: Literal["effect", "statistic"] = "effect") -> Weat:
+    """Return a shipped test, as effect size or as statistic.
+
+    Raises
+    ------
+    UserError
+        No such test.
+    """
+    if name not in shipped():
+        close = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UserError(
+            f"There is no test {name!r}; {hint}shipped are {', '.join(names())}; your own go into a .yaml file."
+        )
+    test = shipped()[name]
+    if kind == "effect":
+        return test
+    return Weat(test.name, test.X, test.Y, test.A, test.B, test.labels, test.question, kind, test.source)

@@ -1,0 +1,148 @@
+"""Figures as inline SVG: drawn without pyplot's global state, the same bytes for the same numbers."""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from crossloss.report.data import Curve, FidelityRow
+from crossloss.report.text import clean
+
+# Drawn in these colours, then handed to the page's style sheet, so that dark mode reaches the figures.
+INK, MUTED, GRID, BLUE, ORANGE = "#1b1f24", "#59636e", "#d8dee4", "#0072b2", "#d55e00"
+_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", BLUE: "blue", ORANGE: "orange"}
+
+_STYLE = {
+    "svg.hashsalt": "crossloss",
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.formatter.useoffset": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "legend.frameon": False,
+}
+# matplotlib would write its own address and version otherwise.
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+_MOST_POINTS = 400
+
+
+def removal_curve(curve: Curve, target: float, label: str, key: str = "curve") -> str:
+    """Draw f against the number of sentences removed: predicted as a line, retrained as points.
+
+    Parameters
+    ----------
+    curve : Curve
+        Shown up to half as far again as the last retrained point or the first predicted crossing of the
+        target, whichever is later; all of it where there is neither.
+    target : float
+        Dashed line.
+    label : str
+        What a reader who cannot see the figure hears.
+    key : str
+        Prefix of the SVG's ids, unique in a page.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element.
+    """
+    counts, predicted = np.asarray(curve.counts, float), np.asarray(curve.predicted, float)
+    shown = counts <= _reach(counts, predicted, [c for c, _ in curve.retrained], target)
+    counts, predicted = counts[shown], predicted[shown]
+    if len(counts) > _MOST_POINTS:
+        thin = np.unique(np.linspace(0, len(counts) - 1, _MOST_POINTS).astype(int))
+        counts, predicted = counts[thin], predicted[thin]
+
+    def draw(axes: Axes) -> None:
+        axes.axhline(target, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.annotate(
+            "target", (0.995, target), xycoords=("axes fraction", "data"), xytext=(0, 3),
+            textcoords="offset points", color=MUTED, ha="right", va="bottom", fontsize=9.5,
+        )  # fmt: skip
+        axes.plot(counts, predicted, color=BLUE, linewidth=2, label="predicted")
+        if curve.retrained:
+            at, value = zip(*curve.retrained, strict=True)
+            axes.plot(at, value, "o", color=ORANGE, markersize=7, label="retrained")
+        axes.set_xlabel("sentences removed")
+        axes.set_ylabel("score")
+        axes.margins(x=0.02)
+        axes.legend(loc="best")
+
+    return _svg(draw, (4.6, 3.1), label, key)
+
+
+def _reach(counts: np.ndarray, predicted: np.ndarray, retrained: Sequence[int], target: float) -> float:
+    ends = list(retrained)
+    if len(predicted) and predicted[0] != target:
+        crossed = (predicted - target) * np.sign(predicted[0] - target) <= 0
+        if crossed.any():
+            ends.append(int(counts[crossed.argmax()]))
+    return 1.5 * max(ends) if ends and max(ends) > 0 else float("inf")
+
+
+def fidelity_panel(row: FidelityRow, label: str, key: str = "fidelity") -> str:
+    """Draw the change that one estimator predicted for each subset against the change retraining gave.
+
+    ``label`` and ``key`` are those of :func:`removal_curve`. The unrolled estimator, whose prediction is in
+    f's unit, gets the line on which they are equal.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element.
+    """
+
+    def draw(axes: Axes) -> None:
+        if row.estimator == "unrolled":
+            both = [*row.predicted, *row.found]
+            ends = (min(both), max(both))
+            axes.plot(ends, ends, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
+            axes.annotate(
+                "equal", (ends[1], ends[1]), xytext=(-7, 0), textcoords="offset points",
+                color=MUTED, ha="right", va="center", fontsize=9.5,
+            )  # fmt: skip
+        axes.plot(row.predicted, row.found, "o", color=BLUE, markersize=5, alpha=0.8)
+        axes.set_title(clean(row.estimator), fontsize=11, fontweight="bold", loc="left", parse_math=False)
+        axes.set_xlabel("predicted change")
+        axes.set_ylabel("change after retraining")
+        axes.locator_params(nbins=5)
+
+    return _svg(draw, (3.3, 3.0), label, key)
+
+
+def _svg(draw: Callable[[Axes], None], inches: tuple[float, float], label: str, key: str) -> str:
+    buffer = io.StringIO()
+    with rc_context(_STYLE):
+        figure = Figure(figsize=inches, layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        draw(axes)
+        figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
+    drawn = buffer.getvalue()
+    drawn = drawn[drawn.index("<svg") :].strip()
+    # A page holds many figures: names of groups nothing refers to go, the others become unique.
+    used = set(re.findall(r'(?:href="#|url\(#)([\w.-]+)', drawn))
+    drawn = re.sub(
+        r' id="([\w.-]+)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in used else "", drawn
+    )
+    drawn = re.sub(r'(href="#|url\(#)', rf"\g<1>{key}-", drawn)
+    for colour, name in _VARIABLES.items():
+        drawn = drawn.replace(colour, f"var(--{name}, {colour})")
+    head = f'<svg role="img" aria-label="{escape(clean(label))}"'
+    return drawn.replace("<svg", head, 1)

@@ -1,0 +1,117 @@
+"""Corpus text on its way to a page: characters that must not be shown, highlights, long texts cut."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Span = tuple[int, int, float]
+
+LEVELS = 4
+LONGEST = 2000
+CONTEXT = 80
+# Below this part of the strongest word of its sentence a word stays plain.
+FAINT = 0.05
+
+# NUL, C0 and C1 controls (ANSI escapes among them) but tab and newline; lone surrogates, which no encoding
+# has; the two noncharacters that HTML forbids.
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a text shown in one way.
+
+    Attributes
+    ----------
+    text : str
+        A slice of the original, unescaped; "" where ``left_out`` characters were cut.
+    contribution : float
+        Sum of the spans that cover it.
+    level : int
+        -4 (lowers most) to 4 (raises most); 0 is plain.
+    left_out : int
+    """
+
+    text: str
+    contribution: float = 0.0
+    level: int = 0
+    left_out: int = 0
+
+
+def clean(text: str) -> str:
+    """Replace control characters and lone surrogates by U+FFFD, one for one; tab and newline stay."""
+    return _HIDDEN.sub("\ufffd", text)
+
+
+def highlight(text: str, spans: Iterable[Span], longest: int = LONGEST) -> list[Piece]:
+    """Split a text into pieces of equal contribution.
+
+    Parameters
+    ----------
+    text : str
+    spans : iterable of (start, end, contribution)
+        May overlap (contributions add up) and reach outside of the text (they are clipped).
+    longest : int
+        Of a longer text about this many characters are kept, around the strongest spans.
+
+    Returns
+    -------
+    list of Piece
+        Joined, their texts are the original but for what was left out.
+    """
+    inside = [
+        (max(start, 0), min(end, len(text)), value)
+        for start, end, value in spans
+        if math.isfinite(value) and max(start, 0) < min(end, len(text))
+    ]
+    steps: dict[int, list[float]] = {}
+    for start, end, value in inside:
+        steps.setdefault(start, []).append(value)
+        steps.setdefault(end, []).append(-value)
+    pieces: list[Piece] = []
+    at = 0
+    for start, end in _kept(len(text), inside, longest):
+        if start > at:
+            pieces.append(Piece("", left_out=start - at))
+        at = end
+        cuts = sorted({start, end, *(c for c in steps if start < c < end)})
+        # fsum: the contributions of spans that have ended cancel exactly.
+        covering = [v for c, values in steps.items() if c <= start for v in values]
+        for left, right in zip(cuts, cuts[1:], strict=False):
+            if left > start:
+                covering.extend(steps[left])
+            pieces.append(Piece(text[left:right], math.fsum(covering)))
+    if at < len(text):
+        pieces.append(Piece("", left_out=len(text) - at))
+    strongest = max((abs(p.contribution) for p in pieces), default=0.0)
+    return [
+        Piece(p.text, p.contribution, _level(p.contribution, strongest), p.left_out) for p in pieces
+    ]
+
+
+def _level(value: float, strongest: float) -> int:
+    if abs(value) <= FAINT * strongest:
+        return 0
+    return int(math.copysign(math.ceil(LEVELS * abs(value) / strongest), value))
+
+
+def _kept(length: int, spans: Sequence[Span], longest: int) -> list[tuple[int, int]]:
+    """Disjoint ascending stretches that are shown: all, or the surroundings of the strongest spans."""
+    if length <= longest:
+        return [(0, length)] if length else []
+    budget, windows = longest, []
+    for start, end, _ in sorted(spans, key=lambda s: (-abs(s[2]), s[0])):
+        if budget <= 0:
+            break
+        left = max(start - CONTEXT, 0)
+        right = min(end + CONTEXT, left + budget, length)
+        windows.append((left, right))
+        budget -= right - left
+    merged: list[tuple[int, int]] = []
+    for left, right in sorted(windows or [(0, longest)]):
+        if merged and left <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(right, merged[-1][1]))
+        else:
+            merged.append((left, right))
+    return merged
