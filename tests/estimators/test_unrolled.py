@@ -1,0 +1,145 @@
+"""Unrolled scores against autograd through the training loop, finite differences of retraining, and faults."""
+
+import numpy as np
+import pytest
+import torch
+from dense import DenseSkipGram, dense_counts, random_sentences
+
+import crossloss as cl
+from crossloss.estimators import unrolled
+from crossloss.objectives.weat import Weat
+from crossloss.optimisers import HeavyBall
+from crossloss.skipgram.field import SkipGramField
+
+SETTINGS = {
+    "min_count": 1, "window": 3, "negatives": 4.0, "dimension": 5, "steps": 12, "lr": 0.5, "seed": 3,
+    "dtype": "float64",
+}  # fmt: skip
+WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
+TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
+
+
+def norms(view):
+    """A second objective, that also depends on the contexts."""
+    return (view.vectors**3).sum() + (view.contexts[:5] ** 2).sum()
+
+
+@pytest.fixture(scope="module")
+def run():
+    corpus = cl.from_sentences(random_sentences(1), candidates=["waa wab wac wad", "waj wak wal wam wan"])
+    return cl.train(corpus, **SETTINGS)
+
+
+def by_autograd(run, objectives):
+    """Scores (k, n) through the whole loop, with nothing of the package but the counts and the start."""
+    s = run.settings
+    x = dense_counts(run.counts, len(run.vocabulary.words))
+    w = torch.from_numpy(run.corpus.weights.copy()).requires_grad_(True)
+    dense = DenseSkipGram(x, w.detach(), s.negatives, s.exponent, s.dimension)
+    theta = dense.train(run.field.initial(s.seed), w, s.steps, s.lr, s.momentum)
+    torch.testing.assert_close(theta.detach(), run.training.theta, rtol=1e-10, atol=1e-12)
+    values = [objective(run.field.view(theta)) for objective in objectives]
+    return torch.stack([torch.autograd.grad(v, w, retain_graph=True)[0] for v in values]).numpy()
+
+
+def worst(scores, exact):
+    return np.max(np.abs(scores - exact)) / np.max(np.abs(exact))
+
+
+def test_scores_equal_autograd_through_the_training_loop(run):
+    exact = by_autograd(run, [TEST, norms])
+    scores = cl.score(run, [TEST, norms])
+    # The table keeps pair influences in float32; the accumulator is the estimator's own result.
+    direct = unrolled(run.training, scores.objectives).samples().numpy()
+    for j in range(2):
+        assert worst(direct[j], exact[j]) < 1e-10
+        assert worst(scores.samples[j], exact[j]) < 1e-6
+    assert np.all(np.abs(exact[:, -1]) > 0), "a candidate is scored too"
+
+
+def test_scores_equal_finite_differences_of_retraining(run):
+    direct = unrolled(run.training, [TEST]).samples().numpy()[0]
+    h = 1e-4
+    for i in [*np.argsort(-np.abs(direct))[:5], len(direct) - 1]:
+        found = []
+        for sign in (1, -1):
+            weights = run.corpus.weights.copy()
+            weights[i] += sign * h
+            if weights[i] < 0:  # the field is defined there too
+                weights = torch.from_numpy(weights)
+            theta = run.retrain(np.asarray(weights))
+            found.append(float(TEST(run.field.view(theta))))
+        assert (found[0] - found[1]) / (2 * h) == pytest.approx(direct[i], rel=1e-5, abs=1e-5 * np.abs(direct).max())
+
+
+class FlippedSign(HeavyBall):
+    def adjoint(self, state, t, bar):
+        bar, a = super().adjoint(state, t, bar)
+        return bar, -a
+
+
+class MomentumNotCarried(HeavyBall):
+    def adjoint(self, state, t, bar):
+        bar, a = super().adjoint(state, t, bar)
+        return bar | {"velocity": torch.zeros_like(a)}, a
+
+
+class NegativesDropped(SkipGramField):
+    """The published influence: negatives trained on, but absent from gradient and Hessian."""
+
+    def pullback(self, theta, w, step, a, into):
+        noise, self.noise = self.noise, torch.zeros_like(self.noise)
+        try:
+            return super().pullback(theta, w, step, a, into)
+        finally:
+            self.noise = noise
+
+
+def faulty(run, fault):
+    training = run.training
+    if fault in (FlippedSign, MomentumNotCarried):
+        optimiser = fault(training.optimiser.scale, training.optimiser.momentum)
+        return type(training)(**(vars(training) | {"optimiser": optimiser}))
+    if fault is NegativesDropped:
+        s = run.settings
+        field = fault(run.counts, run.vocabulary, run.corpus.weights, dimension=s.dimension,
+                      negatives=s.negatives, exponent=s.exponent, dtype=torch.float64)  # fmt: skip
+        return type(training)(**(vars(training) | {"field": field}))
+    raise AssertionError(fault)
+
+
+@pytest.mark.parametrize("fault", [FlippedSign, MomentumNotCarried, NegativesDropped])
+def test_an_injected_fault_is_caught(run, fault):
+    exact = by_autograd(run, [TEST])
+    assert worst(unrolled(faulty(run, fault), [TEST]).samples().numpy(), exact) > 1e-3
+
+
+def test_a_skipped_step_is_caught(run):
+    exact = by_autograd(run, [TEST])
+    training = type(run.training)(**vars(run.training))
+    steps = run.training.backwards
+
+    def skip(start):
+        return (item for item in steps(start) if item[0] != 6)
+
+    training.backwards = skip
+    assert worst(unrolled(training, [TEST]).samples().numpy(), exact) > 1e-3
+
+
+def test_a_preconditioner_that_moves_with_the_weights_is_caught(run):
+    """Retraining with D taken at the new weights is another map: its derivative is not the score."""
+    direct = unrolled(run.training, [TEST]).samples().numpy()[0]
+    i, h, s = int(np.argmax(np.abs(direct))), 1e-4, run.settings
+    found = []
+    for sign in (1, -1):
+        weights = run.corpus.weights.copy()
+        weights[i] += sign * h
+        moved = SkipGramField(run.counts, run.vocabulary, weights, dimension=s.dimension, negatives=s.negatives,
+                              exponent=s.exponent, dtype=torch.float64)  # fmt: skip
+        optimiser = HeavyBall(s.lr * moved.step_scale(), s.momentum)
+        state = optimiser.init(run.training.initial)
+        w = torch.from_numpy(weights)
+        for t in range(s.steps):
+            state = optimiser.step(state, run.field.gradient(state["theta"], w, t), t)
+        found.append(float(TEST(run.field.view(state["theta"]))))
+    assert (found[0] - found[1]) / (2 * h) != pytest.approx(direct[i], rel=1e-3)
