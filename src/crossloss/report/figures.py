@@ -10,6 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from crossloss.report.data import Curve, FidelityRow
 from crossloss.report.text import clean
@@ -81,6 +82,8 @@ def removal_curve(curve: Curve, target: float, label: str, key: str = "curve") -
             axes.plot(at, value, "o", color=ORANGE, markersize=7, label="retrained")
         axes.set_xlabel("sentences removed")
         axes.set_ylabel("score")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.margins(x=0.02)
         axes.legend(loc="best")
 
@@ -136,6 +139,9 @@ def _svg(draw: Callable[[Axes], None], inches: tuple[float, float], label: str, 
         figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :].strip()
+    # Inside HTML no namespaces are needed, and the rule for * would reach the whole page (it is in the
+    # template instead, for figures only).
+    drawn = re.sub(r' xmlns(:xlink)?="[^"]*"|<style.*?</style>', "", drawn).replace("xlink:href", "href")
     # A page holds many figures: names of groups nothing refers to go, the others become unique.
     used = set(re.findall(r'(?:href="#|url\(#)([\w.-]+)', drawn))
     drawn = re.sub(

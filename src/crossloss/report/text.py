@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Span = tuple[int, int, float]
 
@@ -11,7 +12,7 @@ LEVELS = 4
 LONGEST = 2000
 CONTEXT = 80
 # Below this part of the strongest word of its sentence a word stays plain.
-FAINT = 0.05
+FAINT = 0.1
 
 # NUL, C0 and C1 controls (ANSI escapes among them) but tab and newline; lone surrogates, which no encoding
 # has; the two noncharacters that HTML forbids.
@@ -65,23 +66,17 @@ def highlight(text: str, spans: Iterable[Span], longest: int = LONGEST) -> list[
         for start, end, value in spans
         if math.isfinite(value) and max(start, 0) < min(end, len(text))
     ]
-    steps: dict[int, list[float]] = {}
-    for start, end, value in inside:
-        steps.setdefault(start, []).append(value)
-        steps.setdefault(end, []).append(-value)
     pieces: list[Piece] = []
     at = 0
     for start, end in _kept(len(text), inside, longest):
         if start > at:
             pieces.append(Piece("", left_out=start - at))
         at = end
-        cuts = sorted({start, end, *(c for c in steps if start < c < end)})
-        # fsum: the contributions of spans that have ended cancel exactly.
-        covering = [v for c, values in steps.items() if c <= start for v in values]
-        for left, right in zip(cuts, cuts[1:], strict=False):
-            if left > start:
-                covering.extend(steps[left])
-            pieces.append(Piece(text[left:right], math.fsum(covering)))
+        here = [s for s in inside if s[0] < end and s[1] > start]
+        edges = {edge for s in here for edge in s[:2] if start < edge < end}
+        for left, right in pairwise(sorted({start, end} | edges)):
+            covering = math.fsum(value for a, b, value in here if a <= left and right <= b)
+            pieces.append(Piece(text[left:right], covering))
     if at < len(text):
         pieces.append(Piece("", left_out=len(text) - at))
     strongest = max((abs(p.contribution) for p in pieces), default=0.0)

@@ -1,11 +1,16 @@
 """Time and memory of a run, before it starts."""
 
+import resource
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from crossloss.core import UserError
+from crossloss.corpus.pairs import estimate_pairs
+from crossloss.corpus.read import Corpus
+from crossloss.corpus.vocabulary import Vocabulary
 from crossloss.run.settings import Settings
 
 OVERHEAD = 1.7
@@ -43,21 +48,19 @@ def matmul_speed(device: str = "cpu", seconds: float = 0.2) -> float:
 
 
 def estimate(
-    settings: Settings, *, words: int, entries: int, pairs: int, samples: int, objectives: int, memory: int
+    settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, objectives: int, memory: int
 ) -> Estimate:
-    """Cost of a run from its sizes.
+    """Cost of a run, before its pairs are counted (so from above).
 
     Parameters
     ----------
-    words, samples : int
-        V and n.
-    entries, pairs : int
-        Stored elements of the samples x pairs matrix, and its columns.
     objectives : int
         k.
     memory : int
         Budget for the stored states, in bytes.
     """
+    entries, pairs = estimate_pairs(corpus, vocabulary, settings.window)
+    words = len(vocabulary.words)
     width = 8 if settings.dtype == "float64" else 4
     parameters = 2 * words * settings.dimension
     speed = matmul_speed(settings.device) / (2 if width == 8 else 1)
@@ -72,7 +75,8 @@ def estimate(
         + ordered * (8 + width * (1 + k))
         + parameters * width * (8 + 6 * k)
         + pairs * (8 * k + 32)
-        + samples * 400
+        + len(corpus) * 400
+        + len(corpus.tokens) * 20
         + states
     )
     return Estimate(
@@ -99,9 +103,6 @@ def check_memory(needed: int, available: int) -> None:
 
 def available_memory() -> int:
     """Bytes this process may still take: free memory of the machine, or its cgroup's or ulimit's rest."""
-    import resource
-    from pathlib import Path
-
     limits = []
     for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []:
         if line.startswith("MemAvailable:"):

@@ -232,7 +232,7 @@ def _count(
     vocabulary = build_vocabulary(
         corpus,
         min_count=settings.min_count,
-        max_words=settings.max_words,
+        max_words=settings.max_words or None,
         keep_words=keep,
         subsample=settings.subsample,
     )

@@ -15,7 +15,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_count: int = Field(5, ge=1, description="leave out words that occur less often")
-    max_words: int | None = Field(5000, ge=2, description="most frequent words kept, beside the tests' words")
+    max_words: int = Field(5000, ge=0, description="most frequent words kept, beside the tests' words; 0: all")
     subsample: float = Field(1e-3, ge=0, description="word2vec's subsampling threshold, in expectation; 0: none")
     window: int = Field(5, ge=1, le=100, description="words on either side that count as context")
     negatives: float = Field(5.0, ge=0, description="expected negatives for each observed pair")

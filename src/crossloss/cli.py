@@ -1,0 +1,366 @@
+"""The commands; no logic. Every option is a word of ``Settings`` or of the Python interface."""
+
+import inspect
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin
+
+import typer
+
+from crossloss import pipeline, terminal
+from crossloss.core import UserError
+from crossloss.corpus.builtin import BUILTIN
+from crossloss.corpus.read import Corpus, read
+from crossloss.corpus.tokens import TOKEN_PATTERN
+from crossloss.corpus.vocabulary import build_vocabulary
+from crossloss.objectives import Weat
+from crossloss.run.estimate import available_memory, check_memory, estimate
+from crossloss.run.progress import bars
+from crossloss.run.runs import MEMORY, Run, train
+from crossloss.run.settings import Settings, make_settings, parse_bytes
+
+app = typer.Typer(
+    name="crossloss",
+    help="Which training sentences pushed a number of your model up or down, by how much, checked by retraining.\n\n"
+    "Start with `crossloss demo`, or `crossloss check CORPUS --objective weat7` and then "
+    "`crossloss run CORPUS --objective weat7 --out RUN --validate 10`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+CorpusArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CORPUS",
+        help=f"Text (a sentence a line), .tsv or .csv with a header line, each also as .gz; or {BUILTIN}.",
+    ),
+]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Objectives = Annotated[
+    list[str],
+    typer.Option(
+        "--objective",
+        help="weat1 ... weat10, paper-career, paper-math, paper-art, paper-race, demo-power, or your own word "
+        "sets: FILE.yaml or FILE.yaml:NAME. May be given several times.",
+    ),
+]
+Out = Annotated[Path, typer.Option(help="The run folder to make.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a different run in that folder.")]
+Memory = Annotated[str, typer.Option(help="Budget for stored training states; less stores fewer, replays more.")]
+TextColumn = Annotated[str | None, typer.Option("--text", help="Column with the sentence (tsv, csv).")]
+DocumentColumn = Annotated[str | None, typer.Option("--document", help="Column with the document's name.")]
+IdColumn = Annotated[str | None, typer.Option("--id", help="Column with a unique id; default: the row number.")]
+Pattern = Annotated[str, typer.Option(help="Regular expression of a word.")]
+Candidates = Annotated[
+    Path | None, typer.Option(help="Sentences not trained on, but scored: what would adding them do?")
+]
+Show = Annotated[int, typer.Option(min=0, help="Sentences shown on either side.")]
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Add one option for each field of ``Settings``; the command gets those given as ``settings``."""
+
+    @wraps(command)
+    def wrapper(**given: Any) -> None:
+        settings = {name: given.pop(name) for name in Settings.model_fields}
+        command(**given, settings={name: value for name, value in settings.items() if value is not None})
+
+    signature = inspect.signature(command)
+    kept = [p for p in signature.parameters.values() if p.name != "settings"]
+    for name, field in Settings.model_fields.items():
+        plain = str if get_origin(field.annotation) is Literal else field.annotation
+        note = f"{field.description} (default: {field.default})"
+        kind = Annotated[plain | None, typer.Option(help=note, rich_help_panel="Settings")]  # type: ignore[operator]
+        kept.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in kept]
+    wrapper.__signature__ = signature.replace(parameters=keyword)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in keyword}
+    return wrapper
+
+
+def _read(corpus: str, text: Any, document: Any, id: Any, token_pattern: str, candidates: Path | None) -> Corpus:
+    with bars("reading") as progress:
+        found = read(
+            corpus, text=text, document=document, id=id, token_pattern=token_pattern,
+            candidates=candidates, progress=progress,
+        )  # fmt: skip
+    terminal.corpus_line(found)
+    return found
+
+
+def _estimate(corpus: Corpus, tests: list[Weat], settings: dict[str, Any], memory: str) -> None:
+    """Print coverage of the tests and what the run will take; refuse what does not fit."""
+    chosen = make_settings(**settings)
+    vocabulary = build_vocabulary(
+        corpus,
+        min_count=chosen.min_count,
+        max_words=chosen.max_words or None,
+        keep_words=[word for test in tests for word in test.words],
+        subsample=chosen.subsample,
+    )
+    cost = estimate(chosen, corpus, vocabulary, objectives=len(tests), memory=parse_bytes(memory))
+    terminal.say(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
+    counts = dict(zip(vocabulary.words, vocabulary.counts.tolist(), strict=True))
+    for test in tests:
+        terminal.coverage_table(test, test.coverage(counts))
+    available = available_memory()
+    terminal.estimate_line(cost, available)
+    check_memory(cost.memory_bytes, available)
+    for test in tests:
+        test.rows(vocabulary.index)
+
+
+@app.command()
+@with_settings
+def check(
+    corpus: CorpusArgument,
+    objective: Objectives,
+    settings: dict[str, Any],
+    text: TextColumn = None,
+    document: DocumentColumn = None,
+    id: IdColumn = None,
+    token_pattern: Pattern = TOKEN_PATTERN,
+    candidates: Candidates = None,
+    memory: Memory = MEMORY,
+) -> None:
+    """Show which test words a corpus has, and what a run will take, before any training."""
+    tests = pipeline.choose(objective)
+    _estimate(_read(corpus, text, document, id, token_pattern, candidates), tests, settings, memory)
+
+
+def _train(
+    corpus: Corpus, tests: list[Weat], out: Path, overwrite: bool, memory: str, settings: dict[str, Any], **more: Any
+) -> Run:
+    keep = more.pop("keep_words", [word for test in tests for word in test.words])
+    run = train(
+        corpus, keep_words=keep, out=out, overwrite=overwrite, memory=memory, track=bars, **more, **settings
+    )  # fmt: skip
+    assert run.folder is not None
+    run.folder.describe(command=shlex.join(["crossloss", *sys.argv[1:]]))
+    pipeline.remember(run, tests)
+    return run
+
+
+def _chain(
+    run: Run, tests: list[Weat], target: float, subsets: int, seeds: int, removals: int, show: int
+) -> None:
+    """Measure, score, plan, retrain, report."""
+    terminal.measures_table(pipeline.measure(run, tests), tests)
+    scores = pipeline.score_run(run, tests, track=bars)
+    plans = pipeline.plan_run(run, scores, {test.name: target for test in tests})
+    for test in tests:
+        terminal.ranking(scores, test.name, show)
+        terminal.plan_line(plans[test.name])
+    validation = pipeline.validate_run(
+        run, scores, plans, subsets=subsets, seeds=seeds, removals=removals, track=bars
+    )
+    terminal.validation_lines(validation, plans)
+    terminal.say(f"Report: {pipeline.write_report(run, scores, plans)}")
+
+
+@app.command(name="run")
+@with_settings
+def run_command(
+    corpus: CorpusArgument,
+    objective: Objectives,
+    out: Out,
+    settings: dict[str, Any],
+    target: Annotated[float, typer.Option(help="Where the plans should bring the objectives.")] = 0.0,
+    validate: Annotated[
+        int, typer.Option(min=0, help="Random subsets to retrain without; also tries the plans from other starts.")
+    ] = 0,
+    text: TextColumn = None,
+    document: DocumentColumn = None,
+    id: IdColumn = None,
+    token_pattern: Pattern = TOKEN_PATTERN,
+    candidates: Candidates = None,
+    memory: Memory = MEMORY,
+    overwrite: Overwrite = False,
+    show: Show = 5,
+) -> None:
+    """Train, measure, score, plan, retrain and report: the whole chain into one run folder.
+
+    A stopped run goes on where it was: give the same command again.
+    """
+    tests = pipeline.choose(objective)
+    found = _read(corpus, text, document, id, token_pattern, candidates)
+    _estimate(found, tests, settings, memory)
+    with _train(found, tests, out, overwrite, memory, settings) as run:
+        seeds, removals = (5, 3) if validate else (0, 0)
+        _chain(run, tests, target, validate, seeds, removals, show)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/demo"),
+    overwrite: Overwrite = False,
+) -> None:
+    """Run everything on the embedded Wikipedia excerpt: about four minutes on two cores."""
+    tests = pipeline.choose(["demo-power"])
+    found = _read(BUILTIN, None, None, None, TOKEN_PATTERN, None)
+    settings: dict[str, Any] = {"max_words": 4000}
+    _estimate(found, tests, settings, MEMORY)
+    with _train(found, tests, out, overwrite, MEMORY, settings) as run:
+        _chain(run, tests, 0.0, 8, 2, 1, 3)
+
+
+@app.command(name="train")
+@with_settings
+def train_command(
+    corpus: CorpusArgument,
+    out: Out,
+    settings: dict[str, Any],
+    objective: Objectives = [],  # noqa: B006 (typer reads the default)
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A plan (Parquet: sample, weight). Settings and words are those of the plan's run."),
+    ] = None,
+    text: TextColumn = None,
+    document: DocumentColumn = None,
+    id: IdColumn = None,
+    token_pattern: Pattern = TOKEN_PATTERN,
+    candidates: Candidates = None,
+    memory: Memory = MEMORY,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train only; with --weights, train with a plan."""
+    tests = pipeline.choose(objective) if objective else []
+    found = _read(corpus, text, document, id, token_pattern, candidates)
+    more: dict[str, Any] = {}
+    if weights is not None:
+        values, notes = pipeline.read_plan(weights)
+        if notes.get("corpus", found.digest) != found.digest:
+            raise UserError(f"{weights} was made for another corpus (or other --candidates): give the same one.")
+        more = {"weights": values, "keep_words": notes.get("keep_words", [])}
+        settings = notes.get("settings", {}) | settings
+    with _train(found, tests, out, overwrite, memory, settings, **more) as run:
+        terminal.say(f"Training loss {run.loss:.4f}, vocabulary {len(run.vocabulary.words):,} words: {out}")
+        if tests:
+            terminal.measures_table(pipeline.measure(run, tests), tests)
+
+
+@app.command()
+def measure(run: RunArgument, objective: Objectives = []) -> None:  # noqa: B006
+    """Measure a run's objectives, with p-values; those named are added to it."""
+    opened, tests = pipeline.open_run(run, objective)
+    with opened:
+        terminal.measures_table(pipeline.measure(opened, tests), tests)
+        for row in pipeline.qualities(opened):
+            if row.spearman is not None:
+                terminal.say(f"{row.name}: Spearman {row.spearman:.3f} on {row.pairs} pairs")
+
+
+Estimator = Annotated[str, typer.Option(help="unrolled (exact), gradient-dot or co-occurrence.")]
+
+
+@app.command()
+def score(
+    run: RunArgument, objective: Objectives = [], estimator: Estimator = "unrolled", show: Show = 10  # noqa: B006
+) -> None:
+    """Score every sentence; writes scores.parquet and shows the strongest."""
+    opened, tests = pipeline.open_run(run, objective)
+    with opened:
+        scores = pipeline.score_run(opened, tests, estimator, track=bars)
+        for test in tests:
+            terminal.ranking(scores, test.name, show)
+
+
+@app.command()
+def explain(
+    run: RunArgument,
+    sentence: Annotated[str, typer.Argument(help="A sentence, in the corpus or not; or the id of one.")],
+    objective: Objectives = [],  # noqa: B006
+) -> None:
+    """Take a sentence apart: which word pairs in it push each objective up or down."""
+    opened, tests = pipeline.open_run(run)
+    with opened:
+        scores = pipeline.score_run(opened, tests, track=bars)
+        ids = opened.corpus.ids
+        for name in objective or [test.name for test in tests]:
+            taken = scores.explain(ids.index(sentence) if sentence in ids else sentence, name)
+            terminal.explanation(taken, name)
+
+
+@app.command()
+def plan(
+    run: RunArgument,
+    objective: Objectives = [],  # noqa: B006
+    target: Annotated[float, typer.Option(help="Where the plan should bring the objective.")] = 0.0,
+) -> None:
+    """Find the smallest set of sentences whose removal is predicted to bring an objective to a target."""
+    opened, tests = pipeline.open_run(run)
+    with opened:
+        scores = pipeline.score_run(opened, tests, track=bars)
+        names = objective or [test.name for test in tests]
+        for name in names:
+            scores.row(name)
+        for name, made in pipeline.plan_run(opened, scores, {name: target for name in names}).items():
+            terminal.plan_line(made)
+            terminal.say(f"Train with it: crossloss train CORPUS --weights {run / f'plan-{name}.parquet'} --out MENDED")
+
+
+@app.command()
+def validate(
+    run: RunArgument,
+    subsets: Annotated[int, typer.Option(min=3, help="Random subsets to retrain without.")] = 30,
+    share: Annotated[float, typer.Option(help="Part of the sentences that each subset leaves out.")] = 0.1,
+    seeds: Annotated[int, typer.Option(min=0, help="Other starts to retrain the plans from.")] = 5,
+    removals: Annotated[int, typer.Option(min=0, help="Random sets of each plan's size to retrain without.")] = 3,
+) -> None:
+    """Retrain without random subsets and with the plans: how well did the scores predict it?"""
+    opened, tests = pipeline.open_run(run)
+    with opened:
+        scores = pipeline.score_run(opened, tests, track=bars)
+        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests))
+        validation = pipeline.validate_run(
+            opened, scores, plans, subsets=subsets, share=share, seeds=seeds, removals=removals, track=bars
+        )
+        terminal.validation_lines(validation, plans)
+        terminal.say(f"Report: {pipeline.write_report(opened, scores, plans)}")
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write report.html again from what the run holds."""
+    opened, tests = pipeline.open_run(run)
+    with opened:
+        scores = pipeline.score_run(opened, tests, track=bars)
+        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests))
+        terminal.say(f"Report: {pipeline.write_report(opened, scores, plans)}")
+
+
+@app.command()
+def info(run: RunArgument) -> None:
+    """Show what a run folder holds: settings, figures, the command that made it."""
+    with pipeline.load(run) as opened:
+        terminal.info_table(opened, run)
+
+
+def main() -> None:
+    """Entry point: user errors are one sentence and exit code 2; a stopped run says how to go on."""
+
+    def stop(*unused: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        terminal.errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except MemoryError:
+        terminal.errors.print("Error: memory ran out; lower --max-words, --dimension or --memory.", style="red")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        terminal.errors.print("Stopped. Give the same command again to go on from here.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Retrain with other weights and measure every objective; results are kept, so that nothing is trained twice."""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from crossloss.core import Objective, UserError
+from crossloss.run import atomic
+from crossloss.run.folder import content_key
+from crossloss.run.runs import Run
+from crossloss.scores import objective_key
+from crossloss.skipgram.quality import quality
+
+
+class Retrainer:
+    """Objectives of a run after training with other weights or from another start.
+
+    Each retraining is as the run was (same field, optimiser and steps, a fresh start), is measured for all
+    objectives at once, and in a run folder is kept as one small file under retrains/.
+
+    Parameters
+    ----------
+    run : Run
+    objectives : sequence of Objective
+    """
+
+    def __init__(self, run: Run, objectives: Sequence[Objective]) -> None:
+        self.run, self.objectives = run, list(objectives)
+        self.folder = None
+        described = [objective_key(o) for o in self.objectives]
+        self._keys = {o.name: content_key(d) for o, d in zip(self.objectives, described, strict=True)}
+        if run.folder is not None and all(d is not None for d in described):
+            self.folder = run.folder.file("retrains")
+            self.folder.mkdir(exist_ok=True)
+
+    def __call__(self, weights: np.ndarray, *, seed: int | None = None) -> dict[str, float]:
+        """Value of each objective by name, and ``seconds``, ``wordsim353`` and ``simlex999`` where measured."""
+        seed = self.run.settings.seed if seed is None else seed
+        weights = np.ascontiguousarray(weights, dtype=np.float64)
+        name = content_key(self.run.key, hashlib.sha256(weights.tobytes()).hexdigest(), seed)[:32]
+        path = None if self.folder is None else self.folder / f"{name}.json"
+        if path is not None and path.exists():
+            kept = atomic.read_json(path)
+            if all(kept["objectives"].get(o.name) == self._keys[o.name] for o in self.objectives):
+                return dict(kept["values"])
+        start = time.perf_counter()
+        view = self.run.field.view(self.run.retrain(weights, seed=seed))
+        values = {o.name: float(o(view)) for o in self.objectives}
+        values["seconds"] = time.perf_counter() - start
+        measured = quality(view.words, view.vectors.cpu().numpy())
+        for benchmark, value in (("wordsim353", measured.wordsim353), ("simlex999", measured.simlex999)):
+            if value is not None:
+                values[benchmark] = value
+        if path is not None:
+            atomic.write_json(path, {"objectives": self._keys, "values": values, "seed": seed})
+        return values
+
+
+def without(weights: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """Copy of sample weights (n,) with some samples removed."""
+    changed = np.array(weights, dtype=np.float64)
+    changed[removed] = 0.0
+    return changed
+
+
+def changes(retrained: Sequence[Mapping[str, float]], name: str, value: float) -> np.ndarray:
+    """Change of one objective in each retraining, (m,)."""
+    found = np.array([values[name] for values in retrained]) - value
+    if not np.isfinite(found).all():
+        raise UserError(f"A retraining has no finite value of {name}.")
+    return found

@@ -1,0 +1,71 @@
+"""Agreement of predicted and found changes, with bootstrap intervals over subsets."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from crossloss.core import UserError
+
+RESAMPLES, LEVEL = 10_000, 0.95
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How well scores predicted retraining, over subsets of one size.
+
+    Pearson correlation, Spearman correlation (the linear datamodeling score, LDS; Park et al. 2023) and the
+    least-squares slope of found on predicted, each with a 95 % percentile interval.
+    """
+
+    pearson: float
+    pearson_low: float
+    pearson_high: float
+    spearman: float
+    spearman_low: float
+    spearman_high: float
+    slope: float
+    slope_low: float
+    slope_high: float
+    subsets: int
+
+
+def fidelity(predicted: np.ndarray, found: np.ndarray, *, seed: int = 0) -> Fidelity:
+    """Compare predicted with found changes, (m,) each.
+
+    Raises
+    ------
+    UserError
+        Fewer than three subsets, or no variation in one of the two.
+    """
+    x, y = np.asarray(predicted, dtype=np.float64), np.asarray(found, dtype=np.float64)
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        raise UserError("Fidelity needs at least three subsets whose predicted and found changes vary.")
+    rows = np.random.default_rng(seed).integers(0, len(x), (RESAMPLES, len(x)))
+    bx, by = x[rows], y[rows]
+    varied = (np.ptp(bx, axis=1) > 0) & (np.ptp(by, axis=1) > 0)
+    bx, by = bx[varied], by[varied]
+    figures: dict[str, float] = {}
+    ranks = [rankdata(values, axis=-1) for values in (x[None], y[None], bx, by)]
+    for name, whole, resampled in (
+        ("pearson", _pearson(x[None], y[None]), _pearson(bx, by)),
+        ("spearman", _pearson(ranks[0], ranks[1]), _pearson(ranks[2], ranks[3])),
+        ("slope", _slope(x[None], y[None]), _slope(bx, by)),
+    ):
+        low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        figures |= {name: float(whole[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
+    return Fidelity(**figures, subsets=len(x))
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values - values.mean(axis=1, keepdims=True))
+
+
+def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, y = _centred(x), _centred(y)
+    return np.asarray((x * y).sum(1) / np.sqrt((x**2).sum(1) * (y**2).sum(1)))
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, y = _centred(x), _centred(y)
+    return np.asarray((x * y).sum(1) / (x**2).sum(1))

@@ -1,0 +1,212 @@
+"""The stages behind the commands: each takes a run in its folder, does one thing, and records its figures.
+
+A stage whose inputs and settings did not change is not done again.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossloss.core import UserError
+from crossloss.fidelity.retrain import Retrainer
+from crossloss.fidelity.validate import Validation, check_plans, compare
+from crossloss.objectives import PermutationResult, Weat, load_objectives, permutation_test
+from crossloss.plans.remove import Plan, remove
+from crossloss.report.data import Quality
+from crossloss.report.gather import gather
+from crossloss.report.page import render
+from crossloss.run import atomic
+from crossloss.run.folder import RunFolder
+from crossloss.run.progress import Track, quiet
+from crossloss.run.runs import Run, load, peak_memory
+from crossloss.scores import Scores, objective_key, score
+from crossloss.skipgram.quality import quality
+
+VALIDATION = "validation.json"
+
+
+def folder_of(run: Run) -> RunFolder:
+    """Folder of a run that has one."""
+    assert run.folder is not None, "stages work on runs in a folder"
+    return run.folder
+
+
+def choose(names: Sequence[str]) -> list[Weat]:
+    """Objectives by name or YAML file, each once.
+
+    Raises
+    ------
+    UserError
+        Unknown, none, or two of one name.
+    """
+    chosen = [test for name in names for test in load_objectives(name)]
+    if not chosen:
+        raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own word sets.")
+    if len({test.name for test in chosen}) < len(chosen):
+        raise UserError("Two objectives have the same name: name each once.")
+    return chosen
+
+
+def remember(run: Run, objectives: Sequence[Weat]) -> list[Weat]:
+    """Add objectives to those of the run's manifest; returns all of them.
+
+    Raises
+    ------
+    UserError
+        The vocabulary lacks their words, or another test has the same name.
+    """
+    folder = folder_of(run)
+    known = {test.name: test for test in recall(run)}
+    for test in objectives:
+        test.rows(run.vocabulary.index)
+        if test.name in known and objective_key(known[test.name]) != objective_key(test):
+            raise UserError(f"The run has another test named {test.name}: rename yours.")
+        known[test.name] = test
+    folder.describe(objectives=[_stored(test) for test in known.values()])
+    return list(known.values())
+
+
+def _stored(test: Weat) -> dict[str, Any]:
+    return {name: getattr(test, name) for name in Weat.__dataclass_fields__}
+
+
+def recall(run: Run) -> list[Weat]:
+    """Objectives of the run's manifest."""
+    stored = folder_of(run).manifest.get("objectives", [])
+    return [Weat(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}) for entry in stored]
+
+
+def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Weat]]:
+    """Open a finished run and its objectives; those named are added.
+
+    Raises
+    ------
+    UserError
+        No finished run, or no objective in it or named.
+    """
+    run = load(path)
+    objectives = remember(run, choose(names)) if names else recall(run)
+    if not objectives:
+        raise UserError(f"The run in {path} has no objective yet: name one with --objective.")
+    return run, objectives
+
+
+def measure(run: Run, objectives: Sequence[Weat]) -> dict[str, PermutationResult]:
+    """Objectives with their p-values, and the quality of the vectors."""
+    results = {o.name: permutation_test(o, run.embeddings) for o in objectives}
+    figures: dict[str, float | None] = {}
+    for name, result in results.items():
+        figures |= {
+            f"weat.{name}.effect": result.effect,
+            f"weat.{name}.statistic": result.statistic,
+            f"weat.{name}.p_value": result.p_value,
+            f"weat.{name}.p_value_two_sided": result.p_value_two_sided,
+        }
+    for row in qualities(run):
+        key = row.name.lower().replace("-", "")
+        figures |= {f"quality.{key}": row.spearman, f"quality.{key}.pairs": row.pairs}
+    folder_of(run).record(figures)
+    return results
+
+
+def qualities(run: Run) -> list[Quality]:
+    """WordSim-353 and SimLex-999 of the run's vectors."""
+    found = quality(run.vocabulary.words, run.embeddings.vectors.cpu().numpy())
+    return [
+        Quality("WordSim-353", found.wordsim353, found.wordsim353_pairs),
+        Quality("SimLex-999", found.simlex999, found.simlex999_pairs),
+    ]
+
+
+def score_run(run: Run, objectives: Sequence[Weat], estimator: str = "unrolled", track: Track = quiet) -> Scores:
+    """Scores of all objectives; written as scores.parquet (another estimator: scores-ESTIMATOR.parquet)."""
+    scores = score(run, objectives, estimator, track=track)
+    name = "scores.parquet" if estimator == "unrolled" else f"scores-{estimator}.parquet"
+    atomic.write_table(folder_of(run).file(name), scores.table())
+    return scores
+
+
+def plan_run(run: Run, scores: Scores, targets: Mapping[str, float]) -> dict[str, Plan]:
+    """Removal plans, written as plan-NAME.parquet with what is needed to train with them."""
+    folder = folder_of(run)
+    notes = {"corpus": run.corpus.digest, "settings": run.settings.model_dump(), "keep_words": run.keep_words}
+    plans = {}
+    for name, target in targets.items():
+        plan = remove(
+            scores.of(name),
+            value=scores.values[name],
+            target=target,
+            weights=run.weights,
+            objective=name,
+            **notes,
+        )
+        atomic.write_table(folder.file(f"plan-{name}.parquet"), plan.to_table())
+        folder.record({f"plan.{name}.size": plan.size, f"plan.{name}.predicted": plan.predicted})
+        plans[name] = plan
+    targets_known = folder.manifest.get("targets", {})
+    folder.describe(targets=targets_known | dict(targets))
+    return plans
+
+
+def targets_of(run: Run, objectives: Sequence[Weat]) -> dict[str, float]:
+    """Targets of the run's plans; 0 where none was set."""
+    known = folder_of(run).manifest.get("targets", {})
+    return {o.name: float(known.get(o.name, 0.0)) for o in objectives}
+
+
+def validate_run(
+    run: Run,
+    scores: Scores,
+    plans: Mapping[str, Plan],
+    *,
+    subsets: int = 0,
+    share: float = 0.1,
+    seeds: int = 0,
+    removals: int = 0,
+    track: Track = quiet,
+) -> Validation:
+    """Retrain plans and, where asked, random subsets; written as validation.json and into the metrics."""
+    retrainer = Retrainer(run, scores.objectives)
+    checks = check_plans(retrainer, plans, seeds=seeds, removals=removals, track=track)
+    table = {}
+    if subsets:
+        table = compare(retrainer, scores, subsets=subsets, share=share, track=track)
+    validation = Validation(table, checks, subsets, share)
+    folder = folder_of(run)
+    atomic.write_json(folder.file(VALIDATION), validation.to_json())
+    folder.record(validation.metrics() | {"peak_memory_bytes": peak_memory()})
+    return validation
+
+
+def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
+    """Write report.html from what the folder holds."""
+    folder = folder_of(run)
+    path = folder.file(VALIDATION)
+    validation = Validation.from_json(atomic.read_json(path)) if path.exists() else None
+    page = render(gather(run, folder, scores, plans, validation, qualities(run)))
+    atomic.write_text(folder.file("report.html"), page)
+    return folder.file("report.html")
+
+
+def read_plan(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """Weights (n,) of a plan file, by sample, and what the plan says of its run.
+
+    Raises
+    ------
+    UserError
+        Not a table of sample and weight, or samples that are not 0, ..., n - 1.
+    """
+    import json
+
+    table = atomic.read_table(path)
+    if not {"sample", "weight"} <= set(table.column_names):
+        raise UserError(f"{path} has no columns sample and weight: give a plan made by `crossloss plan`.")
+    samples = table["sample"].to_numpy()
+    if not np.array_equal(np.sort(samples), np.arange(len(samples))):
+        raise UserError(f"{path} must hold every sample of the corpus once, numbered from 0.")
+    weights = np.empty(len(samples))
+    weights[samples] = table["weight"].to_numpy()
+    notes = (table.schema.metadata or {}).get(b"crossloss", b"{}")
+    return weights, dict(json.loads(notes))

@@ -1,0 +1,118 @@
+"""Remove: the smallest set of samples predicted to bring an objective to a target."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from crossloss.core import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to train with next: a weight for every sample.
+
+    Attributes
+    ----------
+    objective : str
+    target, value, predicted : float
+        Where the objective should be, is, and is predicted to be.
+    weights : (n,) float64 array
+    removed : (size,) int64 array
+        Samples removed, strongest first.
+    curve : float64 array
+        Predicted value after removing the first j samples of the ranking, j = 0, 1, ...
+    reached : bool
+        False where removing every helpful sample is not predicted to reach the target.
+    trained : int
+        Samples of positive weight before.
+    """
+
+    objective: str
+    target: float
+    value: float
+    predicted: float
+    weights: np.ndarray
+    removed: np.ndarray
+    curve: np.ndarray
+    reached: bool
+    trained: int
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Samples removed."""
+        return len(self.removed)
+
+    @property
+    def share(self) -> float:
+        """Part of the samples trained on that is removed."""
+        return self.size / self.trained
+
+    def to_table(self) -> pa.Table:
+        """Sample and weight of every sample; what the plan is for in the schema's metadata."""
+        what = {
+            "objective": self.objective,
+            "target": self.target,
+            "value": self.value,
+            "predicted": self.predicted,
+            "reached": self.reached,
+            "size": self.size,
+        }
+        table = pa.table({"sample": np.arange(len(self.weights)), "weight": self.weights})
+        return table.replace_schema_metadata({"crossloss": json.dumps(what | self.notes, sort_keys=True)})
+
+
+def remove(
+    scores: np.ndarray, *, value: float, target: float, weights: np.ndarray, objective: str, **notes: Any
+) -> Plan:
+    """Plan the smallest removal predicted to bring an objective to its target, from either side.
+
+    Above the target amplifiers go, below it mitigators, strongest first: removing sample i changes the
+    objective by -w_i I_i, so taking the largest first needs the fewest.
+
+    Parameters
+    ----------
+    scores : (n,) array
+        I_i = d f/d w_i.
+    value, target : float
+        The objective now, and where it should be.
+    weights : (n,) array
+        Weights the run was trained with; samples of weight 0 cannot be removed.
+    objective : str
+    **notes
+        Kept in the plan's metadata.
+
+    Raises
+    ------
+    UserError
+        A score or the target is not finite.
+    """
+    if not (np.isfinite(scores).all() and np.isfinite([value, target]).all()):
+        raise UserError(f"A plan for {objective} needs finite scores and a finite target.")
+    effects = -np.asarray(scores, dtype=np.float64) * weights
+    gap = target - value
+    helpful = effects * np.sign(gap)
+    order = np.argsort(-helpful, kind="stable")
+    order = order[helpful[order] > 0]
+    curve = value + np.concatenate([[0.0], np.cumsum(effects[order])])
+    crossed = np.flatnonzero((curve - target) * np.sign(gap) >= -1e-12)
+    size = int(crossed[0]) if len(crossed) else len(order)
+    changed = np.array(weights, dtype=np.float64)
+    changed[order[:size]] = 0.0
+    if not changed.any():
+        raise UserError(f"Bringing {objective} to {target:g} would remove every sample: choose a nearer target.")
+    return Plan(
+        objective=objective,
+        target=float(target),
+        value=float(value),
+        predicted=float(curve[size]),
+        weights=changed,
+        removed=order[:size].astype(np.int64),
+        curve=curve,
+        reached=bool(len(crossed)),
+        trained=int((np.asarray(weights) > 0).sum()),
+        notes=notes,
+    )

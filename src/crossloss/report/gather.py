@@ -1,0 +1,178 @@
+"""From a run and what was made of it to the plain values of its page."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from crossloss.core import Objective
+from crossloss.fidelity.validate import Compared, Validation
+from crossloss.objectives import permutation_test
+from crossloss.objectives.weat import Weat
+from crossloss.plans.remove import Plan
+from crossloss.report.data import (
+    Curve,
+    Explained,
+    FidelityRow,
+    ObjectiveReport,
+    PlanReport,
+    Quality,
+    Report,
+    WordSet,
+)
+from crossloss.run.folder import RunFolder
+from crossloss.run.runs import Run
+from crossloss.scores import Scored, Scores
+
+SENTENCES = 20
+PAIRS = 12
+FEW = 10
+CURVE_POINTS = 200
+
+
+def gather(
+    run: Run,
+    folder: RunFolder,
+    scores: Scores,
+    plans: Mapping[str, Plan],
+    validation: Validation | None,
+    quality: Sequence[Quality],
+) -> Report:
+    """Everything the page shows, as plain values."""
+    environment = folder.manifest.get("environment", {})
+    metrics = folder.metrics
+    settings = {name.replace("_", " "): str(value) for name, value in run.settings.model_dump().items()}
+    trained = run.corpus.weights > 0
+    named = {name for name, kept in zip(run.corpus.documents, trained, strict=True) if kept and name}
+    return Report(
+        run=str(folder.path),
+        command=str(folder.manifest.get("command", "")),
+        corpus_source=run.corpus.source,
+        n_samples=int(trained.sum()),
+        n_documents=len(named),
+        n_words=int(run.vocabulary.counts.sum()),
+        objectives=[_objective(run, scores, o, plans.get(o.name), validation) for o in scores.objectives],
+        quality=quality,
+        settings=settings | {"vocabulary": f"{len(run.vocabulary.words):,} words"},
+        versions={name: str(value) for name, value in environment.items()},
+        timings={
+            name.removesuffix(".seconds"): value
+            for name, value in metrics.items()
+            if name in ("train.seconds", "score.seconds")
+        },
+        fidelity_note=_note(validation),
+    )
+
+
+def _note(validation: Validation | None) -> str | None:
+    if validation is None or not validation.subsets:
+        return None
+    return (
+        f"{validation.subsets} random subsets, each {validation.share:.0%} of the sentences, were left out one after "
+        "the other and the model was trained again from the same initial vectors."
+    )
+
+
+def _objective(
+    run: Run, scores: Scores, objective: Objective, plan: Plan | None, validation: Validation | None
+) -> ObjectiveReport:
+    name = objective.name
+    shown = {
+        "amplifiers": [_explained(run, scores, objective, s) for s in scores.amplifiers(SENTENCES, objective)],
+        "mitigators": [_explained(run, scores, objective, s) for s in scores.mitigators(SENTENCES, objective)],
+    }
+    compared = validation.fidelity.get(name, []) if validation else []
+    common = {
+        "name": name,
+        "effect": scores.values[name],
+        "plan": _plan(plan, validation),
+        "curve": _curve(plan, validation),
+        "fidelity": [_row(row) for row in compared],
+    }
+    if not isinstance(objective, Weat):
+        return ObjectiveReport(**common, **shown, measure="value", caveats=())  # type: ignore[arg-type]
+    counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
+    tested = permutation_test(objective, run.embeddings)
+    coverage = objective.coverage(counts)
+    rare = [word for row in coverage for word, count in row.present if count < FEW]
+    caveats = []
+    if rare:
+        caveats.append(
+            f"{len(rare)} test words occur fewer than {FEW} times ({', '.join(rare[:8])}"
+            f"{', ...' if len(rare) > 8 else ''}): a few sentences decide where they lie."
+        )
+    if any(row.missing for row in coverage):
+        caveats.append("Words that the corpus lacks are left out of their set; the other sets stay as they are.")
+    return ObjectiveReport(
+        **common,  # type: ignore[arg-type]
+        **shown,  # type: ignore[arg-type]
+        measure="WEAT effect size" if objective.kind == "effect" else "WEAT statistic",
+        question=objective.question,
+        reading=objective.reading(),
+        sets=[WordSet(row.label, row.present, row.missing) for row in coverage],
+        p_value=tested.p_value,
+        p_value_two_sided=tested.p_value_two_sided,
+        splits=tested.splits,
+        exact=tested.exact,
+        caveats=caveats,
+    )
+
+
+def _explained(run: Run, scores: Scores, objective: Objective, scored: Scored) -> Explained:
+    taken = scores.explain(scored.sample, objective)
+    return Explained(
+        rank=scored.rank,
+        id=scored.id,
+        document=scored.document,
+        text=scored.text,
+        score=scored.score,
+        effect_if_removed=scored.effect_if_removed,
+        spans=taken.spans,
+        pairs=taken.pairs[:PAIRS],
+        candidate=bool(run.corpus.weights[scored.sample] == 0),
+    )
+
+
+def _plan(plan: Plan | None, validation: Validation | None) -> PlanReport | None:
+    if plan is None:
+        return None
+    check = validation.plans.get(plan.objective) if validation else None
+    return PlanReport(
+        target=plan.target,
+        size=plan.size,
+        share=plan.share,
+        predicted=plan.predicted,
+        reached=plan.reached,
+        retrained=check.retrained if check else None,
+        other_seeds=check.other_seeds if check else (),
+        random_removal=check.random_removal if check else (),
+        random_with_test_word=check.random_with_test_word if check else (),
+    )
+
+
+def _curve(plan: Plan | None, validation: Validation | None) -> Curve | None:
+    if plan is None or not plan.size:
+        return None
+    counts = np.unique(np.linspace(0, min(len(plan.curve) - 1, 2 * plan.size), CURVE_POINTS).round().astype(int))
+    check = validation.plans.get(plan.objective) if validation else None
+    retrained = [(0, plan.value), *check.curve] if check else []
+    return Curve(counts.tolist(), plan.curve[counts].tolist(), retrained)
+
+
+def _row(row: Compared) -> FidelityRow:
+    f = row.fidelity
+    return FidelityRow(
+        estimator=row.estimator,
+        subset_share=row.share,
+        subsets=f.subsets,
+        pearson=f.pearson,
+        pearson_low=f.pearson_low,
+        pearson_high=f.pearson_high,
+        spearman=f.spearman,
+        spearman_low=f.spearman_low,
+        spearman_high=f.spearman_high,
+        slope=f.slope,
+        slope_low=f.slope_low,
+        slope_high=f.slope_high,
+        predicted=row.predicted,
+        found=row.found,
+    )

@@ -1,0 +1,75 @@
+"""The page of a run: one HTML string that needs nothing else."""
+
+from crossloss.core import UserError
+from crossloss.report import words
+from crossloss.report.data import Explained, Report
+from crossloss.report.text import Piece, clean, highlight
+
+SHOWN_SENTENCES = 5
+SHOWN_PAIRS = 6
+
+
+def render(report: Report) -> str:
+    """Write the page of a run.
+
+    Whatever the corpus holds is escaped, and control characters and lone surrogates appear as U+FFFD: the
+    result encodes to UTF-8 and runs nothing. The same report gives the same bytes.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    str
+        HTML with its style and figures inline.
+
+    Raises
+    ------
+    UserError
+        The extra ``report`` is not installed, or there is no objective to show.
+    """
+    try:
+        import jinja2
+
+        from crossloss.report import figures
+    except ImportError as missing:
+        raise UserError(
+            f'A report needs {missing.name}: install it with pip install "crossloss[report]".'
+        ) from missing
+    if not report.objectives:
+        raise UserError("There is nothing to report: score at least one objective first.")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("crossloss", "report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    for write in (
+        words.value, words.effect, words.probability, words.count, words.several, words.percent,
+        words.duration, words.spread, words.interval, words.answer,
+    ):  # fmt: skip
+        environment.filters[write.__name__] = write
+    page = environment.get_template("template.html.j2").render(
+        report=report,
+        words=words,
+        figures=figures,
+        pieces=_pieces,
+        removed=_removed,
+        shown_sentences=SHOWN_SENTENCES,
+        shown_pairs=SHOWN_PAIRS,
+    )
+    return clean(page)
+
+
+def _pieces(sentence: Explained) -> list[Piece]:
+    return highlight(sentence.text, sentence.spans)
+
+
+def _removed(sentence: Explained, contribution: float) -> float:
+    """Turn a contribution to the score into an effect if removed, the only sign that readers meet."""
+    mass = -sentence.effect_if_removed / sentence.score if sentence.score else 1.0
+    return -contribution * mass
+
+

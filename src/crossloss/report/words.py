@@ -1,0 +1,182 @@
+"""Numbers and sentences of a page: the answer, the verdict on the estimators, and how figures are written."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from crossloss.report.data import Explained, FidelityRow, ObjectiveReport, Report
+
+
+def value(x: float) -> str:
+    """Write an objective's value with two decimals, three where two would show nothing: 1.56, −0.006."""
+    if not math.isfinite(x):
+        return "not a number" if math.isnan(x) else ("∞" if x > 0 else "−∞")
+    shown = f"{x:.2f}" if abs(x) >= 0.0095 else f"{x:.3f}"
+    return _sign(shown)
+
+
+def effect(x: float) -> str:
+    """Write an effect with its sign and four decimals, or two figures of a smaller one: +0.0042, −0.000013."""
+    if not math.isfinite(x):
+        return value(x)
+    if abs(x) >= 0.00095 or x == 0:
+        return _sign(f"{x:+.4f}")
+    return _sign(("+" if x > 0 else "") + _figures(x))
+
+
+def probability(p: float | None) -> str:
+    """Write a p-value with two figures and no exponent; a dash for None."""
+    if p is None or math.isnan(p):
+        return "–"
+    return f"{p:.2f}" if p >= 0.1 else _figures(p)
+
+
+def count(n: int) -> str:
+    """Write a count with thousands: 180,153."""
+    return f"{n:,}"
+
+
+def several(n: int, noun: str) -> str:
+    """Write a count with its noun in the right number: 1 sentence, 2 sentences."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def percent(share: float) -> str:
+    """Write a share with two figures: 10 %, 0.056 %."""
+    return f"{100 * share:.0f} %" if share >= 0.095 else f"{_figures(100 * share).rstrip('0').rstrip('.')} %"
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as people say them: 0.4 s, 21 s, 3 min 20 s, 1 h 05 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Write mean and standard deviation of retrainings, or the one value."""
+    mean = value(fmean(values))
+    return mean if len(values) < 2 else f"{mean} ± {stdev(values):.2f}"
+
+
+def _figures(x: float) -> str:
+    """Two figures without an exponent, nine decimals at most."""
+    return f"{x:.{max(0, min(1 - math.floor(math.log10(abs(x))), 9))}f}" if x else "0"
+
+
+def _sign(number: str) -> str:
+    if not any(c in "123456789" for c in number):
+        return number.lstrip("+-")
+    return number.replace("-", "\u2212")
+
+
+def command(verb: str, report: Report, objective: str = "") -> str:
+    """Write the command of a verb for this run, quoted for a shell."""
+    named = f" --objective {shlex.quote(objective)}" if objective else ""
+    return f"crossloss {verb} {shlex.quote(report.run)}{named}"
+
+
+def title(report: Report) -> str:
+    """Write the question that the page answers."""
+    first, *more = report.objectives
+    if more:
+        return f"Which sentences made these {len(report.objectives)} scores?"
+    return f"Which sentences made {first.name} {value(first.effect)}?"
+
+
+def answer(report: Report, objective: ObjectiveReport) -> str:
+    """Write the answer for one objective: what removing the plan does, as predicted and as retrained."""
+    plan, name, now = objective.plan, objective.name, value(objective.effect)
+    if plan is None:
+        scored = "no plan to change it yet" if objective.amplifiers else "its sentences are not scored yet"
+        return f"{name} is {now}; {scored}."
+    if plan.size == 0:
+        return f"{name} is {now}, already at the target of {value(plan.target)}: nothing to remove."
+    removing = (
+        f"Removing {count(plan.size)} of {several(report.n_samples, 'sentence')} is predicted to bring "
+        f"{name} from {now} to {value(plan.predicted)}"
+    )
+    if not plan.reached:
+        removing += f", short of the target of {value(plan.target)}"
+    if plan.retrained is None:
+        return f"{removing}; not yet retrained without them."
+    it = "it" if plan.size == 1 else "them"
+    return f"{removing}; retrained without {it}, it is {value(plan.retrained)}."
+
+
+def strongest(objective: ObjectiveReport) -> Explained | None:
+    """Pick the sentence to show first: the strongest that the plan removes, of those trained on."""
+    plan = objective.plan
+    below = plan is not None and plan.target > objective.effect
+    ranked = objective.mitigators if below else objective.amplifiers
+    return next((s for s in ranked if not s.candidate), None)
+
+
+def trust(report: Report) -> str:
+    """Write how far the scores were checked against retraining, "" where nobody has."""
+    rows = [(o.name, row) for o in report.objectives for row in o.fidelity if row.estimator == "unrolled"]
+    if not rows:
+        return ""
+    # Never pooled: one size speaks for the page, the one that most objectives share, first come first.
+    shares = [row.subset_share for _, row in rows]
+    share = max(shares, key=shares.count)
+    chosen = [(name, row) for name, row in rows if row.subset_share == share]
+    subsets = {row.subsets for _, row in chosen}
+    if len(chosen) == 1:
+        _, row = chosen[0]
+        each = interval(row.pearson, row.pearson_low, row.pearson_high)
+    else:
+        each = ", ".join(f"{name} {_two(row.pearson)}" for name, row in chosen)
+    times = several(subsets.pop(), "time") if len(subsets) == 1 else "many times"
+    return (
+        f"Checked by retraining {times} without a random {percent(share)} of the sentences; "
+        f"correlation of predicted with found change: {each}."
+    )
+
+
+def verdicts(rows: Sequence[FidelityRow]) -> list[str]:
+    """Say, for each subset size, which estimator predicted retraining best, in plain words."""
+    said = []
+    for share in sorted({row.subset_share for row in rows}):
+        of_size = [row for row in rows if row.subset_share == share]
+        own = next((row for row in of_size if row.estimator == "unrolled"), None)
+        others = sorted((r for r in of_size if r is not own), key=lambda r: -r.pearson)
+        if own is None or not others:
+            continue
+        head = f"Without {percent(share)} of the sentences"
+        better = [r for r in others if r.pearson > own.pearson]
+        if not better:
+            best = others[0]
+            said.append(
+                f"{head}, unrolled predicted retraining best: Pearson {_two(own.pearson)}, against "
+                f"{_two(best.pearson)} for {best.estimator}{_overlap(best, own)}."
+            )
+        for r in better:
+            said.append(
+                f"{head}, {r.estimator} did better than unrolled: Pearson {_two(r.pearson)} against "
+                f"{_two(own.pearson)}{_overlap(r, own)}."
+            )
+    return said
+
+
+def _overlap(a: FidelityRow, b: FidelityRow) -> str:
+    meet = a.pearson_low <= b.pearson_high and b.pearson_low <= a.pearson_high
+    return ", but their intervals overlap" if meet else ""
+
+
+def _two(x: float) -> str:
+    # 0.996 must not be read as 1, nor the small slope of a baseline as nothing.
+    if 0 < abs(x) < 0.095:
+        return _sign(_figures(x))
+    return _sign(f"{x:.3f}" if 0.995 <= abs(x) < 1 else f"{x:.2f}")
+
+
+def interval(middle: float, low: float, high: float) -> str:
+    """Write a figure with its interval: 0.98 (0.95 to 0.99)."""
+    return f"{_two(middle)} ({_two(low)} to {_two(high)})"

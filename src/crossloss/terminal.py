@@ -1,0 +1,188 @@
+"""What the commands print: tables and sentences for people, with corpus text shown as text."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from crossloss.corpus.read import Corpus
+from crossloss.fidelity.validate import Validation
+from crossloss.objectives import Coverage, PermutationResult, Weat
+from crossloss.plans.remove import Plan
+from crossloss.report import words
+from crossloss.run.estimate import Estimate
+from crossloss.run.runs import Run
+from crossloss.scores import Explanation, Scored, Scores
+
+console = Console()
+errors = Console(stderr=True)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def literal(text: str, longest: int = 220) -> Text:
+    """Corpus text for a terminal: no mark-up, no control or direction characters, cut to one paragraph."""
+    shown = _CONTROL.sub("\ufffd", text)
+    return Text(shown if len(shown) <= longest else shown[: longest - 1] + "…")
+
+
+def say(text: str) -> None:
+    """Print a sentence of our own."""
+    console.print(Text(text))
+
+
+def corpus_line(corpus: Corpus) -> None:
+    """Say what was read."""
+    trained, documents = int((corpus.weights > 0).sum()), len(set(corpus.documents) - {""})
+    parts = [words.several(trained, "sentence")]
+    if documents:
+        parts.append(words.several(documents, "document"))
+    parts.append(words.several(len(corpus.tokens), "word"))
+    if trained < len(corpus):
+        parts.append(words.several(len(corpus) - trained, "candidate"))
+    console.print(literal(f"{corpus.source}: {', '.join(parts)}"))
+
+
+def coverage_table(test: Weat, coverage: Sequence[Coverage]) -> None:
+    """Words of a test with their counts, and those missing."""
+    table = Table(title=f"{test.name}: words and their occurrences", title_justify="left", show_lines=True)
+    for heading in ("set", "found", "words", "missing (left out)"):
+        table.add_column(heading)
+    for row in coverage:
+        found = f"{len(row.present)} of {len(row.present) + len(row.missing)}"
+        present = ", ".join(f"{word} {count}" for word, count in row.present)
+        table.add_row(f"{row.side}: {row.label}", found, literal(present, 2000), literal(", ".join(row.missing), 2000))
+    console.print(table)
+
+
+def estimate_line(cost: Estimate, available: int) -> None:
+    """Say what a run will take."""
+    say(
+        f"Estimate: training {words.duration(cost.train_seconds)}, scoring {words.duration(cost.score_seconds)}, "
+        f"each retraining {words.duration(cost.train_seconds)}; memory {cost.memory_bytes / 1e9:.1f} GB "
+        f"of {available / 1e9:.1f} GB free."
+    )
+
+
+def measures_table(results: Mapping[str, PermutationResult], tests: Sequence[Weat]) -> None:
+    """Objectives with their p-values, and what the sign means."""
+    table = Table(title="Association tests", title_justify="left")
+    for heading in ("test", "effect size", "statistic", "p one-sided", "p two-sided", "splits"):
+        table.add_column(heading, justify="left" if heading == "test" else "right")
+    for name, r in results.items():
+        kind = "all" if r.exact else "drawn"
+        table.add_row(
+            name,
+            words.value(r.effect),
+            words.value(r.statistic),
+            words.probability(r.p_value),
+            words.probability(r.p_value_two_sided),
+            f"{r.splits:,} {kind}",
+        )
+    console.print(table)
+    for test in tests:
+        say(f"{test.name}. {test.reading()}")
+
+
+def _verb(effect: float, name: str) -> str:
+    direction = "lower" if effect < 0 else "raise"
+    return f"removing it is predicted to {direction} {name} by {words.effect(abs(effect)).lstrip('+')}"
+
+
+def ranking(scores: Scores, name: str, count: int = 5) -> None:
+    """Strongest amplifiers and mitigators of one objective."""
+    for title, chosen in (
+        (f"Amplifiers of {name}: removing one is predicted to lower it", scores.amplifiers(count, name)),
+        (f"Mitigators of {name}: removing one is predicted to raise it", scores.mitigators(count, name)),
+    ):
+        table = Table(title=title, title_justify="left", show_lines=True)
+        table.add_column("effect if removed", justify="right")
+        table.add_column("sample")
+        table.add_column("sentence")
+        for s in chosen:
+            table.add_row(words.effect(s.effect_if_removed), literal(_where(s), 60), literal(s.text))
+        console.print(table)
+
+
+def _where(s: Scored) -> str:
+    return f"{s.id} ({s.document})" if s.document else s.id
+
+
+def explanation(taken: Explanation, name: str, count: int = 12) -> None:
+    """A sentence taken apart into word pairs."""
+    console.print(literal(taken.text, 2000))
+    say(f"Effect if removed {words.effect(taken.effect_if_removed)}: {_verb(taken.effect_if_removed, name)}.")
+    table = Table(title="Word pairs, by their part of that effect", title_justify="left")
+    table.add_column("effect", justify="right")
+    table.add_column("pair")
+    for a, b, value in taken.pairs[:count]:
+        table.add_row(words.effect(-value), literal(f"{a} - {b}"))
+    console.print(table)
+    if taken.unseen:
+        say(f"{taken.unseen:.0%} of its expected word pairs occur nowhere in the corpus and are left out.")
+
+
+def plan_line(plan: Plan) -> None:
+    """Say what a plan does."""
+    reach = "" if plan.reached else " (the target is out of reach by removal)"
+    say(
+        f"Plan: removing {plan.size:,} of {plan.trained:,} sentences ({words.percent(plan.share)}) is predicted to "
+        f"bring {plan.objective} from {words.value(plan.value)} to {words.value(plan.predicted)}{reach}."
+    )
+
+
+def validation_lines(validation: Validation, plans: Mapping[str, Plan]) -> None:
+    """Say what retraining gave."""
+    for name, check in validation.plans.items():
+        plan = plans[name]
+        say(
+            f"Retrained without the {plan.size:,} sentences of the plan, {name} is {words.value(check.retrained)} "
+            f"(predicted {words.value(plan.predicted)}, before {words.value(plan.value)})."
+        )
+        if check.other_seeds:
+            before = [a for a, _ in check.other_seeds]
+            after = [b for _, b in check.other_seeds]
+            say(f"  From {len(after)} other starts: {words.spread(before)} before, {words.spread(after)} after.")
+        for label, values in (
+            ("as many random sentences", check.random_removal),
+            ("as many random sentences with a test word", check.random_with_test_word),
+        ):
+            if values:
+                say(f"  Without {label}: {words.spread(values)}.")
+    if not validation.fidelity:
+        return
+    title = f"Fidelity over {validation.subsets} random subsets of {validation.share:.0%} (95 % intervals)"
+    table = Table(title=title, title_justify="left")
+    for heading in ("test", "estimator", "Pearson", "Spearman (LDS)", "slope"):
+        table.add_column(heading)
+    for name, rows in validation.fidelity.items():
+        for row in rows:
+            f = row.fidelity
+            table.add_row(
+                name,
+                row.estimator,
+                f"{f.pearson:.3f} [{f.pearson_low:.3f}, {f.pearson_high:.3f}]",
+                f"{f.spearman:.3f} [{f.spearman_low:.3f}, {f.spearman_high:.3f}]",
+                f"{f.slope:.3g} [{f.slope_low:.3g}, {f.slope_high:.3g}]",
+            )
+    console.print(table)
+
+
+def info_table(run: Run, path: Path) -> None:
+    """What a run folder holds."""
+    assert run.folder is not None
+    table = Table(title=str(path), title_justify="left")
+    table.add_column("what")
+    table.add_column("value")
+    rows: dict[str, object] = {
+        "corpus": run.corpus.source,
+        "sentences": f"{int((run.corpus.weights > 0).sum()):,}",
+        "vocabulary": f"{len(run.vocabulary.words):,} words",
+        "word pairs": f"{len(run.counts.pairs):,}",
+        "command": run.folder.manifest.get("command", ""),
+    }
+    for name, value in (rows | run.settings.model_dump() | run.folder.metrics).items():
+        table.add_row(literal(name), literal(f"{value:.6g}" if isinstance(value, float) else str(value)))
+    console.print(table)
