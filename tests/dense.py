@@ -35,12 +35,7 @@ class DenseSkipGram:
         counts = torch.einsum("n,nwc->wc", w, self.x)
         s = u @ c.T
         positive = counts * torch.nn.functional.logsigmoid(s)
-        negative = (
-            self.negatives
-            * counts.sum(1)[:, None]
-            * self.noise[None, :]
-            * torch.nn.functional.logsigmoid(-s)
-        )
+        negative = self.negatives * counts.sum(1)[:, None] * self.noise[None, :] * torch.nn.functional.logsigmoid(-s)
         return -(positive + negative).sum() / self.total
 
     def gradient(self, theta: Tensor, w: Tensor) -> Tensor:
@@ -73,8 +68,5 @@ def random_sentences(seed: int, sentences: int = 40, words: int = 30) -> list[st
     rng = np.random.default_rng(seed)
     names = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(words)]
     weight = 1 / np.arange(1, words + 1)
-    lines = [
-        " ".join(rng.choice(names, size=rng.integers(3, 9), p=weight / weight.sum()))
-        for _ in range(sentences)
-    ]
+    lines = [" ".join(rng.choice(names, size=rng.integers(3, 9), p=weight / weight.sum())) for _ in range(sentences)]
     return [*lines, " ".join(names)]

@@ -20,7 +20,7 @@ from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.objectives import Weat
 from crossloss.run.estimate import available_memory, check_memory, estimate
 from crossloss.run.progress import bars
-from crossloss.run.runs import MEMORY, Run, train
+from crossloss.run.runs import MEMORY, Run, load, train
 from crossloss.run.settings import Settings, make_settings, parse_bytes
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ Objectives = Annotated[
         "sets: FILE.yaml or FILE.yaml:NAME. May be given several times.",
     ),
 ]
+Named = Annotated[list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")]
 Out = Annotated[Path, typer.Option(help="The run folder to make.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a different run in that folder.")]
 Memory = Annotated[str, typer.Option(help="Budget for stored training states; less stores fewer, replays more.")]
@@ -74,9 +75,9 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(command)
     kept = [p for p in signature.parameters.values() if p.name != "settings"]
     for name, field in Settings.model_fields.items():
-        plain = str if get_origin(field.annotation) is Literal else field.annotation
+        plain: Any = str if get_origin(field.annotation) is Literal else field.annotation
         note = f"{field.description} (default: {field.default})"
-        kind = Annotated[plain | None, typer.Option(help=note, rich_help_panel="Settings")]  # type: ignore[operator]
+        kind = Annotated[plain | None, typer.Option(help=note, rich_help_panel="Settings")]
         kept.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in kept]
     wrapper.__signature__ = signature.replace(parameters=keyword)  # type: ignore[attr-defined]
@@ -135,7 +136,13 @@ def check(
 
 
 def _train(
-    corpus: Corpus, tests: list[Weat], out: Path, overwrite: bool, memory: str, settings: dict[str, Any], **more: Any
+    corpus: Corpus,
+    tests: list[Weat],
+    out: Path,
+    overwrite: bool,
+    memory: str,
+    settings: dict[str, Any],
+    **more: Any,
 ) -> Run:
     keep = more.pop("keep_words", [word for test in tests for word in test.words])
     run = train(
@@ -147,9 +154,7 @@ def _train(
     return run
 
 
-def _chain(
-    run: Run, tests: list[Weat], target: float, subsets: int, seeds: int, removals: int, show: int
-) -> None:
+def _chain(run: Run, tests: list[Weat], target: float, subsets: int, seeds: int, removals: int, show: int) -> None:
     """Measure, score, plan, retrain, report."""
     terminal.measures_table(pipeline.measure(run, tests), tests)
     scores = pipeline.score_run(run, tests, track=bars)
@@ -157,9 +162,7 @@ def _chain(
     for test in tests:
         terminal.ranking(scores, test.name, show)
         terminal.plan_line(plans[test.name])
-    validation = pipeline.validate_run(
-        run, scores, plans, subsets=subsets, seeds=seeds, removals=removals, track=bars
-    )
+    validation = pipeline.validate_run(run, scores, plans, subsets=subsets, seeds=seeds, removals=removals, track=bars)
     terminal.validation_lines(validation, plans)
     terminal.say(f"Report: {pipeline.write_report(run, scores, plans)}")
 
@@ -173,7 +176,8 @@ def run_command(
     settings: dict[str, Any],
     target: Annotated[float, typer.Option(help="Where the plans should bring the objectives.")] = 0.0,
     validate: Annotated[
-        int, typer.Option(min=0, help="Random subsets to retrain without; also tries the plans from other starts.")
+        int,
+        typer.Option(min=0, help="Random subsets to retrain without; also tries the plans from other starts."),
     ] = 0,
     text: TextColumn = None,
     document: DocumentColumn = None,
@@ -216,7 +220,7 @@ def train_command(
     corpus: CorpusArgument,
     out: Out,
     settings: dict[str, Any],
-    objective: Objectives = [],  # noqa: B006 (typer reads the default)
+    objective: Named = None,
     weights: Annotated[
         Path | None,
         typer.Option(help="A plan (Parquet: sample, weight). Settings and words are those of the plan's run."),
@@ -246,9 +250,9 @@ def train_command(
 
 
 @app.command()
-def measure(run: RunArgument, objective: Objectives = []) -> None:  # noqa: B006
+def measure(run: RunArgument, objective: Named = None) -> None:
     """Measure a run's objectives, with p-values; those named are added to it."""
-    opened, tests = pipeline.open_run(run, objective)
+    opened, tests = pipeline.open_run(run, objective or ())
     with opened:
         terminal.measures_table(pipeline.measure(opened, tests), tests)
         for row in pipeline.qualities(opened):
@@ -261,10 +265,13 @@ Estimator = Annotated[str, typer.Option(help="unrolled (exact), gradient-dot or 
 
 @app.command()
 def score(
-    run: RunArgument, objective: Objectives = [], estimator: Estimator = "unrolled", show: Show = 10  # noqa: B006
+    run: RunArgument,
+    objective: Named = None,
+    estimator: Estimator = "unrolled",
+    show: Show = 10,
 ) -> None:
     """Score every sentence; writes scores.parquet and shows the strongest."""
-    opened, tests = pipeline.open_run(run, objective)
+    opened, tests = pipeline.open_run(run, objective or ())
     with opened:
         scores = pipeline.score_run(opened, tests, estimator, track=bars)
         for test in tests:
@@ -275,9 +282,9 @@ def score(
 def explain(
     run: RunArgument,
     sentence: Annotated[str, typer.Argument(help="A sentence, in the corpus or not; or the id of one.")],
-    objective: Objectives = [],  # noqa: B006
+    objective: Named = None,
 ) -> None:
-    """Take a sentence apart: which word pairs in it push each objective up or down."""
+    """Take a sentence apart: the word pairs in it that push each objective up or down."""
     opened, tests = pipeline.open_run(run)
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
@@ -290,7 +297,7 @@ def explain(
 @app.command()
 def plan(
     run: RunArgument,
-    objective: Objectives = [],  # noqa: B006
+    objective: Named = None,
     target: Annotated[float, typer.Option(help="Where the plan should bring the objective.")] = 0.0,
 ) -> None:
     """Find the smallest set of sentences whose removal is predicted to bring an objective to a target."""
@@ -300,7 +307,7 @@ def plan(
         names = objective or [test.name for test in tests]
         for name in names:
             scores.row(name)
-        for name, made in pipeline.plan_run(opened, scores, {name: target for name in names}).items():
+        for name, made in pipeline.plan_run(opened, scores, dict.fromkeys(names, target)).items():
             terminal.plan_line(made)
             terminal.say(f"Train with it: crossloss train CORPUS --weights {run / f'plan-{name}.parquet'} --out MENDED")
 
@@ -313,7 +320,7 @@ def validate(
     seeds: Annotated[int, typer.Option(min=0, help="Other starts to retrain the plans from.")] = 5,
     removals: Annotated[int, typer.Option(min=0, help="Random sets of each plan's size to retrain without.")] = 3,
 ) -> None:
-    """Retrain without random subsets and with the plans: how well did the scores predict it?"""
+    """Retrain without random subsets and with the plans, to see how well the scores predicted it."""
     opened, tests = pipeline.open_run(run)
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
@@ -338,7 +345,7 @@ def report(run: RunArgument) -> None:
 @app.command()
 def info(run: RunArgument) -> None:
     """Show what a run folder holds: settings, figures, the command that made it."""
-    with pipeline.load(run) as opened:
+    with load(run) as opened:
         terminal.info_table(opened, run)
 
 

@@ -27,9 +27,12 @@ class UserError(Exception):
 class Objective(Protocol):
     """A differentiable scalar f(theta), in its own unit."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in tables and files."""
+        ...
 
-    def __call__(self, view: Any) -> Tensor:
+    def __call__(self, view: Any, /) -> Tensor:
         """Value of the objective, shape (), of what ``Field.view`` shows of the parameters."""
         ...
 

@@ -37,6 +37,6 @@ class HeavyBall:
         return {"theta": torch.addcmul(state["theta"], self.scale, velocity, value=-1), "velocity": velocity}
 
     def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
-        """n <- n - scale l; a = n; then n <- beta n. ``bar`` holds l = theta, n = velocity, each (k, p)."""
+        """N <- n - scale l; a = n; then n <- beta n. ``bar`` holds l = theta, n = velocity, each (k, p)."""
         a = torch.addcmul(bar["velocity"], self.scale, bar["theta"], value=-1)
         return {"theta": bar["theta"], "velocity": a * self.momentum}, a

@@ -75,7 +75,12 @@ def _stored(test: Weat) -> dict[str, Any]:
 def recall(run: Run) -> list[Weat]:
     """Objectives of the run's manifest."""
     stored = folder_of(run).manifest.get("objectives", [])
-    return [Weat(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}) for entry in stored]
+    return [_restored(entry) for entry in stored]
+
+
+def _restored(entry: Mapping[str, Any]) -> Weat:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    return Weat(**values)
 
 
 def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Weat]]:

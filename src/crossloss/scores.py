@@ -2,12 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import torch
 from torch import Tensor
 
 from crossloss.core import Estimator, Objective, UserError
@@ -87,9 +86,7 @@ class Scores:
         Derivative of each objective by the count of each pair in both orders.
     """
 
-    def __init__(
-        self, run: Run, estimator: str, objectives: Sequence[Objective], pairs: np.ndarray
-    ) -> None:
+    def __init__(self, run: Run, estimator: str, objectives: Sequence[Objective], pairs: np.ndarray) -> None:
         self.run, self.estimator, self.objectives, self.pairs = run, estimator, list(objectives), pairs
         self.samples = project(run.counts.matrix, pairs.astype(np.float64))
         view = run.embeddings
@@ -284,9 +281,7 @@ def _co_occurrence(run: Run, objectives: Sequence[Objective]) -> np.ndarray:
     return np.stack(rows)
 
 
-def _influence(
-    run: Run, objectives: Sequence[Objective], name: str, estimator: Estimator, track: Track
-) -> np.ndarray:
+def _influence(run: Run, objectives: Sequence[Objective], name: str, estimator: Estimator, track: Track) -> np.ndarray:
     """Pair influences (k, m) float32; from the run's folder where they were finished before."""
     folder = run.folder
     stage, file = f"score.{name}", f"influence-{name}.safetensors"

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from dense import DenseSkipGram, dense_counts, random_sentences
 
 import crossloss as cl
 from crossloss.estimators import unrolled
 from crossloss.objectives.weat import Weat
 from crossloss.optimisers import HeavyBall
 from crossloss.skipgram.field import SkipGramField
+from dense import DenseSkipGram, dense_counts, random_sentences
 
 SETTINGS = {
     "min_count": 1, "window": 3, "negatives": 4.0, "dimension": 5, "steps": 12, "lr": 0.5, "seed": 3,

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from dense import DenseSkipGram, dense_counts, random_sentences
 
 from crossloss.corpus.pairs import count_pairs
 from crossloss.corpus.read import from_sentences
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.skipgram.field import SkipGramField
+from dense import DenseSkipGram, dense_counts, random_sentences
 
 NEGATIVES, EXPONENT, DIMENSION = 3.5, 0.75, 4
 
@@ -64,7 +64,7 @@ def test_pullback_is_the_transposed_jacobian(small, tile, k):
 
 
 def test_float32_agrees_to_rounding(small):
-    field, dense = make(small, dtype=torch.float32)
+    field, _ = make(small, dtype=torch.float32)
     theta, w, a = random_inputs(field)
     into = field.accumulator(3)
     back = field.pullback(theta.float(), w, 0, a.float(), into)

@@ -33,6 +33,7 @@ def read_rows(path: Path, text: str | None, document: str | None, id: str | None
     content = _decode(path, _read_bytes(path))
     if not content.strip():
         raise UserError(f"{path} is empty: give a file with one sentence a line.")
+    table: Iterator[list[str]]
     if layout == [".tsv"]:
         table = (line.rstrip("\r").split("\t") for line in content.split("\n") if line.rstrip("\r"))
     elif layout == [".csv"]:

@@ -63,9 +63,7 @@ class PairCounts:
         return cls(arrays["pairs"], matrix, window)
 
 
-def count_pairs(
-    corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress: Progress | None = None
-) -> PairCounts:
+def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress: Progress | None = None) -> PairCounts:
     """Count the pairs of every sample, candidates too; distances are among in-vocabulary tokens.
 
     Streams over blocks of sentences: vectorised shifts by 1, ..., window, one sort a block, then one sorted
@@ -158,9 +156,9 @@ def _count_block(
 
 def estimate_pairs(corpus: Corpus, vocabulary: Vocabulary, window: int) -> tuple[int, int]:
     """(stored elements of the matrix, pairs), an upper estimate from counts of tokens, without counting."""
-    lengths = np.add.reduceat(
-        np.append(token_words(corpus, vocabulary) >= 0, False), corpus.indptr[:-1]
-    ) * (np.diff(corpus.indptr) > 0)
+    lengths = np.add.reduceat(np.append(token_words(corpus, vocabulary) >= 0, False), corpus.indptr[:-1]) * (
+        np.diff(corpus.indptr) > 0
+    )
     entries = int(sum(np.maximum(lengths - d, 0).sum() for d in range(1, window + 1)))
     size = len(vocabulary.words)
     return entries, min(entries, size * (size + 1) // 2)

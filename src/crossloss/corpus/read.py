@@ -131,9 +131,9 @@ class Corpus:
         """
         try:
             notes = json.loads((table.schema.metadata or {})[b"crossloss"])
-            columns = [table[name].to_pylist() for name in ("id", "document", "text")]
+            ids, documents, texts = (table[name].to_pylist() for name in ("id", "document", "text"))
             weights = table["weight"].to_numpy().astype(np.float64)
-            return cls(*columns, weights, str(notes["token_pattern"]), str(notes["source"]))
+            return cls(ids, documents, texts, weights, str(notes["token_pattern"]), str(notes["source"]))
         except (KeyError, ValueError, TypeError) as error:
             raise UserError(f"The samples file is damaged ({error}); run again with --overwrite.") from error
 

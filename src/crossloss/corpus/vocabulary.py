@@ -127,4 +127,4 @@ def build_vocabulary(
 def token_words(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:
     """Row in the vocabulary of every token of the corpus, -1 where it is not in it; int32."""
     rows = np.array([vocabulary.index.get(word, -1) for word in corpus.types], dtype=np.int32)
-    return rows[corpus.tokens]
+    return np.asarray(rows[corpus.tokens])

@@ -21,9 +21,7 @@ def objective_gradients(field: Field, theta: Tensor, objectives: Sequence[Object
         leaf = theta.detach().clone().requires_grad_(True)
         value = objective(field.view(leaf))
         if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
-            raise UserError(
-                f"Objective {objective.name} must return one scalar tensor computed from the parameters."
-            )
+            raise UserError(f"Objective {objective.name} must return one scalar tensor computed from the parameters.")
         (gradient,) = torch.autograd.grad(value.reshape(()), leaf)
         if not torch.isfinite(gradient).all():
             raise UserError(f"Objective {objective.name} has no finite gradient at this model.")

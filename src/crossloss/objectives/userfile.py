@@ -79,8 +79,9 @@ def _test(path: Path, name: str, value: Any) -> Weat:
         both = set(sets[one]) & set(sets[other])
         if both:
             raise UserError(f"{path}, test {name}: {', '.join(sorted(both))} stands in both {one} and {other}.")
+    x, y, a, b = sets.values()
     labels = (test.labels[0], test.labels[1], test.labels[2], test.labels[3])
-    return Weat(name, **sets, labels=labels, question=test.question, source=path.name)
+    return Weat(name, x, y, a, b, labels, test.question, source=path.name)
 
 
 def load_objectives(given: str) -> list[Weat]:

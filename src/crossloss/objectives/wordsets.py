@@ -20,14 +20,11 @@ def shipped() -> dict[str, Weat]:
     sets = _data("caliskan.json")["sets"]
     tests = {}
     for entry in _data("tests.json")["tests"]:
-        words = {side: sets[entry[side]] if isinstance(entry[side], str) else entry[side] for side in SIDES}
-        tests[entry["name"]] = Weat(
-            entry["name"],
-            **{side: tuple(word.lower() for word in words[side]) for side in SIDES},
-            labels=tuple(entry["labels"]),
-            question=entry["question"],
-            source=entry["source"],
-        )
+        given = (sets[entry[side]] if isinstance(entry[side], str) else entry[side] for side in SIDES)
+        x, y, a, b = (tuple(word.lower() for word in words) for words in given)
+        labels = tuple(entry["labels"])
+        name, question, source = entry["name"], entry["question"], entry["source"]
+        tests[name] = Weat(name, x, y, a, b, labels, question, source=source)
     return tests
 
 

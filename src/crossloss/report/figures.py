@@ -144,9 +144,7 @@ def _svg(draw: Callable[[Axes], None], inches: tuple[float, float], label: str, 
     drawn = re.sub(r' xmlns(:xlink)?="[^"]*"|<style.*?</style>', "", drawn).replace("xlink:href", "href")
     # A page holds many figures: names of groups nothing refers to go, the others become unique.
     used = set(re.findall(r'(?:href="#|url\(#)([\w.-]+)', drawn))
-    drawn = re.sub(
-        r' id="([\w.-]+)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in used else "", drawn
-    )
+    drawn = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in used else "", drawn)
     drawn = re.sub(r'(href="#|url\(#)', rf"\g<1>{key}-", drawn)
     for colour, name in _VARIABLES.items():
         drawn = drawn.replace(colour, f"var(--{name}, {colour})")

@@ -34,9 +34,7 @@ def render(report: Report) -> str:
 
         from crossloss.report import figures
     except ImportError as missing:
-        raise UserError(
-            f'A report needs {missing.name}: install it with pip install "crossloss[report]".'
-        ) from missing
+        raise UserError(f'A report needs {missing.name}: install it with pip install "crossloss[report]".') from missing
     if not report.objectives:
         raise UserError("There is nothing to report: score at least one objective first.")
     environment = jinja2.Environment(
@@ -71,5 +69,3 @@ def _removed(sentence: Explained, contribution: float) -> float:
     """Turn a contribution to the score into an effect if removed, the only sign that readers meet."""
     mass = -sentence.effect_if_removed / sentence.score if sentence.score else 1.0
     return -contribution * mass
-
-

@@ -80,9 +80,7 @@ def highlight(text: str, spans: Iterable[Span], longest: int = LONGEST) -> list[
     if at < len(text):
         pieces.append(Piece("", left_out=len(text) - at))
     strongest = max((abs(p.contribution) for p in pieces), default=0.0)
-    return [
-        Piece(p.text, p.contribution, _level(p.contribution, strongest), p.left_out) for p in pieces
-    ]
+    return [Piece(p.text, p.contribution, _level(p.contribution, strongest), p.left_out) for p in pieces]
 
 
 def _level(value: float, strongest: float) -> int:

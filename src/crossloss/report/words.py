@@ -12,7 +12,7 @@ def value(x: float) -> str:
     """Write an objective's value with two decimals, three where two would show nothing: 1.56, −0.006."""
     if not math.isfinite(x):
         return "not a number" if math.isnan(x) else ("∞" if x > 0 else "−∞")
-    shown = f"{x:.2f}" if abs(x) >= 0.0095 else f"{x:.3f}"
+    shown = f"{x:.2f}" if abs(x) >= 0.0095 or x == 0 else f"{x:.3f}"
     return _sign(shown)
 
 
@@ -44,7 +44,8 @@ def several(n: int, noun: str) -> str:
 
 def percent(share: float) -> str:
     """Write a share with two figures: 10 %, 0.056 %."""
-    return f"{100 * share:.0f} %" if share >= 0.095 else f"{_figures(100 * share).rstrip('0').rstrip('.')} %"
+    shown = f"{100 * share:.0f}" if share >= 0.095 else _figures(100 * share)
+    return (shown.rstrip("0").rstrip(".") if "." in shown else shown) + " %"
 
 
 def duration(seconds: float) -> str:
@@ -96,6 +97,8 @@ def answer(report: Report, objective: ObjectiveReport) -> str:
     if plan is None:
         scored = "no plan to change it yet" if objective.amplifiers else "its sentences are not scored yet"
         return f"{name} is {now}; {scored}."
+    if plan.size == 0 and not plan.reached:
+        return f"{name} is {now}; no sentence is predicted to bring it nearer to {value(plan.target)} when removed."
     if plan.size == 0:
         return f"{name} is {now}, already at the target of {value(plan.target)}: nothing to remove."
     removing = (

@@ -47,9 +47,7 @@ def matmul_speed(device: str = "cpu", seconds: float = 0.2) -> float:
     return best
 
 
-def estimate(
-    settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, objectives: int, memory: int
-) -> Estimate:
+def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, objectives: int, memory: int) -> Estimate:
     """Cost of a run, before its pairs are counted (so from above).
 
     Parameters

@@ -78,13 +78,13 @@ class Run:
         """Final parameters (p,) of the same run with other weights or another start; nothing is stored."""
         w = torch.from_numpy(np.array(weights, dtype=np.float64))
         theta = self.training.initial if seed is None else self.field.initial(seed)
-        state = self.training.optimiser.init(theta)
+        optimiser, steps = self.training.optimiser, self.training.steps
+        final = start = optimiser.init(theta)
         with track("retraining") as progress:
-            for t, state in advance(  # noqa: B007 (the last state is the result)
-                self.field, self.training.optimiser, w, state, 0, self.training.steps
-            ):
-                progress(t, self.training.steps)
-        return state["theta"]
+            for t, state in advance(self.field, optimiser, w, start, 0, steps):
+                progress(t, steps)
+                final = state
+        return final["theta"]
 
     def close(self) -> None:
         """Let go of the run's folder."""
@@ -243,9 +243,7 @@ def _count(
     return vocabulary, counts
 
 
-def _save_counts(
-    folder: RunFolder, key: str, corpus: Corpus, vocabulary: Vocabulary, counts: PairCounts
-) -> None:
+def _save_counts(folder: RunFolder, key: str, corpus: Corpus, vocabulary: Vocabulary, counts: PairCounts) -> None:
     atomic.write_table(folder.file("samples.parquet"), corpus.to_table())
     atomic.write_json(folder.file("vocabulary.json"), vocabulary.to_json())
     atomic.write_arrays(folder.file("pairs.safetensors"), counts.to_tensors())
@@ -308,9 +306,7 @@ def _finish(run: Run, track: Track) -> None:
     if folder is None:
         return
     final = run.embeddings
-    atomic.write_tensors(
-        folder.file("model.safetensors"), {"vectors": final.vectors, "contexts": final.contexts}
-    )
+    atomic.write_tensors(folder.file("model.safetensors"), {"vectors": final.vectors, "contexts": final.contexts})
     folder.record(
         {
             "train.loss": run.loss,

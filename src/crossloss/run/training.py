@@ -150,8 +150,8 @@ class Training:
         first = kept[-1] if kept else 0
         if first == self.steps:
             return
-        state = self.states.get(first)
-        for t, state in advance(self.field, self.optimiser, self.weights, state, first, self.steps):
+        start = self.states.get(first)
+        for t, state in advance(self.field, self.optimiser, self.weights, start, first, self.steps):
             if t % self.every == 0 or t == self.steps:
                 self.states.put(t, state)
             if progress:
@@ -167,11 +167,9 @@ class Training:
         keep = ("theta", *self.optimiser.needs)
         stored = [t for t in self.states.kept() if t < start]
         for first in reversed(stored):
-            state = self.states.get(first)
-            stretch = [{name: state[name] for name in keep}]
-            for _, state in advance(
-                self.field, self.optimiser, self.weights, state, first, start - 1
-            ):
+            stored_state = self.states.get(first)
+            stretch = [{name: stored_state[name] for name in keep}]
+            for _, state in advance(self.field, self.optimiser, self.weights, stored_state, first, start - 1):
                 stretch.append({name: state[name] for name in keep})
             for t in reversed(range(first, start)):
                 yield t, stretch.pop()

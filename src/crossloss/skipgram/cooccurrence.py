@@ -23,4 +23,4 @@ def co_occurrence(counts: PairCounts, vocabulary: Vocabulary, sets: dict[str, tu
     target = member["X"].astype(np.int8) - member["Y"].astype(np.int8)
     attribute = member["A"].astype(np.int8) - member["B"].astype(np.int8)
     first, second = counts.pairs[:, 0], counts.pairs[:, 1]
-    return (target[first] * attribute[second] + target[second] * attribute[first]).astype(np.float64)
+    return np.asarray(target[first] * attribute[second] + target[second] * attribute[first], dtype=np.float64)

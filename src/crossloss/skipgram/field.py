@@ -134,7 +134,7 @@ class SkipGramField:
         return float(loss)
 
     def gradient(self, theta: Tensor, w: Tensor, step: int = 0) -> Tensor:
-        """grad L(theta, w), (p,); 6 V^2 d flops."""
+        """Grad L(theta, w), (p,); 6 V^2 d flops."""
         observed, rows = self._at(w)
         u, c = self._matrices(theta)
         gradient = torch.zeros_like(theta)
@@ -152,9 +152,7 @@ class SkipGramField:
         size = self.tiling.shape[0] * self.tiling.shape[1]
         return [torch.empty(size, dtype=self.dtype, device=self.device) for _ in range(number)]
 
-    def _residual(
-        self, local: Tensor, x: Tensor, rows: Tensor, columns: slice, sigma: Tensor, out: Tensor
-    ) -> Tensor:
+    def _residual(self, local: Tensor, x: Tensor, rows: Tensor, columns: slice, sigma: Tensor, out: Tensor) -> Tensor:
         """dL/dS on a tile into ``out``; returns sigma - 1 at the observed pairs."""
         torch.mul(sigma, rows[:, None], out=out).mul_(self.noise[columns])
         missed = sigma.view(-1).index_select(0, local).sub_(1)
@@ -236,7 +234,7 @@ class PairInfluence:
             mine.add_(other.tensors()[name], alpha=scale)
 
     def unordered(self) -> np.ndarray:
-        """d f/d(count of a pair, in both orders), (k, m) float64."""
+        """D f/d(count of a pair, in both orders), (k, m) float64."""
         field = self.field
         folded = field.tiling.fold(self.pairs.double()).cpu().numpy()
         words = self.words.double().cpu().numpy()

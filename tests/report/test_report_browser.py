@@ -1,0 +1,89 @@
+"""The page in a real browser: nothing runs, nothing overflows on a phone."""
+
+import html
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
+from hostile import ACT, hostile
+from report_sample import objective, report
+
+from crossloss.report import render
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path"),
+]
+
+
+def dom(page: str, folder) -> str:
+    """The document after a browser has loaded it."""
+    file = folder / "page.html"
+    file.write_text(page, encoding="utf-8")
+    return subprocess.run(
+        [
+            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            f"--user-data-dir={folder / 'profile'}", "--dump-dom", file.as_uri(),
+        ],
+        check=True, capture_output=True, text=True, timeout=60,
+    ).stdout  # fmt: skip
+
+
+def without_policy(page: str) -> str:
+    bare = re.sub(r"<meta http-equiv=[^>]*>", "", page)
+    assert bare != page
+    return bare
+
+
+def root_tag(document: str) -> str:
+    found = re.search(r"<html[^>]*>", document)
+    assert found
+    return found[0]
+
+
+def test_hostile_strings_run_nothing_even_without_the_policy(tmp_path):
+    page = without_policy(render(hostile(report())))
+    assert "data-owned" not in root_tag(dom(page, tmp_path))
+    # The same browser would have run it, had one been let through.
+    assert "data-owned" in root_tag(dom(page.replace("</body>", f"<script>{ACT}</script></body>"), tmp_path))
+
+
+def test_the_policy_stops_what_would_get_through(tmp_path):
+    page = render(report()).replace("</body>", f'<script>{ACT}</script><img src=x onerror="{ACT}"></body>')
+    assert "data-owned" not in root_tag(dom(page, tmp_path))
+
+
+PROBE = """<script>
+addEventListener('load', () => {
+  const top = parent.document.documentElement, own = document.documentElement;
+  const guide = document.querySelector('.guide').getBoundingClientRect();
+  top.setAttribute('data-widths', own.clientWidth + ' ' + own.scrollWidth + ' ' + Math.ceil(guide.bottom));
+});
+</script>"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
+def test_question_and_answer_fit_the_first_screen_and_no_page_scrolls_sideways(tmp_path, width, height):
+    names = ["paper-career", "paper-math", "paper-art", "paper-race"]
+    long = "antidisestablishmentarianism" * 6
+    stretched = replace(objective(long), amplifiers=[replace(objective().amplifiers[0], text=long, document=long)])
+    pages = {
+        "one": report(),
+        "four": report(*(objective(n) for n in names)),
+        "long": replace(report(stretched), command=long, settings={long: long}),
+    }
+    for kind, given in pages.items():
+        page = without_policy(render(given)).replace("</body>", PROBE + "</body>")
+        # A window cannot be as narrow as a phone, a frame can.
+        frame = f'<iframe style="width:{width}px;height:{height}px;border:0" srcdoc="{html.escape(page)}"></iframe>'
+        shown = re.search(r'data-widths="(\d+) (\d+) (\d+)"', dom(f"<!DOCTYPE html>{frame}", tmp_path))
+        assert shown, "the probe did not run"
+        client, scroll, bottom = map(int, shown.groups())
+        assert width - 20 <= client <= width
+        assert scroll <= client
+        if kind == "one" or (kind == "four" and width > 1000):
+            assert bottom <= height

@@ -1,0 +1,232 @@
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hostile import PAYLOAD, hostile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_sample import explained, objective, report
+
+from crossloss.core import UserError
+from crossloss.report import Explained, WordSet, render
+from crossloss.report.text import clean
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that elements nest, and keeps tags, attributes and the text of chosen elements."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.quoted: list[str] = []
+        self._inside = 0
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+            if dict(attrs).get("class") == "text":
+                self._inside = len(self.open)
+                self.quoted.append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if len(self.open) == self._inside:
+            self._inside = 0
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+        if self._inside:
+            self.quoted[-1] += data
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.texts))
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(render(report()))
+
+
+def test_question_answer_and_sign_come_before_everything_else(page):
+    start = page.text.split("Scores of the trained model")[0]
+    assert "Which sentences made paper-career 1.56?" in start
+    assert (
+        "Removing 922 of 180,153 sentences is predicted to bring paper-career from 1.56 to −0.001; "
+        "retrained without them, it is −0.49." in start
+    )
+    assert "A positive effect if removed means: removing this sentence is predicted to raise the score." in start
+    assert "0.98 (0.95 to 0.998)" in start
+
+
+def test_the_numbers_given_are_the_numbers_shown(page):
+    for shown in (
+        "0.00015", "0.00031", "12,870", "WEAT effect size",
+        "john 2,214", "donna", "1 word missing",
+        "0.628", "not measured",
+        "0.51 %", "1.56 ± 0.02", "1.51 ± 0.04", "1.65 ± 0.04", "0.17 ± 0.11",
+        "1.02 without 100, 0.61 without 300, −0.49 without 922.",
+        "0.85 (0.82 to 0.87)", "0.41 (0.38 to 0.43)", "0.96 (0.90 to 1.03)",
+        "unrolled predicted retraining best", "1 h 10 min", "min count", "--validate 30",
+        "Female names: 1 of 8 words is missing in this corpus.",
+    ):  # fmt: skip
+        assert shown in page.text, shown
+
+
+def test_a_sentence_shows_its_effect_and_its_pairs_with_the_sign_of_removal():
+    s = Explained(
+        7, "42", "Algebra", "My sister teaches calculus.", 0.0040, -0.0040,
+        [(3, 9, 0.0021), (18, 26, 0.0019)], [("sister", "calculus", 0.0042), ("my", "sister", -0.0002)],
+    )  # fmt: skip
+    html = render(report(replace(objective(), amplifiers=[s])))
+    assert "Algebra, sentence 42, rank 7" in Page(html).text
+    assert "sister – calculus −0.0042 my – sister +0.00020" in Page(html).text
+    assert '<mark class="up4" title="effect if removed −0.0021">sister</mark>' in html
+
+
+def test_pairs_of_a_sentence_of_weight_two_take_its_weight():
+    s = Explained(1, "1", "", "a b", 0.002, -0.004, [], [("a", "b", 0.002)])
+    assert "a – b −0.0040" in Page(render(report(replace(objective(), amplifiers=[s])))).text
+
+
+def test_a_candidate_says_what_adding_it_does():
+    s = replace(explained(3, 1, "My sister teaches.", "", 1), candidate=True, score=0.02, effect_if_removed=-0.02)
+    text = Page(render(report(replace(objective(), amplifiers=[s])))).text
+    assert "Candidate, not trained on: adding it once is predicted to change the score by +0.0200." in text
+
+
+def test_every_name_of_several_objectives_and_long_lists_fold():
+    names = ["paper-career", "paper-math", "paper-art", "paper-race"]
+    html = render(report(*(objective(name) for name in names)))
+    page = Page(html)
+    assert "Which sentences made these 4 scores?" in page.text
+    for name in names:
+        assert f"bring {name} from 1.56" in page.text
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["href"] for t, a in page.tags if t == "a"} <= {f"#{i}" for i in ids}
+    assert "3 more amplifiers" in page.text and "3 more mitigators" in page.text
+    assert len(html.encode()) < 1_000_000
+
+
+def test_twenty_sentences_a_side_of_four_objectives_stay_light():
+    html = render(report(*(objective(str(i), rows=20) for i in range(4))))
+    assert len(html.encode()) < 1_000_000
+
+
+def test_what_was_not_measured_names_the_command_that_measures_it():
+    bare = replace(
+        objective(), plan=None, curve=None, fidelity=(), amplifiers=(), mitigators=(), sets=(), p_value=None,
+        p_value_two_sided=None, question="", reading="", caveats=(),
+    )  # fmt: skip
+    few = replace(report(bare), quality=(), settings={}, versions={}, timings={}, n_documents=0)
+    page = Page(render(few))
+    assert "crossloss validate runs/mine" in page.text
+    assert "crossloss plan runs/mine --objective paper-career --target 0" in page.text
+    assert "crossloss score runs/mine --objective paper-career" in page.text
+    assert "Settings" not in page.text and "document" not in page.text
+    planned = objective()
+    planned = replace(planned, plan=replace(planned.plan, retrained=None, other_seeds=(), random_removal=()))
+    text = Page(render(report(planned))).text
+    assert "not yet retrained" in text and "crossloss validate runs/mine" in text
+
+
+def test_no_objective_is_one_clear_sentence():
+    with pytest.raises(UserError, match="score at least one objective"):
+        render(replace(report(), objectives=[]))
+
+
+def test_semantics(page):
+    names = [t for t, _ in page.tags]
+    assert names.count("h1") == 1 and names.count("main") == 1
+    assert names.count("table") == names.count("caption")
+    assert all(a.get("scope") in ("col", "row") for t, a in page.tags if t == "th")
+    figures = [a for t, a in page.tags if t == "svg"]
+    assert len(figures) == 4
+    assert all(a["role"] == "img" and a["aria-label"] for a in figures)
+    assert ("html", {"lang": "en"}) in page.tags
+
+
+def test_the_page_needs_nothing_else_and_may_run_nothing():
+    html = render(report())
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    page = Page(html)
+    assert any(a.get("http-equiv") == "Content-Security-Policy" and a["content"] == policy for _, a in page.tags)
+    assert not {"script", "link", "img", "iframe", "object", "base"} & {t for t, _ in page.tags}
+    assert not re.search(r"https?:|@import|url\((?!#)", html)
+    assert not any(name.startswith("on") for _, a in page.tags for name in a)
+
+
+def test_hostile_strings_everywhere_are_text_only():
+    tame, wild = Page(render(report())), render(hostile(report()))
+    page = Page(wild)
+    assert {t for t, _ in page.tags} <= {t for t, _ in tame.tags}
+    assert not any(name.startswith("on") for _, a in page.tags for name in a)
+    assert re.sub(r"\s+", " ", clean(PAYLOAD)) in page.text  # {{ 7*7 }} was not computed either.
+    wild.encode("utf-8")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", wild)
+
+
+any_text = st.text(st.characters(exclude_categories=()), min_size=1, max_size=40)
+
+
+@settings(max_examples=15, deadline=None)
+@given(any_text, st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), st.floats(-1, 1)), max_size=6))
+def test_a_highlighted_sentence_without_its_tags_is_the_sentence(text, spans):
+    s = Explained(1, "1", "", text, 0.1, -0.1, spans, [])
+    bare = replace(objective(), plan=None, curve=None, fidelity=(), amplifiers=[s], mitigators=())
+    # At the top of the page and in its list.
+    assert Page(render(report(bare))).quoted == [clean(text)] * 2
+
+
+def test_a_megabyte_of_a_sentence_is_cut_and_says_so():
+    text = "word " * 200_000 + "sister" + " word" * 10
+    s = Explained(1, "1", "", text, 0.1, -0.1, [(1_000_000, 1_000_006, 0.1)], [])
+    html = render(report(replace(objective(), amplifiers=[s], mitigators=())))
+    assert len(html) < 100_000
+    assert '<span class="cut" title="999,920 characters left out">…</span>' in html
+    assert ">sister</mark>" in html
+
+
+def test_corpus_text_is_isolated_from_the_direction_around_it():
+    s = Explained(1, "1", "ערך", "אחותי מלמדת", 0.1, -0.1, [(0, 5, 0.1)], [("אחותי", "מלמדת", 0.1)])
+    o = replace(objective(), amplifiers=[s], sets=[WordSet("נשים", [("אחותי", 3)])])
+    html = render(report(o))
+    for text in ("ערך", "אחותי", "מלמדת", "נשים"):
+        assert f"<bdi>{text}</bdi>" in html
+    assert "</mark> מלמדת</bdi>" in html
+
+
+def test_same_report_same_bytes_in_another_process():
+    script = (
+        "import hashlib; from report_sample import report; from crossloss.report import render;"
+        "print(hashlib.sha256(render(report()).encode()).hexdigest())"
+    )
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join([str(root / "src"), str(Path(__file__).parent)])
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": seed, "TZ": zone},
+            check=True, capture_output=True, text=True,
+        ).stdout
+        for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo"))
+    }  # fmt: skip
+    assert len(seen) == 1

@@ -1,0 +1,108 @@
+from dataclasses import replace
+
+import pytest
+from report_sample import explained, fidelity, objective, report
+
+from crossloss.report import words
+
+
+@pytest.mark.parametrize(
+    ("write", "number", "shown"),
+    [
+        (words.value, 1.5634, "1.56"), (words.value, -1.0452, "−1.05"), (words.value, -0.0061, "−0.006"),
+        (words.value, -0.00001, "0.000"), (words.value, float("nan"), "not a number"),
+        (words.effect, -0.0042, "−0.0042"), (words.effect, 0.00013, "+0.00013"), (words.effect, 0.0, "0.0000"),
+        (words.effect, -0.000013, "−0.000013"), (words.effect, 1.5, "+1.5000"),
+        (words.probability, 0.0496, "0.050"), (words.probability, 0.0000012, "0.0000012"),
+        (words.probability, 1.0, "1.00"), (words.probability, None, "–"),
+        (words.percent, 0.1, "10 %"), (words.percent, 0.00056, "0.056 %"), (words.percent, 1.0, "100 %"),
+        (words.percent, 0.0, "0 %"),
+        (words.duration, 0.42, "0.4 s"), (words.duration, 21.4, "21 s"), (words.duration, 59.9, "1 min 00 s"),
+        (words.duration, 200, "3 min 20 s"), (words.duration, 3900, "1 h 05 min"),
+        (words.count, 180153, "180,153"),
+    ],
+)  # fmt: skip
+def test_numbers(write, number, shown):
+    assert write(number) == shown
+
+
+def test_figures_near_one_are_not_rounded_to_it():
+    assert words.interval(0.978, 0.951, 0.9961) == "0.98 (0.95 to 0.996)"
+    assert words.interval(0.01123, -0.002, 0.5) == "0.011 (−0.0020 to 0.50)"
+
+
+def test_spread_is_mean_and_sample_deviation():
+    assert words.spread([1.0, 2.0, 4.0]) == "2.33 ± 1.53"
+    assert words.spread([1.0]) == "1.00"
+
+
+def with_plan(**changes):
+    o = objective()
+    return replace(o, plan=replace(o.plan, **changes))
+
+
+def test_the_answer_in_words():
+    o = with_plan(size=100, predicted=1.15, retrained=0.99)
+    assert words.answer(report(o), o) == (
+        "Removing 100 of 180,153 sentences is predicted to bring paper-career from 1.56 to 1.15; "
+        "retrained without them, it is 0.99."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"retrained": None}, "not yet retrained without them"),
+        ({"size": 1}, "retrained without it, it is"),
+        ({"size": 0}, "already at the target of 0.00: nothing to remove"),
+        ({"size": 0, "reached": False}, "no sentence is predicted to bring it nearer to 0.00"),
+        ({"reached": False}, "short of the target of 0.00"),
+    ],
+)
+def test_the_answer_says_what_is_not_so(changes, part):
+    o = with_plan(**changes)
+    assert part in words.answer(report(o), o)
+
+
+def test_the_first_sentence_shown_is_one_the_plan_removes():
+    o = objective()
+    assert words.strongest(o) is o.amplifiers[0]
+    below = with_plan(target=2.0)
+    assert words.strongest(below) is below.mitigators[0]
+    candidate = replace(explained(9, 1, "My sister.", "", 1), candidate=True)
+    assert words.strongest(replace(o, amplifiers=[candidate, *o.amplifiers])) is o.amplifiers[0]
+
+
+def test_verdicts_name_a_baseline_that_did_better():
+    rows = [fidelity("unrolled", 0.70, 1), fidelity("gradient-dot", 0.90, 1), fidelity("co-occurrence", 0.2, 1)]
+    assert words.verdicts(rows) == [
+        "Without 10 % of the sentences, gradient-dot did better than unrolled: Pearson 0.90 against 0.70."
+    ]
+
+
+def test_verdicts_keep_sizes_apart_and_say_where_intervals_overlap():
+    rows = [
+        fidelity("unrolled", 0.90, 1, share=0.1), fidelity("gradient-dot", 0.88, 1, share=0.1),
+        fidelity("unrolled", 0.95, 1, share=0.5), fidelity("gradient-dot", 0.50, 1, share=0.5),
+    ]  # fmt: skip
+    assert words.verdicts(rows) == [
+        "Without 10 % of the sentences, unrolled predicted retraining best: Pearson 0.90, against 0.88 for "
+        "gradient-dot, but their intervals overlap.",
+        "Without 50 % of the sentences, unrolled predicted retraining best: Pearson 0.95, against 0.50 for "
+        "gradient-dot.",
+    ]
+
+
+def test_trust_speaks_of_one_size_only():
+    rows = [fidelity("unrolled", 0.978, 1), fidelity("unrolled", 0.6, 1, share=0.5)]
+    said = words.trust(report(replace(objective(), fidelity=rows)))
+    assert "30 times without a random 10 %" in said
+    assert "0.98 (0.95 to 0.998)" in said
+    assert "0.60" not in said
+    assert words.trust(report(replace(objective(), fidelity=()))) == ""
+
+
+def test_commands_are_quoted_for_a_shell():
+    hostile = replace(report(), run="runs/my run; rm -rf ~")
+    assert words.command("validate", hostile) == "crossloss validate 'runs/my run; rm -rf ~'"
+    assert words.command("plan", report(), "a b") == "crossloss plan runs/mine --objective 'a b'"
