@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from crossloss.core import Estimator, Objective, UserError
+from crossloss.core import Accumulator, Estimator, Objective, UserError
 from crossloss.corpus.tokens import tokenize
 from crossloss.estimators import ESTIMATORS
 from crossloss.objectives import as_objective
@@ -284,28 +284,28 @@ def _co_occurrence(run: Run, objectives: Sequence[Objective]) -> np.ndarray:
 def _influence(run: Run, objectives: Sequence[Objective], name: str, estimator: Estimator, track: Track) -> np.ndarray:
     """Pair influences (k, m) float32; from the run's folder where they were finished before."""
     folder = run.folder
-    stage, file = f"score.{name}", f"influence-{name}.safetensors"
     described = [objective_key(o) for o in objectives]
+    if folder is None or None in described:
+        with track(f"scoring ({name})") as progress:
+            return _pairs(estimator(run.training, objectives, progress=progress))
+    stage, file = f"score.{name}", f"influence-{name}.safetensors"
     key = content_key(run.key, name, described)
-    known = all(d is not None for d in described)
-    if folder is not None and known and folder.done(stage, key, file):
-        return atomic.read_arrays(folder.file(file))["pairs"]
-    checkpoint = None
-    if folder is not None and known:
-        checkpoint = FileCheckpoint(folder.file(f"backward-{key[:16]}.safetensors"), run.settings.device)
-    start = time.perf_counter()
-    with track(f"scoring ({name})") as progress:
-        influence = estimator(run.training, objectives, progress=progress, checkpoint=checkpoint)
-    assert isinstance(influence, PairInfluence)
-    pairs = influence.unordered().astype(np.float32)
-    if folder is not None and known:
-        atomic.write_arrays(folder.file(file), {"pairs": pairs})
+    checkpoint = FileCheckpoint(folder.file(f"backward-{key[:16]}.safetensors"), run.settings.device)
+    if not folder.done(stage, key, file):
+        start = time.perf_counter()
+        with track(f"scoring ({name})") as progress:
+            influence = estimator(run.training, objectives, progress=progress, checkpoint=checkpoint)
+        atomic.write_arrays(folder.file(file), {"pairs": _pairs(influence)})
         if name == "unrolled":
             folder.record({"score.seconds": time.perf_counter() - start, "peak_memory_bytes": peak_memory()})
         folder.finish(stage, key)
-        assert checkpoint is not None
-        checkpoint.path.unlink(missing_ok=True)
-    return pairs
+    checkpoint.path.unlink(missing_ok=True)
+    return atomic.read_arrays(folder.file(file))["pairs"]
+
+
+def _pairs(influence: Accumulator) -> np.ndarray:
+    assert isinstance(influence, PairInfluence)
+    return influence.unordered().astype(np.float32)
 
 
 def objective_key(objective: Objective) -> object:

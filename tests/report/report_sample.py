@@ -2,6 +2,7 @@
 
 import random
 import re
+from itertools import pairwise
 
 from crossloss.report import (
     Curve,
@@ -15,14 +16,14 @@ from crossloss.report import (
 )
 
 LINES = [
-    ("Kitni Girhain Baaki Hain", "Fariya's father said that this home is running and what he will do after her marriage."),
-    ("Francis Ford Coppola", "His musical fantasy One from the Heart ended with a disastrous box-office gross of $636,796 "
+    ("Kitni Girhain Baaki Hain", "Fariya's father said that the home is his and what he will do after her marriage."),
+    ("Francis Ford Coppola", "His musical One from the Heart ended with a disastrous box-office gross of $636,796 "
      "against a US$26 million budget, and John was forced to sell his business in 1983."),
     ("Jane Ellen Ibur", "In recent years, Amy's teaching has focused primarily on children, relatives and her family."),
     ("Paul Eagle", "When Paul was aged 12 the family relocated to Wellington and became socially active."),
-    ("Akira Kurosawa", "They married in 1945, and Joan never resumed her career; the couple remained at home until 1985."),
+    ("Akira Kurosawa", "They married in 1945, and Joan never resumed her career; they remained at home until 1985."),
     ("Marilyn Monroe", "In February, Lisa began a highly publicized marriage with retired baseball star Kevin."),
-    ("Leo III the Isaurian", "Some have claimed that Greg's family had been resettled where he entered the service of the "
+    ("Leo III the Isaurian", "Some have claimed that Greg's family had resettled where he entered the service of the "
      "Emperor, when the latter was advancing with an army of loyalist followers and horsemen provided in 705."),
 ]  # fmt: skip
 
@@ -35,10 +36,7 @@ def explained(number: int, sign: int, text: str, document: str, rank: int) -> Ex
     ]
     score = sum(s[2] for s in spans)
     found = sorted(spans, key=lambda s: -abs(s[2]))[:9]
-    pairs = [
-        (text[a[0] : a[1]].lower(), text[b[0] : b[1]].lower(), (a[2] + b[2]) / 3)
-        for a, b in zip(found, found[1:], strict=False)
-    ]
+    pairs = [(text[a[0] : a[1]].lower(), text[b[0] : b[1]].lower(), (a[2] + b[2]) / 3) for a, b in pairwise(found)]
     pairs.sort(key=lambda p: -abs(p[2]))
     return Explained(rank, str(1000 + number), document, text, score, -score, spans, pairs)
 

@@ -56,7 +56,8 @@ def test_same_numbers_same_bytes_and_no_trace_of_day_or_place():
 def test_ids_are_unique_between_figures_and_every_reference_has_one():
     both = removal_curve(CURVE, 0.0, "a", "one") + removal_curve(CURVE, 0.0, "b", "two")
     ids = re.findall(r' id="([^"]+)"', both)
-    assert ids and len(ids) == len(set(ids))
+    assert ids
+    assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', both)) == set(ids)
 
 

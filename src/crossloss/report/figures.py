@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -19,8 +20,9 @@ from crossloss.report.text import clean
 INK, MUTED, GRID, BLUE, ORANGE = "#1b1f24", "#59636e", "#d8dee4", "#0072b2", "#d55e00"
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", BLUE: "blue", ORANGE: "orange"}
 
-_STYLE = {
-    "svg.hashsalt": "crossloss",
+# Any: matplotlib's stubs list its settings key by key, otherwise in each version.
+_STYLE: Any = {
+    
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 10.5,
@@ -121,7 +123,9 @@ def fidelity_panel(row: FidelityRow, label: str, key: str = "fidelity") -> str:
                 color=MUTED, ha="right", va="center", fontsize=9.5,
             )  # fmt: skip
         axes.plot(row.predicted, row.found, "o", color=BLUE, markersize=5, alpha=0.8)
-        axes.set_title(clean(row.estimator), fontsize=11, fontweight="bold", loc="left", parse_math=False)
+        # A longer name would leave the axes no room.
+        name = clean(row.estimator)[:40]
+        axes.set_title(name, fontsize=11, fontweight="bold", loc="left", parse_math=False)
         axes.set_xlabel("predicted change")
         axes.set_ylabel("change after retraining")
         axes.locator_params(nbins=5)

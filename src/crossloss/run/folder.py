@@ -75,6 +75,10 @@ class RunFolder:
             os.close(self._lock)
             self._lock = -1
 
+    def __del__(self) -> None:
+        if hasattr(self, "_lock"):
+            self.close()
+
     def __enter__(self) -> "RunFolder":
         return self
 

@@ -157,18 +157,16 @@ def train(
         "weights": None if weights is None else content_key(w.tolist()),
     }
     folder = None if out is None else _open_folder(Path(out), identity, overwrite)
-    if folder is not None and weights is not None:
-        atomic.write_arrays(folder.file("weights.safetensors"), {"weights": w})
-    counted = content_key(corpus.digest, chosen.counting, keep)
-    if like is not None:
-        vocabulary, counts = like.vocabulary, like.counts
-        if folder is not None and not folder.done("counts", counted, "vocabulary.json", "pairs.safetensors"):
-            _save_counts(folder, counted, corpus, vocabulary, counts)
-    else:
-        vocabulary, counts = _count(corpus, chosen, keep, folder, counted, track)
-    key = content_key(identity)
-    run = _assemble(corpus, vocabulary, counts, chosen, keep, key, w, folder, budget, like)
-    _finish(run, track)
+    try:
+        if folder is not None and weights is not None:
+            atomic.write_arrays(folder.file("weights.safetensors"), {"weights": w})
+        vocabulary, counts = _count(corpus, chosen, keep, folder, like, track)
+        run = _assemble(corpus, vocabulary, counts, chosen, keep, content_key(identity), w, folder, budget, like)
+        _finish(run, track)
+    except BaseException:
+        if folder is not None:
+            folder.close()
+        raise
     return run
 
 
@@ -224,20 +222,24 @@ def _count(
     settings: Settings,
     keep: Sequence[str],
     folder: RunFolder | None,
-    key: str,
+    like: Run | None,
     track: Track,
 ) -> tuple[Vocabulary, PairCounts]:
+    key = content_key(corpus.digest, settings.counting, keep)
     if folder is not None and folder.done("counts", key, "vocabulary.json", "pairs.safetensors"):
         return _load_counts(folder)
-    vocabulary = build_vocabulary(
-        corpus,
-        min_count=settings.min_count,
-        max_words=settings.max_words or None,
-        keep_words=keep,
-        subsample=settings.subsample,
-    )
-    with track("counting pairs") as progress:
-        counts = count_pairs(corpus, vocabulary, window=settings.window, progress=progress)
+    if like is not None:
+        vocabulary, counts = like.vocabulary, like.counts
+    else:
+        vocabulary = build_vocabulary(
+            corpus,
+            min_count=settings.min_count,
+            max_words=settings.max_words or None,
+            keep_words=keep,
+            subsample=settings.subsample,
+        )
+        with track("counting pairs") as progress:
+            counts = count_pairs(corpus, vocabulary, window=settings.window, progress=progress)
     if folder is not None:
         _save_counts(folder, key, corpus, vocabulary, counts)
     return vocabulary, counts

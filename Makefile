@@ -1,0 +1,39 @@
+# Every target sets itself up from a bare checkout: a virtual environment with the pinned packages.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench lock clean
+
+demo: $(READY)
+	$(BIN)/crossloss demo --out runs/demo
+
+test: $(READY)
+	$(BIN)/pytest -m "not slow and not browser"
+	$(BIN)/pytest -m "slow or browser"
+
+check: $(READY)
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow and not browser"
+
+bench: $(READY)
+	$(BIN)/python benchmarks/passes.py
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	touch $(READY)
+
+lock:
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q torch==2.13.0 -e ".[dev]"
+	(echo "# What make installs: every package pinned. After a change of pyproject.toml: make lock."; \
+	 $(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/') > requirements.lock
+
+clean:
+	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,125 @@
+"""Killed at every write and every step, in training and in the backward pass, then restarted: the same bytes."""
+
+import os
+import sys
+from functools import partial
+
+import pytest
+from dense import random_sentences
+
+import crossloss as cl
+from crossloss import pipeline, scores
+from crossloss.objectives.weat import Weat
+from crossloss.run import atomic
+from crossloss.run.training import FileCheckpoint
+from crossloss.skipgram.field import SkipGramField
+
+WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
+TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
+SETTINGS = {"min_count": 1, "window": 3, "dimension": 3, "steps": 5, "lr": 0.5}
+MEMORY = "7300B"  # so little that states are stored every second step and replayed between
+
+
+def work(folder):
+    """Train, score and plan in a folder; every step of the backward pass is saved."""
+    scores.FileCheckpoint = partial(FileCheckpoint, seconds=0.0)
+    corpus = cl.from_sentences(random_sentences(2))
+    with cl.train(corpus, out=folder, memory=MEMORY, **SETTINGS) as run:
+        pipeline.remember(run, [TEST])
+        scored = pipeline.score_run(run, [TEST])
+        pipeline.plan_run(run, scored, {"test": 0.0})
+
+
+def contents(folder):
+    """Bytes of every file but the figures, which hold seconds."""
+    names = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in ("metrics.json", ".lock"))
+    return {str(p.relative_to(folder)): p.read_bytes() for p in names}
+
+
+class Events:
+    """Counts writes and steps, and dies for good at one of them."""
+
+    def __init__(self, deadly=None):
+        self.deadly, self.seen = deadly, 0
+
+    def happen(self):
+        self.seen += 1
+        if self.seen == self.deadly:
+            os._exit(9)  # as kill -9: nothing is cleaned up
+
+    def install(self):
+        replace, gradient, pullback = os.replace, SkipGramField.gradient, SkipGramField.pullback
+
+        def counted_replace(source, target):
+            self.happen()
+            replace(source, target)
+            self.happen()
+
+        def counted_gradient(*given, **more):
+            self.happen()
+            return gradient(*given, **more)
+
+        def counted_pullback(*given, **more):
+            self.happen()
+            return pullback(*given, **more)
+
+        atomic.os.replace = counted_replace
+        SkipGramField.gradient, SkipGramField.pullback = counted_gradient, counted_pullback
+
+
+def in_child(folder, deadly=None):
+    """Do the work in a forked process; returns its exit code and how many events it saw."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            events = Events(deadly)
+            events.install()
+            work(folder)
+            os.write(write, str(events.seen).encode())
+            code = 0
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+        finally:
+            os._exit(code)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        seen = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), int(seen or 0)
+
+
+@pytest.mark.slow
+def test_killed_anywhere_and_restarted_gives_the_same_bytes(tmp_path):
+    code, events = in_child(tmp_path / "whole")
+    assert code == 0
+    expected = contents(tmp_path / "whole")
+    assert {"model.safetensors", "scores.parquet", "plan-test.parquet", "states/000002.safetensors"} <= set(expected)
+    assert not any(name.startswith("backward") for name in expected)
+    assert events > 40
+    for deadly in range(1, events + 1):
+        folder = tmp_path / f"killed-{deadly}"
+        assert in_child(folder, deadly) == (9, 0)
+        code, seen = in_child(folder)
+        assert code == 0
+        assert contents(folder) == expected, f"killed at event {deadly} of {events}"
+        if deadly > events // 2:
+            assert seen < events, "a restarted run goes on where it was"
+
+
+def test_two_equal_runs_give_the_same_bytes(tmp_path):
+    work(tmp_path / "one")
+    work(tmp_path / "two")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_finished_run_does_no_step_again(tmp_path, monkeypatch):
+    work(tmp_path / "run")
+
+    def refuse(*unused):
+        raise AssertionError("a finished stage ran again")
+
+    monkeypatch.setattr(SkipGramField, "gradient", refuse)
+    monkeypatch.setattr(SkipGramField, "pullback", refuse)
+    work(tmp_path / "run")
