@@ -157,6 +157,12 @@ def test_no_objective_is_one_clear_sentence():
         render(replace(report(), objectives=[]))
 
 
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(UserError, match=r'jinja2: install it with pip install "crossloss\[report\]"'):
+        render(report())
+
+
 def test_semantics(page):
     names = [t for t, _ in page.tags]
     assert names.count("h1") == 1

@@ -63,6 +63,15 @@ def test_a_long_text_is_cut_around_its_strongest_words():
     assert text[a - CONTEXT : a] in kept
 
 
+def test_a_long_text_of_many_strong_words_keeps_its_share_of_them():
+    text = "sister calculus " * 10_000
+    pieces = highlight(text, [(i * 1600, i * 1600 + 6, 1.0 + i) for i in range(100)])
+    kept = sum(len(p.text) for p in pieces)
+    assert LONGEST - 2 * CONTEXT < kept <= LONGEST
+    assert pieces[-1].left_out > 0
+    assert max(p.contribution for p in pieces) == 100.0
+
+
 @pytest.mark.parametrize("spans", [[], [(0, 1_000_000, 1.0)]])
 def test_a_long_text_of_no_word_or_one_is_cut_too(spans):
     kept = highlight("a" * 1_000_000, spans)

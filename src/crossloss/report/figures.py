@@ -22,7 +22,7 @@ _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", BLUE: "blue", ORANGE: "o
 
 # Any: matplotlib's stubs list its settings key by key, otherwise in each version.
 _STYLE: Any = {
-    
+    "svg.hashsalt": "crossloss",
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 10.5,

@@ -1,0 +1,79 @@
+"""Removal plans against trying every subset, from both sides."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crossloss.core import UserError
+from crossloss.plans.remove import remove
+
+SCORES = st.lists(st.integers(-50, 50), min_size=2, max_size=7)
+
+
+@given(SCORES, st.integers(-100, 100), st.integers(-100, 100))
+@settings(max_examples=200, deadline=None)
+def test_no_smaller_set_reaches_the_target(scores, value, target):
+    scores = np.array(scores, dtype=float)
+    weights = np.ones(len(scores))
+    try:
+        plan = remove(scores, value=value, target=target, weights=weights, objective="f")
+    except UserError:
+        return
+    assert plan.predicted == pytest.approx(value - scores[plan.removed].sum())
+    assert plan.weights.sum() == len(scores) - plan.size
+    side = np.sign(target - value)
+
+    def reaches(chosen):
+        return side == 0 or (value - scores[list(chosen)].sum() - target) * side >= -1e-9
+
+    smallest = next(
+        (k for k in range(len(scores) + 1) if any(reaches(c) for c in combinations(range(len(scores)), k))), None
+    )
+    assert plan.reached == (smallest is not None)
+    if plan.reached:
+        assert plan.size == smallest
+        assert reaches(plan.removed)
+
+
+def test_amplifiers_go_above_the_target_and_mitigators_below():
+    scores = np.array([3.0, -4.0, 1.0, 0.0, -0.5])
+    down = remove(scores, value=2.0, target=0.0, weights=np.ones(5), objective="f")
+    assert down.removed.tolist() == [0]
+    assert down.curve.tolist() == [2.0, -1.0, -2.0]
+    up = remove(scores, value=2.0, target=5.0, weights=np.ones(5), objective="f")
+    assert up.removed.tolist() == [1]
+    assert up.predicted == 6.0
+
+
+def test_candidates_and_removed_samples_cannot_be_removed_and_weights_count():
+    scores, weights = np.array([5.0, 2.0, 1.0, 0.1]), np.array([0.0, 1.0, 3.0, 1.0])
+    plan = remove(scores, value=3.0, target=0.0, weights=weights, objective="f")
+    assert plan.removed.tolist() == [2]
+    assert plan.predicted == 0.0
+    assert plan.weights.tolist() == [0.0, 1.0, 0.0, 1.0]
+    assert plan.share == pytest.approx(1 / 3)
+
+
+def test_nothing_to_do_and_out_of_reach():
+    scores = np.array([1.0, -1.0, 0.0])
+    assert remove(scores, value=0.5, target=0.5, weights=np.ones(3), objective="f").size == 0
+    plan = remove(scores, value=5.0, target=0.0, weights=np.ones(3), objective="f")
+    assert (plan.size, plan.reached, plan.predicted) == (1, False, 4.0)
+
+
+def test_what_cannot_be_planned():
+    with pytest.raises(UserError, match="finite"):
+        remove(np.array([np.nan, 1.0]), value=1.0, target=0.0, weights=np.ones(2), objective="f")
+    with pytest.raises(UserError, match="remove every sample"):
+        remove(np.array([1.0, 1.0]), value=2.0, target=0.0, weights=np.ones(2), objective="f")
+
+
+def test_the_table_names_every_sample():
+    plan = remove(np.array([3.0, 1.0]), value=2.0, target=0.0, weights=np.ones(2), objective="f", corpus="abc")
+    table = plan.to_table()
+    assert table["sample"].to_pylist() == [0, 1]
+    assert table["weight"].to_pylist() == [0.0, 1.0]
+    assert b'"corpus": "abc"' in table.schema.metadata[b"crossloss"]
