@@ -10,6 +10,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from crossloss.core import Accumulator, Estimator, Objective, UserError
+from crossloss.corpus.pairs import near
 from crossloss.corpus.tokens import tokenize
 from crossloss.estimators import ESTIMATORS
 from crossloss.objectives import as_objective
@@ -179,16 +180,9 @@ class Scores:
         if len(tokens) < 2:
             raise UserError("The sentence has fewer than two words of the vocabulary, so it has no pairs.")
         words = np.array([run.vocabulary.index[t.word] for t in tokens])
-        window, keep = run.counts.window, run.vocabulary.keep
-        first, second, mass = [], [], []
-        for distance in range(1, min(window, len(words) - 1) + 1):
-            p = np.arange(len(words) - distance)
-            first.append(p)
-            second.append(p + distance)
-            near = (window + 1 - distance) / window
-            doubled = np.where(words[p] == words[p + distance], 2.0, 1.0)
-            mass.append(keep[words[p]] * keep[words[p + distance]] * near * doubled)
-        at, to, count = (np.concatenate(part) for part in (first, second, mass))
+        near_by = near(words, np.zeros_like(words), run.vocabulary.keep, run.counts.window)
+        at, to, count = (np.concatenate(part) for part in zip(*near_by, strict=True))
+        count = np.where(words[at] == words[to], 2 * count, count)
         known, column = find_pairs(run.counts.pairs, words[at], words[to])
         contribution = np.where(known, values[column] * count, 0.0)
         by_token = np.bincount(at, contribution, len(words)) + np.bincount(to, contribution, len(words))

@@ -132,7 +132,7 @@ def test_tables_bring_a_corpus_back():
 
 
 def test_sentences_end_where_people_end_them():
-    text = "Mr. Smith met J. R. Jones in the U.S. Army. It cost 3.5 million! \"Was it?\" she asked. (Yes.) No"
+    text = 'Mr. Smith met J. R. Jones in the U.S. Army. It cost 3.5 million! "Was it?" she asked. (Yes.) No'
     assert list(sentences(text)) == [
         "Mr. Smith met J. R. Jones in the U.S. Army.",
         "It cost 3.5 million!",
