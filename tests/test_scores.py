@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from dense import random_sentences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from crossloss.core import UserError
 from crossloss.estimators import unrolled
 from crossloss.objectives.weat import Weat
 from crossloss.run.training import Training
+from dense import random_sentences
 
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 8, "lr": 0.5, "dtype": "float64"}
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]

@@ -15,12 +15,14 @@ from crossloss import objectives
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus, from_sentences, read
 from crossloss.objectives import permutation_test
+from crossloss.plans.remove import Plan, plan
 from crossloss.run.progress import bars
 from crossloss.run.runs import Run, load, train
 from crossloss.scores import Scores, score
 
 __all__ = [
     "Corpus",
+    "Plan",
     "Run",
     "Scores",
     "UserError",
@@ -29,6 +31,7 @@ __all__ = [
     "load",
     "objectives",
     "permutation_test",
+    "plan",
     "read",
     "score",
     "train",

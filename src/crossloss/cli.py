@@ -349,24 +349,24 @@ def info(run: RunArgument) -> None:
         terminal.info_table(opened, run)
 
 
+def _stop(*unused: object) -> None:
+    """Say how to go on, then unwind; what is stored is complete."""
+    terminal.errors.print("\nStopped. Give the same command again to go on from here.")
+    raise KeyboardInterrupt
+
+
 def main() -> None:
-    """Entry point: user errors are one sentence and exit code 2; a stopped run says how to go on."""
-
-    def stop(*unused: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
+    """Entry point: user errors are one sentence and exit code 2; a stopped run says how to go on (130)."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
     try:
-        app(standalone_mode=True)
+        app()
     except UserError as error:
         terminal.errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except MemoryError:
         terminal.errors.print("Error: memory ran out; lower --max-words, --dimension or --memory.", style="red")
         sys.exit(2)
-    except KeyboardInterrupt:
-        terminal.errors.print("Stopped. Give the same command again to go on from here.")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from crossloss.core import UserError
 from crossloss.fidelity.retrain import Retrainer
 from crossloss.fidelity.validate import Validation, check_plans, compare
 from crossloss.objectives import PermutationResult, Weat, load_objectives, permutation_test
-from crossloss.plans.remove import Plan, remove
+from crossloss.plans.remove import Plan, plan
 from crossloss.report.data import Quality
 from crossloss.report.gather import gather
 from crossloss.report.page import render
@@ -136,22 +136,12 @@ def score_run(run: Run, objectives: Sequence[Weat], estimator: str = "unrolled",
 def plan_run(run: Run, scores: Scores, targets: Mapping[str, float]) -> dict[str, Plan]:
     """Removal plans, written as plan-NAME.parquet with what is needed to train with them."""
     folder = folder_of(run)
-    notes = {"corpus": run.corpus.digest, "settings": run.settings.model_dump(), "keep_words": run.keep_words}
     plans = {}
     for name, target in targets.items():
-        plan = remove(
-            scores.of(name),
-            value=scores.values[name],
-            target=target,
-            weights=run.weights,
-            objective=name,
-            **notes,
-        )
-        atomic.write_table(folder.file(f"plan-{name}.parquet"), plan.to_table())
-        folder.record({f"plan.{name}.size": plan.size, f"plan.{name}.predicted": plan.predicted})
-        plans[name] = plan
-    targets_known = folder.manifest.get("targets", {})
-    folder.describe(targets=targets_known | dict(targets))
+        made = plans[name] = plan(scores, target=target, objective=name)
+        atomic.write_table(folder.file(f"plan-{name}.parquet"), made.to_table())
+        folder.record({f"plan.{name}.size": made.size, f"plan.{name}.predicted": made.predicted})
+    folder.describe(targets=folder.manifest.get("targets", {}) | dict(targets))
     return plans
 
 
@@ -180,17 +170,24 @@ def validate_run(
         table = compare(retrainer, scores, subsets=subsets, share=share, track=track)
     validation = Validation(table, checks, subsets, share)
     folder = folder_of(run)
+    earlier = stored_validation(run)
+    if earlier is not None:
+        validation = validation.beside(earlier)
     atomic.write_json(folder.file(VALIDATION), validation.to_json())
     folder.record(validation.metrics() | {"peak_memory_bytes": peak_memory()})
     return validation
 
 
+def stored_validation(run: Run) -> Validation | None:
+    """What was validated before, where anything was."""
+    path = folder_of(run).file(VALIDATION)
+    return Validation.from_json(atomic.read_json(path)) if path.exists() else None
+
+
 def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
     """Write report.html from what the folder holds."""
     folder = folder_of(run)
-    path = folder.file(VALIDATION)
-    validation = Validation.from_json(atomic.read_json(path)) if path.exists() else None
-    page = render(gather(run, folder, scores, plans, validation, qualities(run)))
+    page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run)))
     atomic.write_text(folder.file("report.html"), page)
     return folder.file("report.html")
 

@@ -153,15 +153,15 @@ def validation_lines(validation: Validation, plans: Mapping[str, Plan]) -> None:
                 say(f"  Without {label}: {words.spread(values)}.")
     if not validation.fidelity:
         return
-    title = f"Fidelity over {validation.subsets} random subsets of {validation.share:.0%} (95 % intervals)"
-    table = Table(title=title, title_justify="left")
-    for heading in ("test", "estimator", "Pearson", "Spearman (LDS)", "slope"):
+    table = Table(title="Fidelity over random subsets of one size (95 % intervals)", title_justify="left")
+    for heading in ("test", "left out", "estimator", "Pearson", "Spearman (LDS)", "slope"):
         table.add_column(heading)
     for name, rows in validation.fidelity.items():
         for row in rows:
             f = row.fidelity
             table.add_row(
                 name,
+                f"{f.subsets} x {words.percent(row.share)}",
                 row.estimator,
                 f"{f.pearson:.3f} [{f.pearson_low:.3f}, {f.pearson_high:.3f}]",
                 f"{f.spearman:.3f} [{f.spearman_low:.3f}, {f.spearman_high:.3f}]",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from crossloss.core import UserError
 from crossloss.objectives import permutation, permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.skipgram.embeddings import Embeddings
@@ -89,3 +90,23 @@ def test_under_exchangeability_p_is_uniform():
     values = [permutation_test(*make(seed, 4, 4)).p_value for seed in range(300)]
     assert abs(np.mean(np.array(values) <= 0.5) - 0.5) < 4 * np.sqrt(0.25 / 300)
     assert np.mean(np.array(values) <= 0.1) < 0.1 + 4 * np.sqrt(0.09 / 300)
+
+
+def test_as_many_draws_as_there_are_splits_are_all_of_them(monkeypatch):
+    test, view = make(2, 3, 3)
+    exact = permutation_test(test, view)
+    monkeypatch.setattr(permutation, "EXACT_SPLITS", 1)
+    assert permutation_test(test, view, samples=19) == permutation_test(test, view, samples=10**5) == exact
+    assert permutation_test(test, view, samples=18).splits == 19
+
+
+def test_a_block_without_a_new_split_is_passed_over(monkeypatch):
+    monkeypatch.setattr(permutation, "ROWS_AT_ONCE", 1)
+    blocks = np.concatenate(list(permutation._drawn(6, 3, 19, 0)))
+    assert sorted(map(tuple, blocks.tolist())) == list(combinations(range(6), 3))[1:]
+
+
+@pytest.mark.parametrize("samples", [0, -5])
+def test_no_splits_are_no_test(samples):
+    with pytest.raises(UserError, match="at least one split"):
+        permutation_test(*make(0, 3, 3), samples=samples)

@@ -5,7 +5,6 @@ import sys
 from functools import partial
 
 import pytest
-from dense import random_sentences
 
 import crossloss as cl
 from crossloss import pipeline, scores
@@ -13,6 +12,7 @@ from crossloss.objectives.weat import Weat
 from crossloss.run import atomic
 from crossloss.run.training import FileCheckpoint
 from crossloss.skipgram.field import SkipGramField
+from dense import random_sentences
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))

@@ -81,19 +81,36 @@ class Validation:
         return cls(compared, plans, value["subsets"], value["share"])
 
     def metrics(self) -> dict[str, float]:
-        """Flat figures: fidelity.NAME.ESTIMATOR.pearson (...) and plan.NAME.retrained, .other_seeds.mean, .sd."""
+        """Flat figures: fidelity.NAME.ESTIMATOR.pearson (...), and plan.NAME.retrained, .other_seeds.mean (...).
+
+        Subsets of another size than the last have it in the key: fidelity.NAME.ESTIMATOR.share5.pearson.
+        """
         figures: dict[str, float] = {}
         for name, rows in self.fidelity.items():
             for row in rows:
-                numbers = {k: v for k, v in asdict(row.fidelity).items() if k != "subsets"}
-                figures |= {f"fidelity.{name}.{row.estimator}.{k}": v for k, v in numbers.items()}
+                size = "" if row.share == self.share else f".share{100 * row.share:g}"
+                start = f"fidelity.{name}.{row.estimator}{size}"
+                figures |= {f"{start}.{figure}": float(value) for figure, value in asdict(row.fidelity).items()}
         for name, check in self.plans.items():
             figures[f"plan.{name}.retrained"] = check.retrained
-            after = [value for _, value in check.other_seeds]
-            if after:
-                figures[f"plan.{name}.other_seeds.mean"] = float(np.mean(after))
-                figures[f"plan.{name}.other_seeds.sd"] = float(np.std(after, ddof=1)) if len(after) > 1 else 0.0
+            for label, values in (
+                ("other_seeds", [after for _, after in check.other_seeds]),
+                ("other_seeds_before", [before for before, _ in check.other_seeds]),
+                ("random_removal", check.random_removal),
+                ("random_with_test_word", check.random_with_test_word),
+            ):
+                if values:
+                    figures[f"plan.{name}.{label}.mean"] = float(np.mean(values))
+                    figures[f"plan.{name}.{label}.sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         return figures
+
+    def beside(self, earlier: "Validation") -> "Validation":
+        """Add the rows of an earlier validation for subsets of other sizes."""
+        table = {name: list(rows) for name, rows in self.fidelity.items()}
+        for name, rows in earlier.fidelity.items():
+            known = {row.share for row in table.get(name, [])}
+            table.setdefault(name, []).extend(row for row in rows if row.share not in known)
+        return Validation(table, self.plans, self.subsets or earlier.subsets, self.share)
 
 
 def _pairs(item: Any) -> Any:

@@ -18,7 +18,7 @@ class Function:
     ----------
     name : str
     function : callable
-        Gets what ``Field.view`` shows; returns a tensor of one element computed from it.
+        Gets what ``Field.view`` shows; returns a real tensor of one element computed from it.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Function:
         Raises
         ------
         UserError
-            It is not one finite number in a tensor.
+            It is not one finite real number in a tensor.
         """
         value = self.function(view)
-        if not isinstance(value, torch.Tensor) or value.numel() != 1:
-            raise UserError(f"Objective {self.name} must return a torch tensor of one number.")
+        if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.is_floating_point():
+            raise UserError(f"Objective {self.name} must return a torch tensor of one real number (a float).")
         if not bool(torch.isfinite(value).all()):
-            raise UserError(f"Objective {self.name} is {float(value)} at this model: it must be finite.")
+            raise UserError(f"Objective {self.name} is {value.item()} at this model: it must be finite.")
         return value.reshape(())
 
 

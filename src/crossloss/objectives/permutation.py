@@ -7,6 +7,7 @@ from itertools import combinations, islice
 
 import numpy as np
 
+from crossloss.core import UserError
 from crossloss.objectives.weat import Weat, WordView, effect
 
 EXACT_SPLITS = 10**6
@@ -45,14 +46,17 @@ class PermutationResult:
 def permutation_test(weat: Weat, view: WordView, *, seed: int = 0, samples: int = 100_000) -> PermutationResult:
     """Test the null hypothesis that X and Y are exchangeable.
 
-    Exact up to 10^6 splits of X and Y together; beyond, ``samples`` different splits drawn by ``seed`` without
-    replacement, the observed one counted beside them, so that p is never 0.
+    Exact up to 10^6 splits of X and Y together, or where ``samples`` asks for all there are; beyond, ``samples``
+    different splits drawn by ``seed`` without replacement, the observed one counted beside them, so that p is
+    never 0.
 
     Raises
     ------
     UserError
-        As the test itself.
+        As the test itself; or ``samples`` is less than 1.
     """
+    if samples < 1:
+        raise UserError(f"samples is {samples}: a permutation test needs at least one split.")
     x, y = weat.associations(view)
     size = effect(weat.name, x, y)
     values = np.concatenate([x.detach().cpu().double().numpy(), y.detach().cpu().double().numpy()])
@@ -60,7 +64,7 @@ def permutation_test(weat: Weat, view: WordView, *, seed: int = 0, samples: int 
     observed = values[:first].mean() - values[first:].mean()
     tolerance = 1e-9 * float(np.ptp(values))
     number = math.comb(total, first)
-    exact = number <= EXACT_SPLITS
+    exact = number <= max(EXACT_SPLITS, samples + 1)
     blocks = _all(total, first) if exact else _drawn(total, first, samples, seed)
     one = two = seen = 0
     for chosen in blocks:
@@ -101,4 +105,5 @@ def _drawn(total: int, first: int, samples: int, seed: int) -> Iterator[np.ndarr
             if name not in seen and len(seen) <= samples:
                 seen.add(name)
                 fresh.append(row)
-        yield np.array(fresh)
+        if fresh:
+            yield np.array(fresh)

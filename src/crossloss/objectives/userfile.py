@@ -55,7 +55,7 @@ def load(path: str | Path) -> list[Weat]:
         content = yaml.load(path.read_text("utf-8"), Loader=_Strict)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read ({error}): check the path.") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: an escape beyond Unicode
         raise UserError(f"{path} is no YAML that is read here ({' '.join(str(error).split())}).") from error
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} must map test names to word sets: `name: {{X: [...], Y: [...], A: [...], B: [...]}}`.")

@@ -10,6 +10,7 @@ from torch import Tensor
 from crossloss.core import UserError
 
 SIDES = ("X", "Y", "A", "B")
+ROUNDING = 16  # in units of the dtype's eps; targets on one ray differ by less than 1, ordinary ones by 1e4 and more
 
 
 class WordView(Protocol):
@@ -56,6 +57,11 @@ class Weat:
     question : str
     kind : "effect" or "statistic"
     source : str
+
+    Raises
+    ------
+    UserError
+        Another kind.
     """
 
     name: str
@@ -67,6 +73,10 @@ class Weat:
     question: str = ""
     kind: Literal["effect", "statistic"] = "effect"
     source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("effect", "statistic"):
+            raise UserError(f'{self.name}: kind is "effect" or "statistic", not {self.kind!r}.')
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -99,13 +109,17 @@ class Weat:
         Raises
         ------
         UserError
-            Too few words, or a word vector of length zero.
+            Too few words, or a word vector that is not finite or of length zero.
         """
         rows = self.rows(view.index)
         unit = {}
         for side, numbers in rows.items():
             vectors = view.vectors[torch.tensor(numbers, device=view.vectors.device)]
             lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+            if not bool(torch.isfinite(lengths).all()):
+                raise UserError(
+                    f"{self.name}: a word of {side} has a vector that is not finite: train with a lower lr."
+                )
             if not bool((lengths > 0).all()):
                 raise UserError(f"{self.name}: a word of {side} has a vector of length zero, which has no direction.")
             unit[side] = vectors / lengths
@@ -141,8 +155,18 @@ class Weat:
 
 
 def effect(name: str, x: Tensor, y: Tensor) -> Tensor:
-    """Difference of means over the population standard deviation of both together (Eq. 12 as meant), shape ()."""
-    spread = torch.cat([x, y]).std(correction=0)
-    if not bool(spread > 0):
+    """Difference of means over the population standard deviation of both together (Eq. 12 as meant), shape ().
+
+    Exchanging x and y flips the sign to the last bit: nothing here depends on which of them comes first.
+
+    Raises
+    ------
+    UserError
+        All associations are equal up to rounding.
+    """
+    number = len(x) + len(y)
+    mean = (x.sum() + y.sum()) / number
+    spread = (((x - mean).square().sum() + (y - mean).square().sum()) / number).sqrt()
+    if not bool(spread > ROUNDING * torch.finfo(spread.dtype).eps):
         raise UserError(f"{name}: all target words are associated alike, so the effect size is undefined.")
     return (x.mean() - y.mean()) / spread

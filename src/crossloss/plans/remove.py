@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from crossloss.core import UserError
+from crossloss.core import Objective, UserError
+from crossloss.scores import Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,4 +116,25 @@ def remove(
         reached=bool(len(crossed)),
         trained=int((np.asarray(weights) > 0).sum()),
         notes=notes,
+    )
+
+
+def plan(scores: Scores, *, target: float = 0.0, objective: str | Objective | None = None) -> Plan:
+    """Plan the smallest removal predicted to bring an objective (the first where None) to ``target``.
+
+    Raises
+    ------
+    UserError
+        The objective was not scored, or as ``remove``.
+    """
+    run, name = scores.run, scores.objectives[scores.row(objective)].name
+    return remove(
+        scores.of(name),
+        value=scores.values[name],
+        target=target,
+        weights=run.weights,
+        objective=name,
+        corpus=run.corpus.digest,
+        settings=run.settings.model_dump(),
+        keep_words=list(run.keep_words),
     )

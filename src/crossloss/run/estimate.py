@@ -1,5 +1,6 @@
 """Time and memory of a run, before it starts."""
 
+import math
 import resource
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from crossloss.corpus.pairs import estimate_pairs
 from crossloss.corpus.read import Corpus
 from crossloss.corpus.vocabulary import Vocabulary
 from crossloss.run.settings import Settings
+from crossloss.run.training import spacing
 
 OVERHEAD = 1.7
 """Measured time of a pass over its flops at matrix-product speed (docs/performance.md)."""
@@ -56,6 +58,11 @@ def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, obje
         k.
     memory : int
         Budget for the stored states, in bytes.
+
+    Raises
+    ------
+    UserError
+        The budget is too small for any spacing of the states.
     """
     entries, pairs = estimate_pairs(corpus, vocabulary, settings.window)
     words = len(vocabulary.words)
@@ -66,7 +73,9 @@ def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, obje
     per_pair = 2 * settings.steps * pairs * 4e-9
     k = max(objectives, 1)
     ordered = 2 * pairs
-    states = min(memory, (settings.steps + 1) * 2 * parameters * width)
+    state, steps = 2 * parameters * width, settings.steps
+    every = spacing(steps, state, parameters * width, memory)
+    states = (math.ceil(steps / every) + 1) * state + every * parameters * width
     size = (
         INTERPRETER_BYTES
         + entries * 8

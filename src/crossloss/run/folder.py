@@ -58,7 +58,7 @@ class RunFolder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            os.close(self._lock)
+            self.close()
             raise UserError(f"{path} is in use by another crossloss process: wait for it or stop it.") from error
         for leftover in path.rglob(f".*{PARTIAL}"):
             leftover.unlink()

@@ -1,0 +1,137 @@
+"""Stored states, spacing, settings, estimates and starts."""
+
+import numpy as np
+import pytest
+import torch
+
+import crossloss as cl
+from crossloss.core import UserError
+from crossloss.corpus.vocabulary import build_vocabulary
+from crossloss.run.estimate import estimate
+from crossloss.run.settings import make_settings, parse_bytes
+from crossloss.run.training import spacing
+from crossloss.skipgram.embeddings import initial_vectors
+from dense import random_sentences
+
+SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 8, "lr": 0.5}
+
+
+def test_spacing_is_the_smallest_that_fits():
+    assert spacing(100, 10, 5, 10**6) == 1
+    for memory in (400, 500, 700):
+        s = spacing(100, 10, 5, memory)
+
+        def need(s):
+            return (-(-100 // s) + 1) * 10 + s * 5
+
+        assert need(s) <= memory < need(s - 1)
+    with pytest.raises(UserError, match="raise --memory"):
+        spacing(100, 10, 5, 100)
+
+
+def test_sizes_of_memory():
+    assert parse_bytes("6GB") == 6_000_000_000
+    assert parse_bytes("500 MB") == 500_000_000
+    assert parse_bytes("1.5GiB") == int(1.5 * 2**30)
+    assert parse_bytes("64") == 64
+    for text in ("", "GB", "-1GB", "6 apples"):
+        with pytest.raises(UserError, match="no size of memory"):
+            parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"lr": 0}, {"momentum": 1.0}, {"steps": 0}, {"seed": -1}, {"negatives": float("nan")}, {"windows": 3}]
+)
+def test_settings_out_of_range_are_one_sentence(bad):
+    with pytest.raises(UserError, match=f"Setting {next(iter(bad))}"):
+        make_settings(**bad)
+
+
+def test_a_word_starts_in_the_same_place_whatever_else_is_there():
+    few, many = initial_vectors(["red", "blue"], 6, 3), initial_vectors(["green", "blue", "red"], 6, 3)
+    assert np.array_equal(few[:, 0], many[:, 2])
+    assert np.array_equal(few[:, 1], many[:, 1])
+    assert not np.array_equal(few, initial_vectors(["red", "blue"], 6, 4))
+    wide = initial_vectors([f"w{i}" for i in range(500)], 50, 0, scale=0.1)
+    assert wide.std() == pytest.approx(0.1, rel=0.02)
+    assert abs(wide.mean()) < 0.002
+
+
+def test_training_lowers_the_loss_and_weights_matter():
+    corpus = cl.from_sentences(random_sentences(0))
+    run = cl.train(corpus, **SETTINGS)
+    first = run.field.loss(run.training.initial, run.training.weights)
+    assert run.loss < first
+    weights = np.ones(len(corpus))
+    weights[:5] = 0
+    less = cl.train(corpus, weights=weights, like=run)
+    assert not torch.equal(less.training.theta, run.training.theta)
+    assert torch.equal(less.training.theta, run.retrain(weights))
+    assert less.field is run.field, "constants of the run are those of the corpus's own weights"
+
+
+def test_bad_weights_and_bad_likeness():
+    corpus = cl.from_sentences(random_sentences(0))
+    run = cl.train(corpus, **SETTINGS)
+    n = len(corpus)
+    for weights, message in (
+        (np.ones(n + 1), "the corpus has"),
+        (np.full(n, np.nan), "finite"),
+        (-np.ones(n), "not negative"),
+        (np.zeros(n), "not all zero"),
+    ):
+        with pytest.raises(UserError, match=message):
+            cl.train(corpus, weights=weights, like=run)
+    with pytest.raises(UserError, match="another corpus"):
+        cl.train(cl.from_sentences(["red blue"]), like=run)
+    with pytest.raises(UserError, match="leave them out"):
+        cl.train(corpus, like=run, window=2)
+
+
+def test_a_run_in_a_folder_comes_back_as_it_was(tmp_path):
+    corpus = cl.from_sentences(random_sentences(0), candidates=["waa wab wac"])
+    weights = np.where(np.arange(len(corpus)) == 2, 0.0, corpus.weights)
+    with cl.train(corpus, weights=weights, out=tmp_path / "run", **SETTINGS) as run:
+        theta = run.training.theta.clone()
+    with cl.load(tmp_path / "run") as again:
+        assert torch.equal(again.training.theta, theta)
+        assert np.array_equal(again.weights, weights)
+        assert again.corpus.digest == corpus.digest
+        assert again.key == run.key
+        assert again.settings == run.settings
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UserError, match="holds no run"):
+        cl.load(tmp_path / "other")
+
+
+def test_damaged_and_foreign_folders_are_refused(tmp_path):
+    corpus = cl.from_sentences(random_sentences(0))
+    cl.train(corpus, out=tmp_path / "run", **SETTINGS).close()
+    (tmp_path / "run" / "states" / "000008.safetensors").write_bytes(b"cut")
+    with cl.load(tmp_path / "run") as run, pytest.raises(UserError, match="damaged"):
+        _ = run.embeddings
+    (tmp_path / "run" / "manifest.json").write_text('{"format": 99}')
+    with pytest.raises(UserError, match="another version"):
+        cl.load(tmp_path / "run")
+
+
+def test_the_estimate_grows_with_what_it_pays_for():
+    corpus = cl.from_sentences(random_sentences(0))
+    vocabulary = build_vocabulary(corpus, min_count=1)
+    base = estimate(make_settings(), corpus, vocabulary, objectives=1, memory=10**8)
+    twice = estimate(make_settings(steps=200), corpus, vocabulary, objectives=1, memory=10**8)
+    four = estimate(make_settings(), corpus, vocabulary, objectives=4, memory=10**8)
+    assert twice.train_seconds > 1.5 * base.train_seconds
+    assert four.score_seconds > 1.5 * base.score_seconds
+    assert four.memory_bytes > base.memory_bytes
+
+
+def test_a_device_that_is_not_there_is_one_sentence_and_one_that_is_gives_the_same(tmp_path):
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="not available"):
+            make_settings(device="cuda")
+        pytest.skip("no GPU here")
+    corpus = cl.from_sentences(random_sentences(0))
+    cpu = cl.train(corpus, **SETTINGS, dtype="float64")
+    gpu = cl.train(corpus, **SETTINGS, dtype="float64", device="cuda")
+    torch.testing.assert_close(gpu.training.theta.cpu(), cpu.training.theta, rtol=1e-10, atol=1e-12)

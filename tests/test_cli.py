@@ -1,0 +1,232 @@
+"""The commands as a user gives them: in the process, with exit codes and what they print."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from crossloss import cli
+from dense import random_sentences
+
+WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
+SETTINGS = ["--min-count", "1", "--window", "3", "--dimension", "4", "--steps", "6", "--lr", "0.5"]
+
+
+@pytest.fixture
+def crossloss(monkeypatch, capsys):
+    """Run a command; returns (exit code, output, errors)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["crossloss", *map(str, arguments)])
+        monkeypatch.setattr(signal, "signal", lambda *unused: None)
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stopped:
+            code = stopped.code or 0
+        said = capsys.readouterr()
+        return code, " ".join(said.out.split()), " ".join(said.err.split())
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A corpus, a test of its words, and a candidate."""
+    sentences = [*random_sentences(3, sentences=60), "waa <script>alert(1)</script> \x1b[31m wab wai waj"]
+    rows = "".join(f"d{i % 5}\t{text}\n" for i, text in enumerate(sentences))
+    (tmp_path / "c.tsv").write_text("document\tsentence\n" + rows)
+    sets = {side: WORDS[4 * i : 4 * i + 4] for i, side in enumerate("XYAB")}
+    (tmp_path / "t.yaml").write_text(json.dumps({"mine": sets, "turned": sets | {"X": sets["Y"], "Y": sets["X"]}}))
+    return tmp_path
+
+
+def test_the_whole_chain(crossloss, files):
+    corpus, test, out = files / "c.tsv", f"{files}/t.yaml:mine", files / "run"
+    code, said, _ = crossloss("check", corpus, "--objective", test, *SETTINGS)
+    assert code == 0
+    assert "4 of 4" in said
+    assert "Estimate: training" in said
+    assert not out.exists()
+    code, said, errors = crossloss("run", corpus, "--objective", test, "--out", out, "--validate", 4, *SETTINGS)
+    assert (code, errors.count("Error")) == (0, 0)
+    assert "removing one is predicted to lower it" in said
+    assert "Retrained without the" in said
+    assert "From 5 other starts" in said
+    metrics = json.loads((out / "metrics.json").read_text())
+    wanted = ["train.loss", "train.seconds", "score.seconds", "peak_memory_bytes", "weat.mine.effect",
+              "weat.mine.p_value", "plan.mine.size", "plan.mine.predicted", "plan.mine.retrained",
+              "plan.mine.other_seeds.mean", "plan.mine.other_seeds.sd"]  # fmt: skip
+    for estimator in ("unrolled", "gradient-dot", "co-occurrence"):
+        for figure in ("pearson", "spearman", "slope"):
+            wanted += [f"fidelity.mine.{estimator}.{figure}{end}" for end in ("", "_low", "_high")]
+    assert not set(wanted) - set(metrics)
+    assert all(isinstance(value, float) for value in metrics.values())
+    table = pq.read_table(out / "scores.parquet")
+    assert {
+        "sample",
+        "id",
+        "document",
+        "text",
+        "mine.score",
+        "mine.effect_if_removed",
+        "mine.rank",
+        "mine.share",
+    } <= set(table.column_names)
+    page = (out / "report.html").read_text()
+    assert "<script>alert" not in page
+    assert f"{metrics['weat.mine.effect']:.2f}".lstrip("-") in page
+
+    states = {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}
+    code, _, _ = crossloss("run", corpus, "--objective", test, "--out", out, "--validate", 4, *SETTINGS)
+    assert code == 0
+    assert states == {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}, "a finished run is not done again"
+
+    code, said, _ = crossloss("explain", out, f"{WORDS[0]} {WORDS[8]} unheard of {WORDS[9]}")
+    assert code == 0
+    assert "removing it is predicted to" in said
+    code, said, _ = crossloss("explain", out, "62")
+    assert code == 0
+    assert "\x1b[31m" not in said
+    assert "<script>alert(1)</script>" in said
+    code, said, _ = crossloss("measure", out, "--objective", f"{files}/t.yaml:turned")
+    assert code == 0
+    assert "turned" in said
+    code, said, _ = crossloss("score", out, "--estimator", "gradient-dot", "--show", 1)
+    assert code == 0
+    assert (out / "scores-gradient-dot.parquet").exists()
+    code, said, _ = crossloss("plan", out, "--objective", "turned", "--target", "0.1")
+    assert code == 0
+    assert "Plan: removing" in said
+    code, said, _ = crossloss("validate", out, "--subsets", 3, "--share", 0.05, "--seeds", 1, "--removals", 1)
+    assert code == 0
+    assert "3 x 5 %" in said
+    both = json.loads((out / "metrics.json").read_text())
+    assert both["fidelity.mine.unrolled.share10.pearson"] == metrics["fidelity.mine.unrolled.pearson"]
+    assert crossloss("report", out)[0] == 0
+    code, said, _ = crossloss("info", out)
+    assert code == 0
+    assert "train.loss" in said
+
+    plan = out / "plan-mine.parquet"
+    code, said, _ = crossloss("train", corpus, "--weights", plan, "--out", files / "mended", "--objective", test)
+    assert code == 0
+    mended = json.loads((files / "mended" / "metrics.json").read_text())
+    assert mended["weat.mine.effect"] == pytest.approx(metrics["plan.mine.retrained"], abs=1e-6)
+    code, _, errors = crossloss("train", files / "t.yaml", "--weights", plan, "--out", files / "other")
+    assert code == 2
+    assert "made for another corpus" in errors
+
+
+def test_bad_input_is_one_sentence_exit_code_two_and_loses_nothing(crossloss, files):
+    corpus, test, out = files / "c.tsv", f"{files}/t.yaml:mine", files / "run"
+    assert crossloss("train", corpus, "--objective", test, "--out", out, *SETTINGS)[0] == 0
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    (files / "empty.txt").write_text("")
+    (files / "latin.txt").write_bytes("né né\n".encode("latin-1"))
+    (files / "full").mkdir()
+    (files / "full" / "thesis.doc").write_text("precious")
+    (files / "bad.parquet").write_bytes(b"PAR1 no")
+    new = files / "new"
+    cases = [
+        (["run", files / "empty.txt", "--objective", test, "--out", new], "is empty"),
+        (["run", files / "absent.txt", "--objective", test, "--out", new], "cannot be read"),
+        (["run", corpus, "--text", "body", "--objective", test, "--out", new], "no column body"),
+        (["run", files / "latin.txt", "--objective", test, "--out", new], "not UTF-8"),
+        (["run", corpus, "--objective", "weat6", "--out", new, *SETTINGS], "the vocabulary has 0 of the 8 words of X"),
+        (["run", corpus, "--objective", "weat66", "--out", new], "no test 'weat66'"),
+        (["run", corpus, "--objective", test, "--out", out, *SETTINGS, "--window", "2"], "different: window"),
+        (["run", corpus, "--objective", test, "--out", files / "full", *SETTINGS], "holds files but no run"),
+        (["run", corpus, "--objective", test, "--out", corpus, *SETTINGS], "is a file"),
+        (["run", corpus, "--objective", test, "--out", new, *SETTINGS, "--lr", "-1"], "Setting lr"),
+        (["run", corpus, "--objective", test, "--out", new, *SETTINGS, "--dtype", "float16"], "Setting dtype"),
+        (["run", corpus, "--objective", test, "--out", new, *SETTINGS, "--device", "cuda:9"], "not available"),
+        (["run", corpus, "--objective", test, "--out", new, *SETTINGS, "--memory", "lots"], "no size of memory"),
+        (["run", corpus, "--objective", test, "--out", new, *SETTINGS, "--memory", "1KB"], "raise --memory"),
+        (["run", corpus, "--objective", test, "--out", files / "up", *SETTINGS, "--lr", "1e30"], "diverged"),
+        (["train", corpus, "--weights", files / "bad.parquet", "--out", new], "not a readable Parquet"),
+        (["train", corpus, "--weights", out / "samples.parquet", "--out", out], "different:"),
+        (["explain", files / "absent", "some words"], "does not exist"),
+        (["score", files / "full"], "holds files but no run"),
+        (["score", out, "--estimator", "magic"], "no estimator 'magic'"),
+        (["explain", out, "words nobody knows"], "fewer than two words"),
+        (["plan", out, "--objective", "other"], "was not scored"),
+        (["validate", out, "--share", "2"], "between 0 and 1"),
+    ]  # fmt: skip
+    for arguments, message in cases:
+        code, _, errors = crossloss(*arguments)
+        error = errors[errors.index("Error:") :] if "Error:" in errors else errors
+        assert (code, message in error) == (2, True), (arguments, code, errors)
+        assert len(error) < 400
+    assert {p: p.read_bytes() for p in before if p.suffix in (".safetensors", ".html")} == {
+        p: data for p, data in before.items() if p.suffix in (".safetensors", ".html")
+    }
+    assert (files / "full" / "thesis.doc").read_text() == "precious"
+
+
+def test_a_vocabulary_too_large_for_memory_is_refused_before_training(crossloss, files, monkeypatch):
+    monkeypatch.setattr(cli, "available_memory", lambda: 10_000_000)
+    test = f"{files}/t.yaml:mine"
+    code, _, errors = crossloss("run", files / "c.tsv", "--objective", test, "--out", files / "new", *SETTINGS)
+    assert code == 2
+    assert "needs about" in errors
+    assert not (files / "new").exists()
+
+
+def test_a_folder_in_use_is_refused(crossloss, files):
+    test, out = f"{files}/t.yaml:mine", files / "run"
+    assert crossloss("train", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS)[0] == 0
+    with open(out / ".lock") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, _, errors = crossloss("score", out)
+    assert code == 2
+    assert "in use by another" in errors
+    assert crossloss("score", out)[0] == 0
+
+
+def test_overwrite_replaces_the_run_and_nothing_else(crossloss, files):
+    test, out = f"{files}/t.yaml:mine", files / "run"
+    assert crossloss("train", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS)[0] == 0
+    (out / "notes.txt").write_text("mine")
+    arguments = ["train", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS, "--steps", "3"]
+    assert crossloss(*arguments)[0] == 2
+    assert crossloss(*arguments, "--overwrite")[0] == 0
+    assert (out / "notes.txt").read_text() == "mine"
+    assert json.loads((out / "manifest.json").read_text())["identity"]["settings"]["steps"] == 3
+    assert not (out / "states" / "000006.safetensors").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_goes_on(files, sent):
+    """Ctrl-C and SIGTERM in the middle of training: exit code 130, and the same command finishes."""
+    command = [
+        sys.executable, "-m", "crossloss.cli", "train", str(files / "c.tsv"), "--out", str(files / "run"),
+        *SETTINGS, "--steps", "20000", "--memory", "2GB",
+    ]  # fmt: skip
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    states = files / "run" / "states"
+    for _ in range(600):
+        if states.is_dir() and len(list(states.glob("*.safetensors"))) > 20:
+            break
+        time.sleep(0.1)
+    child.send_signal(sent)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "Stopped. Give the same command again" in errors
+    manifest = json.loads((files / "run" / "manifest.json").read_text())
+    assert "train" not in manifest["stages"]
+    assert len(list(states.glob("*.safetensors"))) > 20
+
+
+@pytest.mark.parametrize("verb", ["check", "run", "demo", "train", "measure", "score", "explain", "plan", "validate"])
+def test_help_teaches(crossloss, verb):
+    code, said, _ = crossloss(verb, "--help")
+    assert code == 0
+    assert len(said) > 200
