@@ -110,7 +110,9 @@ def test_files_bring_both_back_and_damage_is_seen():
     again = PairCounts.from_tensors(counts.to_tensors())
     assert (again.matrix != counts.matrix).nnz == 0
     assert again.window == 2
-    assert Vocabulary.from_json(vocabulary.to_json()).digest == vocabulary.digest
+    back = Vocabulary.from_json(vocabulary.to_json())
+    assert back.words == vocabulary.words
+    assert np.array_equal(back.keep, vocabulary.keep)
     with pytest.raises(UserError, match="damaged"):
         PairCounts.from_tensors(counts.to_tensors() | {"indices": counts.matrix.indices + 100})
     with pytest.raises(UserError, match="damaged"):

@@ -1,11 +1,9 @@
-"""Quality of vectors against scipy, and neighbours."""
+"""Quality of vectors against scipy."""
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import spearmanr
 
-from crossloss.skipgram.embeddings import Embeddings, neighbours
 from crossloss.skipgram.quality import quality
 
 gensim_utils = pytest.importorskip("gensim.test.utils")
@@ -38,11 +36,3 @@ def test_too_few_pairs_are_no_figure():
     found = quality(["tiger", "cat", "zebra"], np.eye(3))
     assert found.wordsim353 is None
     assert found.wordsim353_pairs == 2, "tiger with cat and with tiger"
-
-
-def test_neighbours_by_cosine():
-    vectors = torch.tensor([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0], [-1.0, 0.0]])
-    words = ["a", "b", "c", "d"]
-    seen = Embeddings(words, {w: i for i, w in enumerate(words)}, vectors, vectors)
-    assert [w for w, _ in neighbours(seen, "a", 2)] == ["b", "c"]
-    assert seen["c"].tolist() == [0.0, 1.0]

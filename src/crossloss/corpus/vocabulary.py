@@ -1,6 +1,5 @@
 """The vocabulary: words by descending count, with the probability to be kept by subsampling."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,14 +36,6 @@ class Vocabulary:
     def index(self) -> dict[str, int]:
         """Row of each word."""
         return {word: i for i, word in enumerate(self.words)}
-
-    @cached_property
-    def digest(self) -> str:
-        """Hash of words, counts and keep-probabilities."""
-        hashed = hashlib.sha256("\0".join(self.words).encode())
-        hashed.update(self.counts.tobytes())
-        hashed.update(self.keep.tobytes())
-        return hashed.hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""

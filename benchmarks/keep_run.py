@@ -1,0 +1,26 @@
+"""Keep the figures of a run folder: python benchmarks/keep_run.py RUN NAME writes benchmarks/results/NAME.json."""
+
+import argparse
+import json
+from pathlib import Path
+
+from record import RESULTS, environment
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    given = parser.parse_args()
+    manifest = json.loads((given.run / "manifest.json").read_text())
+    figures = json.loads((given.run / "metrics.json").read_text())
+    known = {
+        "environment": manifest["environment"] | {"commit": environment()["commit"], "command": manifest["command"]},
+        "settings": manifest["identity"]["settings"],
+        "figures": figures,
+    }
+    (RESULTS / f"{given.name}.json").write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Theorem 1 on a field that is not skip-gram: on a convex loss trained to the end, the unrolled score of any
+objective is Koh and Liang's -grad f^T H^-1 grad l_i, whether f is the training loss itself or another."""
+
+import pytest
+import torch
+
+from crossloss.estimators import gradient_dot, unrolled
+from crossloss.optimisers import HeavyBall
+from crossloss.run.training import MemoryStates, Training
+
+
+class Ridge:
+    """L = (1/n) sum_i w_i (x_i theta - y_i)^2 / 2 + mu |theta|^2 / 2, with x (n, p)."""
+
+    def __init__(self, x, y, mu=0.1):
+        self.x, self.y, self.mu, self.n = x, y, mu, len(y)
+
+    def gradient(self, theta, w, step):
+        return self.x.T @ (w * (self.x @ theta - self.y)) / self.n + self.mu * theta
+
+    def pullback(self, theta, w, step, a, into):
+        into.sums += (a @ self.x.T) * (self.x @ theta - self.y) / self.n
+        return (a @ self.x.T * w) @ self.x / self.n + self.mu * a
+
+    def accumulator(self, k):
+        return Sums(k, self.n)
+
+    def view(self, theta):
+        return theta
+
+
+class Sums:
+    def __init__(self, k, n):
+        self.sums = torch.zeros(k, n, dtype=torch.float64)
+
+    def samples(self):
+        return self.sums
+
+    def add_(self, other, scale=1.0):
+        self.sums.add_(other.sums, alpha=scale)
+
+    def tensors(self):
+        return {"sums": self.sums}
+
+
+class Held:
+    """The training loss on other rows: matched objective."""
+
+    name = "held-out loss"
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __call__(self, theta):
+        return ((self.x @ theta - self.y) ** 2).mean() / 2
+
+
+class Cross:
+    """An objective that is no loss at all."""
+
+    name = "cross"
+
+    def __call__(self, theta):
+        return torch.sin(theta).sum() / theta.norm()
+
+
+@pytest.fixture
+def trained():
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((20, 4), (20,)))
+    held = Held(*(torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((9, 4), (9,))))
+    field, w = Ridge(x, y), torch.ones(20, dtype=torch.float64)
+    optimiser = HeavyBall(torch.full((4,), 0.2, dtype=torch.float64), 0.8)
+    run = Training(field, optimiser, w, 800, torch.zeros(4, dtype=torch.float64), MemoryStates(), every=50)
+    run.finish()
+    return run, [held, Cross()]
+
+
+def test_unrolled_at_the_optimum_is_the_classic_influence_for_matched_and_cross_objectives(trained):
+    run, objectives = trained
+    field, theta = run.field, run.theta
+    assert field.gradient(theta, run.weights, 0).norm() < 1e-12
+    hessian = field.x.T @ field.x / field.n + field.mu * torch.eye(4, dtype=torch.float64)
+    per_sample = field.x * (field.x @ theta - field.y)[:, None] / field.n
+    scores = unrolled(run, objectives).samples()
+    for j, objective in enumerate(objectives):
+        leaf = theta.clone().requires_grad_(True)
+        (grad,) = torch.autograd.grad(objective(leaf), leaf)
+        classic = -per_sample @ torch.linalg.solve(hessian, grad)
+        torch.testing.assert_close(scores[j], classic, rtol=1e-9, atol=1e-12)
+        dot = gradient_dot(run, [objective]).samples()[0]
+        torch.testing.assert_close(dot, -per_sample @ grad, rtol=1e-12, atol=1e-14)
+
+
+def solved(field, w):
+    """The optimum in closed form."""
+    hessian = (field.x * w[:, None]).T @ field.x / field.n + field.mu * torch.eye(4, dtype=torch.float64)
+    return torch.linalg.solve(hessian, field.x.T @ (w * field.y) / field.n)
+
+
+def test_scores_are_the_derivative_of_the_optimum(trained):
+    run, objectives = trained
+    scores, h = unrolled(run, objectives).samples(), 1e-5
+    for j, objective in enumerate(objectives):
+        for i in range(run.field.n):
+            step = h * torch.eye(run.field.n, dtype=torch.float64)[i]
+            up, down = (objective(solved(run.field, run.weights + s * step)) for s in (1, -1))
+            assert float((up - down) / (2 * h)) == pytest.approx(float(scores[j, i]), rel=1e-6, abs=1e-9)
+
+
+def test_accumulators_add(trained):
+    run, objectives = trained
+    one, two = unrolled(run, objectives), unrolled(run, objectives)
+    expected = 3 * one.samples()
+    one.add_(two, 2.0)
+    torch.testing.assert_close(one.samples(), expected)
