@@ -18,7 +18,7 @@ from crossloss.report.data import Quality
 from crossloss.report.gather import gather
 from crossloss.report.page import render
 from crossloss.run import atomic
-from crossloss.run.folder import RunFolder
+from crossloss.run.folder import RunFolder, content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run, load, peak_memory
 from crossloss.scores import Scores, objective_key, score
@@ -128,8 +128,12 @@ def qualities(run: Run) -> list[Quality]:
 def score_run(run: Run, objectives: Sequence[Weat], estimator: str = "unrolled", track: Track = quiet) -> Scores:
     """Scores of all objectives; written as scores.parquet (another estimator: scores-ESTIMATOR.parquet)."""
     scores = score(run, objectives, estimator, track=track)
-    name = "scores.parquet" if estimator == "unrolled" else f"scores-{estimator}.parquet"
-    atomic.write_table(folder_of(run).file(name), scores.table())
+    folder = folder_of(run)
+    file = "scores.parquet" if estimator == "unrolled" else f"scores-{estimator}.parquet"
+    key = content_key(run.key, [objective_key(o) for o in objectives])
+    if not folder.done(file, key, file):
+        atomic.write_table(folder.file(file), scores.table())
+        folder.finish(file, key)
     return scores
 
 
