@@ -234,12 +234,15 @@ class TorchField:
         return penalty.reshape(())
 
     def _data_loss(self, theta: Tensor, w: Tensor, rows: Tensor, target: Tensor | None, size: int, step: int) -> Tensor:
-        """(1/B) sum w_i l_i over some rows of a batch of ``size``."""
+        """(1/B) sum w_i l_i over some rows of a batch of ``size``.
+
+        Twice differentiable where w asks for it; else by the kernels of a plain training loop, to the same bits.
+        """
         batch = each(self.rows, lambda leaf: leaf[rows])
         seed = self._seed(step)
         module = self._still if step == WHOLE else self.module
         with self._watched(module, seed):
-            outputs = self.forward(ModelView(module, self.layout, theta), batch)
+            outputs = self.forward(ModelView(module, self.layout, theta, twice=w.requires_grad), batch)
             losses = self.sample_loss(outputs, batch, *(() if target is None else (target[rows],)))
         if not isinstance(losses, Tensor) or losses.shape != (len(rows),):
             found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__

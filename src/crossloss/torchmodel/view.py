@@ -1,6 +1,7 @@
 """Names and shapes in one flat theta, and the module called with them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -77,11 +78,13 @@ class ModelView(Mapping[str, Tensor]):
     """What objectives, regularisers and ``frozen`` see of theta: parameters by name, and the module itself.
 
     ``view["0.weight"]`` is a parameter (tied and frozen ones too); iterating gives the trainable ones, each once;
-    ``view(x)`` calls the module with them. All of it is differentiable in theta.
+    ``view(x)`` calls the module with them. All of it is differentiable in theta; ``twice`` chooses kernels that are
+    so twice.
     """
 
-    def __init__(self, module: nn.Module, layout: Layout, theta: Tensor) -> None:
+    def __init__(self, module: nn.Module, layout: Layout, theta: Tensor, twice: bool = True) -> None:
         self._module, self._layout, self._parameters = module, layout, layout.split(theta)
+        self._twice = twice
 
     def __getitem__(self, name: str) -> Tensor:
         """A parameter by its name in the module; KeyError where there is none."""
@@ -96,5 +99,5 @@ class ModelView(Mapping[str, Tensor]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Outputs of the module at these parameters."""
-        with twice_differentiable(self._module):
+        with twice_differentiable(self._module) if self._twice else nullcontext():
             return torch.func.functional_call(self._module, self._parameters, args, kwargs)
