@@ -4,11 +4,11 @@ import copy
 
 import numpy as np
 import pytest
-import reference
 import torch
 import torch.nn.functional as F
-from models import F64, N, cross_entropy, mlp, penalty
+import torch_reference as reference
 from torch import nn
+from torch_models import F64, N, cross_entropy, mlp, penalty
 
 import crossloss as cl
 from crossloss.core import UserError

@@ -102,7 +102,8 @@ class Recorder:
         Raises
         ------
         UserError
-            The replay departs from what was recorded by more than 1e-6 (float64: 1e-9) relative: says where first.
+            The replay departs from what was recorded by more than 1e-6 (float64: 1e-9) of the norm of a parameter
+            (or of one as large of the model's typical entries): says in which step first, and the likely reason.
         """
         for hook in self._hooks:
             hook.remove()

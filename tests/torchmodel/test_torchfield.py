@@ -4,13 +4,13 @@ import copy
 
 import numpy as np
 import pytest
-import reference
 import torch
 import torch.nn.functional as F
-from models import BATCHES, F64, KINDS, N, Words, cross_entropy, make, mlp, objectives
+import torch_reference as reference
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, TensorDataset
+from torch_models import BATCHES, F64, KINDS, N, Words, cross_entropy, make, mlp, objectives
 
 import crossloss as cl
 from crossloss.core import WHOLE, UserError
@@ -176,6 +176,31 @@ def test_many_directions_at_once_equal_one_at_a_time():
             rows.append(field.pullback(field.initial, w, 0, row[None], apart)[0])
             torch.testing.assert_close(together.samples()[j], apart.samples()[0], rtol=1e-11, atol=1e-13)
         torch.testing.assert_close(back, torch.stack(rows), rtol=1e-11, atol=1e-13)
+
+
+class Unbatched(torch.autograd.Function):
+    """x^3, with a backward that vmap cannot batch."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 3 * x**2 * g if g.abs().max().item() >= 0 else None
+
+
+def test_an_operator_that_cannot_be_batched_has_one_pass_a_direction():
+    case = make("mlp")
+    w, a = torch.rand(N, dtype=F64), torch.randn(3, len(field_of(case).initial), dtype=F64)
+    back = []
+    for cube in (Unbatched.apply, lambda x: x**3):
+        field = cl.TorchField(case.model, lambda out, b, cube=cube: cube(out).sum(1), case.x)
+        into = field.accumulator(3)
+        back.append(torch.cat([field.pullback(field.initial, w, 0, a, into), into.samples()], 1))
+    torch.testing.assert_close(*back, rtol=1e-12, atol=1e-13)
 
 
 def test_a_weight_moves_its_own_sample_only():
