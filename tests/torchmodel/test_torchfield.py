@@ -10,7 +10,7 @@ import torch_reference as reference
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, TensorDataset
-from torch_models import BATCHES, F64, KINDS, N, Words, cross_entropy, make, mlp, objectives
+from torch_models import BATCHES, F64, KINDS, N, Words, cross_entropy, make, margin, mlp, objectives, penalty
 
 import crossloss as cl
 from crossloss.core import WHOLE, UserError
@@ -149,19 +149,31 @@ def test_the_field_is_the_gradient_that_torch_optim_receives():
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
 
 
-def test_a_padding_row_is_held_and_its_effect_is_differentiated():
+@pytest.mark.parametrize("regulariser", [None, penalty], ids=["plain", "regularised"])
+def test_a_padding_row_is_held_and_its_effect_is_differentiated(regulariser):
+    """As in torch, where only a regulariser moves it."""
     torch.manual_seed(0)
     model = Words(True, padding_idx=0).double()
     x, y = torch.randint(0, 4, (N, 5)), torch.arange(N) % 3
-    field = cl.TorchField(model, cross_entropy, (x, y))
+    field = cl.TorchField(model, cross_entropy, (x, y), regulariser=regulariser)
     w = torch.ones(N, dtype=F64)
-    F.cross_entropy(model(x), y).backward()
-    expected = torch.cat([(p.grad.to_dense() if p.grad.is_sparse else p.grad).reshape(-1) for p in model.parameters()])
+    model.table.sparse = False
+    loss = F.cross_entropy(model(x), y)
+    (loss if regulariser is None else loss + regulariser(dict(model.named_parameters()))).backward()
+    expected = torch.cat([p.grad.reshape(-1) for p in model.parameters()])
     torch.testing.assert_close(field.gradient(field.initial, w, 0), expected, rtol=1e-12, atol=1e-14)
     cl.check_field(field, field.initial, w)
     run = cl.train(field, cl.SGD(0.5), steps=4)
-    assert torch.equal(run.view["table.weight"][0], model.table.weight[0])
+    assert torch.equal(run.view["table.weight"][0], model.table.weight[0]) == (regulariser is None)
     assert not torch.equal(run.view["table.weight"][1], model.table.weight[1])
+    scores, h = cl.score(run, [margin]).samples[0], 1e-4
+    for i in range(0, N, 4):
+        values = []
+        for sign in (1, -1):
+            w[i] = 1 + sign * h
+            values.append(float(margin(field.view(run.retrain(w)))))
+        w[i] = 1
+        assert (values[0] - values[1]) / (2 * h) == pytest.approx(scores[i], rel=1e-5, abs=1e-6 * np.abs(scores).max())
 
 
 def test_many_directions_at_once_equal_one_at_a_time():

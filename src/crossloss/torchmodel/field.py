@@ -160,10 +160,12 @@ class TorchField:
             part = _grad(loss, y)
             total = part if total is None else total.add_(part)
         assert total is not None
+        if self._moved is not None:
+            total = total * self._moved
         if self.regulariser:
             y = theta.detach().requires_grad_(True)
             total = total + _grad(self._penalty(y), y)
-        return total.detach() if self._moved is None else total.detach() * self._moved
+        return total.detach()
 
     def pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
         """J^T a (k, p) by one vjp of g with respect to (theta, w), chunk by chunk; d<g, a>/dw into ``into``.
@@ -175,7 +177,7 @@ class TorchField:
         """
         assert isinstance(into, SampleInfluence)
         w, k = w.to(theta), len(a)
-        a = a if self._moved is None else a * self._moved
+        direction = a if self._moved is None else a * self._moved
         batch = self.batch(step)
         back = torch.zeros_like(a)
         x, weights = theta.detach().requires_grad_(True), w.detach().requires_grad_(True)
@@ -189,7 +191,7 @@ class TorchField:
                 constant = target.detach().requires_grad_(True)
                 inputs.append(constant)
             loss = self._data_loss(y, u, rows, constant, len(batch), step)
-            found = vjp(_grad(loss, y, again=True), inputs, a, max(1, AT_ONCE // len(rows)))
+            found = vjp(_grad(loss, y, again=True), inputs, direction, max(1, AT_ONCE // len(rows)))
             back += found[0]
             into.sums.index_add_(1, rows, found[1].double())
             if bar is not None:

@@ -48,7 +48,7 @@ class Layout:
         return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
 
     def moved(self, padding: Sequence[tuple[str, int]]) -> Tensor | None:
-        """1 where theta is trained and 0 in padding rows, (p,); None where there are none.
+        """1 where the losses of samples move theta and 0 in padding rows, (p,); None where there are none.
 
         Raises
         ------
