@@ -18,6 +18,9 @@ State = dict[str, Tensor]
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work proceeds."""
 
+WHOLE = -1
+"""The step that stands for no step: the field of the whole training loss, whatever the mini-batches are."""
+
 
 class UserError(Exception):
     """Something the user can mend: one sentence that says what is wrong and what to do."""
@@ -56,7 +59,8 @@ class Accumulator(Protocol):
 class Field(Protocol):
     """What the optimiser receives at step t: g_t(theta, w), and its transposed Jacobian product.
 
-    ``theta`` is one flat contiguous tensor (p,), one dtype, one device. ``w`` is (n,).
+    ``theta`` is one flat contiguous tensor (p,), one dtype, one device. ``w`` is (n,). ``step`` counts from 0;
+    ``WHOLE`` asks for the whole training loss, which gradient dot and curvature are of.
     """
 
     def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
@@ -79,12 +83,13 @@ class Field(Protocol):
 class Optimiser(Protocol):
     """One deterministic update rule and its exact adjoint.
 
-    ``needs`` names what the adjoint reads of the state beside ``theta``.
+    ``needs`` names what the adjoint reads of the state beside ``theta``; "gradient" among them asks for g_t, which
+    is no part of the state and is put into it for the adjoint.
     """
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Entries of the state that ``adjoint`` reads beside ``theta``."""
+        """Entries of the state that ``adjoint`` reads beside ``theta``; "gradient" is g_t."""
         ...
 
     def init(self, theta: Tensor) -> State:
@@ -118,7 +123,7 @@ class Trajectory(Protocol):
         ...
 
     def backwards(self, start: int) -> Iterator[tuple[int, State]]:
-        """Yield (t, state before step t) for t = start - 1, ..., 0."""
+        """Yield (t, ``theta`` and what the optimiser needs before step t) for t = start - 1, ..., 0."""
         ...
 
 
