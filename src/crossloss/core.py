@@ -56,7 +56,9 @@ class Accumulator(Protocol):
 class Field(Protocol):
     """What the optimiser receives at step t: g_t(theta, w), and its transposed Jacobian product.
 
-    ``theta`` is one flat contiguous tensor (p,), one dtype, one device. ``w`` is (n,).
+    ``theta`` is one flat contiguous tensor (p,), one dtype, one device. ``w`` is (n,). ``step`` is 0, ..., T - 1;
+    the run's length T stands for the training loss as a whole, all samples of it, where steps see mini-batches.
+    A field may also be a :class:`Pushforward` or an :class:`OffersCurvature`.
     """
 
     def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
@@ -73,6 +75,42 @@ class Field(Protocol):
 
     def view(self, theta: Tensor) -> Any:
         """Names and shapes: all that an objective sees of the parameters."""
+        ...
+
+
+@runtime_checkable
+class Pushforward(Protocol):
+    """A field that knows its derivative along a direction."""
+
+    def pushforward(self, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
+        """J dtheta + (dg/dw) dw, shape (p,)."""
+        ...
+
+
+@runtime_checkable
+class Curvature(Protocol):
+    """A linear map of parameter space that stands for the Jacobian of the field of the training loss."""
+
+    def product(self, a: Tensor) -> Tensor:
+        """Its transpose applied to the rows of ``a``: (k, p) -> (k, p)."""
+        ...
+
+
+@runtime_checkable
+class Invertible(Curvature, Protocol):
+    """A curvature that is symmetric and solved directly."""
+
+    def solve(self, b: Tensor, damping: float) -> Tensor:
+        """X with (curvature + damping) x = b for the rows of ``b`` (k, p); UserError where it is singular."""
+        ...
+
+
+@runtime_checkable
+class OffersCurvature(Protocol):
+    """A field with curvatures of its own."""
+
+    def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Curvature:
+        """The curvature called ``kind`` at ``theta``; UserError that lists the kinds where there is none."""
         ...
 
 

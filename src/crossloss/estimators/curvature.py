@@ -1,0 +1,128 @@
+"""Curvatures of the training loss: what an inverse-Hessian estimator inverts."""
+
+import math
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from crossloss.core import Curvature, Field, OffersCurvature, Progress, Trajectory, UserError
+
+JACOBIAN, ABSOLUTE = "jacobian", "absolute"
+LARGEST = 8_000
+"""Parameters beyond which no p x p matrix is made (512 MB in float64)."""
+ROWS_AT_ONCE = 128
+
+
+class Jacobian:
+    """J of the field, matrix-free, by pullbacks whose accumulators are thrown away.
+
+    For a plain loss it is the Hessian; for a field that is no gradient it is not symmetric.
+    """
+
+    def __init__(self, field: Field, theta: Tensor, weights: Tensor, step: int) -> None:
+        self.field, self.theta, self.weights, self.step = field, theta, weights, step
+
+    def product(self, a: Tensor) -> Tensor:
+        """J^T a for the rows of ``a``, (k, p)."""
+        return self.field.pullback(self.theta, self.weights, self.step, a, self.field.accumulator(len(a)))
+
+    def at(self, step: int) -> "Jacobian":
+        """The same at another step of the run: another mini-batch."""
+        return Jacobian(self.field, self.theta, self.weights, step)
+
+
+class Absolute:
+    """|H|: the Hessian with the size of each eigenvalue, so that saddles are left and not approached.
+
+    (Dauphin et al. 2014.) Dense; the field must be symmetric.
+    """
+
+    def __init__(self, hessian: Curvature, like: Tensor) -> None:
+        self.hessian, self.like = hessian, like
+
+    @cached_property
+    def _spectrum(self) -> tuple[Tensor, Tensor]:
+        """Sizes of the eigenvalues (p,) and the eigenvectors in columns (p, p)."""
+        matrix = materialise(self.hessian, self.like)
+        if bool((matrix - matrix.T).norm() > symmetry_tolerance(matrix.dtype) * matrix.norm()):
+            raise UserError("The Jacobian of this field is not symmetric, so it has no absolute value: use jacobian.")
+        values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+        return values.abs(), vectors
+
+    def product(self, a: Tensor) -> Tensor:
+        """|H| a for the rows of ``a``, (k, p)."""
+        sizes, vectors = self._spectrum
+        return ((a @ vectors) * sizes) @ vectors.T
+
+    def solve(self, b: Tensor, damping: float) -> Tensor:
+        """(|H| + damping)^-1 b for the rows of ``b``, (k, p); UserError where it is singular."""
+        sizes, vectors = self._spectrum
+        damped = sizes + damping
+        require_regular(float(damped.max() / damped.min()), len(sizes), sizes.dtype, damping)
+        return ((b @ vectors) / damped) @ vectors.T
+
+
+def curvature(kind: str, trajectory: Trajectory) -> Curvature:
+    """The curvature called ``kind`` at the final parameters, of the training loss as a whole.
+
+    "jacobian", "absolute", or what the field offers.
+
+    Raises
+    ------
+    UserError
+        There is none of that name.
+    """
+    field, theta, weights = trajectory.field, trajectory.theta, trajectory.weights
+    jacobian = Jacobian(field, theta, weights, trajectory.steps)
+    if kind == JACOBIAN:
+        return jacobian
+    if kind == ABSOLUTE:
+        return Absolute(jacobian, theta)
+    if isinstance(field, OffersCurvature):
+        return field.curvature(kind, theta, weights)
+    raise UserError(f"{type(field).__name__} offers no curvature {kind!r}; there are: {JACOBIAN}, {ABSOLUTE}.")
+
+
+def materialise(curvature: Curvature, like: Tensor, progress: Progress | None = None) -> Tensor:
+    """C (p, p) from products with the rows of the identity, which are the rows of C.
+
+    Raises
+    ------
+    UserError
+        Too many parameters for a dense matrix, or an entry is not finite.
+    """
+    p = like.shape[-1]
+    if p > LARGEST:
+        raise UserError(f"{p} parameters are too many for a dense matrix ({LARGEST} at most): use CG, GMRES or LiSSA.")
+    matrix = torch.empty(p, p, dtype=like.dtype, device=like.device)
+    for first in range(0, p, ROWS_AT_ONCE):
+        rows = slice(first, min(first + ROWS_AT_ONCE, p))
+        unit = torch.zeros(rows.stop - first, p, dtype=like.dtype, device=like.device)
+        unit.diagonal(first).fill_(1)
+        matrix[rows] = curvature.product(unit)
+        if progress:
+            progress(rows.stop, p)
+    if not bool(torch.isfinite(matrix).all()):
+        raise UserError("The curvature at this model is not finite: train with a smaller lr.")
+    return matrix
+
+
+def require_regular(condition: float, p: int, dtype: torch.dtype, damping: float) -> None:
+    """Refuse a matrix whose inverse would be rounding noise.
+
+    Raises
+    ------
+    UserError
+        The condition number is beyond 1/(p eps), or is none.
+    """
+    if not condition < 1 / (p * torch.finfo(dtype).eps):
+        raise UserError(
+            f"The curvature with damping {damping:g} is singular to the precision of {dtype} "
+            f"(condition number {condition:.1e}): give a larger damping."
+        )
+
+
+def symmetry_tolerance(dtype: torch.dtype) -> float:
+    """How far from symmetric rounding may leave a symmetric matrix, relative: 1e-3 in float32, 1e-8 in float64."""
+    return math.sqrt(torch.finfo(dtype).eps) * (1 if dtype == torch.float64 else 3)
