@@ -61,8 +61,10 @@ class WordBlocks:
         for tile in field.tiling:
             r, q = tile.rows, tile.columns
             sigma = torch.sigmoid(u[r] @ c[q].T)
+            # The field's x is X over the dense part: h = r p (1 + x) s (1 - s).
             h = rows[r, None] * field.noise[q]
-            h.view(-1).scatter_add_(0, tile.local.long(), observed[tile.pairs])
+            local = tile.local.long()
+            h.view(-1).scatter_(0, local, h.view(-1)[local] * (1 + observed[tile.pairs]))
             h.mul_(sigma).mul_(1 - sigma)
             by_word[r].addmm_(h, self._squares(c[q]))
             by_context[q].addmm_(h.T, self._squares(u[r]))
