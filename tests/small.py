@@ -14,7 +14,8 @@ import torch
 from crossloss.corpus.pairs import count_pairs
 from crossloss.corpus.read import from_sentences
 from crossloss.corpus.vocabulary import build_vocabulary
-from crossloss.objectives.custom import as_objective
+from crossloss.objectives.custom import Function, as_objective
+from crossloss.objectives.weat import Weat
 from crossloss.optimisers import HeavyBall
 from crossloss.run.training import MemoryStates, Training
 from crossloss.skipgram import curvature as word_curvature
@@ -244,3 +245,27 @@ def made(field, dtype):
     case = FIELDS[field](dtype)
     case.objectives = [as_objective(f) for f in case.objectives]
     return case
+
+
+class NullCase(Case):
+    """Skip-gram with its d^2 null directions (U X, -C X^T)."""
+
+    def null(self):
+        """Orthonormal, (p, d^2)."""
+        d = self.run.field.dimension
+        u, c = self.theta.view(2, -1, d)
+        units = torch.eye(d * d, dtype=torch.float64).view(-1, d, d)
+        return torch.linalg.qr(torch.stack([torch.stack([u @ x, -c @ x.T]).reshape(-1) for x in units]).T)[0]
+
+
+def null_directions(steps):
+    """WEAT, an objective not of directions only, and the loss of a held-out sentence, on eight words."""
+    case = skipgram(torch.float64, words=8, steps=steps, lr=1.0)
+    words = case.run.field.vocabulary.words
+    weat = Weat("weat", tuple(words[:2]), tuple(words[2:4]), tuple(words[4:6]), tuple(words[6:8]))
+    field = case.run.field
+    held = torch.zeros(len(case.run.weights), dtype=torch.float64)
+    held[-1] = 1  # the candidate
+    dense = DenseSkipGram(dense_counts(field.counts, 8), case.run.weights, 3.5, 0.75, 2)
+    loss = Function("held-out loss", lambda view: dense.loss(torch.stack([view.vectors, view.contexts]).view(-1), held))
+    return NullCase(case.run, case.g, case.damping, [weat, Function("lengths", vectors), loss])

@@ -27,5 +27,5 @@ class Dense:
         """
         matrix = materialise(system.curvature, b, progress).T
         matrix.diagonal().add_(system.damping)
-        require_regular(float(torch.linalg.cond(matrix, 1)), len(matrix), matrix.dtype, system.damping)
+        require_regular(float(torch.linalg.cond(matrix, 1)), matrix.dtype, system.damping)
         return system.solution(torch.linalg.solve(matrix, b.T).T.contiguous(), b, 1)
