@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from crossloss.core import WHOLE
 from crossloss.corpus.pairs import count_pairs
 from crossloss.corpus.read import from_sentences
 from crossloss.corpus.vocabulary import build_vocabulary
@@ -84,10 +85,9 @@ class Case:
     def theta(self):
         return self.run.theta.double()
 
-    def jacobians(self, theta=None, step=None):
+    def jacobians(self, theta=None, step=WHOLE):
         """dg/dtheta (p, p) and dg/dw (p, n), dense, at the end or elsewhere."""
         theta = self.theta if theta is None else theta
-        step = self.run.steps if step is None else step
         return torch.autograd.functional.jacobian(lambda th, w: self.g(th, w, step), (theta, self.run.weights.double()))
 
     def slopes(self, theta=None):
@@ -133,8 +133,8 @@ def _data(seed=0, n=14):
 
 
 def _batched(w, step, batches=2):
-    """Weights of the samples of a step's mini-batch, so that the mean over batches is the whole; T is the whole."""
-    if step == STEPS:
+    """Weights of the samples of a step's mini-batch, so that the mean over batches is the whole."""
+    if step == WHOLE:
         return w
     return w * batches * (torch.arange(len(w)) % batches == step % batches)
 

@@ -18,6 +18,9 @@ State = dict[str, Tensor]
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work proceeds."""
 
+WHOLE = -1
+"""The step that stands for no step: the field of the whole training loss, whatever the mini-batches are."""
+
 
 class UserError(Exception):
     """Something the user can mend: one sentence that says what is wrong and what to do."""
@@ -56,9 +59,8 @@ class Accumulator(Protocol):
 class Field(Protocol):
     """What the optimiser receives at step t: g_t(theta, w), and its transposed Jacobian product.
 
-    ``theta`` is one flat contiguous tensor (p,), one dtype, one device. ``w`` is (n,). ``step`` is 0, ..., T - 1;
-    the run's length T stands for the training loss as a whole, all samples of it, where steps see mini-batches.
-    A field may also be a :class:`Pushforward` or an :class:`OffersCurvature`.
+    ``theta`` is one flat contiguous tensor (p,), one dtype, one device. ``w`` is (n,). ``step`` counts from 0;
+    ``WHOLE`` asks for the whole training loss, which gradient dot and curvature are of.
     """
 
     def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
@@ -80,7 +82,7 @@ class Field(Protocol):
 
 @runtime_checkable
 class Pushforward(Protocol):
-    """A field that knows its derivative along a direction."""
+    """What a field may also be: one that knows its derivative along a direction."""
 
     def pushforward(self, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
         """J dtheta + (dg/dw) dw, shape (p,)."""
@@ -107,7 +109,7 @@ class Invertible(Curvature, Protocol):
 
 @runtime_checkable
 class OffersCurvature(Protocol):
-    """A field with curvatures of its own."""
+    """What a field may also be: one with curvatures of its own."""
 
     def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Curvature:
         """The curvature called ``kind`` at ``theta``; UserError that lists the kinds where there is none."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import small
-from crossloss.core import UserError
+from crossloss.core import WHOLE, UserError
 from crossloss.estimators import (
     ESTIMATORS,
     GMRES,
@@ -45,7 +45,7 @@ def tracin(every):
             representative = steps - 1 - (steps - 1 - t) // every * every
             for later in range(t, steps):
                 slope = case.slopes(states[steps - 1 - (steps - 1 - later) // every * every])
-                by_weight = case.jacobians(states[representative], t if every == 1 else steps)[1]
+                by_weight = case.jacobians(states[representative], t if every == 1 else WHOLE)[1]
                 total = total - small.MOMENTUM ** (later - t) * (slope * scale) @ by_weight
         return total
 

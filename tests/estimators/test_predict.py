@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crossloss.core import UserError
+from crossloss.core import WHOLE, UserError
 from crossloss.estimators import GMRES, ConjugateGradient, Dense, InverseHessian, Trained, predict, unrolled
 from crossloss.estimators.predict import pushforward
 from crossloss.objectives.custom import as_objective
@@ -84,7 +84,7 @@ def test_differences_are_as_accurate_as_they_say(dtype):
     for scale in (1e-6, 1.0, 1e6):
         expected = jacobian @ (scale * dtheta) + by_weight @ (scale * direction(case))
         found = pushforward(
-            case.run.field, case.run.theta, case.run.weights, 9, (scale * dtheta).to(dtype), scale * direction(case)
+            case.run.field, case.run.theta, case.run.weights, WHOLE, (scale * dtheta).to(dtype), scale * direction(case)
         )
         assert (found.double() - expected).norm() < torch.finfo(dtype).eps ** (2 / 3) * 100 * expected.norm()
 
@@ -93,7 +93,7 @@ def test_the_skipgram_field_pushes_exactly():
     case = made("skipgram", torch.float64)
     jacobian, by_weight = case.jacobians()
     dtheta = torch.randn(len(jacobian), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    found = pushforward(case.run.field, case.run.theta, case.run.weights, 9, dtheta, direction(case))
+    found = pushforward(case.run.field, case.run.theta, case.run.weights, WHOLE, dtheta, direction(case))
     torch.testing.assert_close(found, jacobian @ dtheta + by_weight @ direction(case), rtol=1e-10, atol=1e-13)
 
 

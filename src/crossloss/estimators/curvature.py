@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from crossloss.core import Curvature, Field, OffersCurvature, Progress, Trajectory, UserError
+from crossloss.core import WHOLE, Curvature, Field, OffersCurvature, Progress, Trajectory, UserError
 
 JACOBIAN, ABSOLUTE = "jacobian", "absolute"
 LARGEST = 8_000
@@ -17,19 +17,21 @@ ROWS_AT_ONCE = 128
 class Jacobian:
     """J of the field, matrix-free, by pullbacks whose accumulators are thrown away.
 
-    For a plain loss it is the Hessian; for a field that is no gradient it is not symmetric.
+    For a plain loss it is the Hessian; for a field that is no gradient it is not symmetric. Of the training loss as
+    a whole, or of one of the run's ``steps``.
     """
 
-    def __init__(self, field: Field, theta: Tensor, weights: Tensor, step: int) -> None:
-        self.field, self.theta, self.weights, self.step = field, theta, weights, step
+    def __init__(self, field: Field, theta: Tensor, weights: Tensor, steps: int, step: int = WHOLE) -> None:
+        self.field, self.theta, self.weights = field, theta, weights
+        self.steps, self.step = steps, step
 
     def product(self, a: Tensor) -> Tensor:
         """J^T a for the rows of ``a``, (k, p)."""
         return self.field.pullback(self.theta, self.weights, self.step, a, self.field.accumulator(len(a)))
 
     def at(self, step: int) -> "Jacobian":
-        """The same at another step of the run: another mini-batch."""
-        return Jacobian(self.field, self.theta, self.weights, step)
+        """The same at a step of the run: of its mini-batch."""
+        return Jacobian(self.field, self.theta, self.weights, self.steps, step)
 
 
 class Absolute:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from crossloss.core import Accumulator, Checkpoint, Invertible, Objective, Progress, Trajectory, UserError
+from crossloss.core import WHOLE, Accumulator, Checkpoint, Invertible, Objective, Progress, Trajectory, UserError
 from crossloss.estimators.curvature import JACOBIAN, curvature
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.solvers import Dense, Solution, Solver, System
@@ -68,7 +68,7 @@ class InverseHessian:
         """
         field, x = trajectory.field, self.solve(trajectory, objectives, progress).x
         into = field.accumulator(len(objectives))
-        field.pullback(trajectory.theta, trajectory.weights, trajectory.steps, -x, into)
+        field.pullback(trajectory.theta, trajectory.weights, WHOLE, -x, into)
         if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
             raise UserError("The inverse-Hessian scores overflowed: raise the damping or use float64.")
         if progress:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossloss.core import Field, Objective, Optimiser, Pushforward, State, Trajectory, UserError
+from crossloss.core import WHOLE, Field, Objective, Optimiser, Pushforward, State, Trajectory, UserError
 from crossloss.estimators.curvature import Jacobian
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.inverse_hessian import InverseHessian, solve
@@ -107,8 +107,9 @@ def _tangent(trajectory: Trajectory, dw: Tensor) -> Tensor:
     tangent = {name: torch.zeros_like(entry) for name, entry in state.items()}
     for t in range(trajectory.steps):
         dg = pushforward(field, state["theta"], w, t, tangent["theta"], dw)
-        tangent = _push(optimiser, state, t, tangent, dg)
-        state = optimiser.step(state, field.gradient(state["theta"], w, t), t)
+        g = field.gradient(state["theta"], w, t)
+        tangent = _push(optimiser, state | {"gradient": g}, t, tangent, dg)
+        state = optimiser.step(state, g, t)
     away = float((state["theta"] - trajectory.theta).norm() / trajectory.theta.norm().clamp(min=1e-30))
     if not away <= REPLAY:
         raise UserError(f"Replaying this run from its start ends {away:.0e} away from its end: it cannot be predicted.")
@@ -126,8 +127,8 @@ def _push(optimiser: Optimiser, state: State, t: int, tangent: State, dg: Tensor
 
 def _newton(trajectory: Trajectory, dw: Tensor, estimator: InverseHessian) -> Tensor:
     """-(C + damping)^-1 (dg/dw) dw, (p,): C itself, where the scores take its transpose."""
-    field, theta, w, step = trajectory.field, trajectory.theta, trajectory.weights, trajectory.steps
-    right = -pushforward(field, theta, w, step, torch.zeros_like(theta), dw).unsqueeze(0)
+    field, theta, w = trajectory.field, trajectory.theta, trajectory.weights
+    right = -pushforward(field, theta, w, WHOLE, torch.zeros_like(theta), dw).unsqueeze(0)
     system = estimator.system(trajectory)
     if isinstance(system.curvature, Jacobian) and not system.symmetric(right):
         system = System(_Transposed(system.curvature), system.damping)

@@ -83,7 +83,7 @@ class LiSSA:
     @staticmethod
     def _draw(system: System, generator: torch.Generator) -> System:
         curvature = system.curvature
-        if not isinstance(curvature, Jacobian) or curvature.step == 0:
+        if not isinstance(curvature, Jacobian) or curvature.steps == 0:
             raise UserError("LiSSA draws steps of a training run's Jacobian, which is not here: use sampled=False.")
-        step = int(torch.randint(curvature.step, (), generator=generator))
+        step = int(torch.randint(curvature.steps, (), generator=generator))
         return System(curvature.at(step), system.damping)
