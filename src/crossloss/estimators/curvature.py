@@ -1,12 +1,16 @@
 """Curvatures of the training loss: what an inverse-Hessian estimator inverts."""
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from crossloss.core import WHOLE, Curvature, Field, OffersCurvature, Progress, Trajectory, UserError
+
+Maker = Callable[[Tensor, Tensor], Curvature]
+"""(theta (p,), weights (n,)) -> the curvature there."""
 
 JACOBIAN, ABSOLUTE = "jacobian", "absolute"
 LARGEST = 8_000
@@ -65,10 +69,10 @@ class Absolute:
         return ((b @ vectors) / damped) @ vectors.T
 
 
-def curvature(kind: str, trajectory: Trajectory) -> Curvature:
-    """The curvature called ``kind`` at the final parameters, of the training loss as a whole.
+def curvature(kind: str | Maker, trajectory: Trajectory) -> Curvature:
+    """The curvature of the training loss as a whole, at the final parameters.
 
-    "jacobian", "absolute", or what the field offers.
+    "jacobian", "absolute", what the field offers by name, or what a function makes.
 
     Raises
     ------
@@ -77,6 +81,8 @@ def curvature(kind: str, trajectory: Trajectory) -> Curvature:
     """
     field, theta, weights = trajectory.field, trajectory.theta, trajectory.weights
     jacobian = Jacobian(field, theta, weights, trajectory.steps)
+    if callable(kind):
+        return kind(theta, weights)
     if kind == JACOBIAN:
         return jacobian
     if kind == ABSOLUTE:

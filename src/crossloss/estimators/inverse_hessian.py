@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from crossloss.core import WHOLE, Accumulator, Checkpoint, Invertible, Objective, Progress, Trajectory, UserError
-from crossloss.estimators.curvature import JACOBIAN, curvature
+from crossloss.estimators.curvature import JACOBIAN, Maker, curvature
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.solvers import Dense, Solution, Solver, System
 
@@ -21,16 +21,17 @@ class InverseHessian:
 
     Parameters
     ----------
-    curvature : str
-        "jacobian" of the field (for a plain loss its Hessian), "absolute" (its eigenvalues' sizes), or one that
-        the field offers, such as "word-blocks", "ggn", "ekfac".
+    curvature : str or function
+        "jacobian" of the field (for a plain loss its Hessian), "absolute" (its eigenvalues' sizes), one that the
+        field offers ("word-blocks"), or a function (theta, weights) -> ``core.Curvature``, such as
+        ``torchmodel.curvature.ekfac(...)``.
     solver : Solver, optional
-        The curvature's own where it has one ("absolute", "word-blocks", "ekfac"), else ``Dense``.
+        The curvature's own where it has one ("absolute", "word-blocks", EK-FAC), else ``Dense``.
     damping : float
         Added to the curvature, in its unit; none where it is not given.
     """
 
-    curvature: str = JACOBIAN
+    curvature: str | Maker = JACOBIAN
     solver: Solver | None = None
     damping: float = 0.0
 
