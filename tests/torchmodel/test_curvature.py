@@ -71,7 +71,7 @@ def test_ggn_is_the_dense_one_in_the_order_of_the_parameters(problem):
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_ekfac_is_exact_where_it_can_be_and_inverts_itself(problem):
-    """Exact for one linear layer with squares, where the GGN is one Kronecker product; its trace is always the GGN's."""
+    """Exact for one linear layer with squares, where the GGN is one Kronecker product; its trace is exact."""
     (loss, y), x = PROBLEMS[problem], draw(N, 4)
     weights = torch.ones(N, dtype=torch.float64)
     for model in (perceptron(), nn.Sequential(nn.Linear(4, 3)).double()):
