@@ -111,9 +111,14 @@ def materialise(curvature: Curvature, like: Tensor, progress: Progress | None = 
         matrix[rows] = curvature.product(unit)
         if progress:
             progress(rows.stop, p)
-    if not bool(torch.isfinite(matrix).all()):
-        raise UserError("The curvature at this model is not finite: train with a smaller lr.")
+    require_finite(matrix)
     return matrix
+
+
+def require_finite(product: Tensor) -> None:
+    """Refuse what a curvature returned if it is not finite, as a UserError."""
+    if not bool(torch.isfinite(product).all()):
+        raise UserError("The curvature at this model is not finite: train with a smaller lr or in float64.")
 
 
 def require_regular(condition: float, dtype: torch.dtype, damping: float) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Progress, UserError
+from crossloss.estimators.curvature import require_finite
 from crossloss.estimators.solvers.system import Solution, System, relative
 
 
@@ -67,6 +68,7 @@ class ConjugateGradient:
     @staticmethod
     def _require_positive(system: System, d: Tensor, image: Tensor, curved: Tensor) -> None:
         """Refuse a direction without curvature, naming a damping that would bend it up."""
+        require_finite(curved)
         flat = curved <= torch.finfo(d.dtype).eps * d.norm(dim=1) * image.norm(dim=1)
         if bool(flat.any()):
             lowest = float((curved / (d * d).sum(1))[flat].min()) - system.damping

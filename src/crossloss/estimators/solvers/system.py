@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Curvature, Progress, UserError
-from crossloss.estimators.curvature import symmetry_tolerance
+from crossloss.estimators.curvature import require_finite, symmetry_tolerance
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,8 @@ class System:
         """Whether <C^T u, v> = <C^T v, u> for two random directions like ``b``; costs one product of two rows."""
         generator = torch.Generator(device=b.device).manual_seed(0)
         u, v = pair = torch.randn(2, b.shape[1], generator=generator, dtype=b.dtype, device=b.device)
-        image_u, image_v = self.curvature.product(pair)
+        image_u, image_v = images = self.curvature.product(pair)
+        require_finite(images)
         size = image_u.norm() * v.norm() + image_v.norm() * u.norm()
         apart = (image_u @ v - image_v @ u).abs()
         return bool(apart <= symmetry_tolerance(b.dtype) * size / math.sqrt(b.shape[1]))
