@@ -80,6 +80,42 @@ class Field(Protocol):
         ...
 
 
+@runtime_checkable
+class Pushforward(Protocol):
+    """What a field may also be: one that knows its derivative along a direction."""
+
+    def pushforward(self, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
+        """J dtheta + (dg/dw) dw, shape (p,)."""
+        ...
+
+
+@runtime_checkable
+class Curvature(Protocol):
+    """A linear map of parameter space that stands for the Jacobian of the field of the training loss."""
+
+    def product(self, a: Tensor) -> Tensor:
+        """Its transpose applied to the rows of ``a``: (k, p) -> (k, p)."""
+        ...
+
+
+@runtime_checkable
+class Invertible(Curvature, Protocol):
+    """A curvature that is symmetric and solved directly."""
+
+    def solve(self, b: Tensor, damping: float) -> Tensor:
+        """X with (curvature + damping) x = b for the rows of ``b`` (k, p); UserError where it is singular."""
+        ...
+
+
+@runtime_checkable
+class OffersCurvature(Protocol):
+    """What a field may also be: one with curvatures of its own."""
+
+    def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Curvature:
+        """The curvature called ``kind`` at ``theta``; UserError that lists the kinds where there is none."""
+        ...
+
+
 class Optimiser(Protocol):
     """One deterministic update rule and its exact adjoint.
 
