@@ -8,6 +8,7 @@ from crossloss.corpus.pairs import count_pairs
 from crossloss.corpus.read import from_sentences
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.skipgram.field import SkipGramField
+from crossloss.skipgram.threads import each_in_a_thread
 from dense import DenseSkipGram, dense_counts, random_sentences
 
 NEGATIVES, EXPONENT, DIMENSION = 3.5, 0.75, 4
@@ -109,3 +110,38 @@ def test_a_word_without_pairs_stays_where_it_started(small):
     assert scale[0, row].eq(0).all()
     assert torch.isfinite(scale).all()
     assert (scale[0, vocabulary.index["red"]] > 0).all()
+
+
+def test_threads_change_nothing_beyond_rounding_and_two_runs_agree_to_the_bit(small):
+    corpus, vocabulary, counts = small
+    outcomes = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 2, 5):
+            torch.set_num_threads(threads)
+            field = SkipGramField(counts, vocabulary, np.ones(len(corpus)), dimension=DIMENSION)
+            theta, w, a = random_inputs(field)
+            into = field.accumulator(3)
+            parts = (field.gradient(theta.float(), w), field.pullback(theta.float(), w, 0, a.float(), into))
+            assert len(field.tiling.shares()) == threads
+            assert torch.get_num_threads() == threads
+            outcomes.append([part.double() for part in (*parts, into.samples())])
+    finally:
+        torch.set_num_threads(before)
+    for one, two, again, five in zip(*outcomes, strict=True):
+        assert torch.equal(two, again)
+        assert torch.linalg.norm(two - one) < 1e-6 * torch.linalg.norm(one)
+        assert torch.linalg.norm(five - one) < 1e-6 * torch.linalg.norm(one)
+
+
+def test_an_error_in_one_thread_is_raised_after_all_have_ended():
+    ended = []
+
+    def work(share):
+        if share == 0:
+            raise ValueError("broken")
+        ended.append(share)
+
+    with pytest.raises(ValueError, match="broken"):
+        each_in_a_thread(work, [0, 1, 2])
+    assert sorted(ended) == [1, 2]

@@ -16,11 +16,13 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from crossloss.core import Accumulator
+from crossloss.core import Accumulator, Invertible
 from crossloss.corpus.pairs import PairCounts
 from crossloss.corpus.vocabulary import Vocabulary
+from crossloss.skipgram.curvature import curvature, pushforward
 from crossloss.skipgram.embeddings import Embeddings, initial_vectors
 from crossloss.skipgram.products import products
+from crossloss.skipgram.threads import each_in_a_thread
 from crossloss.skipgram.tiles import Tiling
 
 ROWS_AT_ONCE = 20_000
@@ -156,13 +158,21 @@ class SkipGramField:
         u, c = self._matrices(theta)
         side_u = self._strips(rows[:, None] * u, self.tiling.rows)
         side_c = self._strips(self.noise[:, None] * c, self.tiling.columns)
-        grad_u, grad_c = ([torch.zeros_like(strip) for strip in side] for side in (side_u, side_c))
-        for tile in self.tiling:
-            rho = self._sigmoid(u[tile.rows], c[tile.columns])
-            self._observe(rho.view(-1), tile.local.long(), observed[tile.pairs])
-            grad_u[tile.row].add_(self._product(side_c[tile.column], rho))
-            grad_c[tile.column].add_(self._product(side_u[tile.row], rho.T))
-        return torch.stack([self._joined(grad_u, rows), self._joined(grad_c, self.noise)]).view(-1)
+        grad_u = [torch.zeros_like(strip) for strip in side_u]
+        shares = self.tiling.shares()
+        # Each thread has its own words, and its own part of every context.
+        parts_c = [[torch.zeros_like(strip) for strip in side_c] for _ in shares]
+
+        def work(share: int) -> None:
+            grad_c = parts_c[share]
+            for tile in shares[share]:
+                rho = self._sigmoid(u[tile.rows], c[tile.columns])
+                self._observe(rho.view(-1), tile.local.long(), observed[tile.pairs])
+                grad_u[tile.row].add_(self._product(side_c[tile.column], rho))
+                grad_c[tile.column].add_(self._product(side_u[tile.row], rho.T))
+
+        each_in_a_thread(work, range(len(shares)))
+        return torch.stack([self._joined(grad_u, rows), self._joined(_summed(parts_c), self.noise)]).view(-1)
 
     @staticmethod
     def _observe(sigma: Tensor, local: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,29 +210,49 @@ class SkipGramField:
         side_c = self._strips(self.noise[:, None] * c, self.tiling.columns)
         left = [torch.cat([of_u, u], dim=1) for of_u in stacked[:, 0]]
         right = [torch.cat([c, of_c], dim=1) for of_c in stacked[:, 1]]
-        out_u, out_c = ([torch.zeros_like(strip) for strip in side] for side in (side_a, side_b))
-        for tile in self.tiling:
-            x, local = observed[tile.pairs], tile.local.long()
-            sigma = self._sigmoid(u[tile.rows], c[tile.columns])
-            at, missed = self._observe(sigma.view(-1), local, x)
-            out_u[tile.row].add_(self._product(side_b[tile.column], sigma))
-            out_c[tile.column].add_(self._product(side_a[tile.row], sigma.T))
-            sigma.view(-1).scatter_(0, local, at)
-            # d rho/dS = s (1 - s) (1 + x): the second factor, with the third at the observed pairs.
-            slope = 1 - sigma
-            slope.view(-1).scatter_(0, local, torch.addcmul(missed, missed, x).neg_())
-            missed /= self.total
-            for j in range(k):
-                mine = slice(j * d, (j + 1) * d)
-                ds = self._product(left[j][tile.rows], right[j][tile.columns])
-                into.pairs[j, tile.pairs].addcmul_(missed, ds.view(-1).index_select(0, local))
-                ds.mul_(sigma)
-                into.words[j, tile.rows].addmv_(ds, self.noise[tile.columns], alpha=self.negatives / self.total)
-                ds.mul_(slope)
-                out_u[tile.row][mine].add_(self._product(side_c[tile.column], ds))
-                out_c[tile.column][mine].add_(self._product(side_u[tile.row], ds.T))
-        both = torch.stack([self._joined(out_u, rows), self._joined(out_c, self.noise)])
+        out_u = [torch.zeros_like(strip) for strip in side_a]
+        shares = self.tiling.shares()
+        parts_c = [[torch.zeros_like(strip) for strip in side_b] for _ in shares]
+
+        def work(share: int) -> None:
+            out_c = parts_c[share]
+            for tile in shares[share]:
+                x, local = observed[tile.pairs], tile.local.long()
+                sigma = self._sigmoid(u[tile.rows], c[tile.columns])
+                at, missed = self._observe(sigma.view(-1), local, x)
+                out_u[tile.row].add_(self._product(side_b[tile.column], sigma))
+                out_c[tile.column].add_(self._product(side_a[tile.row], sigma.T))
+                sigma.view(-1).scatter_(0, local, at)
+                # d rho/dS = s (1 - s) (1 + x): the second factor, with the third at the observed pairs.
+                slope = 1 - sigma
+                slope.view(-1).scatter_(0, local, torch.addcmul(missed, missed, x).neg_())
+                missed /= self.total
+                for j in range(k):
+                    mine = slice(j * d, (j + 1) * d)
+                    ds = self._product(left[j][tile.rows], right[j][tile.columns])
+                    into.pairs[j, tile.pairs].addcmul_(missed, ds.view(-1).index_select(0, local))
+                    ds.mul_(sigma)
+                    into.words[j, tile.rows].addmv_(ds, self.noise[tile.columns], alpha=self.negatives / self.total)
+                    ds.mul_(slope)
+                    out_u[tile.row][mine].add_(self._product(side_c[tile.column], ds))
+                    out_c[tile.column][mine].add_(self._product(side_u[tile.row], ds.T))
+
+        each_in_a_thread(work, range(len(shares)))
+        both = torch.stack([self._joined(out_u, rows), self._joined(_summed(parts_c), self.noise)])
         return both.view(2, self.size, k, d).permute(2, 0, 1, 3).reshape(k, -1)
+
+    def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Invertible:
+        """The curvature ``kind`` of the training loss: see ``skipgram.curvature``."""
+        return curvature(self, kind, theta, w)
+
+    def pushforward(self, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
+        """Derivative (p,) of the gradient in the direction (dtheta, dw)."""
+        return pushforward(self, theta, w, dtheta, dw)
+
+
+def _summed(parts: list[list[Tensor]]) -> list[Tensor]:
+    """Sum of every thread's strips, in the order of the threads."""
+    return [torch.stack(strips).sum(0) if len(strips) > 1 else strips[0] for strips in zip(*parts, strict=True)]
 
 
 class PairInfluence:

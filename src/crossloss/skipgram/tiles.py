@@ -4,6 +4,7 @@ A tile is small enough to stay in cache, so that no V x V matrix ever exists. Pa
 pair stands for both orders); a tile needs them ordered, as (word, context) positions inside it.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TILE_CPU, TILE_GPU = (512, 1024), (4096, 8192)
+TILE_CPU, TILE_GPU = (768, 1024), (4096, 8192)
 """Words x contexts of a tile: on a CPU it stays in cache, on a GPU it fills the device."""
 
 
@@ -62,9 +63,9 @@ class Tiling:
         shape: tuple[int, int] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        if shape is None:
-            shape = TILE_CPU if torch.device(device).type == "cpu" else TILE_GPU
-        height, width = self.shape = min(shape[0], size), min(shape[1], size)
+        height, width = self.shape = (
+            _evened(size, device) if shape is None else (min(shape[0], size), min(shape[1], size))
+        )
         first, second = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
         twice = np.flatnonzero(first != second)
         row = np.concatenate([first, second[twice]])
@@ -87,6 +88,14 @@ class Tiling:
             self.tiles.append(Tile(i, j, self.rows[i], self.columns[j], slice(start, end), positions[start:end]))
             start = end
 
+    def shares(self) -> list[list[Tile]]:
+        """Tiles for each of torch's threads (one on a GPU): whole strips of words, dealt in turn."""
+        number = torch.get_num_threads() if self.source.device.type == "cpu" else 1
+        dealt: list[list[Tile]] = [[] for _ in range(min(number, len(self.rows)))]
+        for tile in self.tiles:
+            dealt[tile.row % len(dealt)].append(tile)
+        return dealt
+
     def __iter__(self) -> Iterator[Tile]:
         return iter(self.tiles)
 
@@ -98,3 +107,11 @@ class Tiling:
         """Sum (k, o) over the two orders of each pair: (k, m)."""
         folded = ordered.new_zeros(ordered.shape[0], self.unordered)
         return folded.index_add_(1, self.source, ordered)
+
+
+def _evened(size: int, device: torch.device | str) -> tuple[int, int]:
+    """Shape of a tile that suits the device, with equal strips and as many for each of torch's threads."""
+    cpu = torch.device(device).type == "cpu"
+    (height, width), threads = (TILE_CPU, torch.get_num_threads()) if cpu else (TILE_GPU, 1)
+    strips = threads * math.ceil(size / (threads * height))
+    return math.ceil(size / strips), math.ceil(size / math.ceil(size / width))
