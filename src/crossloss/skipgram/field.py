@@ -22,7 +22,7 @@ from crossloss.corpus.vocabulary import Vocabulary
 from crossloss.skipgram.curvature import curvature, pushforward
 from crossloss.skipgram.embeddings import Embeddings, initial_vectors
 from crossloss.skipgram.products import products
-from crossloss.skipgram.threads import each_in_a_thread
+from crossloss.skipgram.threads import each_in_a_thread, one_core
 from crossloss.skipgram.tiles import Tiling
 
 ROWS_AT_ONCE = 20_000
@@ -152,6 +152,7 @@ class SkipGramField:
             loss -= rows[tile.rows] @ (dense @ self.noise[tile.columns])
         return float(loss)
 
+    @one_core()
     def gradient(self, theta: Tensor, w: Tensor, step: int = 0) -> Tensor:
         """Grad L(theta, w), (p,); 6 V^2 d flops."""
         observed, rows = self._at(w)
@@ -191,6 +192,7 @@ class SkipGramField:
         """Zero pair influences for k directions."""
         return PairInfluence(self, k)
 
+    @one_core()
     def pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
         """J^T a (k, p), and the pair influences of the same pass into ``into``; (2 + 12 k) V^2 d flops.
 

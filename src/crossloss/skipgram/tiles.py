@@ -49,6 +49,8 @@ class Tiling:
     ----------
     shape : (int, int)
         Of a whole tile.
+    threads : int
+        Torch's threads when this was made; 1 on a GPU.
     rows, columns : list of slice
         Strips of words and of contexts.
     source : (o,) int32 tensor
@@ -63,9 +65,11 @@ class Tiling:
         shape: tuple[int, int] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        height, width = self.shape = (
-            _evened(size, device) if shape is None else (min(shape[0], size), min(shape[1], size))
-        )
+        on_cpu = torch.device(device).type == "cpu"
+        self.threads = torch.get_num_threads() if on_cpu else 1
+        if shape is None:
+            shape = _evened(size, TILE_CPU if on_cpu else TILE_GPU, self.threads)
+        height, width = self.shape = min(shape[0], size), min(shape[1], size)
         first, second = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
         twice = np.flatnonzero(first != second)
         row = np.concatenate([first, second[twice]])
@@ -89,9 +93,8 @@ class Tiling:
             start = end
 
     def shares(self) -> list[list[Tile]]:
-        """Tiles for each of torch's threads (one on a GPU): whole strips of words, dealt in turn."""
-        number = torch.get_num_threads() if self.source.device.type == "cpu" else 1
-        dealt: list[list[Tile]] = [[] for _ in range(min(number, len(self.rows)))]
+        """Tiles for each thread: whole strips of words, dealt in turn."""
+        dealt: list[list[Tile]] = [[] for _ in range(min(self.threads, len(self.rows)))]
         for tile in self.tiles:
             dealt[tile.row % len(dealt)].append(tile)
         return dealt
@@ -109,9 +112,7 @@ class Tiling:
         return folded.index_add_(1, self.source, ordered)
 
 
-def _evened(size: int, device: torch.device | str) -> tuple[int, int]:
-    """Shape of a tile that suits the device, with equal strips and as many for each of torch's threads."""
-    cpu = torch.device(device).type == "cpu"
-    (height, width), threads = (TILE_CPU, torch.get_num_threads()) if cpu else (TILE_GPU, 1)
-    strips = threads * math.ceil(size / (threads * height))
-    return math.ceil(size / strips), math.ceil(size / math.ceil(size / width))
+def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int]:
+    """Shape of equal tiles no larger than ``largest``, with as many strips of words for each thread."""
+    strips = threads * math.ceil(size / (threads * largest[0]))
+    return math.ceil(size / strips), math.ceil(size / math.ceil(size / largest[1]))
