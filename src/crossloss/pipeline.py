@@ -13,7 +13,15 @@ from crossloss.core import UserError
 from crossloss.fidelity.retrain import Retrainer
 from crossloss.fidelity.validate import Validation, check_plans, compare
 from crossloss.objectives import PermutationResult, Weat, load_objectives, permutation_test
+from crossloss.plans.cost import Yardstick
+from crossloss.plans.debias import fit_key, unseen
+from crossloss.plans.outcome import Outcome, judge
 from crossloss.plans.remove import Plan, plan
+from crossloss.plans.robustness import Common, Decisive, decisive, in_common
+from crossloss.plans.sweep import write_csv
+from crossloss.plans.table import check_corpus
+from crossloss.plans.transfer import Transferred, transfer, write_corpus
+from crossloss.plans.update import ARMS
 from crossloss.report.data import Quality
 from crossloss.report.gather import gather
 from crossloss.report.page import render
@@ -194,6 +202,109 @@ def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
     page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run)))
     atomic.write_text(folder.file("report.html"), page)
     return folder.file("report.html")
+
+
+def debias(
+    run: Run,
+    objectives: Sequence[Weat],
+    how: str,
+    *,
+    target: float = 0.0,
+    starts: int = 5,
+    others: int = 5,
+    groups: Sequence[str] = ("gender",),
+    words: bool = True,
+    tolerance: float = 0.01,
+    track: Track = quiet,
+    **more: Any,
+) -> list[Outcome]:
+    """Correct a model, judge the correction, and write plan-HOW.parquet, debias-HOW.json and the metrics.
+
+    Undo, reinforce and both correct one objective at a time, so there is one outcome (plan-HOW-NAME) for each.
+
+    Parameters
+    ----------
+    how : str
+        One of ``plans.debias.WAYS``.
+    target : float
+        Of every objective; away from zero it makes the model more biased.
+    starts : int
+        Initial seeds, from the run's own on, to whose mean remove and reweight are fitted.
+    others : int
+        Further seeds, by which the correction is judged.
+    groups : sequence of str
+        Word sets of hard debias.
+    words : bool
+        Whether a second fit to half of the words is judged by the other half.
+
+    Raises
+    ------
+    UserError
+        What cannot be corrected, or fewer than one start or two others.
+    """
+    if starts < 1:
+        raise UserError("Give at least one start to fit to.")
+    folder = folder_of(run)
+    seeds = list(range(run.settings.seed, run.settings.seed + starts))
+    yardstick = Yardstick(run, objectives, unseen(run, seeds, others), track)
+    outcomes = []
+    single = how.rpartition("+")[2] in ARMS
+    for chosen in [[o] for o in objectives] if single else [list(objectives)]:
+        targets = {o.name: target for o in chosen}
+        outcome, made = judge(
+            run, chosen, targets, how, yardstick,
+            seeds=seeds, groups=groups, tolerance=tolerance, words=words, track=track, **more,
+        )  # fmt: skip
+        if made.table is not None:
+            atomic.write_table(folder.file(f"plan-{outcome.name}.parquet"), made.table)
+        if made.cells:
+            write_csv(folder.file(f"sweep-{outcome.name}.csv"), made.cells)
+        atomic.write_json(folder.file(f"debias-{outcome.name}.json"), outcome.to_json())
+        folder.record(outcome.metrics())
+        outcomes.append(outcome)
+    return outcomes
+
+
+def robustness(
+    run: Run, scores: Scores, objectives: Sequence[Weat], *, track: Track = quiet
+) -> list[tuple[Decisive, Common]]:
+    """The fewest samples that decide each objective and, where it is significant, its significance."""
+    found = []
+    for o in objectives:
+        for verdict in ("zero", "insignificant"):
+            result = decisive(run, o, scores.of(o), verdict, track=track)
+            found.append((result, in_common(run, result.removed)))
+            if result.found:
+                start = f"robustness.{o.name}" + ("" if verdict == "zero" else ".significance")
+                figures = {"smallest_set": len(result.removed), "share": result.share, "retrained": result.after}
+                folder_of(run).record({f"{start}.{name}": float(value) for name, value in figures.items()})
+    return found
+
+
+def transfer_run(
+    run: Run, objectives: Sequence[Weat], plan_file: Path, *, seeds: int = 5, track: Track = quiet
+) -> dict[str, Transferred]:
+    """Train gensim's Word2Vec before and after a plan; the corrected corpus is written beside the plan as .tsv.
+
+    Raises
+    ------
+    UserError
+        The plan is of another corpus, or gensim is not installed.
+    """
+    weights, notes = read_plan(plan_file)
+    check_corpus(run.corpus, notes, plan_file)
+    write_corpus(plan_file.with_suffix(".tsv"), run.corpus, weights)
+    how = plan_file.stem.removeprefix("plan-")
+    key = fit_key(run, how, objectives, content_key(weights.tolist()), seeds)
+    file = None if key is None else folder_of(run).file(f"transfer-{key}.json")
+    found = transfer(run, objectives, weights, range(1, seeds + 1), file=file, track=track)
+    figures: dict[str, float | None] = {}
+    for name, row in found.items():
+        for side, values, spread in (("before", row.before, row.spread[0]), ("after", row.after, row.spread[1])):
+            start = f"transfer.{how}.{name}.{side}"
+            figures |= {start: float(np.mean(values)), f"{start}_sd": spread}
+    folder_of(run).record(figures)
+    return found
 
 
 def read_plan(path: Path) -> tuple[np.ndarray, dict[str, Any]]:

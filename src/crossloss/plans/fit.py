@@ -109,7 +109,8 @@ def fit(
     rounds : int
         Most accepted steps.
     file : path, optional
-        Where each accepted step is kept; a stopped fit goes on from there. Its name must identify the fit.
+        Where each accepted step is kept, and that no step helps any more; a stopped fit goes on from there. Its
+        name must identify the fit.
 
     Raises
     ------
@@ -123,13 +124,19 @@ def fit(
         raise UserError("Targets must be finite numbers.")
     begun = time.perf_counter()
     before = starts.run.weights
-    weights, values, fractions, spent = before, [], [], 0.0
+    weights, fractions, spent, stuck = before, [], 0.0, False
     if file is not None and file.exists():
         kept = atomic.read_arrays(file)
         weights, values, fractions = kept["weights"], list(kept["values"]), list(kept["fractions"])
-        spent = float(kept["seconds"][0])
+        spent, stuck = float(kept["seconds"][0]), bool(kept["stuck"][0])
     else:
         values = [starts.values(before)]
+
+    def keep() -> None:
+        if file is not None:
+            arrays = {"weights": weights, "values": np.array(values), "fractions": np.array(fractions)}
+            seconds = np.array([spent + time.perf_counter() - begun])
+            atomic.write_arrays(file, arrays | {"seconds": seconds, "stuck": np.array([int(stuck)])})
 
     def off(found: np.ndarray) -> np.ndarray:
         return np.asarray(wanted - found.mean(axis=0))
@@ -137,7 +144,7 @@ def fit(
     def near(found: np.ndarray) -> bool:
         return bool(np.abs(off(found)).max() <= tolerance)
 
-    while len(fractions) < rounds and not near(values[-1]):
+    while len(fractions) < rounds and not near(values[-1]) and not stuck:
         gap = off(values[-1])
         slopes = starts.linearise(weights)[1].mean(axis=0)
         for fraction in FRACTIONS:
@@ -148,14 +155,13 @@ def fit(
             if np.linalg.norm(off(found)) <= (1 - SUFFICIENT * fraction) * np.linalg.norm(gap):
                 break
         else:
+            stuck = True
+            keep()
             break
         weights = trial
         values.append(found)
         fractions.append(fraction)
-        if file is not None:
-            seconds = np.array([spent + time.perf_counter() - begun])
-            arrays = {"weights": weights, "values": np.array(values), "fractions": np.array(fractions)}
-            atomic.write_arrays(file, arrays | {"seconds": seconds})
+        keep()
     return Fit(
         how=how,
         targets={name: float(targets[name]) for name in starts.names},

@@ -172,7 +172,7 @@ class Common:
     documents : list of (document, samples of the set, samples of the corpus)
         Most of the set first.
     words : list of (word, part of the set's samples with it, part of the corpus's)
-        By how much more frequent it is in the set (log-likelihood ratio), words of one sample left out.
+        Words of several samples, more than twice as frequent in the set; by log-likelihood ratio.
     """
 
     documents: list[tuple[str, int, int]]
@@ -193,7 +193,7 @@ def in_common(run: Run, samples: np.ndarray, count: int = 10) -> Common:
     within = np.bincount(pairs[inside] % size, minlength=size)
     part, rest = within / max(len(samples), 1), everywhere / len(corpus)
     gain = np.where(
-        (within > 1) & (part > rest), within * np.log(np.maximum(part, 1e-300) / np.maximum(rest, 1e-300)), 0
+        (within > 1) & (part > 2 * rest), within * np.log(np.maximum(part, 1e-300) / np.maximum(rest, 1e-300)), 0
     )
     best = [i for i in np.argsort(-gain, kind="stable")[:count] if gain[i] > 0]
     return Common(
