@@ -253,7 +253,7 @@ def debias(
         targets = {o.name: target for o in chosen}
         outcome, made = judge(
             run, chosen, targets, how, yardstick,
-            seeds=seeds, groups=groups, tolerance=tolerance, words=words, track=track, **more,
+            seeds=seeds, groups=groups, tolerance=tolerance, words=words, also=objectives, track=track, **more,
         )  # fmt: skip
         if made.table is not None:
             atomic.write_table(folder.file(f"plan-{outcome.name}.parquet"), made.table)

@@ -125,3 +125,13 @@ def test_stages_of_one_walk_share_its_steps(made, monkeypatch):
     assert sum(steps) == 4 * 7 * 4
     assert all(np.isfinite(c.figures["one"]) for c in cells)
     assert torch.isfinite(made[0].training.theta).all()
+
+
+def test_what_takes_too_many_steps_is_left_out_and_said_so(made):
+    cells = swept(made, most_steps=15)
+    out = {(c.how, c.size, c.passes) for c in cells if c.failed}
+    assert out == {("undo", 5, 4), ("reinforce", 5, 4), ("both", 5, 3), ("both", 5, 4), ("both", 2, 4)}
+    assert all(c.failed.startswith("left out") and not c.figures for c in cells if c.failed)
+    assert [c.figures for c in cells if not c.failed] == [
+        w.figures for w, c in zip(swept(made), cells, strict=True) if not c.failed
+    ]

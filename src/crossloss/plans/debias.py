@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from torch import Tensor
@@ -84,6 +85,8 @@ def correct(
     bound: float = BOUND,
     sizes: Sequence[int] = SIZES,
     passes: Sequence[int] = PASSES,
+    most_steps: int | None = None,
+    also: Sequence[Objective] = (),
     track: Track = quiet,
 ) -> Corrected:
     """Make a correction. In a run folder a stopped one goes on where it was.
@@ -103,8 +106,10 @@ def correct(
         Word sets of hard debias, applied in turn: gender, race.
     tolerance, bound
         As for ``reweight``.
-    sizes, passes : sequences of int
+    sizes, passes, most_steps
         Of the sweep.
+    also : sequence of Objective
+        Measured in every cell of the sweep beside the one that is corrected.
 
     Raises
     ------
@@ -132,7 +137,8 @@ def correct(
         if hard:
             correction = Debiased(hard, correction)
         return Corrected(how, correction, replace(made, how=how).to_table(), made, [], None, made.seconds)
-    return _updated(run, objectives, targets, how, way, hard, names, sizes, passes, track, begun)
+    grid = {"sizes": sizes, "passes": passes, "most_steps": most_steps}
+    return _updated(run, objectives, targets, how, way, hard, names, grid, also, track, begun)
 
 
 def _updated(
@@ -143,8 +149,8 @@ def _updated(
     way: str,
     hard: tuple[HardDebias, ...],
     names: list[str],
-    sizes: Sequence[int],
-    passes: Sequence[int],
+    grid: dict[str, Any],
+    also: Sequence[Objective],
     track: Track,
     begun: float,
 ) -> Corrected:
@@ -162,10 +168,11 @@ def _updated(
 
     def judge(theta: Tensor) -> dict[str, float]:
         loss = run.field.loss(theta, run.training.weights)
-        return figures(run, [test, judged], run.field.view(theta)) | {"loss": loss}
+        return figures(run, [test, judged, *others], run.field.view(theta)) | {"loss": loss}
 
+    others = [o for o in also if o.name != test.name]
     before, value = judge(theta), float(fitted(run.field.view(theta)))
-    key = fit_key(run, how, objectives, names, target, list(sizes), list(passes))
+    key = fit_key(run, how, [test, *others], names, target, grid)
     with track(f"trying {way}") as progress:
         cells = sweep(
             run,
@@ -175,8 +182,7 @@ def _updated(
             value=value,
             target=target,
             ways=[way],
-            sizes=sizes,
-            passes=passes,
+            **grid,
             file=_file(run, "sweep", key, ".json"),
             progress=progress,
         )

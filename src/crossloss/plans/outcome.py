@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from crossloss.core import Objective
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.plans.cost import Cost, Yardstick
@@ -77,7 +78,10 @@ class Outcome:
         return cls(**(dict(value) | tuples | {"cost": Cost.from_json(value["cost"])}))
 
     def metrics(self) -> dict[str, float]:
-        """Flat figures debias.HOW.NAME.effect, .other_seeds.mean, ..., and debias.original.* beside them."""
+        """Flat figures debias.HOW.NAME.effect, .other_seeds.mean, ..., and debias.original.* beside them.
+
+        Of undo, reinforce and both, which correct one objective each, the costs are debias.HOW.NAME.wordsim353, ...
+        """
         start = f"debias.{self.how}"
         found: dict[str, float] = {}
         for name, (before, after) in self.effects.items():
@@ -95,15 +99,16 @@ class Outcome:
                     f"{start}.{name}.heldout_words": effect_after,
                     f"{start}.{name}.heldout_words_before": effect_before,
                 }
+        one = f".{next(iter(self.targets))}" if self.chosen else ""
         for row in self.cost.rows:
             if row.figure not in self.effects:
                 found |= {
-                    f"{start}.{row.figure}": float(np.mean(row.after)),
+                    f"{start}{one}.{row.figure}": float(np.mean(row.after)),
                     f"debias.original.{row.figure}": float(np.mean(row.before)),
                 }
         for group, (before, after) in self.purity.items():
             found |= {f"{start}.purity.{group}": after, f"debias.original.purity.{group}": before}
-        return found | {f"{start}.seconds": self.seconds, f"{start}.moved": self.moved}
+        return found | {f"{start}{one}.seconds": self.seconds, f"{start}{one}.moved": self.moved}
 
 
 def label(how: str, seeds: Sequence[int]) -> str:
@@ -123,6 +128,7 @@ def judge(
     groups: Sequence[str] = ("gender",),
     tolerance: float = 0.01,
     words: bool = True,
+    also: Sequence[Objective] = (),
     track: Track = quiet,
     **more: Any,
 ) -> tuple[Outcome, Corrected]:
@@ -134,7 +140,7 @@ def judge(
         With starts that are not among ``seeds``; it may measure more objectives than are corrected.
     words : bool
         Whether a second correction is fitted to half of the words and judged by the others.
-    how, seeds, groups, tolerance, **more
+    how, seeds, groups, tolerance, also, **more
         As for ``correct``.
 
     Raises
@@ -142,7 +148,9 @@ def judge(
     UserError
         As ``correct`` and ``held_out_words``.
     """
-    made = correct(run, objectives, targets, how, seeds=seeds, groups=groups, tolerance=tolerance, track=track, **more)
+    made = correct(
+        run, objectives, targets, how, seeds=seeds, groups=groups, tolerance=tolerance, also=also, track=track, **more
+    )  # fmt: skip
     measured = [*objectives, *yardstick.objectives]
     inputs = (dict(targets), list(seeds), yardstick.seeds, sorted(groups), tolerance, more)
     key = fit_key(run, how, measured, *inputs)

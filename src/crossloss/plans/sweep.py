@@ -47,6 +47,7 @@ def sweep(
     ways: Sequence[str] = ARMS,
     sizes: Sequence[int] = SIZES,
     passes: Sequence[int] = PASSES,
+    most_steps: int | None = None,
     file: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Cell]:
@@ -61,6 +62,8 @@ def sweep(
     judge : Judge
     value, target : float
         As for ``update``.
+    most_steps : int, optional
+        Updates of more steps are recorded as left out.
     file : path, optional
         JSON where the cells are kept after each walk's stage, with the parameters beside it; a stopped sweep goes
         on from there. Its name must identify the sweep.
@@ -90,6 +93,10 @@ def sweep(
                 again = Update(how, chosen.undone, chosen.reinforced, done)
                 at = again.apply(run, theta) if stopped is None else stopped.to(theta.device)
             for stage in left:
+                steps = stage * (len(chosen.undone) + len(chosen.reinforced))
+                if most_steps is not None and steps > most_steps:
+                    cells.append(Cell(how, size, stage, {}, 0.0, f"left out: {steps:,} steps"))
+                    continue
                 begun = time.perf_counter()
                 failed, found = "", {}
                 try:
