@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_origin
 import typer
 
 from crossloss import pipeline, terminal
-from crossloss.cli_debias import debias
+from crossloss.cli_debias import debias, study
 from crossloss.core import UserError
 from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus, read
@@ -323,6 +323,7 @@ def plan(
 
 
 app.command()(debias)
+app.add_typer(study, name="study")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The command that corrects a model; no logic."""
+"""The commands that correct a model; no logic."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,14 @@ from typing import Annotated
 import typer
 
 from crossloss import pipeline, terminal
+from crossloss.corpus.read import read
 from crossloss.plans.debias import WAYS
 from crossloss.run.progress import bars
+from crossloss.run.runs import train
+from crossloss.studies.debias import TESTS
+from crossloss.studies.debias_page import tables
+
+study = typer.Typer(help="The paper's experiments, each as HTML, CSV and SVG.", no_args_is_help=True)
 
 
 def debias(
@@ -39,3 +45,28 @@ def debias(
             terminal.say(f"Train with it: crossloss train CORPUS --weights {path} --out MENDED")
             if transfer:
                 terminal.transfer_table(pipeline.transfer_run(opened, chosen, path, seeds=transfer, track=bars))
+
+
+@study.command(name="debias")
+def study_debias(
+    corpus: Annotated[str, typer.Option(help="As in `run`.")],
+    out: Annotated[Path, typer.Option(help="The run folder to make.")],
+    objective: Annotated[
+        list[str] | None, typer.Option("--objective", help="Tests to correct; default: the paper's four.")
+    ] = None,
+    starts: Annotated[int, typer.Option(min=2, help="Initial seeds to fit to, beside the variant with one.")] = 3,
+    others: Annotated[int, typer.Option(min=2, help="Further seeds that judge.")] = 3,
+    min_count: Annotated[int, typer.Option(min=1, help="Leave out words that occur less often.")] = 100,
+    dimension: Annotated[int, typer.Option(min=1, help="Length of a word vector.")] = 50,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
+) -> None:
+    """Every correction of every test beside the others (Tables 3, 5, 6, 8, Figs. 3, 4); a stopped study goes on."""
+    tests = pipeline.choose(objective or TESTS)
+    keep = [word for test in tests for word in test.words]
+    with train(
+        read(corpus), keep_words=keep, out=out, min_count=min_count, dimension=dimension, steps=steps, track=bars
+    ) as run:
+        pipeline.remember(run, tests)
+        found, page = pipeline.study_debias(run, tests, starts=starts, others=others, track=bars)
+        terminal.study_tables(tables(found))
+        terminal.say(f"Page: {page}")

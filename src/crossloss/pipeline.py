@@ -31,6 +31,8 @@ from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run, load, peak_memory
 from crossloss.scores import Scores, objective_key, score
 from crossloss.skipgram.quality import quality
+from crossloss.studies import debias_page
+from crossloss.studies.debias import DebiasStudy, debias_study
 
 VALIDATION = "validation.json"
 
@@ -263,6 +265,16 @@ def debias(
         folder.record(outcome.metrics())
         outcomes.append(outcome)
     return outcomes
+
+
+def study_debias(
+    run: Run, objectives: Sequence[Weat], *, starts: int = 3, others: int = 3, track: Track = quiet
+) -> tuple[DebiasStudy, Path]:
+    """The debias study of a run: its outcomes into the metrics, its page and figures into the folder."""
+    study = debias_study(run, objectives, starts=starts, others=others, track=track)
+    for outcome in study.outcomes:
+        folder_of(run).record(outcome.metrics())
+    return study, debias_page.write(study, folder_of(run).path)
 
 
 def robustness(

@@ -214,6 +214,17 @@ def outcome_table(outcome: Outcome) -> None:
     console.print(table)
 
 
+def study_tables(found: Sequence[tuple[str, list[str], list[list[str]]]]) -> None:
+    """Tables of a study."""
+    for title, headings, rows in found:
+        table = Table(title=title, title_justify="left")
+        for heading in headings:
+            table.add_column(heading)
+        for row in rows:
+            table.add_row(*map(literal, row))
+        console.print(table)
+
+
 def robustness_lines(found: Sequence[tuple[Decisive, Common]]) -> None:
     """Say how few samples decide each measure, and what they have in common."""
     for result, common in found:

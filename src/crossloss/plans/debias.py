@@ -52,6 +52,7 @@ class Corrected:
     cells, chosen : list of Cell, Cell or None
         The sweep of undo, reinforce or both, and the cell that was chosen.
     seconds : float
+        To fit the weights; of undo, reinforce and both, to walk the whole sweep.
     """
 
     how: str
@@ -138,7 +139,7 @@ def correct(
             correction = Debiased(hard, correction)
         return Corrected(how, correction, replace(made, how=how).to_table(), made, [], None, made.seconds)
     grid = {"sizes": sizes, "passes": passes, "most_steps": most_steps}
-    return _updated(run, objectives, targets, how, way, hard, names, grid, also, track, begun)
+    return _updated(run, objectives, targets, how, way, hard, names, grid, also, track)
 
 
 def _updated(
@@ -152,7 +153,6 @@ def _updated(
     grid: dict[str, Any],
     also: Sequence[Objective],
     track: Track,
-    begun: float,
 ) -> Corrected:
     """Sweep one way of updating; A and M are picked by one half of the test's words, the cell by the other half."""
     if len(objectives) != 1 or not isinstance(objectives[0], Weat):
@@ -191,7 +191,8 @@ def _updated(
         ranking.of(), run.weights, value=value, target=target, how=way, size=chosen.size, passes=chosen.passes
     )
     correction = Updated(made, start)
-    return Corrected(how, correction, made.to_table(run), None, cells, chosen, time.perf_counter() - begun)
+    seconds = sum(max(c.seconds for c in cells if c.size == size) for size in grid["sizes"])
+    return Corrected(how, correction, made.to_table(run), None, cells, chosen, seconds)
 
 
 def choose_kept(cells: Sequence[Cell], before: Mapping[str, float], *, judged: str, target: float) -> Cell:

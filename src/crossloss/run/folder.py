@@ -119,7 +119,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Delete what crossloss wrote here, and nothing else (``--overwrite``)."""
-        written = ("*.parquet", "*.safetensors", "*.json", "sweep-*.csv", "report.html")
+        written = ("*.parquet", "*.safetensors", "*.json", "sweep-*.csv", "study-*.*", "report.html")
         for pattern in (*written, "states/*.safetensors", "retrains/*.json"):
             for path in self.path.glob(pattern):
                 path.unlink()
