@@ -257,6 +257,7 @@ def measure(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Find how few sentences decide each test, by retraining.")
     ] = False,
+    least: Annotated[int, typer.Option(min=0, help="And so again with only the test words of this count or more.")] = 0,
 ) -> None:
     """Measure a run's objectives, with p-values; those named are added to it."""
     opened, tests = pipeline.open_run(run, objective or ())
@@ -267,7 +268,7 @@ def measure(
                 terminal.say(f"{row.name}: Spearman {row.spearman:.3f} on {row.pairs} pairs")
         if robustness:
             scores = pipeline.score_run(opened, tests, track=bars)
-            terminal.robustness_lines(pipeline.robustness(opened, scores, tests, track=bars))
+            terminal.robustness_lines(pipeline.robustness(opened, scores, tests, least=least, track=bars))
 
 
 Estimator = Annotated[str, typer.Option(help="unrolled (exact), gradient-dot or co-occurrence.")]

@@ -4,6 +4,7 @@ A stage whose inputs and settings did not change is not done again.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from crossloss.core import UserError
 from crossloss.fidelity.retrain import Retrainer
 from crossloss.fidelity.validate import Validation, check_plans, compare
 from crossloss.objectives import PermutationResult, Weat, load_objectives, permutation_test
+from crossloss.objectives.parts import frequent
 from crossloss.plans.cost import Yardstick
 from crossloss.plans.debias import fit_key, unseen
 from crossloss.plans.outcome import Outcome, judge
 from crossloss.plans.remove import Plan, plan
 from crossloss.plans.robustness import Common, Decisive, decisive, in_common
+from crossloss.plans.starts import Starts
 from crossloss.plans.sweep import write_csv
 from crossloss.plans.table import check_corpus
 from crossloss.plans.transfer import Transferred, transfer, write_corpus
@@ -278,18 +281,37 @@ def study_debias(
 
 
 def robustness(
-    run: Run, scores: Scores, objectives: Sequence[Weat], *, track: Track = quiet
+    run: Run, scores: Scores, objectives: Sequence[Weat], *, least: int = 0, track: Track = quiet
 ) -> list[tuple[Decisive, Common]]:
-    """The fewest samples that decide each objective and, where it is significant, its significance."""
+    """The fewest samples that decide each objective and, where it is significant, its significance.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of all the objectives.
+    least : int
+        Where given, the same once more with only the test words that occur so often.
+
+    Raises
+    ------
+    UserError
+        Too few of a test's words occur so often.
+    """
+    ranked = [(o, scores.of(o), f"robustness.{o.name}") for o in objectives]
+    if least:
+        counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
+        parts = [replace(frequent(o, counts, least), name=f"{o.name} ({least} or more)") for o in objectives]
+        slopes = Starts(run, parts, track=track).linearise(run.weights)[1][0]
+        ranked += [(p, s, f"robustness.{o.name}.frequent") for o, p, s in zip(objectives, parts, slopes, strict=True)]
     found = []
-    for o in objectives:
+    for test, ranking, start in ranked:
         for verdict in ("zero", "insignificant"):
-            result = decisive(run, o, scores.of(o), verdict, track=track)
+            result = decisive(run, test, ranking, verdict, track=track)
             found.append((result, in_common(run, result.removed)))
             if result.found:
-                start = f"robustness.{o.name}" + ("" if verdict == "zero" else ".significance")
+                key = start if verdict == "zero" else f"{start}.significance"
                 figures = {"smallest_set": len(result.removed), "share": result.share, "retrained": result.after}
-                folder_of(run).record({f"{start}.{name}": float(value) for name, value in figures.items()})
+                folder_of(run).record({f"{key}.{name}": float(value) for name, value in figures.items()})
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 import crossloss as cl
 from crossloss import pipeline
 from crossloss.core import UserError
-from crossloss.objectives.parts import halves
+from crossloss.objectives.parts import frequent, halves
 from crossloss.objectives.weat import Weat
 from crossloss.plans import debias as debiasing
 from crossloss.plans.debias import WAYS, choose_kept, correct, held_out_words, unseen
@@ -117,6 +117,19 @@ def test_robustness_and_transfer_write_their_figures(run):
     if found[0][0].found:
         assert run.folder.metrics["robustness.one.smallest_set"] == len(found[0][0].removed)
         assert run.folder.metrics["robustness.one.retrained"] == found[0][0].after
+    counts = run.vocabulary.counts[[run.vocabulary.index[w] for w in ONE.words]]
+    twice = pipeline.robustness(run, scores, [ONE], least=int(sorted(counts)[1]))
+    assert [r.name for r, _ in twice][:2] == ["one"] * 2
+    assert all("or more" in r.name for r, _ in twice[2:])
+    assert twice[2][0].before == pytest.approx(
+        float(
+            frequent(ONE, dict(zip(run.vocabulary.words, run.vocabulary.counts, strict=True)), int(sorted(counts)[1]))(
+                run.embeddings
+            )
+        )
+    )
+    with pytest.raises(UserError, match="ask for fewer"):
+        pipeline.robustness(run, scores, [ONE], least=10_000)
     pipeline.debias(run, [ONE], "remove", starts=1, others=2, words=False, tolerance=0.1)
     plan = run.folder.file("plan-remove-one-start.parquet")
     moved = pipeline.transfer_run(run, [ONE], plan, seeds=2)["one"]

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
 from crossloss.core import Objective, UserError
+from crossloss.estimators import unrolled
 from crossloss.objectives.parts import halves
 from crossloss.objectives.weat import Weat
 from crossloss.plans.corrections import Correction, Debiased, Updated, Weighted
@@ -24,10 +26,11 @@ from crossloss.plans.reweight import BOUND, reweight
 from crossloss.plans.starts import Starts
 from crossloss.plans.sweep import PASSES, SIZES, Cell, choose, sweep
 from crossloss.plans.update import ARMS, update
+from crossloss.run import atomic
 from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
-from crossloss.scores import objective_key, score
+from crossloss.scores import objective_key
 from crossloss.skipgram.hard_debias import After, HardDebias, hard_debias
 
 FITTED = ("remove", "reweight")
@@ -164,7 +167,7 @@ def _updated(
     fitted, judged = halves(test, run.vocabulary.index)
     start: Correction = Debiased(hard) if hard else Weighted()
     theta = start(run, run.settings.seed) if hard else run.training.theta
-    ranking = score(run, [After(fitted, hard) if hard else fitted], track=track)
+    ranking = _ranking(run, After(fitted, hard) if hard else fitted, fit_key(run, "ranking", [fitted], names), track)
 
     def judge(theta: Tensor) -> dict[str, float]:
         loss = run.field.loss(theta, run.training.weights)
@@ -177,7 +180,7 @@ def _updated(
         cells = sweep(
             run,
             theta,
-            ranking.of(),
+            ranking,
             judge,
             value=value,
             target=target,
@@ -187,12 +190,22 @@ def _updated(
             progress=progress,
         )
     chosen = choose_kept(cells, before, judged=judged.name, target=target)
-    made = update(
-        ranking.of(), run.weights, value=value, target=target, how=way, size=chosen.size, passes=chosen.passes
-    )
+    made = update(ranking, run.weights, value=value, target=target, how=way, size=chosen.size, passes=chosen.passes)
     correction = Updated(made, start)
     seconds = sum(max(c.seconds for c in cells if c.size == size) for size in grid["sizes"])
     return Corrected(how, correction, made.to_table(run), None, cells, chosen, seconds)
+
+
+def _ranking(run: Run, objective: Objective, key: str | None, track: Track) -> np.ndarray:
+    """Scores (n,) of one objective at the run's own start; kept in the run's folder beside those of its objectives."""
+    file = _file(run, "ranking", key, ".safetensors")
+    if file is not None and file.exists():
+        return atomic.read_arrays(file)["scores"]
+    with track(f"scoring {objective.name}") as progress:
+        scores = unrolled(run.training, [objective], progress=progress).samples().numpy()[0]
+    if file is not None:
+        atomic.write_arrays(file, {"scores": scores})
+    return np.asarray(scores)
 
 
 def choose_kept(cells: Sequence[Cell], before: Mapping[str, float], *, judged: str, target: float) -> Cell:
