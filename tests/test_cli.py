@@ -257,3 +257,19 @@ def test_debias_and_robustness(crossloss, files):
     code, _, errors = crossloss("debias", out, "--how", "hard", "--others", 2)
     assert code == 2
     assert "needs one of these pairs in the vocabulary" in errors
+
+
+@pytest.mark.slow
+def test_the_debias_study(crossloss, files):
+    text = (files / "c.tsv").read_text()
+    told = ["he waa wai", "she wae wam", "man wab waj", "woman waf wan", "his wac", "her wag"] * 4
+    (files / "s.tsv").write_text(text + "".join(f"d\t{line}\n" for line in told))
+    test, out = f"{files}/t.yaml:mine", files / "study"
+    settings = ["--min-count", "1", "--dimension", "4", "--steps", "6"]
+    given = ["study", "debias", "--corpus", files / "s.tsv", "--out", out, "--objective", test, *settings]
+    code, said, errors = crossloss(*given, "--starts", 2, "--others", 2)
+    assert code == 0, errors
+    assert "Table 3" in said
+    assert "hard+reweight" in said
+    assert (out / "study-debias.html").read_text().count("<svg") == 2
+    assert {"study-debias.csv", "study-debias-passes.svg"} <= {path.name for path in out.iterdir()}

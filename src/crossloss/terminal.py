@@ -183,7 +183,9 @@ def outcome_table(outcome: Outcome) -> None:
                 f"  Fitted to half of its words, the other half goes from {words.value(effect)} to {words.value(then)} "
                 f"(statistic {words.value(statistic)} to {words.value(later)})."
             )
-    if outcome.reached is False:
+    if outcome.reached is False and outcome.chosen:
+        say("No update of the sweep kept the quality; this is the one that kept most of it.")
+    elif outcome.reached is False:
         say("The targets were not reached within the allowed change; this is the nearest that was found.")
     for group, (before, after) in outcome.purity.items():
         say(

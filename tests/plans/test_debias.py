@@ -1,6 +1,7 @@
 """Every way through the one interface: it reaches, is judged by what it was not fitted to, and can be stopped."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -146,8 +147,11 @@ def test_robustness_and_transfer_write_their_figures(run):
 def test_quality_without_word_lists_is_the_loss():
     cells = [Cell("undo", s, 5, {"j": j, "loss": loss}, 0.0) for s, j, loss in ((5, 0.5, 2.0), (10, 0.1, 2.1))]
     cells.append(Cell("undo", 100, 5, {}, 0.0, "diverged"))
-    assert choose_kept(cells, {"loss": 2.0}, judged="j", target=0.0) == cells[0]
-    assert choose_kept(cells, {"loss": 2.1}, judged="j", target=0.0) == cells[1]
+    assert choose_kept(cells, {"loss": 2.0}, judged="j", target=0.0) == (cells[0], True)
+    assert choose_kept(cells, {"loss": 2.1}, judged="j", target=0.0) == (cells[1], True)
+    assert choose_kept(cells, {"loss": 1.0}, judged="j", target=0.0) == (cells[0], False)
+    liked = [replace(c, figures=c.figures | {"wordsim353": q}) for c, q in zip(cells, (0.5, 0.595), strict=False)]
+    assert choose_kept(liked, {"loss": 2.0, "wordsim353": 0.6}, judged="j", target=0.5) == (liked[1], True)
 
 
 def test_what_cannot_be_debiased(run):

@@ -85,7 +85,7 @@ def test_a_cell_that_cannot_be_measured_says_so(made):
         run, run.training.theta, scores.of(), judge, value=1.0, target=0.0, ways=["undo"], sizes=(2,), passes=(1, 2)
     )
     assert [c.failed for c in cells] == ["no finite vector"] * 2
-    with pytest.raises(UserError, match="allow a lower one"):
+    with pytest.raises(UserError, match="measured"):
         choose(cells, judged="one", target=0.0, quality="one", least=0.0)
 
 
@@ -98,6 +98,7 @@ def test_the_choice_is_by_held_out_words_and_quality_only():
     assert choose(cells, **by, least=0.58) == cells[1]
     assert choose(cells, **by, least=0.3) == cells[2]
     assert choose(cells, **by | {"target": 0.4}, least=0.58) == cells[0]
+    assert choose(cells, **by, least=0.9) == cells[0]  # none keeps so much: the one that keeps most
     equal = [cell(10, 100, -0.1, 0.6, 0.0), cell(100, 5, 0.1, 0.6, 0.0)]
     assert choose(equal, **by, least=0.5) == equal[1]
 

@@ -35,7 +35,7 @@ class Outcome:
     moved, removed : float, int
         Share of the weight that was moved; samples out.
     reached : bool or None
-        Whether the fit reached its targets; None where nothing is fitted.
+        As in ``Corrected``.
     seconds : float
         To make the correction.
     cost : Cost
@@ -181,7 +181,7 @@ def judge(
         held_out_words=held,
         moved=float(np.abs(weights - run.weights).sum() / run.weights.sum()),
         removed=int(((weights == 0) & (run.weights > 0)).sum()),
-        reached=None if made.fit is None else made.fit.reached,
+        reached=made.reached,
         seconds=made.seconds,
         cost=cost,
         chosen={} if made.chosen is None else asdict(made.chosen),

@@ -124,16 +124,19 @@ def _stored(state: Path | None, how: str, size: int, passes: int) -> Tensor | No
 def choose(cells: Sequence[Cell], *, judged: str, target: float, quality: str, least: float) -> Cell:
     """Return the cell nearest to the target by the ``judged`` figure among those of ``quality`` at least ``least``.
 
-    Of equals, the one with fewest steps.
+    Of equals, the one with fewest steps. Where none keeps the quality, the one that keeps most of it.
 
     Raises
     ------
     UserError
-        None is good enough.
+        All failed.
     """
-    good = [c for c in cells if not c.failed and c.figures[quality] >= least]
-    if not good:
-        raise UserError(f"No update of the sweep keeps {quality} at {least:.3g} or more: allow a lower one.")
+    able = [c for c in cells if not c.failed]
+    if not able:
+        raise UserError(
+            f"No update of the sweep could be measured ({cells[0].failed}): try smaller sets, fewer passes."
+        )
+    good = [c for c in able if c.figures[quality] >= least] or [max(able, key=lambda c: c.figures[quality])]
     return min(good, key=lambda c: (abs(c.figures[judged] - target), c.size * c.passes))
 
 
