@@ -24,16 +24,18 @@ bench: $(READY)
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
 	touch $(READY)
 
+# (torchvision, which backpack asks for and nothing here imports, is left out: hence --no-deps above.)
 lock:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q torch==2.13.0 -e ".[dev]"
 	(echo "# What make installs: every package pinned. After a change of pyproject.toml: make lock."; \
-	 $(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/') > requirements.lock
+	 $(BIN)/python -m pip freeze --exclude-editable | grep -v ^torchvision= | \
+	 sed 's/^\(torch==[0-9.]*\)+.*/\1/') > requirements.lock
 
 clean:
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

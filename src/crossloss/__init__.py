@@ -7,6 +7,11 @@
 >>> scores = cl.score(run, [weat])
 >>> for s in scores.top(5):
 ...     print(f"{s.effect_if_removed:+.4f}  {s.text}")
+
+Any torch model:
+
+>>> field = cl.TorchField(model, lambda out, b: F.cross_entropy(out, b["y"], reduction="none"), {"x": x, "y": y})
+>>> scores = cl.score(cl.train(field, cl.SGD(lr=0.1), steps=200), [lambda m: margin(m(x_test))])
 """
 
 __version__ = "0.1.0"
@@ -14,19 +19,33 @@ __version__ = "0.1.0"
 from crossloss import objectives
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus, from_sentences, read
+from crossloss.fieldscores import FieldScores
 from crossloss.objectives import permutation_test
+from crossloss.optimisers import SGD, Adam, AdamW
 from crossloss.plans.remove import Plan, plan
+from crossloss.run.fields import FieldRun
 from crossloss.run.progress import bars
-from crossloss.run.runs import Run, load, train
+from crossloss.run.recorder import Recorder
+from crossloss.run.runs import Run, load
+from crossloss.run.train import train
 from crossloss.scores import Scores, score
+from crossloss.torchmodel import TorchField, check_field
 
 __all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
     "Corpus",
+    "FieldRun",
+    "FieldScores",
     "Plan",
+    "Recorder",
     "Run",
     "Scores",
+    "TorchField",
     "UserError",
     "bars",
+    "check_field",
     "from_sentences",
     "load",
     "objectives",

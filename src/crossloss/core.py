@@ -18,6 +18,9 @@ State = dict[str, Tensor]
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work proceeds."""
 
+WHOLE = -1
+"""The step that stands for no step: the field of the whole training loss, whatever the mini-batches are."""
+
 
 class UserError(Exception):
     """Something the user can mend: one sentence that says what is wrong and what to do."""
@@ -56,7 +59,8 @@ class Accumulator(Protocol):
 class Field(Protocol):
     """What the optimiser receives at step t: g_t(theta, w), and its transposed Jacobian product.
 
-    ``theta`` is one flat contiguous tensor (p,), one dtype, one device. ``w`` is (n,).
+    ``theta`` is one flat contiguous tensor (p,), one dtype, one device. ``w`` is (n,). ``step`` counts from 0;
+    ``WHOLE`` asks for the whole training loss, which gradient dot and curvature are of.
     """
 
     def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
@@ -76,15 +80,52 @@ class Field(Protocol):
         ...
 
 
+@runtime_checkable
+class Pushforward(Protocol):
+    """What a field may also be: one that knows its derivative along a direction."""
+
+    def pushforward(self, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
+        """J dtheta + (dg/dw) dw, shape (p,)."""
+        ...
+
+
+@runtime_checkable
+class Curvature(Protocol):
+    """A linear map of parameter space that stands for the Jacobian of the field of the training loss."""
+
+    def product(self, a: Tensor) -> Tensor:
+        """Its transpose applied to the rows of ``a``: (k, p) -> (k, p)."""
+        ...
+
+
+@runtime_checkable
+class Invertible(Curvature, Protocol):
+    """A curvature that is symmetric and solved directly."""
+
+    def solve(self, b: Tensor, damping: float) -> Tensor:
+        """X with (curvature + damping) x = b for the rows of ``b`` (k, p); UserError where it is singular."""
+        ...
+
+
+@runtime_checkable
+class OffersCurvature(Protocol):
+    """What a field may also be: one with curvatures of its own."""
+
+    def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Curvature:
+        """The curvature called ``kind`` at ``theta``; UserError that lists the kinds where there is none."""
+        ...
+
+
 class Optimiser(Protocol):
     """One deterministic update rule and its exact adjoint.
 
-    ``needs`` names what the adjoint reads of the state beside ``theta``.
+    ``needs`` names what the adjoint reads of the state beside ``theta``; "gradient" among them asks for g_t, which
+    is no part of the state and is put into it for the adjoint.
     """
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Entries of the state that ``adjoint`` reads beside ``theta``."""
+        """Entries of the state that ``adjoint`` reads beside ``theta``; "gradient" is g_t."""
         ...
 
     def init(self, theta: Tensor) -> State:
@@ -118,7 +159,7 @@ class Trajectory(Protocol):
         ...
 
     def backwards(self, start: int) -> Iterator[tuple[int, State]]:
-        """Yield (t, state before step t) for t = start - 1, ..., 0."""
+        """Yield (t, ``theta`` and what the optimiser needs before step t) for t = start - 1, ..., 0."""
         ...
 
 

@@ -1,14 +1,20 @@
 """Update rules, each with its exact adjoint: init, step, adjoint.
 
-``needs`` names what the adjoint reads of the state beside ``theta``; the rest is not kept.
+``needs`` names what the adjoint reads of the state beside ``theta`` ("gradient" is the field's value at that
+step); the rest is not kept. SGD, Adam and AdamW take the same steps as ``torch.optim``.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from crossloss.core import State
+from crossloss.core import State, UserError
+
+Rate = float | Callable[[int], float]
+"""A learning rate, or a schedule: any function of the step, counted from 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,3 +46,174 @@ class HeavyBall:
         """N <- n - scale l; a = n; then n <- beta n. ``bar`` holds l = theta, n = velocity, each (k, p)."""
         a = torch.addcmul(bar["velocity"], self.scale, bar["theta"], value=-1)
         return {"theta": bar["theta"], "velocity": a * self.momentum}, a
+
+
+def rate(lr: Rate, t: int) -> float:
+    """Learning rate of step t."""
+    return float(lr(t)) if callable(lr) else float(lr)
+
+
+@dataclass(frozen=True, eq=False)
+class SGD:
+    """``torch.optim.SGD``: plain, with momentum, or Nesterov's (Sutskever et al. 2013).
+
+    With G = g + weight_decay theta: b <- momentum b + (1 - dampening) G (the first step: b <- G), then
+    theta <- theta - lr b, or theta - lr (G + momentum b) where ``nesterov``.
+
+    Parameters
+    ----------
+    lr : float or function of the step
+    momentum, dampening, weight_decay : float
+    nesterov : bool
+
+    Raises
+    ------
+    UserError
+        Settings out of range.
+    """
+
+    lr: Rate
+    momentum: float = 0.0
+    dampening: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+    needs: tuple[str, ...] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        if not self.momentum >= 0 or not self.weight_decay >= 0 or not (callable(self.lr) or self.lr >= 0):
+            raise UserError("SGD needs lr, momentum and weight_decay of at least 0.")
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise UserError("SGD with nesterov needs a momentum above 0 and no dampening.")
+
+    def init(self, theta: Tensor) -> State:
+        """Start at ``theta``, with no velocity where there is momentum."""
+        return {"theta": theta} | ({"velocity": torch.zeros_like(theta)} if self.momentum else {})
+
+    def _share(self, t: int) -> float:
+        """What of G enters the velocity at step t."""
+        return 1 - self.dampening if t else 1.0
+
+    def step(self, state: State, g: Tensor, t: int) -> State:
+        """One step; the given state is left as it was."""
+        theta, lr = state["theta"], rate(self.lr, t)
+        if self.weight_decay:
+            g = torch.add(g, theta, alpha=self.weight_decay)
+        if not self.momentum:
+            return {"theta": torch.add(theta, g, alpha=-lr)}
+        velocity = (state["velocity"] * self.momentum).add_(g, alpha=self._share(t))
+        move = torch.add(g, velocity, alpha=self.momentum) if self.nesterov else velocity
+        return {"theta": torch.add(theta, move, alpha=-lr), "velocity": velocity}
+
+    def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
+        """With l = theta and n = velocity of ``bar``: n <- n - lr l; a = share n; n <- momentum n.
+
+        Nesterov: n <- n - lr momentum l and a = share n - lr l. Weight decay: l <- l + weight_decay a.
+        """
+        lr, back = rate(self.lr, t), {}
+        if not self.momentum:
+            a = bar["theta"] * -lr
+        else:
+            inner = lr * self.momentum if self.nesterov else lr
+            velocity = torch.add(bar["velocity"], bar["theta"], alpha=-inner)
+            a = velocity * self._share(t)
+            if self.nesterov:
+                a.sub_(bar["theta"], alpha=lr)
+            back["velocity"] = velocity.mul_(self.momentum)
+        theta = torch.add(bar["theta"], a, alpha=self.weight_decay) if self.weight_decay else bar["theta"]
+        return {"theta": theta} | back, a
+
+
+@dataclass(frozen=True, eq=False)
+class Adam:
+    """``torch.optim.Adam`` (Kingma and Ba 2015), weight decay added to the gradient.
+
+    With G = g + weight_decay theta: m <- b1 m + (1 - b1) G; v <- b2 v + (1 - b2) G^2;
+    theta <- theta - lr/(1 - b1^(t+1)) m/D, D = sqrt(v/(1 - b2^(t+1))) + eps.
+
+    D has no derivative in v at v = 0, but the step has one: there m is 0 too (every gradient so far was), so
+    that v moves theta in second order only. ``adjoint`` therefore sends nothing back through v = 0.
+    A derivative of sign-like steps (eps far below the gradients) is exact and predicts little: prefer eps of
+    1e-3 where scores are to be compared with retraining.
+
+    Parameters
+    ----------
+    lr : float or function of the step
+    betas : (float, float)
+    eps : float
+        Above 0: without it a step has no derivative at a zero gradient.
+    weight_decay : float
+
+    Raises
+    ------
+    UserError
+        Settings out of range.
+    """
+
+    lr: Rate = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    needs: tuple[str, ...] = field(default=("gradient", "m", "v"), init=False)
+    decoupled: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not (callable(self.lr) or self.lr >= 0) or not self.weight_decay >= 0:
+            raise UserError(f"{type(self).__name__} needs lr and weight_decay of at least 0.")
+        if not all(0 <= beta < 1 for beta in self.betas) or not self.eps > 0:
+            raise UserError(f"{type(self).__name__} needs betas in [0, 1) and eps above 0.")
+
+    def init(self, theta: Tensor) -> State:
+        """Start at ``theta`` with both moments zero."""
+        return {"theta": theta, "m": torch.zeros_like(theta), "v": torch.zeros_like(theta)}
+
+    def _moments(self, state: State, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """G, and m and v after it came in."""
+        if self.weight_decay and not self.decoupled:
+            g = torch.add(g, state["theta"], alpha=self.weight_decay)
+        m = torch.lerp(state["m"], g, 1 - self.betas[0])
+        v = (state["v"] * self.betas[1]).addcmul_(g, g, value=1 - self.betas[1])
+        return g, m, v
+
+    def _scales(self, t: int) -> tuple[float, float]:
+        """Step size over the first bias correction, and the root of the second."""
+        return rate(self.lr, t) / (1 - self.betas[0] ** (t + 1)), (1 - self.betas[1] ** (t + 1)) ** 0.5
+
+    def _kept(self, t: int) -> float:
+        """What decoupled weight decay leaves of theta at step t."""
+        return 1 - rate(self.lr, t) * self.weight_decay if self.decoupled else 1.0
+
+    def step(self, state: State, g: Tensor, t: int) -> State:
+        """One step; the given state is left as it was."""
+        _, m, v = self._moments(state, g)
+        size, correction = self._scales(t)
+        d = (v.sqrt() / correction).add_(self.eps)
+        theta = state["theta"] * self._kept(t) if self.decoupled else state["theta"]
+        return {"theta": torch.addcdiv(theta, m, d, value=-size), "m": m, "v": v}
+
+    def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
+        """With l, n, q = theta, m, v of ``bar`` and r = sqrt(v) after the step.
+
+        n <- n - size l/D; q <- q + size l m/(2 correction r D^2), nothing where r = 0;
+        a = (1 - b1) n + 2 (1 - b2) G q; then n <- b1 n, q <- b2 q, and l takes what weight decay did.
+        """
+        b1, b2 = self.betas
+        g, m, v = self._moments(state, state["gradient"])
+        size, correction = self._scales(t)
+        root = v.sqrt()
+        d = (root / correction).add_(self.eps)
+        through_v = torch.where(root > 0, m / root, torch.zeros_like(m)).div_(d).div_(d).mul_(size / (2 * correction))
+        n = torch.addcdiv(bar["m"], bar["theta"], d, value=-size)
+        q = torch.addcmul(bar["v"], bar["theta"], through_v)
+        a = (n * (1 - b1)).addcmul_(q, g, value=2 * (1 - b2))
+        theta = bar["theta"]
+        if self.weight_decay:
+            theta = theta * self._kept(t) if self.decoupled else torch.add(theta, a, alpha=self.weight_decay)
+        return {"theta": theta, "m": n.mul_(b1), "v": q.mul_(b2)}, a
+
+
+@dataclass(frozen=True, eq=False)
+class AdamW(Adam):
+    """``torch.optim.AdamW`` (Loshchilov and Hutter 2019): theta <- (1 - lr weight_decay) theta, then Adam's step."""
+
+    weight_decay: float = 0.01
+    decoupled: ClassVar[bool] = True

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +14,11 @@ from crossloss.core import Accumulator, Estimator, Objective, UserError
 from crossloss.corpus.pairs import near
 from crossloss.corpus.tokens import tokenize
 from crossloss.estimators import ESTIMATORS
+from crossloss.fieldscores import FieldScores
 from crossloss.objectives import as_objective
 from crossloss.objectives.weat import Weat
 from crossloss.run import atomic
+from crossloss.run.fields import FieldRun
 from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run, peak_memory
@@ -23,6 +26,7 @@ from crossloss.run.training import FileCheckpoint
 from crossloss.skipgram.cooccurrence import co_occurrence
 from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.field import PairInfluence, project
+from crossloss.torchmodel import ModelView
 
 CO_OCCURRENCE = "co-occurrence"
 ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE)
@@ -230,20 +234,36 @@ def find_pairs(pairs: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndar
     return keys[column] == wanted, column
 
 
+@overload
 def score(
     run: Run,
     objectives: Sequence[Objective | Callable[[Embeddings], Tensor]],
     estimator: str = "unrolled",
     *,
     track: Track = quiet,
-) -> Scores:
+) -> Scores: ...
+@overload
+def score(
+    run: FieldRun,
+    objectives: Sequence[Objective | Callable[[ModelView], Tensor]],
+    estimator: str = "unrolled",
+    *,
+    track: Track = quiet,
+) -> FieldScores: ...
+def score(
+    run: Run | FieldRun,
+    objectives: Sequence[Objective | Callable[[Any], Tensor]],
+    estimator: str = "unrolled",
+    *,
+    track: Track = quiet,
+) -> Scores | FieldScores:
     """Score every sample of a run for several objectives in one backward pass.
 
     Parameters
     ----------
-    run : Run
+    run : Run or FieldRun
     objectives : sequence
-        Objectives, or functions of the embeddings that return a scalar tensor.
+        Objectives, or functions that return a scalar tensor: of the embeddings, or of a field's ``ModelView``.
     estimator : str
         "unrolled" (exact), "gradient-dot" or "co-occurrence" (association tests only).
     track : Track
@@ -259,10 +279,15 @@ def score(
     names = [o.name for o in chosen]
     if len(set(names)) < len(names):
         raise UserError(f"Two objectives have the same name ({', '.join(sorted(names))}): rename one.")
-    if estimator == CO_OCCURRENCE:
+    if estimator == CO_OCCURRENCE and isinstance(run, Run):
         return Scores(run, estimator, chosen, _co_occurrence(run, chosen))
     if estimator not in ESTIMATORS:
-        raise UserError(f"There is no estimator {estimator!r}; there are: {', '.join(ESTIMATOR_NAMES)}.")
+        known = ESTIMATOR_NAMES if isinstance(run, Run) else tuple(ESTIMATORS)
+        raise UserError(f"There is no estimator {estimator!r}; there are: {', '.join(known)}.")
+    if isinstance(run, FieldRun):
+        with track(f"scoring ({estimator})") as progress:
+            influence = ESTIMATORS[estimator](run.training, chosen, progress=progress)
+        return FieldScores(run, estimator, chosen, influence.samples().cpu().numpy())
     return Scores(run, estimator, chosen, _influence(run, chosen, estimator, ESTIMATORS[estimator], track))
 
 

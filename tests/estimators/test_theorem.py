@@ -4,7 +4,17 @@ objective is Koh and Liang's -grad f^T H^-1 grad l_i, whether f is the training 
 import pytest
 import torch
 
-from crossloss.estimators import gradient_dot, unrolled
+from crossloss.estimators import (
+    GMRES,
+    ConjugateGradient,
+    Dense,
+    InverseHessian,
+    LiSSA,
+    TracIn,
+    gradient_dot,
+    predict,
+    unrolled,
+)
 from crossloss.optimisers import HeavyBall
 from crossloss.run.training import MemoryStates, Training
 
@@ -114,3 +124,54 @@ def test_accumulators_add(trained):
     expected = 3 * one.samples()
     one.add_(two, 2.0)
     torch.testing.assert_close(one.samples(), expected)
+
+
+@pytest.mark.parametrize("solver", [None, Dense(), ConjugateGradient(1e-11), GMRES(1e-11), LiSSA(2.0, tolerance=1e-9)])
+def test_the_inverse_hessian_is_unrolled_at_the_optimum_whatever_the_solver(trained, solver):
+    run, objectives = trained
+    scores = InverseHessian(solver=solver)(run, objectives).samples()
+    torch.testing.assert_close(scores, unrolled(run, objectives).samples(), rtol=1e-7, atol=1e-9)
+
+
+def test_with_f_the_training_loss_of_a_sample_scores_are_the_classic_self_influences(trained):
+    """-grad l_j^T H^-1 grad l_i: symmetric in i and j, and never positive of a sample on itself."""
+    run, _ = trained
+    field = run.field
+    losses = [Held(field.x[j : j + 1], field.y[j : j + 1]) for j in range(field.n)]
+    for estimator in (unrolled, InverseHessian()):
+        scores = estimator(run, losses).samples()
+        torch.testing.assert_close(scores, scores.T, rtol=1e-8, atol=1e-12)
+        assert (scores.diagonal() < 0).all()
+        assert torch.linalg.eigvalsh(scores).max() < 1e-10
+
+
+@pytest.mark.parametrize("estimator", [None, InverseHessian()])
+def test_through_the_objective_removals_are_predicted_better_than_by_the_linear_score(trained, estimator):
+    """Each sample removed, against the optimum without it: half the squared error and less (.17 and .46 of it)."""
+    run, objectives = trained
+    linear, through = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    for i in range(run.field.n):
+        weights = run.weights.clone()
+        weights[i] = 0
+        truth = torch.stack([f(solved(run.field, weights)) for f in objectives])
+        found = predict(run, objectives, without=[i], estimator=estimator)
+        linear += (found.linear - truth) ** 2
+        through += (found.value - truth) ** 2
+    assert (through < 0.6 * linear).all()
+
+
+def test_tracin_is_gradient_dot_summed_over_the_steps_by_their_learning_rates():
+    """Plain gradient descent: Pruthi's formula, with the scale of each parameter."""
+    generator = torch.Generator().manual_seed(1)
+    x, y = (torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((20, 4), (20,)))
+    field, w = Ridge(x, y), torch.ones(20, dtype=torch.float64)
+    scale = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    run = Training(field, HeavyBall(scale, 0.0), w, 7, torch.ones(4, dtype=torch.float64), MemoryStates())
+    run.finish()
+    theta, expected = torch.ones(4, dtype=torch.float64), torch.zeros(20, dtype=torch.float64)
+    for _ in range(7):
+        leaf = theta.clone().requires_grad_(True)
+        (grad,) = torch.autograd.grad(Cross()(leaf), leaf)
+        expected -= x * (x @ theta - y)[:, None] / 20 @ (scale * grad)
+        theta = theta - scale * field.gradient(theta, w, 0)
+    torch.testing.assert_close(TracIn()(run, [Cross()]).samples()[0], expected, rtol=1e-12, atol=1e-14)

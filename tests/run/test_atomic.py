@@ -75,3 +75,10 @@ def test_json_never_holds_nan(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
         atomic.write_json(tmp_path / "j", {"a": float("nan")})
     assert not os.listdir(tmp_path)
+
+
+def test_files_are_readable_as_the_umask_says(tmp_path):
+    atomic.write_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(2)})
+    atomic.write_text(tmp_path / "t.txt", "a")
+    (tmp_path / "plain").write_text("a")
+    assert {p.stat().st_mode for p in tmp_path.iterdir()} == {(tmp_path / "plain").stat().st_mode}

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,20 +79,7 @@ class Corpus:
 
     @cached_property
     def _tokenised(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        find = re.compile(self.token_pattern).findall
-        kinds: dict[str, int] = {}
-        surface: dict[str, int] = {}
-        flat: list[np.ndarray] = []
-        lengths = np.zeros(len(self) + 1, dtype=np.int64)
-        for i, text in enumerate(self.texts):
-            found = find(text)
-            for word in found:
-                if word not in surface:
-                    surface[word] = kinds.setdefault(word.lower(), len(kinds))
-            flat.append(np.array([surface[word] for word in found], dtype=np.int32))
-            lengths[i + 1] = len(found)
-        tokens = np.concatenate(flat) if flat else np.empty(0, dtype=np.int32)
-        return tokens, np.cumsum(lengths), list(kinds)
+        return _tokenise(self.texts, self.token_pattern)
 
     @property
     def tokens(self) -> np.ndarray:
@@ -186,7 +174,7 @@ def read(
         more = [Row(CANDIDATE + r.id, r.document, r.text) for r in read_rows(Path(candidates), text, document, id)]
         rows += more
         weights = np.concatenate([weights, np.zeros(len(more))])
-    return _checked(rows, weights, token_pattern, source)
+    return _checked(rows, weights, token_pattern, source, progress)
 
 
 def from_sentences(
@@ -214,7 +202,9 @@ def from_sentences(
     return _checked(rows + more, weights, token_pattern, source)
 
 
-def _checked(rows: list[Row], weights: np.ndarray, token_pattern: str, source: str) -> Corpus:
+def _checked(
+    rows: list[Row], weights: np.ndarray, token_pattern: str, source: str, progress: Progress | None = None
+) -> Corpus:
     ids, documents, texts = ([getattr(row, name) for row in rows] for name in Row._fields)
     seen: set[str] = set()
     for name in ids:
@@ -222,6 +212,29 @@ def _checked(rows: list[Row], weights: np.ndarray, token_pattern: str, source: s
             raise UserError(f"{source}: the id {name!r} occurs twice; ids must be unique.")
         seen.add(name)
     corpus = Corpus(ids, documents, texts, weights, token_pattern, source)
+    # The longest part of reading: done now, with progress, and kept where the property looks for it.
+    vars(corpus)["_tokenised"] = _tokenise(texts, token_pattern, progress)
     if not len(corpus.tokens):
         raise UserError(f"{source} has no sentence with a word in it: check the file and --text.")
     return corpus
+
+
+def _tokenise(
+    texts: Sequence[str], pattern: str, progress: Progress | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Word type of every token, where each text's tokens start and end, and the word of every type."""
+    find = re.compile(pattern).findall
+    kinds: dict[str, int] = {}
+    surface: dict[str, int] = {}
+    flat = array("i")
+    ends = np.zeros(len(texts) + 1, dtype=np.int64)
+    for i, text in enumerate(texts):
+        for word in find(text):
+            kind = surface.get(word)
+            if kind is None:
+                kind = surface[word] = kinds.setdefault(word.lower(), len(kinds))
+            flat.append(kind)
+        ends[i + 1] = len(flat)
+        if progress and (i % 5000 == 0 or i + 1 == len(texts)):
+            progress(i + 1, len(texts))
+    return np.array(flat, dtype=np.int32), ends, list(kinds)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from crossloss.core import Accumulator, Checkpoint, Field, Objective, Progress, Trajectory, UserError
+from crossloss.core import WHOLE, Accumulator, Checkpoint, Field, Objective, Progress, Trajectory, UserError
 
 
 def objective_gradients(field: Field, theta: Tensor, objectives: Sequence[Objective]) -> Tensor:
@@ -43,7 +43,7 @@ def gradient_dot(
     field, theta = trajectory.field, trajectory.theta
     into = field.accumulator(len(objectives))
     direction = -objective_gradients(field, theta, objectives)
-    field.pullback(theta, trajectory.weights, trajectory.steps, direction, into)
+    field.pullback(theta, trajectory.weights, WHOLE, direction, into)
     if progress:
         progress(1, 1)
     return into

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from crossloss.core import Accumulator, Checkpoint, Objective, Progress, State, Trajectory, UserError
+from crossloss.core import Accumulator, Checkpoint, Objective, Progress, Trajectory, UserError
 from crossloss.estimators.gradient import objective_gradients
+from crossloss.estimators.resume import resume, save
 
 
 def unrolled(
@@ -27,15 +28,11 @@ def unrolled(
     """
     field = trajectory.field
     into = field.accumulator(len(objectives))
-    start = trajectory.steps
-    saved = checkpoint.load() if checkpoint else None
-    if saved is not None:
-        start = int(saved["step"])
-        bar: State = {name[4:]: t.clone() for name, t in saved.items() if name.startswith("bar.")}
-        for name, live in into.tensors().items():
-            live.copy_(saved[f"sum.{name}"])
+    resumed = resume(checkpoint, into)
+    if resumed is not None:
+        start, bar = resumed
     else:
-        final = objective_gradients(field, trajectory.theta, objectives)
+        start, final = trajectory.steps, objective_gradients(field, trajectory.theta, objectives)
         names = trajectory.optimiser.init(trajectory.theta)
         bar = {name: torch.zeros_like(final) for name in names} | {"theta": final}
     for t, state in trajectory.backwards(start):
@@ -43,10 +40,7 @@ def unrolled(
         bar["theta"].add_(field.pullback(state["theta"], trajectory.weights, t, a, into))
         if progress:
             progress(trajectory.steps - t, trajectory.steps)
-        if checkpoint and t > 0 and checkpoint.due(t):
-            sums = {f"sum.{name}": live for name, live in into.tensors().items()}
-            bars = {f"bar.{name}": live for name, live in bar.items()}
-            checkpoint.save({"step": torch.tensor(t)} | sums | bars)
+        save(checkpoint, t, bar, into)
     if not all(torch.isfinite(live).all() for live in into.tensors().values()):
         raise UserError("The derivative of this training run overflowed: train with a smaller lr or in float64.")
     return into

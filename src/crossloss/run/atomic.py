@@ -17,6 +17,8 @@ from torch import Tensor
 from crossloss.core import UserError
 
 PARTIAL = ".partial"
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
 
 
 @contextmanager
@@ -31,6 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}{PARTIAL}")
     try:
         yield aside
+        aside.chmod(0o666 & ~_UMASK)  # safetensors would leave it to its owner alone
         descriptor = os.open(aside, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -14,9 +14,11 @@ from crossloss.corpus.read import Corpus
 from crossloss.corpus.vocabulary import Vocabulary
 from crossloss.run.settings import Settings
 from crossloss.run.training import spacing
+from crossloss.skipgram.products import products
+from crossloss.skipgram.tiles import TILE_CPU, TILE_GPU
 
-OVERHEAD = 1.7
-"""Measured time of a pass over its flops at matrix-product speed (docs/performance.md)."""
+SECONDS_PER_PAIR = 1.3e-9
+"""Measured time for each thing done at an observed pair (docs/performance.md)."""
 INTERPRETER_BYTES = 450_000_000
 
 
@@ -36,16 +38,22 @@ class Estimate:
     memory_bytes: int
 
 
-def matmul_speed(device: str = "cpu", seconds: float = 0.2) -> float:
-    """Float32 flops per second of a large matrix product, measured now."""
-    a = torch.ones(1536, 1536, device=device)
-    a @ a
+def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds: float = 0.2) -> float:
+    """Flops per second of the three products of a gradient on one tile, measured now."""
+    product, sigmoid = products(dtype, device)
+    height, width = TILE_CPU if device.type == "cpu" else TILE_GPU
+    u, c = (
+        torch.ones(height, dimension, dtype=dtype, device=device),
+        torch.ones(width, dimension, dtype=dtype, device=device),
+    )
+    ut, ct = u.T.contiguous(), c.T.contiguous()
     best, spent = 0.0, 0.0
     while spent < seconds:
         start = time.perf_counter()
-        float((a @ a)[0, 0])
+        s = sigmoid(u, c)
+        float(product(ct, s)[0, 0] + product(ut, s.T)[0, 0])
         took = time.perf_counter() - start
-        best, spent = max(best, 2 * 1536**3 / took), spent + took
+        best, spent = max(best, 6 * height * width * dimension / took), spent + took
     return best
 
 
@@ -68,9 +76,9 @@ def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, obje
     words = len(vocabulary.words)
     width = 8 if settings.dtype == "float64" else 4
     parameters = 2 * words * settings.dimension
-    speed = matmul_speed(settings.device) / (2 if width == 8 else 1)
-    product = words**2 * settings.dimension / speed * OVERHEAD
-    per_pair = 2 * settings.steps * pairs * 4e-9
+    speed = tile_speed(settings.dimension, settings.torch_dtype, torch.device(settings.device))
+    product = words**2 * settings.dimension / speed
+    per_pair = 2 * pairs * SECONDS_PER_PAIR
     k = max(objectives, 1)
     ordered = 2 * pairs
     state, steps = 2 * parameters * width, settings.steps
@@ -87,8 +95,8 @@ def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, obje
         + states
     )
     return Estimate(
-        train_seconds=6 * settings.steps * product + per_pair,
-        score_seconds=(8 + 12 * k) * settings.steps * product + 3 * k * per_pair,
+        train_seconds=steps * (6 * product + per_pair),
+        score_seconds=steps * ((8 + 12 * k) * product + (2 + k) * per_pair),
         memory_bytes=int(size),
     )
 

@@ -164,13 +164,17 @@ class Training:
 
     def backwards(self, start: int) -> Iterator[tuple[int, State]]:
         """Yield (t, what the adjoint needs of the state before step t) for t = start - 1, ..., 0."""
-        keep = ("theta", *self.optimiser.needs)
+        keep, gradients = ("theta", *self.optimiser.needs), "gradient" in self.optimiser.needs
         stored = [t for t in self.states.kept() if t < start]
         for first in reversed(stored):
-            stored_state = self.states.get(first)
-            stretch = [{name: stored_state[name] for name in keep}]
-            for _, state in advance(self.field, self.optimiser, self.weights, stored_state, first, start - 1):
-                stretch.append({name: state[name] for name in keep})
+            state, stretch = self.states.get(first), []
+            for t in range(first, start):
+                last = t == start - 1
+                if gradients or not last:
+                    g = self.field.gradient(state["theta"], self.weights, t)
+                stretch.append({name: g if name == "gradient" else state[name] for name in keep})
+                if not last:
+                    state = self.optimiser.step(state, g, t)
             for t in reversed(range(first, start)):
                 yield t, stretch.pop()
             start = first

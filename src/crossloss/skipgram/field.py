@@ -6,6 +6,9 @@ With S = U C^T, the weighted counts X(w) = sum_i w_i X_i, their row sums X_w and
 
 so the expectation over negatives is exact (Levy and Goldberg 2014; paper Eq. 8 as meant). N, p and the
 preconditioner are taken at the corpus's own weights and stay constants of the run.
+
+Both passes use that dL/dS[w,c] = r_w p_c rho[w,c] with r_w = k X_w/N, rho = s + x (s - 1) and x = X[w,c]/(N r_w p_c): r
+and p go into the matrices outside, so the plane itself is touched by a sigmoid and at its observed pairs only.
 """
 
 import numpy as np
@@ -17,9 +20,12 @@ from crossloss.core import Accumulator
 from crossloss.corpus.pairs import PairCounts
 from crossloss.corpus.vocabulary import Vocabulary
 from crossloss.skipgram.embeddings import Embeddings, initial_vectors
-from crossloss.skipgram.tiles import TILE_COLUMNS, TILE_ROWS, Tiling
+from crossloss.skipgram.products import products
+from crossloss.skipgram.tiles import Tiling
 
 ROWS_AT_ONCE = 20_000
+LEAST_NOISE = 1e-20
+"""Share of a context that no sample of the corpus has (only candidates do), so that one can divide by it."""
 
 
 class SkipGramField:
@@ -36,12 +42,12 @@ class SkipGramField:
     dimension : int
         d, the length of a vector.
     negatives : float
-        k, expected negatives for each observed pair.
+        k > 0, expected negatives for each observed pair.
     exponent : float
         p_c ~ X_c ** exponent (word2vec: .75).
     dtype, device : torch
         float32 or float64; any torch device.
-    tile : (int, int)
+    tile : (int, int), optional
         Words x contexts held at once.
     """
 
@@ -56,7 +62,7 @@ class SkipGramField:
         exponent: float = 0.75,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
-        tile: tuple[int, int] = (TILE_ROWS, TILE_COLUMNS),
+        tile: tuple[int, int] | None = None,
     ) -> None:
         self.counts, self.vocabulary = counts, vocabulary
         self.dimension, self.negatives = dimension, negatives
@@ -64,6 +70,7 @@ class SkipGramField:
         self.size = len(vocabulary.words)
         self.parameters = 2 * self.size * dimension
         self.tiling = Tiling(counts.pairs, self.size, shape=tile, device=self.device)
+        self._product, self._sigmoid = products(dtype, self.device)
         self._first, self._second = (counts.pairs[:, i].astype(np.int64) for i in (0, 1))
 
         total = self._unordered(weights)
@@ -73,7 +80,7 @@ class SkipGramField:
         noise = powered / powered.sum()
         per_word = rows * (1 + negatives) / self.total
         per_context = (rows + negatives * noise * self.total) / self.total
-        self.noise = self._tensor(noise)
+        self.noise = self._tensor(np.maximum(noise, LEAST_NOISE))
         self._precision = self._tensor(np.stack([per_word, per_context]))
         self._weighted: tuple[Tensor, int, Tensor, Tensor] | None = None
 
@@ -95,12 +102,15 @@ class SkipGramField:
         return rows + np.bincount(self._second, apart, self.size)
 
     def _at(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """X(w)/N on the ordered pairs and k X_w/N on the words; kept until the weights change."""
+        """Give x on the ordered pairs and r on the words, as above; kept until the weights change."""
         if self._weighted is None or self._weighted[0] is not w or self._weighted[1] != w._version:
             unordered = self._unordered(w.detach().cpu().double().numpy())
             rows = self._tensor(self._row_sums(unordered) * (self.negatives / self.total))
-            observed = self._tensor(unordered / self.total).index_select(0, self.tiling.source)
-            self._weighted = (w, w._version, observed, rows)
+            x = self._tensor(unordered / self.total).index_select(0, self.tiling.source)
+            for tile in self.tiling:
+                mine, dense = x[tile.pairs], torch.outer(rows[tile.rows], self.noise[tile.columns]).view(-1)
+                mine.copy_(torch.where(mine == 0, mine, mine / dense.index_select(0, tile.local)))
+            self._weighted = (w, w._version, x, rows)
         return self._weighted[2], self._weighted[3]
 
     def _matrices(self, theta: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,43 +131,51 @@ class SkipGramField:
         u, c = self._matrices(theta)
         return Embeddings(self.vocabulary.words, self.vocabulary.index, u, c)
 
+    def _strips(self, matrix: Tensor, cut: list[slice]) -> list[Tensor]:
+        """The transposed matrix (V, m) in strips (m, length), each contiguous."""
+        return [matrix[part].T.contiguous() for part in cut]
+
     def loss(self, theta: Tensor, w: Tensor) -> float:
         """Training loss L(theta, w), nats per pair."""
         observed, rows = self._at(w)
         u, c = self._matrices(theta)
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
         for tile in self.tiling:
-            s = u[tile.rows] @ c[tile.columns].T
-            at_pairs = s.view(-1).index_select(0, tile.local)
-            loss -= (observed[tile.pairs] * torch.nn.functional.logsigmoid(at_pairs)).sum()
-            loss -= rows[tile.rows] @ (torch.nn.functional.logsigmoid(-s) @ self.noise[tile.columns])
+            s = self._product(u[tile.rows], c[tile.columns])
+            dense = torch.nn.functional.logsigmoid(-s)
+            observed_part = torch.nn.functional.logsigmoid(s)
+            spread = torch.zeros_like(s)
+            spread.view(-1).scatter_(0, tile.local.long(), observed[tile.pairs])
+            dense.addcmul_(observed_part, spread)
+            loss -= rows[tile.rows] @ (dense @ self.noise[tile.columns])
         return float(loss)
 
     def gradient(self, theta: Tensor, w: Tensor, step: int = 0) -> Tensor:
         """Grad L(theta, w), (p,); 6 V^2 d flops."""
         observed, rows = self._at(w)
         u, c = self._matrices(theta)
-        gradient = torch.zeros_like(theta)
-        grad_u, grad_c = self._matrices(gradient)
-        buffers = self._buffers(2)
+        side_u = self._strips(rows[:, None] * u, self.tiling.rows)
+        side_c = self._strips(self.noise[:, None] * c, self.tiling.columns)
+        grad_u, grad_c = ([torch.zeros_like(strip) for strip in side] for side in (side_u, side_c))
         for tile in self.tiling:
-            sigma, residual = (b[: tile.shape[0] * tile.shape[1]].view(tile.shape) for b in buffers)
-            torch.mm(u[tile.rows], c[tile.columns].T, out=sigma).sigmoid_()
-            self._residual(tile.local, observed[tile.pairs], rows[tile.rows], tile.columns, sigma, residual)
-            grad_u[tile.rows].addmm_(residual, c[tile.columns])
-            grad_c[tile.columns].addmm_(residual.T, u[tile.rows])
-        return gradient
+            rho = self._sigmoid(u[tile.rows], c[tile.columns])
+            self._observe(rho.view(-1), tile.local.long(), observed[tile.pairs])
+            grad_u[tile.row].add_(self._product(side_c[tile.column], rho))
+            grad_c[tile.column].add_(self._product(side_u[tile.row], rho.T))
+        return torch.stack([self._joined(grad_u, rows), self._joined(grad_c, self.noise)]).view(-1)
 
-    def _buffers(self, number: int) -> list[Tensor]:
-        size = self.tiling.shape[0] * self.tiling.shape[1]
-        return [torch.empty(size, dtype=self.dtype, device=self.device) for _ in range(number)]
+    @staticmethod
+    def _observe(sigma: Tensor, local: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Make rho of sigma, in place; returns sigma and sigma - 1 at the observed pairs."""
+        at = sigma.index_select(0, local)
+        missed = at - 1
+        sigma.scatter_(0, local, torch.addcmul(at, x, missed))
+        return at, missed
 
-    def _residual(self, local: Tensor, x: Tensor, rows: Tensor, columns: slice, sigma: Tensor, out: Tensor) -> Tensor:
-        """dL/dS on a tile into ``out``; returns sigma - 1 at the observed pairs."""
-        torch.mul(sigma, rows[:, None], out=out).mul_(self.noise[columns])
-        missed = sigma.view(-1).index_select(0, local).sub_(1)
-        out.view(-1).scatter_add_(0, local.long(), x * missed)
-        return missed
+    @staticmethod
+    def _joined(strips: list[Tensor], scale: Tensor) -> Tensor:
+        """Strips (m, length) put together and turned, (V, m), each row times its scale (V,)."""
+        return torch.cat(strips, dim=1).T * scale[:, None]
 
     def accumulator(self, k: int) -> "PairInfluence":
         """Zero pair influences for k directions."""
@@ -174,38 +192,37 @@ class SkipGramField:
         u, c = self._matrices(theta)
         k, d = a.shape[0], self.dimension
         stacked = a.view(k, 2, self.size, d)
-        # Directions side by side, (V, k d), share one product with the residual.
-        side_a, side_b = (stacked[:, i].transpose(0, 1).reshape(self.size, k * d) for i in (0, 1))
-        out_u, out_c = torch.zeros_like(side_a), torch.zeros_like(side_b)
-        scale = self.negatives / self.total
-        buffers = self._buffers(5)
+        # Directions side by side, (V, k d), share one product with rho.
+        all_a, all_b = (stacked[:, i].transpose(0, 1).reshape(self.size, k * d) for i in (0, 1))
+        side_a = self._strips(rows[:, None] * all_a, self.tiling.rows)
+        side_b = self._strips(self.noise[:, None] * all_b, self.tiling.columns)
+        side_u = self._strips(rows[:, None] * u, self.tiling.rows)
+        side_c = self._strips(self.noise[:, None] * c, self.tiling.columns)
+        left = [torch.cat([of_u, u], dim=1) for of_u in stacked[:, 0]]
+        right = [torch.cat([c, of_c], dim=1) for of_c in stacked[:, 1]]
+        out_u, out_c = ([torch.zeros_like(strip) for strip in side] for side in (side_a, side_b))
         for tile in self.tiling:
-            sigma, residual, curvature, ds, product = (
-                b[: tile.shape[0] * tile.shape[1]].view(tile.shape) for b in buffers
-            )
-            r, q = tile.rows, tile.columns
-            x = observed[tile.pairs]
-            torch.mm(u[r], c[q].T, out=sigma).sigmoid_()
-            missed = self._residual(tile.local, x, rows[r], q, sigma, residual)
-            # Second derivative in S: (k X_w p_c + X) s(S) s(-S) / N.
-            torch.mul(rows[r, None], self.noise[q], out=curvature)
-            curvature.view(-1).scatter_add_(0, tile.local.long(), x)
-            torch.addcmul(sigma, sigma, sigma, value=-1, out=product)
-            curvature.mul_(product)
-            out_u[r].addmm_(residual, side_b[q])
-            out_c[q].addmm_(residual.T, side_a[r])
+            x, local = observed[tile.pairs], tile.local.long()
+            sigma = self._sigmoid(u[tile.rows], c[tile.columns])
+            at, missed = self._observe(sigma.view(-1), local, x)
+            out_u[tile.row].add_(self._product(side_b[tile.column], sigma))
+            out_c[tile.column].add_(self._product(side_a[tile.row], sigma.T))
+            sigma.view(-1).scatter_(0, local, at)
+            # d rho/dS = s (1 - s) (1 + x): the second factor, with the third at the observed pairs.
+            slope = 1 - sigma
+            slope.view(-1).scatter_(0, local, torch.addcmul(missed, missed, x).neg_())
             missed /= self.total
             for j in range(k):
                 mine = slice(j * d, (j + 1) * d)
-                torch.mm(side_a[r, mine], c[q].T, out=ds).addmm_(u[r], side_b[q, mine].T)
-                into.pairs[j, tile.pairs].addcmul_(missed, ds.view(-1).index_select(0, tile.local))
-                torch.mul(sigma, ds, out=product)
-                into.words[j, r].addmv_(product, self.noise[q], alpha=scale)
-                ds.mul_(curvature)
-                out_u[r, mine].addmm_(ds, c[q])
-                out_c[q, mine].addmm_(ds.T, u[r])
-        both = torch.stack([out_u, out_c]).view(2, self.size, k, d)
-        return both.permute(2, 0, 1, 3).reshape(k, -1)
+                ds = self._product(left[j][tile.rows], right[j][tile.columns])
+                into.pairs[j, tile.pairs].addcmul_(missed, ds.view(-1).index_select(0, local))
+                ds.mul_(sigma)
+                into.words[j, tile.rows].addmv_(ds, self.noise[tile.columns], alpha=self.negatives / self.total)
+                ds.mul_(slope)
+                out_u[tile.row][mine].add_(self._product(side_c[tile.column], ds))
+                out_c[tile.column][mine].add_(self._product(side_u[tile.row], ds.T))
+        both = torch.stack([self._joined(out_u, rows), self._joined(out_c, self.noise)])
+        return both.view(2, self.size, k, d).permute(2, 0, 1, 3).reshape(k, -1)
 
 
 class PairInfluence:

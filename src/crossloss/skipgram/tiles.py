@@ -11,25 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TILE_ROWS, TILE_COLUMNS = 512, 1024
+TILE_CPU, TILE_GPU = (512, 1024), (4096, 8192)
+"""Words x contexts of a tile: on a CPU it stays in cache, on a GPU it fills the device."""
 
 
 @dataclass(frozen=True)
 class Tile:
     """One tile: words ``rows`` x contexts ``columns``, with its observed pairs.
 
-    ``pairs`` is the slice of the ordered pairs that lie in it, ``local`` their flat positions in the tile.
+    ``row`` and ``column`` number its strips of words and contexts. ``pairs`` is the slice of the ordered pairs that
+    lie in it, ``local`` their flat positions in the tile (int32).
     """
 
+    row: int
+    column: int
     rows: slice
     columns: slice
     pairs: slice
     local: Tensor
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Number of words and of contexts."""
-        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
 
 class Tiling:
@@ -41,12 +40,16 @@ class Tiling:
         Unordered pairs a <= b, unique.
     size : int
         Number of words V.
-    shape : (int, int)
-        Rows and columns of a tile.
+    shape : (int, int), optional
+        Rows and columns of a tile; by default what suits the device.
     device : torch.device
 
     Attributes
     ----------
+    shape : (int, int)
+        Of a whole tile.
+    rows, columns : list of slice
+        Strips of words and of contexts.
     source : (o,) int32 tensor
         For each ordered pair, the unordered pair it came from; m <= o <= 2 m.
     """
@@ -56,10 +59,12 @@ class Tiling:
         pairs: np.ndarray,
         size: int,
         *,
-        shape: tuple[int, int] = (TILE_ROWS, TILE_COLUMNS),
+        shape: tuple[int, int] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        height, width = min(shape[0], size), min(shape[1], size)
+        if shape is None:
+            shape = TILE_CPU if torch.device(device).type == "cpu" else TILE_GPU
+        height, width = self.shape = min(shape[0], size), min(shape[1], size)
         first, second = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
         twice = np.flatnonzero(first != second)
         row = np.concatenate([first, second[twice]])
@@ -73,14 +78,14 @@ class Tiling:
         self.source = torch.from_numpy(source).to(device)
         self.unordered = len(pairs)
         positions = torch.from_numpy(local[order].astype(np.int32)).to(device)
+        self.rows = [slice(i, min(i + height, size)) for i in range(0, size, height)]
+        self.columns = [slice(i, min(i + width, size)) for i in range(0, size, width)]
         self.tiles: list[Tile] = []
         start = 0
         for number, end in enumerate(ends.tolist()):
-            top, left = (number // across) * height, (number % across) * width
-            rows, columns = slice(top, min(top + height, size)), slice(left, min(left + width, size))
-            self.tiles.append(Tile(rows, columns, slice(start, end), positions[start:end]))
+            i, j = divmod(number, across)
+            self.tiles.append(Tile(i, j, self.rows[i], self.columns[j], slice(start, end), positions[start:end]))
             start = end
-        self.shape = (height, width)
 
     def __iter__(self) -> Iterator[Tile]:
         return iter(self.tiles)

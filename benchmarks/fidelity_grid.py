@@ -1,0 +1,88 @@
+"""What makes retraining nonlinear: fidelity of unrolled scores against optimiser, steps, rare test words, subset size.
+
+    python benchmarks/fidelity_grid.py ../shared/data/wikipedia-180k.tsv.gz --subsets 30
+
+Each row is one run with its own scores and retrainings; rows already in the JSON are not measured again.
+"""
+
+import argparse
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from record import RESULTS, Record
+
+import crossloss as cl
+from crossloss.fidelity.retrain import Retrainer, changes, without
+from crossloss.fidelity.statistics import fidelity
+from crossloss.fidelity.subsets import random_subsets
+from crossloss.objectives import Weat, weat
+from crossloss.skipgram.quality import quality
+
+TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
+BASE: dict[str, Any] = {"min_count": 100, "max_words": 0, "lr": 1.0, "momentum": 0.9, "steps": 100}
+ROWS: dict[str, dict[str, Any]] = {
+    "lr1-beta.9-steps100": {},
+    "lr4-beta.8-steps50": {"lr": 4.0, "momentum": 0.8, "steps": 50},
+    "lr4-beta.8-steps100": {"lr": 4.0, "momentum": 0.8},
+    "lr3-beta.9-steps70": {"lr": 3.0, "steps": 70},
+    "lr1-beta.9-steps50": {"steps": 50},
+    "lr1-beta.9-steps200": {"steps": 200},
+    "lr.5-beta.9-steps200": {"lr": 0.5, "steps": 200},
+    "negatives10": {"negatives": 10.0},
+    "test-words-from-50": {"rare": 50},
+    "test-words-from-100": {"rare": 100},
+    "share5": {"share": 0.05},
+    "share50": {"share": 0.5},
+}
+
+
+def trimmed(test: Weat, counts: dict[str, int], least: int) -> Weat:
+    """The test without words that occur less than ``least`` times."""
+    sides = {s: tuple(w for w in getattr(test, s) if counts.get(w, 0) >= least) for s in "XYAB"}
+    return replace(test, **sides)
+
+
+def measure(record: Record, corpus: cl.Corpus, name: str, row: dict[str, Any], subsets: int) -> None:
+    settings = BASE | {key: value for key, value in row.items() if key not in ("rare", "share")}
+    tests = [weat(test) for test in TESTS]
+    start = time.perf_counter()
+    run = cl.train(corpus, keep_words=[w for test in tests for w in test.words], **settings, memory="8GB")
+    seconds = time.perf_counter() - start
+    counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
+    tests = [trimmed(test, counts, row.get("rare", 0)) for test in tests]
+    scores = cl.score(run, tests)
+    found = quality(run.vocabulary.words, run.embeddings.vectors.numpy())
+    figures: dict[str, float | None] = {
+        "loss": run.loss, "wordsim353": found.wordsim353, "simlex999": found.simlex999, "seconds": seconds,
+    }  # fmt: skip
+    drawn = random_subsets(run.weights, share=row.get("share", 0.1), count=subsets, seed=0)
+    retrainer = Retrainer(run, tests)
+    retrained = [retrainer(without(run.weights, removed)) for removed in drawn]
+    for test in tests:
+        predicted = np.array([scores.group(removed, test) for removed in drawn])
+        figures[f"{test.name}.value"] = scores.values[test.name]
+        agreement = fidelity(predicted, changes(retrained, test.name, scores.values[test.name]))
+        figures |= {f"{test.name}.{key}": figure for key, figure in asdict(agreement).items()}
+    for key, figure in figures.items():
+        record.put(f"{name}.{key}", figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus")
+    parser.add_argument("--subsets", type=int, default=30)
+    parser.add_argument("--rows", nargs="+", default=list(ROWS))
+    parser.add_argument("--out", type=Path, default=RESULTS / "fidelity-grid.json")
+    given = parser.parse_args()
+    record = Record(given.out)
+    corpus = cl.read(given.corpus)
+    for name in given.rows:
+        if f"{name}.{TESTS[-1]}.slope" not in record.figures:
+            measure(record, corpus, name, ROWS[name], given.subsets)
+
+
+if __name__ == "__main__":
+    main()

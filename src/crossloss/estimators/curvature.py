@@ -1,0 +1,141 @@
+"""Curvatures of the training loss: what an inverse-Hessian estimator inverts."""
+
+import math
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from crossloss.core import WHOLE, Curvature, Field, OffersCurvature, Progress, Trajectory, UserError
+
+Maker = Callable[[Tensor, Tensor], Curvature]
+"""(theta (p,), weights (n,)) -> the curvature there."""
+
+JACOBIAN, ABSOLUTE = "jacobian", "absolute"
+LARGEST = 8_000
+"""Parameters beyond which no p x p matrix is made (512 MB in float64)."""
+ROWS_AT_ONCE = 128
+
+
+class Jacobian:
+    """J of the field, matrix-free, by pullbacks whose accumulators are thrown away.
+
+    For a plain loss it is the Hessian; for a field that is no gradient it is not symmetric. Of the training loss as
+    a whole, or of one of the run's ``steps``.
+    """
+
+    def __init__(self, field: Field, theta: Tensor, weights: Tensor, steps: int, step: int = WHOLE) -> None:
+        self.field, self.theta, self.weights = field, theta, weights
+        self.steps, self.step = steps, step
+
+    def product(self, a: Tensor) -> Tensor:
+        """J^T a for the rows of ``a``, (k, p)."""
+        return self.field.pullback(self.theta, self.weights, self.step, a, self.field.accumulator(len(a)))
+
+    def at(self, step: int) -> "Jacobian":
+        """The same at a step of the run: of its mini-batch."""
+        return Jacobian(self.field, self.theta, self.weights, self.steps, step)
+
+
+class Absolute:
+    """|H|: the Hessian with the size of each eigenvalue, so that saddles are left and not approached.
+
+    (Dauphin et al. 2014.) Dense; the field must be symmetric.
+    """
+
+    def __init__(self, hessian: Curvature, like: Tensor) -> None:
+        self.hessian, self.like = hessian, like
+
+    @cached_property
+    def _spectrum(self) -> tuple[Tensor, Tensor]:
+        """Sizes of the eigenvalues (p,) and the eigenvectors in columns (p, p)."""
+        matrix = materialise(self.hessian, self.like)
+        if bool((matrix - matrix.T).norm() > symmetry_tolerance(matrix.dtype) * matrix.norm()):
+            raise UserError("The Jacobian of this field is not symmetric, so it has no absolute value: use jacobian.")
+        values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+        return values.abs(), vectors
+
+    def product(self, a: Tensor) -> Tensor:
+        """|H| a for the rows of ``a``, (k, p)."""
+        sizes, vectors = self._spectrum
+        return ((a @ vectors) * sizes) @ vectors.T
+
+    def solve(self, b: Tensor, damping: float) -> Tensor:
+        """(|H| + damping)^-1 b for the rows of ``b``, (k, p); UserError where it is singular."""
+        sizes, vectors = self._spectrum
+        damped = sizes + damping
+        require_regular(float(damped.max() / damped.min()), sizes.dtype, damping)
+        return ((b @ vectors) / damped) @ vectors.T
+
+
+def curvature(kind: str | Maker, trajectory: Trajectory) -> Curvature:
+    """The curvature of the training loss as a whole, at the final parameters.
+
+    "jacobian", "absolute", what the field offers by name, or what a function makes.
+
+    Raises
+    ------
+    UserError
+        There is none of that name.
+    """
+    field, theta, weights = trajectory.field, trajectory.theta, trajectory.weights
+    jacobian = Jacobian(field, theta, weights, trajectory.steps)
+    if callable(kind):
+        return kind(theta, weights)
+    if kind == JACOBIAN:
+        return jacobian
+    if kind == ABSOLUTE:
+        return Absolute(jacobian, theta)
+    if isinstance(field, OffersCurvature):
+        return field.curvature(kind, theta, weights)
+    raise UserError(f"{type(field).__name__} offers no curvature {kind!r}; there are: {JACOBIAN}, {ABSOLUTE}.")
+
+
+def materialise(curvature: Curvature, like: Tensor, progress: Progress | None = None) -> Tensor:
+    """C (p, p) from products with the rows of the identity, which are the rows of C.
+
+    Raises
+    ------
+    UserError
+        Too many parameters for a dense matrix, or an entry is not finite.
+    """
+    p = like.shape[-1]
+    if p > LARGEST:
+        raise UserError(f"{p} parameters are too many for a dense matrix ({LARGEST} at most): use CG, GMRES or LiSSA.")
+    matrix = torch.empty(p, p, dtype=like.dtype, device=like.device)
+    for first in range(0, p, ROWS_AT_ONCE):
+        rows = slice(first, min(first + ROWS_AT_ONCE, p))
+        unit = torch.zeros(rows.stop - first, p, dtype=like.dtype, device=like.device)
+        unit.diagonal(first).fill_(1)
+        matrix[rows] = curvature.product(unit)
+        if progress:
+            progress(rows.stop, p)
+    require_finite(matrix)
+    return matrix
+
+
+def require_finite(product: Tensor) -> None:
+    """Refuse what a curvature returned if it is not finite, as a UserError."""
+    if not bool(torch.isfinite(product).all()):
+        raise UserError("The curvature at this model is not finite: train with a smaller lr or in float64.")
+
+
+def require_regular(condition: float, dtype: torch.dtype, damping: float) -> None:
+    """Refuse a matrix whose inverse would have fewer than two right digits.
+
+    Raises
+    ------
+    UserError
+        The condition number is beyond .01/eps (float64: 4.5e13, float32: 8.4e4), or is none.
+    """
+    if not condition < 0.01 / torch.finfo(dtype).eps:
+        raise UserError(
+            f"The curvature with damping {damping:g} is singular to the precision of {dtype} "
+            f"(condition number {condition:.1e}): give a larger damping, or use float64."
+        )
+
+
+def symmetry_tolerance(dtype: torch.dtype) -> float:
+    """How far from symmetric rounding may leave a symmetric matrix, relative: 1e-3 in float32, 1e-8 in float64."""
+    return math.sqrt(torch.finfo(dtype).eps) * (1 if dtype == torch.float64 else 3)

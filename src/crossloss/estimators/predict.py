@@ -1,0 +1,155 @@
+"""What removing a set of samples does: the derivative of the parameters, put through the objective itself.
+
+A sum of scores is linear in f as well as in the run. Carrying the derivative of the parameters forward instead,
+and then asking the true objective at theta + dtheta, keeps f's own bend.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from crossloss.core import WHOLE, Field, Objective, Optimiser, Pushforward, State, Trajectory, UserError
+from crossloss.estimators.curvature import Jacobian
+from crossloss.estimators.gradient import objective_gradients
+from crossloss.estimators.inverse_hessian import InverseHessian, solve
+from crossloss.estimators.solvers import System
+
+REPLAY = 1e-6
+"""Relative distance between the stored end of a run and its replay beyond which it is another run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What is predicted for a model trained without some samples.
+
+    Attributes
+    ----------
+    theta : (p,) tensor
+        Predicted parameters.
+    now : (k,) tensor
+        Objectives of the model as it is.
+    linear : (k,) tensor
+        ``now`` + grad f . dtheta: for the tangent through the run, ``now`` and the sum of the effects if removed
+        of the unrolled scores.
+    value : (k,) tensor
+        Objectives at ``theta``.
+    """
+
+    theta: Tensor
+    now: Tensor
+    linear: Tensor
+    value: Tensor
+
+
+def predict(
+    trajectory: Trajectory,
+    objectives: Sequence[Objective],
+    *,
+    without: Sequence[int] | Tensor,
+    estimator: InverseHessian | None = None,
+) -> Prediction:
+    """Predict the objectives of a model trained without some samples.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    objectives : sequence of k objectives
+    without : sequence of int
+        Samples whose weight goes to 0.
+    estimator : InverseHessian, optional
+        theta + (H + damping)^-1 sum_{i in without} w_i grad l_i. By default the tangent of the run: the exact
+        derivative of the final parameters as those weights go.
+
+    Raises
+    ------
+    UserError
+        A sample that is not there, a run that cannot be replayed, a derivative or an objective that is not finite,
+        or what ``estimator`` cannot solve.
+    """
+    theta, weights = trajectory.theta, trajectory.weights
+    gone = torch.as_tensor(without, dtype=torch.int64, device=weights.device)
+    if bool(((gone < 0) | (gone >= len(weights))).any()):
+        raise UserError(f"without= names a sample that is not there: they are 0 to {len(weights) - 1}.")
+    dw = torch.zeros_like(weights)
+    dw[gone] = -weights[gone]
+    moved = _tangent(trajectory, dw) if estimator is None else _newton(trajectory, dw, estimator)
+    if not bool(torch.isfinite(moved).all()):
+        raise UserError("The derivative of this training run overflowed: train with a smaller lr or in float64.")
+    now = _values(trajectory.field, theta, objectives)
+    slope = objective_gradients(trajectory.field, theta, objectives) @ moved
+    return Prediction(theta + moved, now, now + slope, _values(trajectory.field, theta + moved, objectives))
+
+
+def pushforward(field: Field, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
+    """J dtheta + (dg/dw) dw, (p,): the field's own, else central differences in (theta, w) together.
+
+    Differences move theta and w by eps^(1/3) of their size: relative accuracy about eps^(2/3), which is 4e-11 in
+    float64 and 3e-5 in float32, times the field's third derivative in units of its first.
+    """
+    if isinstance(field, Pushforward):
+        return field.pushforward(theta, w, step, dtheta, dw)
+    size = max(float(dtheta.norm() / theta.norm().clamp(min=1)), float(dw.abs().max() / w.abs().max().clamp(min=1e-30)))
+    if size == 0:
+        return torch.zeros_like(theta)
+    h = float(torch.finfo(theta.dtype).eps) ** (1 / 3) / size
+    ahead = field.gradient(torch.add(theta, dtheta, alpha=h), torch.add(w, dw, alpha=h), step)
+    behind = field.gradient(torch.add(theta, dtheta, alpha=-h), torch.add(w, dw, alpha=-h), step)
+    return ahead.sub_(behind).div_(2 * h)
+
+
+def _tangent(trajectory: Trajectory, dw: Tensor) -> Tensor:
+    """Derivative of theta_T in the direction ``dw``, (p,), forward through the run."""
+    field, optimiser, w = trajectory.field, trajectory.optimiser, trajectory.weights
+    start = next((state for _, state in trajectory.backwards(1)), {"theta": trajectory.theta})
+    state = optimiser.init(start["theta"])
+    tangent = {name: torch.zeros_like(entry) for name, entry in state.items()}
+    for t in range(trajectory.steps):
+        dg = pushforward(field, state["theta"], w, t, tangent["theta"], dw)
+        g = field.gradient(state["theta"], w, t)
+        tangent = _push(optimiser, state | {"gradient": g}, t, tangent, dg)
+        state = optimiser.step(state, g, t)
+    away = float((state["theta"] - trajectory.theta).norm() / trajectory.theta.norm().clamp(min=1e-30))
+    if not away <= REPLAY:
+        raise UserError(f"Replaying this run from its start ends {away:.0e} away from its end: it cannot be predicted.")
+    return tangent["theta"]
+
+
+def _push(optimiser: Optimiser, state: State, t: int, tangent: State, dg: Tensor) -> State:
+    """Carry ``tangent`` over step t: the transpose of the adjoint, which is linear in ``bar``."""
+    leaves = {name: torch.zeros_like(entry).unsqueeze(0).requires_grad_(True) for name, entry in tangent.items()}
+    back, a = optimiser.adjoint(state, t, {name: leaf.clone() for name, leaf in leaves.items()})
+    paired = (a[0] * dg).sum() + sum((back[name][0] * tangent[name]).sum() for name in back)
+    moved = torch.autograd.grad(paired, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return {name: entry[0] for name, entry in zip(leaves, moved, strict=True)}
+
+
+def _newton(trajectory: Trajectory, dw: Tensor, estimator: InverseHessian) -> Tensor:
+    """-(C + damping)^-1 (dg/dw) dw, (p,): C itself, where the scores take its transpose."""
+    field, theta, w = trajectory.field, trajectory.theta, trajectory.weights
+    right = -pushforward(field, theta, w, WHOLE, torch.zeros_like(theta), dw).unsqueeze(0)
+    system = estimator.system(trajectory)
+    if isinstance(system.curvature, Jacobian) and not system.symmetric(right):
+        system = System(_Transposed(system.curvature), system.damping)
+    return solve(system, estimator.solver, right).x[0]
+
+
+class _Transposed:
+    """J a for the rows of ``a``, where a system takes J^T."""
+
+    def __init__(self, jacobian: Jacobian) -> None:
+        self.of = jacobian
+
+    def product(self, a: Tensor) -> Tensor:
+        """J a, (k, p), by pushforwards."""
+        of, still = self.of, torch.zeros_like(self.of.weights)
+        return torch.stack([pushforward(of.field, of.theta, of.weights, of.step, row, still) for row in a])
+
+
+def _values(field: Field, theta: Tensor, objectives: Sequence[Objective]) -> Tensor:
+    with torch.no_grad():
+        values = torch.stack([objective(field.view(theta)).reshape(()) for objective in objectives])
+    if not bool(torch.isfinite(values).all()):
+        raise UserError("An objective is not finite at the predicted parameters: take fewer samples away at once.")
+    return values

@@ -1,0 +1,22 @@
+"""What a backward walk saves of itself, and takes up again after a stop."""
+
+from torch import Tensor, tensor
+
+from crossloss.core import Accumulator, Checkpoint, State
+
+
+def resume(checkpoint: Checkpoint | None, into: Accumulator) -> tuple[int, State] | None:
+    """The step to go on before and the ``bar`` there, with the sums copied into ``into``; None at the start."""
+    saved = checkpoint.load() if checkpoint else None
+    if saved is None:
+        return None
+    for name, live in into.tensors().items():
+        live.copy_(saved[f"sum.{name}"])
+    return int(saved["step"]), {name[4:]: t.clone() for name, t in saved.items() if name.startswith("bar.")}
+
+
+def save(checkpoint: Checkpoint | None, t: int, bar: dict[str, Tensor], into: Accumulator) -> None:
+    """Save where the walk is, if it is time to."""
+    if checkpoint and t > 0 and checkpoint.due(t):
+        sums = {f"sum.{name}": live for name, live in into.tensors().items()}
+        checkpoint.save({"step": tensor(t)} | sums | {f"bar.{name}": live for name, live in bar.items()})

@@ -1,0 +1,66 @@
+"""GMRES, for Jacobians that are not symmetric and for negative curvature."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import LinearOperator, gmres
+from torch import Tensor
+
+from crossloss.core import Progress, UserError
+from crossloss.estimators.solvers.system import Solution, System
+
+
+@dataclass(frozen=True)
+class GMRES:
+    """Generalised minimal residual, restarted (Saad and Schultz 1986), scipy's; right-hand sides one by one.
+
+    Parameters
+    ----------
+    tolerance : float
+        |residual| / |b| at which a right-hand side is done.
+    iterations : int
+        Products for each right-hand side, at most.
+    restart : int
+        Vectors of p numbers kept, in float64.
+    """
+
+    tolerance: float = 1e-5
+    iterations: int = 1_000
+    restart: int = 50
+
+    def solve(self, system: System, b: Tensor, progress: Progress | None = None) -> Solution:
+        """Solve for the rows of ``b`` (k, p).
+
+        Raises
+        ------
+        UserError
+            The tolerance is not reached.
+        """
+        k, p = b.shape
+        used = 0
+
+        def product(v: np.ndarray) -> np.ndarray:
+            nonlocal used
+            used += 1
+            if progress:
+                progress(min(used, k * self.iterations), k * self.iterations)
+            row = torch.from_numpy(v.reshape(1, p)).to(b)
+            return np.asarray(system.product(row)[0].double().cpu().numpy())
+
+        operator = LinearOperator((p, p), matvec=product, dtype=np.float64)
+        restart = min(self.restart, self.iterations, p)
+        rows = []
+        for row in b.double().cpu().numpy():
+            cycles = -(-self.iterations // restart)
+            rows.append(gmres(operator, row, rtol=self.tolerance, atol=0, restart=restart, maxiter=cycles)[0])
+        solution = system.solution(torch.from_numpy(np.stack(rows)).to(b), b, used)
+        worst = float(solution.residual.max())
+        if not worst <= 2 * self.tolerance:
+            raise UserError(
+                f"GMRES stands at a relative residual of {worst:.1e} after {used} products, not {self.tolerance:g}: "
+                "raise the damping, the iterations or restart, loosen the tolerance, or use float64."
+            )
+        if progress:
+            progress(k * self.iterations, k * self.iterations)
+        return solution

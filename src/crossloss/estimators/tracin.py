@@ -1,0 +1,72 @@
+"""TracIn: what each step of the run did to the objective, summed (Pruthi et al. 2020)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from crossloss.core import WHOLE, Accumulator, Checkpoint, Objective, Progress, Trajectory, UserError
+from crossloss.estimators.gradient import objective_gradients
+from crossloss.estimators.resume import resume, save
+
+
+@dataclass(frozen=True)
+class TracIn:
+    """I_i = - sum_t lr_t grad f(theta_t) . grad l_i(theta_t): the unrolled score without curvature.
+
+    To first order in each step f(theta_T) - f(theta_0) = sum_t grad f(theta_t) . (theta_{t+1} - theta_t); the score
+    is the derivative of that sum by w_i with every theta_t held. The learning rate is therefore whatever the
+    optimiser's own adjoint says that g_t moves: a scale per parameter (a preconditioner, Adam's denominator) enters
+    as it entered the step, and under momentum g_t is credited with the later steps that it rides on, in all
+    lr / (1 - beta). For plain SGD it is Pruthi's TracIn, in the unit of f.
+
+    Parameters
+    ----------
+    every : int
+        1: all steps, each with its own mini-batch. s > 1: the state at the end of each s steps stands for all s of
+        them (TracInCP), with the training loss as a whole, for a cost of 1/s.
+    """
+
+    every: int = 1
+
+    def __call__(
+        self,
+        trajectory: Trajectory,
+        objectives: Sequence[Objective],
+        *,
+        progress: Progress | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Accumulator:
+        """Scores of every sample for every objective.
+
+        Raises
+        ------
+        UserError
+            ``every`` is not positive, an objective has no finite gradient at a state, or a sum overflowed.
+        """
+        if self.every < 1:
+            raise UserError("TracIn counts every s-th state: s is 1 or more.")
+        field, steps = trajectory.field, trajectory.steps
+        into = field.accumulator(len(objectives))
+        resumed = resume(checkpoint, into)
+        if resumed is not None:
+            start, bar = resumed
+        else:
+            zeros = trajectory.theta.new_zeros(len(objectives), len(trajectory.theta))
+            start, bar = steps, {name: zeros.clone() for name in trajectory.optimiser.init(trajectory.theta)}
+        here, slope, moved = trajectory.theta, bar["theta"], torch.zeros_like(bar["theta"])
+        for t, state in trajectory.backwards(start):
+            if (steps - 1 - t) % self.every == 0:
+                here, moved = state["theta"], torch.zeros_like(slope)
+                slope = objective_gradients(field, here, objectives)
+            # Only what the optimiser carries beside theta goes on to earlier steps.
+            bar, a = trajectory.optimiser.adjoint(state, t, bar | {"theta": slope.clone()})
+            moved += a
+            if (steps - t) % self.every == 0 or t == 0:
+                field.pullback(here, trajectory.weights, t if self.every == 1 else WHOLE, moved, into)
+                save(checkpoint, t, bar, into)
+            if progress:
+                progress(steps - t, steps)
+        if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
+            raise UserError("TracIn's sums over this training run overflowed: score it in float64.")
+        return into

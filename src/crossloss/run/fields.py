@@ -1,0 +1,121 @@
+"""A training run of a torch field, in memory."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from crossloss.core import Optimiser, UserError
+from crossloss.run.progress import Track, quiet
+from crossloss.run.settings import parse_bytes
+from crossloss.run.training import MemoryStates, Training, advance, spacing
+from crossloss.torchmodel import ModelView, TorchField, check_field
+
+
+@dataclass(eq=False)
+class FieldRun:
+    """A trained model with all that its scores need.
+
+    Attributes
+    ----------
+    field : TorchField
+    training : Training
+        The trajectory.
+    """
+
+    field: TorchField
+    training: Training
+
+    @property
+    def theta(self) -> Tensor:
+        """Final parameters (p,)."""
+        return self.training.theta
+
+    @property
+    def view(self) -> ModelView:
+        """Final parameters by name, and the model with them: what an objective is called with."""
+        return self.field.view(self.theta)
+
+    @property
+    def weights(self) -> Tensor:
+        """Sample weights it was trained with, (n,) float64."""
+        return self.training.weights
+
+    @property
+    def loss(self) -> float:
+        """Final training loss over all samples."""
+        return self.field.loss(self.theta, self.weights)
+
+    def retrain(self, weights: object, *, initial: Tensor | None = None, track: Track = quiet) -> Tensor:
+        """Final parameters (p,) of the same run with other weights or another start; nothing is stored."""
+        training = self.training
+        w = sample_weights(self.field, weights)
+        final = start = training.optimiser.init(training.initial if initial is None else initial)
+        with track("retraining") as progress:
+            for t, state in advance(self.field, training.optimiser, w, start, 0, training.steps):
+                progress(t, training.steps)
+                final = state
+        return final["theta"]
+
+
+def sample_weights(field: TorchField, weights: object) -> Tensor:
+    """Weights (n,) float64; 1 for every sample where None.
+
+    Raises
+    ------
+    UserError
+        Another length, or weights that are not finite.
+    """
+    if weights is None:
+        return torch.ones(field.samples, dtype=torch.float64, device=field.initial.device)
+    w = torch.as_tensor(weights, dtype=torch.float64, device=field.initial.device)
+    if w.shape != (field.samples,) or not bool(torch.isfinite(w).all()):
+        raise UserError(f"The field has {field.samples} samples: pass that many finite weights.")
+    return w
+
+
+def train_field(
+    field: TorchField,
+    optimiser: Optimiser,
+    *,
+    steps: int,
+    weights: object = None,
+    memory: str = "4GB",
+    track: Track = quiet,
+) -> FieldRun:
+    """Train a torch field from its module's parameters.
+
+    Parameters
+    ----------
+    field : TorchField
+    optimiser : SGD, Adam, AdamW or any ``core.Optimiser``
+    steps : int
+        Optimiser steps (mini-batches, not epochs).
+    weights : (n,) array or tensor, optional
+        Sample weights, 1 by default. 0 leaves a sample out and still scores it.
+    memory : str
+        Budget for stored states, such as "4GB": fewer are stored and more replayed where it is small.
+    track : Track
+        ``cl.bars`` shows progress.
+
+    Raises
+    ------
+    UserError
+        Something in the field is detached or random (``check_field``), the states do not fit, or training diverged.
+    """
+    if steps < 1:
+        raise UserError(f"steps is {steps}: it must be at least 1.")
+    w = sample_weights(field, weights)
+    check_field(field, field.initial, w)
+    state = optimiser.init(field.initial)
+    size = field.initial.numel() * field.initial.element_size()
+    try:
+        every = spacing(steps, len(state) * size, (1 + len(optimiser.needs)) * size, parse_bytes(memory))
+    except UserError:
+        raise UserError(
+            f"The states of this run do not fit into memory={memory}: raise it, or train fewer steps."
+        ) from None
+    training = Training(field, optimiser, w, steps, field.initial, MemoryStates(), every)
+    with track("training") as progress:
+        training.finish(progress)
+    return FieldRun(field, training)

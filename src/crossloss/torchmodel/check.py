@@ -1,0 +1,106 @@
+"""The random check of a field before a long run: its pullback is the derivative of its gradient."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
+
+from crossloss.core import UserError
+from crossloss.torchmodel.field import TorchField
+
+TRIES = 5
+"""Random directions, of which most must agree: one alone may cross the kink of a ReLU."""
+
+ROWS = 256
+"""Rows of the batch that are checked."""
+
+SPAN = 1e-8
+"""Half the width of a difference, in sizes of theta: so narrow that few kinks lie in it."""
+
+TOLERANCE = 1e-4
+"""How far the two sides may be apart, relative to the change of the gradient."""
+
+
+class InDouble(TorchFunctionMode):
+    """Takes float32 for float64 in every call: constants that a loss holds, and its own conversions."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call ``func`` with everything widened."""
+        func = torch.Tensor.double if func is torch.Tensor.float else func
+        return func(*tree_map(_widen, args), **tree_map(_widen, kwargs or {}))
+
+
+def _widen(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.dtype == torch.float32:
+        return value.double()
+    return torch.float64 if value is torch.float32 else value
+
+
+def check_field(field: TorchField, theta: Tensor, w: Tensor, step: int = 0) -> None:
+    """Check a.(g(theta + h v, w + h u) - g(theta - h v, w - h u))/2h = <J^T a, v> + <d<g, a>/dw, u>.
+
+    For random a, v, u, once with u = 0 and once with v = 0, on at most 256 rows of the batch of ``step``, in float64
+    whatever the dtype of the field. Also that half as large chunks give the same gradient.
+
+    Raises
+    ------
+    UserError
+        They differ: something that depends on the parameters or the weights was detached; or samples of a batch
+        are mixed.
+    """
+    batch = field.batch(step)
+    part = field.ordered([batch[:: -(-len(batch) // ROWS)]])
+    part.gradient(theta, w, 0)  # what is wrong with the model itself is said in its own dtype
+    if theta.dtype == torch.float64:
+        _check(part, theta.detach(), w.detach().double())
+        return
+    with InDouble():
+        _check(part.double(), theta.detach().double(), w.detach().double())
+
+
+def _check(exact: TorchField, theta: Tensor, w: Tensor) -> None:
+    _check_chunks(exact, theta, w)
+    found = [_compare(exact, theta, w, seed) for seed in range(TRIES)]
+    wrong = [name for name in found if name is not None]
+    if 2 * len(wrong) > TRIES:
+        raise UserError(
+            f"The gradient of this field depends on the {wrong[0]} in a way that its derivative does not see: "
+            "something is detached; pass what is recomputed but not differentiated as frozen=, not with .detach()."
+        )
+
+
+def _check_chunks(field: TorchField, theta: Tensor, w: Tensor) -> None:
+    """Refuse losses that depend on which samples are evaluated together."""
+    rows = field.batch(0)
+    halves = copy.copy(field)
+    halves.chunk = max(1, len(rows) // 2)
+    whole, parts, one = (f.gradient(theta, w, 0) for f in (field, halves, field.ordered([rows[:1]])))
+    size = float(whole.norm() + one.norm())
+    if not float((whole - parts).norm()) <= 1e3 * torch.finfo(theta.dtype).eps * size:
+        raise UserError(
+            "The loss of a sample depends on the other samples of its batch: compute what they share in frozen=, "
+            "from all samples."
+        )
+
+
+def _compare(field: TorchField, theta: Tensor, w: Tensor, seed: int) -> str | None:
+    """What the two sides of the check differ in, or None."""
+    draw = torch.Generator().manual_seed(seed)
+    a, v = (torch.randn(len(theta), generator=draw, dtype=torch.float64).to(theta) for _ in range(2))
+    u = torch.randn(len(w), generator=draw, dtype=torch.float64).to(w)
+    v = v * (theta.square().mean().sqrt().clamp(min=1e-3))
+    into = field.accumulator(1)
+    by_theta = field.pullback(theta, w, 0, a[None], into)[0] @ v
+    by_w = into.samples()[0] @ u.to(into.samples())
+    for name, dt, dw, found in (("parameters", v, 0 * u, by_theta), ("sample weights", 0 * v, u, by_w)):
+        up, down = (field.gradient(theta + s * SPAN * dt, w + s * SPAN * dw, 0) for s in (1, -1))
+        change = (up - down) / (2 * SPAN)
+        # A random a meets a change with about its norm; rounding of g is what SPAN cannot resolve.
+        rounding = torch.finfo(theta.dtype).eps * float(up.norm()) / SPAN
+        size = max(float(change.norm()), float(found.abs()))
+        if not abs(float(a @ change) - float(found)) <= TOLERANCE * size + 100 * rounding:
+            return name
+    return None

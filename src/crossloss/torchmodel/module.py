@@ -1,0 +1,148 @@
+"""A user's module made into a deterministic function that can be differentiated twice."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from crossloss.core import UserError
+
+
+def own_copy(model: nn.Module) -> nn.Module:
+    """A copy of the module for the field, with embeddings that are differentiated in full.
+
+    A sparse gradient cannot be differentiated, and is the same numbers as a dense one. The padding row of an
+    embedding (``padding_rows``) is the field's to hold: torch leaves it out of both derivatives, though the
+    gradient depends on it.
+
+    Raises
+    ------
+    UserError
+        A layer whose output for one sample depends on the others of its batch, or that changes its own parameters.
+    """
+    for name, layer in model.named_modules():
+        if isinstance(layer, _BatchNorm) and (layer.training or layer.running_mean is None):
+            raise UserError(f"Batch norm {name!r} mixes the samples of a batch: put it into eval mode first.")
+        if isinstance(layer, _InstanceNorm) and layer.training and layer.track_running_stats:
+            raise UserError(f"Instance norm {name!r} changes its running statistics: put it into eval mode first.")
+        if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) and layer.max_norm is not None:
+            raise UserError(f"Embedding {name!r} shortens its vectors while it reads them: set max_norm=None.")
+    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in model.parameters()):
+        raise UserError("The model has lazy layers without shapes: run it once on a batch first.")
+    try:
+        mine = copy.deepcopy(model)
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"The model cannot be copied: {error}") from error
+    for layer in mine.modules():
+        if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)):
+            layer.sparse, layer.padding_idx = False, None
+    return mine
+
+
+def padding_rows(model: nn.Module) -> list[tuple[str, int]]:
+    """(name of the weight, row) of every embedding's padding row, which its gradient leaves alone."""
+    return [
+        (f"{name}.weight".lstrip("."), layer.padding_idx)
+        for name, layer in model.named_modules()
+        if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) and layer.padding_idx is not None
+    ]
+
+
+@contextmanager
+def twice_differentiable(module: nn.Module) -> Iterator[None]:
+    """Choose kernels whose backward has a derivative: plain attention, no fused encoder layer, no cuDNN in an LSTM."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
+        torch.backends.mha.set_fastpath_enabled(False)
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        if any(isinstance(layer, nn.RNNBase) for layer in module.modules()):
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        yield
+
+
+@contextmanager
+def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
+    """Draw from torch's generators as after ``torch.manual_seed(seed)``, and leave them as they were.
+
+    Raises
+    ------
+    UserError
+        ``seed`` is None and something was drawn.
+    """
+    if seed is not None:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
+        return
+    before = _generators(device)
+    yield
+    if not all(torch.equal(a, b) for a, b in zip(before, _generators(device), strict=True)):
+        raise UserError("The model draws random numbers (dropout?): call model.eval() first, or pass dropout_seed=.")
+
+
+def _generators(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+@contextmanager
+def unchanged_buffers(module: nn.Module) -> Iterator[None]:
+    """Refuse a forward pass that writes into the module's buffers.
+
+    Raises
+    ------
+    UserError
+        It did.
+    """
+    before = {name: (id(b), b._version) for name, b in module.named_buffers()}
+    yield
+    for name, buffer in module.named_buffers():
+        if before.get(name) != (id(buffer), buffer._version):
+            raise UserError(f"The model changes its buffer {name!r} in its forward pass: call model.eval() first.")
+
+
+def vjp(g: Tensor, inputs: Sequence[Tensor], a: Tensor, at_once: int) -> list[Tensor]:
+    """For the rows of ``a`` (k, *g.shape): d<g, a_j>/d(input), (k, *input.shape) for each of ``inputs``.
+
+    ``at_once`` directions share a pass where every operator can be batched, else each has its own.
+
+    Raises
+    ------
+    UserError
+        An operator has no second derivative.
+    """
+    if not g.requires_grad:
+        return [a.new_zeros(len(a), *x.shape) for x in inputs]
+
+    def grad(rows: Tensor, batched: bool) -> list[Tensor]:
+        found = torch.autograd.grad(g, inputs, rows, retain_graph=True, allow_unused=True, is_grads_batched=batched)
+        shape = (len(rows),) if batched else ()
+        return [rows.new_zeros(*shape, *x.shape) if f is None else f for f, x in zip(found, inputs, strict=True)]
+
+    with differentiable():
+        if len(a) > 1 and at_once > 1:
+            try:
+                blocks = [grad(block, batched=True) for block in torch.split(a, at_once)]
+                return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
+            except RuntimeError:  # an operator that cannot be batched; what has no derivative fails again below
+                pass
+        return [torch.stack(parts) for parts in zip(*(grad(row, batched=False) for row in a), strict=True)]
+
+
+@contextmanager
+def differentiable() -> Iterator[None]:
+    """Turn torch's refusal of a second derivative into a sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if "derivative for" in text or "ouble backward" in text or "differentiable twice" in text:
+            reason = text.strip().splitlines()[0]
+            raise UserError(f"The model has an operator that cannot be differentiated twice: {reason}") from error
+        raise

@@ -1,0 +1,230 @@
+"""Every estimator on every field in every dtype, against dense float64 references; what cannot be done says so.
+
+The references (tests/small.py) are dense Jacobians and derivatives through the whole loop, by torch.autograd.
+"""
+
+import pytest
+import torch
+
+import small
+from crossloss.core import WHOLE, UserError
+from crossloss.estimators import (
+    ESTIMATORS,
+    GMRES,
+    Arnoldi,
+    ConjugateGradient,
+    Dense,
+    InverseHessian,
+    LiSSA,
+    TracIn,
+    Trained,
+    gradient_dot,
+    unrolled,
+)
+from crossloss.objectives.custom import as_objective
+from small import DTYPES, FIELDS, made
+
+RANK = 4
+
+
+def exact(case):
+    return case.slopes() @ case.sensitivity()
+
+
+def dot(case):
+    return -case.slopes() @ case.jacobians()[1]
+
+
+def tracin(every):
+    """sum_t grad f(theta_u) . (theta_{t+1} - theta_t) by w, with all thetas held: each v_t written out as a sum."""
+
+    def reference(case):
+        states, total = case.states(), 0
+        steps, scale = len(states), case.run.optimiser.scale.double()
+        for t in range(steps):
+            representative = steps - 1 - (steps - 1 - t) // every * every
+            for later in range(t, steps):
+                slope = case.slopes(states[steps - 1 - (steps - 1 - later) // every * every])
+                by_weight = case.jacobians(states[representative], t if every == 1 else WHOLE)[1]
+                total = total - small.MOMENTUM ** (later - t) * (slope * scale) @ by_weight
+        return total
+
+    return reference
+
+
+def influence(change=lambda jacobian: jacobian):
+    def reference(case):
+        jacobian, by_weight = case.jacobians()
+        inverse = torch.linalg.inv(change(jacobian).T + case.damping * torch.eye(len(jacobian)))
+        return -case.slopes() @ inverse.T @ by_weight
+
+    return reference
+
+
+def absolute(jacobian):
+    values, vectors = torch.linalg.eigh(jacobian)
+    return vectors @ torch.diag(values.abs()) @ vectors.T
+
+
+def blocks(jacobian):
+    return jacobian * torch.block_diag(*[torch.ones(2, 2)] * (len(jacobian) // 2))
+
+
+def top_eigenvalues(case):
+    jacobian, by_weight = case.jacobians()
+    values, vectors = torch.linalg.eigh(jacobian)
+    keep = values.abs().argsort(descending=True)[:RANK]
+    inverse = vectors[:, keep] @ torch.diag(1 / (values[keep] + case.damping)) @ vectors[:, keep].T
+    return -case.slopes() @ inverse @ by_weight
+
+
+def solving(make, curvature="jacobian"):
+    return lambda case, tolerance: InverseHessian(curvature, make(tolerance / 10), case.damping)
+
+
+CASES = {
+    "unrolled": (lambda case, tolerance: unrolled, exact),
+    "gradient-dot": (lambda case, tolerance: gradient_dot, dot),
+    "tracin": (lambda case, tolerance: TracIn(), tracin(1)),
+    "tracin of every 4th": (lambda case, tolerance: TracIn(every=4), tracin(4)),
+    "dense": (solving(lambda tolerance: Dense()), influence()),
+    "cg": (solving(ConjugateGradient), influence()),
+    "gmres": (solving(lambda tolerance: GMRES(tolerance)), influence()),
+    "lissa": (solving(lambda tolerance: LiSSA(scale=1.5, tolerance=tolerance)), influence()),
+    "arnoldi": (solving(lambda tolerance: Arnoldi(RANK)), top_eigenvalues),
+    "absolute": (solving(lambda tolerance: None, "absolute"), influence(absolute)),
+    "absolute, cg": (solving(ConjugateGradient, "absolute"), influence(absolute)),
+    "word-blocks": (solving(lambda tolerance: None, "word-blocks"), influence(blocks)),
+    "word-blocks, cg": (solving(ConjugateGradient, "word-blocks"), influence(blocks)),
+    "no such curvature": (solving(lambda tolerance: Dense(), "ggn"), None),
+}
+
+NOT_SYMMETRIC, NO_KIND = "is not symmetric", "offers no curvature"
+UNSUPPORTED = {
+    ("cg", "perceptron"): "has a direction of -.* not positive definite",
+    ("lissa", "perceptron"): "LiSSA diverged .*: raise the scale",
+    ("cg", "clustering"): NOT_SYMMETRIC,
+    ("arnoldi", "clustering"): NOT_SYMMETRIC,
+    ("absolute", "clustering"): NOT_SYMMETRIC,
+    ("absolute, cg", "clustering"): NOT_SYMMETRIC,
+    ("no such curvature", "skipgram"): "no curvature 'ggn'; there are: jacobian, absolute, word-blocks",
+} | {
+    (name, field): NO_KIND
+    for name in ("word-blocks", "word-blocks, cg", "no such curvature")
+    for field in FIELDS
+    if field != "skipgram"
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("name", CASES)
+def test_scores_equal_the_dense_reference_or_say_why_not(name, field, dtype):
+    case, (make, reference) = made(field, dtype), CASES[name]
+    estimator = make(case, DTYPES[dtype])
+    if (name, field) in UNSUPPORTED:
+        with pytest.raises(UserError, match=UNSUPPORTED[name, field]):
+            estimator(case.run, case.objectives)
+        return
+    scores, expected = estimator(case.run, case.objectives).samples(), reference(case)
+    error = (scores - expected).abs().max(dim=1).values / expected.abs().max(dim=1).values
+    assert error.max() < DTYPES[dtype]
+
+
+def test_every_registered_estimator_is_in_the_product_or_refuses_small_fields_by_name():
+    """A plain field: scores, or one sentence; never nan and never a row of zeros."""
+    case = made("softmax", torch.float64)
+    refusals = {
+        "inverse-hessian-lissa": "raise depth",
+        "inverse-hessian-arnoldi": "rank",
+        "inverse-hessian-word-blocks": NO_KIND,
+        "inverse-hessian-ggn": NO_KIND,
+        "inverse-hessian-ekfac": NO_KIND,
+    }
+    for name, estimator in ESTIMATORS.items():
+        if name in refusals:
+            with pytest.raises(UserError, match=refusals[name]):
+                estimator(case.run, case.objectives)
+            continue
+        scores = estimator(case.run, case.objectives).samples()
+        assert scores.isfinite().all()
+        assert scores.abs().sum(dim=1).gt(0).all()
+
+
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("kind", ["unrolled", "tracin"])
+def test_a_stopped_backward_walk_goes_on_to_the_same_bytes(kind, every):
+    case = made("batches", torch.float64)
+    estimator = unrolled if kind == "unrolled" else TracIn(every)
+    whole = estimator(case.run, case.objectives).samples()
+
+    class Saved:
+        tensors = None
+
+        def load(self):
+            return self.tensors
+
+        def due(self, t):
+            return True
+
+        def save(self, tensors):
+            self.tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+
+    saved = Saved()
+
+    def stop(done, total):
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        estimator(case.run, case.objectives, progress=stop, checkpoint=saved)
+    assert 0 < int(saved.tensors["step"]) < 9
+    assert torch.equal(estimator(case.run, case.objectives, checkpoint=saved).samples(), whole)
+
+
+def test_many_objectives_at_once_are_each_alone():
+    case = made("skipgram", torch.float64)
+    for solver in (ConjugateGradient(1e-12), Dense(), GMRES(1e-12)):
+        estimator = InverseHessian(solver=solver, damping=case.damping)
+        both = estimator(case.run, case.objectives).samples()
+        for j, objective in enumerate(case.objectives):
+            torch.testing.assert_close(estimator(case.run, [objective]).samples()[0], both[j], rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", [Dense(), ConjugateGradient(), GMRES(), LiSSA(scale=1.0)])
+@pytest.mark.parametrize("curvature", ["jacobian", "absolute"])
+def test_a_singular_curvature_without_damping_is_refused(curvature, solver):
+    """Without a ridge, the same vector added to every class changes nothing, but the objectives."""
+    case = small.softmax_regression(torch.float64, ridge=0.0)
+    if curvature == "absolute" and isinstance(solver, Dense):
+        solver = None
+    with pytest.raises(UserError, match="damping"):
+        InverseHessian(curvature, solver)(case.run, [as_objective(small.cubic)])
+
+
+def test_a_singular_word_block_is_refused_with_its_word():
+    case = made("skipgram", torch.float64)
+    theta = case.run.theta.clone().view(2, -1, 2)
+    theta[1, :, 1] = 0  # contexts on one line bend no word's block across it
+    flat = Trained(case.run.field, case.run.weights, theta.reshape(-1))
+    with pytest.raises(UserError, match="The block of word 'waa' is singular"):
+        InverseHessian("word-blocks")(flat, [as_objective(small.vectors)])
+    InverseHessian("word-blocks", damping=1e-3)(flat, [as_objective(small.vectors)])
+
+
+def test_what_was_trained_elsewhere_has_no_run_to_go_back_over():
+    case = made("skipgram", torch.float64)
+    elsewhere = Trained(case.run.field, case.run.weights, case.run.theta)
+    for estimator in (unrolled, TracIn()):
+        with pytest.raises(UserError, match="trained elsewhere"):
+            estimator(elsewhere, case.objectives)
+    for estimator in (gradient_dot, InverseHessian(damping=0.2), InverseHessian("word-blocks", damping=0.2)):
+        here, there = (estimator(run, case.objectives).samples() for run in (case.run, elsewhere))
+        assert torch.equal(here, there)
+
+
+def test_a_damping_that_is_none_is_refused():
+    case = made("softmax", torch.float64)
+    for damping in (-1.0, float("nan")):
+        with pytest.raises(UserError, match="Damping"):
+            InverseHessian(damping=damping)(case.run, case.objectives)
