@@ -136,3 +136,23 @@ def test_what_takes_too_many_steps_is_left_out_and_said_so(made):
     assert [c.figures for c in cells if not c.failed] == [
         w.figures for w, c in zip(swept(made), cells, strict=True) if not c.failed
     ]
+
+
+def test_what_diverged_stays_so_for_more_passes(made, tmp_path, monkeypatch):
+    apply = sweeping.Update.apply
+
+    def explode(self, run, theta):
+        if self.how == "undo" and self.passes == 2:  # from the first to the third pass
+            raise UserError(f"The update {sweeping.DIVERGED}.")
+        return apply(self, run, theta)
+
+    monkeypatch.setattr(sweeping.Update, "apply", explode)
+    cells = swept(made, file=tmp_path / "s.json")
+    assert {(c.how, c.passes) for c in cells if c.failed} == {("undo", 3), ("undo", 4)}
+    assert swept(made, file=tmp_path / "s.json") == cells
+    kept = tmp_path / "s.json"
+    kept.write_text(
+        sweeping.json.dumps([sweeping.asdict(c) for c in cells if (c.how, c.size, c.passes) != ("undo", 2, 4)])
+    )
+    again = {(c.how, c.size, c.passes): c.failed for c in swept(made, file=kept)}
+    assert again["undo", 2, 4] == "The update diverged."

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from crossloss.core import Progress, UserError
-from crossloss.plans.update import ARMS, Update, update
+from crossloss.plans.update import ARMS, DIVERGED, Update, update
 from crossloss.run import atomic
 from crossloss.run.runs import Run
 
@@ -88,14 +88,15 @@ def sweep(
             done, at = max((k for k in stages if k < left[0]), default=0), theta
             spent = sum(c.seconds for c in cells if (c.how, c.size, c.passes) == (how, size, done))
             chosen = update(scores, run.weights, value=value, target=target, how=how, size=size, passes=stages[-1])
-            if done:
+            broken = next((c.failed for c in cells if (c.how, c.size) == (how, size) and DIVERGED in c.failed), "")
+            if done and not broken:
                 stopped = _stored(state, how, size, done)
                 again = Update(how, chosen.undone, chosen.reinforced, done)
                 at = again.apply(run, theta) if stopped is None else stopped.to(theta.device)
             for stage in left:
                 steps = stage * (len(chosen.undone) + len(chosen.reinforced))
-                if most_steps is not None and steps > most_steps:
-                    cells.append(Cell(how, size, stage, {}, 0.0, f"left out: {steps:,} steps"))
+                if broken or (most_steps is not None and steps > most_steps):
+                    cells.append(Cell(how, size, stage, {}, 0.0, broken or f"left out: {steps:,} steps"))
                     continue
                 begun = time.perf_counter()
                 failed, found = "", {}
@@ -104,6 +105,7 @@ def sweep(
                     found = judge(at)
                 except UserError as error:
                     failed = str(error)
+                    broken = failed if DIVERGED in failed else ""
                 spent, done = spent + time.perf_counter() - begun, stage
                 cells.append(Cell(how, size, stage, found, spent, failed))
                 if file is not None and state is not None:

@@ -21,6 +21,7 @@ from crossloss.run.runs import Run
 from crossloss.skipgram.sample_step import SampleSteps
 
 ARMS = ("undo", "reinforce", "both")
+DIVERGED = "diverged"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Update:
             for sample in self.reinforced.tolist():
                 steps.step_(theta, sample, rate)
             if not bool(torch.isfinite(theta.sum())):
-                raise UserError(f"The {self.how} update diverged in pass {number}: choose fewer passes or samples.")
+                raise UserError(f"The {self.how} update {DIVERGED} in pass {number}: choose fewer passes or samples.")
             yield theta
 
     def apply(self, run: Run, theta: Tensor) -> Tensor:
