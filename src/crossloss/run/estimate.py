@@ -14,6 +14,7 @@ from crossloss.corpus.vocabulary import Vocabulary
 from crossloss.run.memory import needs
 from crossloss.run.settings import Settings
 from crossloss.skipgram.products import products
+from crossloss.skipgram.threads import one_core
 from crossloss.skipgram.tiles import TILE_CPU, TILE_GPU
 
 SECONDS_PER_PAIR = 1.3e-9
@@ -37,7 +38,7 @@ class Estimate:
 
 
 def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds: float = 0.2) -> float:
-    """Flops per second of the three products of a gradient on one tile, measured now."""
+    """Flops per second of the three products of a gradient on one tile, measured now: a thread's, times the threads."""
     product, sigmoid = products(dtype, device)
     height, width = TILE_CPU if device.type == "cpu" else TILE_GPU
     u, c = (
@@ -45,14 +46,15 @@ def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds
         torch.ones(width, dimension, dtype=dtype, device=device),
     )
     ut, ct = u.T.contiguous(), c.T.contiguous()
-    best, spent = 0.0, 0.0
-    while spent < seconds:
-        start = time.perf_counter()
-        s = sigmoid(u, c)
-        float(product(ct, s)[0, 0] + product(ut, s.T)[0, 0])
-        took = time.perf_counter() - start
-        best, spent = max(best, 6 * height * width * dimension / took), spent + took
-    return best
+    best, spent, threads = 0.0, 0.0, torch.get_num_threads() if device.type == "cpu" else 1
+    with one_core():
+        while spent < seconds:
+            start = time.perf_counter()
+            s = sigmoid(u, c)
+            float(product(ct, s)[0, 0] + product(ut, s.T)[0, 0])
+            took = time.perf_counter() - start
+            best, spent = max(best, 6 * height * width * dimension / took), spent + took
+    return threads * best
 
 
 def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, objectives: int, memory: int) -> Estimate:
