@@ -17,6 +17,7 @@ from crossloss.estimators import ESTIMATORS, INVERSE_HESSIANS
 from crossloss.fieldscores import FieldScores
 from crossloss.objectives import as_objective
 from crossloss.objectives.weat import Weat
+from crossloss.ranking import Named, Ranking
 from crossloss.run import atomic
 from crossloss.run.fields import FieldRun
 from crossloss.run.folder import content_key
@@ -79,7 +80,7 @@ class Explanation:
         return -self.score
 
 
-class Scores:
+class Scores(Ranking[Scored]):
     """Scores of every sample of a run for k objectives.
 
     Parameters
@@ -92,85 +93,26 @@ class Scores:
     """
 
     def __init__(self, run: Run, estimator: str, objectives: Sequence[Objective], pairs: np.ndarray) -> None:
-        self.run, self.estimator, self.objectives, self.pairs = run, estimator, list(objectives), pairs
-        self.samples = project(run.counts.matrix, pairs.astype(np.float64))
+        self.run, self.pairs = run, pairs
+        samples = project(run.counts.matrix, pairs.astype(np.float64))
         view = run.embeddings
-        self.values = {o.name: float(o(view)) for o in self.objectives}
-        weights = run.weights
-        # What removal takes away; a candidate is judged by what adding it once would do.
-        self._mass = np.where(run.corpus.weights > 0, weights, 1.0)
+        values = {o.name: float(o(view)) for o in objectives}
+        super().__init__(estimator, objectives, samples, run.weights, run.corpus.weights > 0, values)
 
-    def row(self, objective: str | Objective | None = None) -> int:
-        """Index of an objective; the first where None.
+    def _shown(self, sample: int, score: float, effect: float, rank: int, objective: Named) -> Scored:
+        corpus, value = self.run.corpus, self.values[self.objectives[self.row(objective)].name]
+        share = score / abs(value) if value else 0.0
+        where = (corpus.ids[sample], corpus.documents[sample], corpus.texts[sample])
+        return Scored(sample, *where, score, effect, rank, share)
 
-        Raises
-        ------
-        UserError
-            No such objective was scored.
-        """
-        names = [o.name for o in self.objectives]
-        name = names[0] if objective is None else getattr(objective, "name", objective)
-        if name not in names:
-            raise UserError(f"{name} was not scored; scored are: {', '.join(names)}.")
-        return names.index(str(name))
-
-    def of(self, objective: str | Objective | None = None) -> np.ndarray:
-        """Scores (n,) float64 for one objective."""
-        return np.asarray(self.samples[self.row(objective)])
-
-    def effects(self, objective: str | Objective | None = None) -> np.ndarray:
-        """Effects if removed, (n,): the predicted change of the objective."""
-        return -self.of(objective) * self._mass
-
-    def ranks(self, objective: str | Objective | None = None) -> np.ndarray:
-        """1 for the strongest amplifier, n for the strongest mitigator, (n,) int64."""
-        order = np.argsort(-self.of(objective), kind="stable")
-        ranks = np.empty(len(order), dtype=np.int64)
-        ranks[order] = np.arange(1, len(order) + 1)
-        return ranks
-
-    def _pick(self, order: np.ndarray, objective: str | Objective | None) -> list[Scored]:
-        corpus, scores = self.run.corpus, self.of(objective)
-        value = self.values[self.objectives[self.row(objective)].name]
-        effects, ranks = self.effects(objective), self.ranks(objective)
-        return [
-            Scored(
-                sample=int(i),
-                id=corpus.ids[i],
-                document=corpus.documents[i],
-                text=corpus.texts[i],
-                score=float(scores[i]),
-                effect_if_removed=float(effects[i]),
-                rank=int(ranks[i]),
-                share=float(scores[i] / abs(value)) if value else 0.0,
-            )
-            for i in order
-        ]
-
-    def top(self, count: int = 10, objective: str | Objective | None = None) -> list[Scored]:
-        """Samples that move the objective most, either way."""
-        return self._pick(np.argsort(-np.abs(self.of(objective)), kind="stable")[:count], objective)
-
-    def amplifiers(self, count: int = 10, objective: str | Objective | None = None) -> list[Scored]:
-        """Samples that pushed the objective up most: removing them is predicted to lower it."""
-        return self._pick(np.argsort(-self.of(objective), kind="stable")[:count], objective)
-
-    def mitigators(self, count: int = 10, objective: str | Objective | None = None) -> list[Scored]:
-        """Samples that held the objective down most: removing them is predicted to raise it."""
-        return self._pick(np.argsort(self.of(objective), kind="stable")[:count], objective)
-
-    def group(self, samples: Sequence[int] | np.ndarray, objective: str | Objective | None = None) -> float:
-        """Effect of removing a set of samples together, to first order: the sum."""
-        return float(self.effects(objective)[np.asarray(samples, dtype=np.int64)].sum())
-
-    def documents(self, objective: str | Objective | None = None) -> list[tuple[str, float, int]]:
+    def documents(self, objective: Named = None) -> list[tuple[str, float, int]]:
         """(document, effect if removed, samples), strongest first."""
         names, inverse = np.unique(np.asarray(self.run.corpus.documents, dtype=object), return_inverse=True)
         totals, sizes = np.bincount(inverse, self.effects(objective)), np.bincount(inverse)
         order = np.argsort(-np.abs(totals), kind="stable")
         return [(str(names[i]), float(totals[i]), int(sizes[i])) for i in order]
 
-    def explain(self, sentence: str | int, objective: str | Objective | None = None) -> Explanation:
+    def explain(self, sentence: str | int, objective: Named = None) -> Explanation:
         """Take a sentence apart, in the corpus (its number) or not (its text).
 
         Raises

@@ -1,0 +1,96 @@
+"""What scores of any model offer: by objective, as effects if removed, ranked, summed over groups."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from crossloss.core import Objective, UserError
+from crossloss.objectives import as_objective
+
+Named = str | Objective | Callable[[Any], Any] | None
+S = TypeVar("S")
+
+
+class Ranking(Generic[S]):
+    """Scores of every sample for k objectives; a subclass says what is shown of a sample (``_shown``).
+
+    Parameters
+    ----------
+    estimator : str
+    objectives : sequence of Objective
+    samples : (k, n) float64 array
+        Derivative of each objective by the weight of each sample.
+    weights : (n,) float64 array
+        Weights of the run.
+    present : (n,) bool array
+        Samples that removal takes away with their weight; others are judged by what adding them once would do.
+    values : dict of str to float
+        The objectives, by name.
+    """
+
+    def __init__(
+        self,
+        estimator: str,
+        objectives: Sequence[Objective],
+        samples: np.ndarray,
+        weights: np.ndarray,
+        present: np.ndarray,
+        values: dict[str, float],
+    ) -> None:
+        self.estimator, self.objectives, self.samples, self.values = estimator, list(objectives), samples, values
+        self._mass = np.where(present, weights, 1.0)
+
+    def row(self, objective: Named = None) -> int:
+        """Index of an objective, given as it was scored or by its name; the first where None.
+
+        Raises
+        ------
+        UserError
+            No such objective was scored.
+        """
+        names = [o.name for o in self.objectives]
+        if objective is None:
+            return 0
+        name = objective if isinstance(objective, str) else as_objective(objective).name
+        if name not in names:
+            raise UserError(f"{name} was not scored; scored are: {', '.join(names)}.")
+        return names.index(name)
+
+    def of(self, objective: Named = None) -> np.ndarray:
+        """Scores (n,) float64 for one objective."""
+        return np.asarray(self.samples[self.row(objective)])
+
+    def effects(self, objective: Named = None) -> np.ndarray:
+        """Effects if removed, (n,): the predicted change of the objective."""
+        return -self.of(objective) * self._mass
+
+    def ranks(self, objective: Named = None) -> np.ndarray:
+        """1 for the strongest amplifier, n for the strongest mitigator, (n,) int64."""
+        order = np.argsort(-self.of(objective), kind="stable")
+        ranks = np.empty(len(order), dtype=np.int64)
+        ranks[order] = np.arange(1, len(order) + 1)
+        return ranks
+
+    def _shown(self, sample: int, score: float, effect: float, rank: int, objective: Named) -> S:
+        raise NotImplementedError
+
+    def _pick(self, order: np.ndarray, objective: Named) -> list[S]:
+        scores, effects, ranks = self.of(objective), self.effects(objective), self.ranks(objective)
+        return [self._shown(int(i), float(scores[i]), float(effects[i]), int(ranks[i]), objective) for i in order]
+
+    def top(self, count: int = 10, objective: Named = None) -> list[S]:
+        """Samples that move the objective most, either way."""
+        return self._pick(np.argsort(-np.abs(self.of(objective)), kind="stable")[:count], objective)
+
+    def amplifiers(self, count: int = 10, objective: Named = None) -> list[S]:
+        """Samples that pushed the objective up most: removing them is predicted to lower it."""
+        return self._pick(np.argsort(-self.of(objective), kind="stable")[:count], objective)
+
+    def mitigators(self, count: int = 10, objective: Named = None) -> list[S]:
+        """Samples that held the objective down most: removing them is predicted to raise it."""
+        return self._pick(np.argsort(self.of(objective), kind="stable")[:count], objective)
+
+    def group(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> float:
+        """Effect of removing a set of samples together, to first order: the sum."""
+        return float(self.effects(objective)[np.asarray(samples, dtype=np.int64)].sum())
