@@ -1,0 +1,184 @@
+"""The mixture study, small: stacked retraining, targets, tangents, k-means, and the figures of one seed."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import crossloss as cl
+from crossloss.core import UserError
+from crossloss.estimators import predict, unrolled
+from crossloss.studies.mixture import data, model, retrain, seed
+from crossloss.studies.mixture.estimators import PublishedLissa, constant_target, estimators, tangents
+
+EACH, STEPS = 5, 12
+SMALL = seed.Setup(each=EACH, steps=STEPS)
+
+
+def trained(loss, optimiser=None, activation="gelu"):
+    points, held = data.draw(3, EACH)
+    field = model.field(points, loss, model.initial(points, activation, 3))
+    return cl.train(field, optimiser or cl.SGD(0.1), steps=STEPS), points, held
+
+
+@pytest.mark.parametrize("loss", model.LOSSES)
+@pytest.mark.parametrize("optimiser", seed.OPTIMISERS)
+def test_stacked_retraining_equals_retraining_one_by_one(loss, optimiser):
+    run, points, _ = trained(loss, seed.OPTIMISERS[optimiser])
+    weights = retrain.leave_one_out(len(points.x))
+    together = retrain.retrain(run, weights)
+    for i, w in enumerate(weights):
+        assert w[i] == 0
+        assert w.sum() == len(points.x) - 1
+        assert (together[i] - run.retrain(w)).abs().max() < 1e-9
+    assert (together - run.theta).abs().max() > 1e-6
+
+
+def test_fields_that_cannot_be_stacked_are_refused():
+    run, points, _ = trained("matched")
+    run.field = run.field.ordered([[0, 1]] * STEPS)
+    with pytest.raises(UserError, match="full-batch"):
+        retrain.retrain(run, retrain.leave_one_out(len(points.x)))
+
+
+def test_target_is_xie_s_equation_and_a_sample_of_weight_zero_is_not_in_it():
+    q = torch.tensor([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4], [0.1, 0.1, 0.8]], dtype=torch.float64)
+    w = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
+    p = model.target(q, w)
+    kept = q[:2]
+    for i in range(2):
+        row = [float(q[i, j] ** 2 / (kept[0, j] + kept[1, j])) for j in range(3)]
+        assert p[i].tolist() == pytest.approx([entry / sum(row) for entry in row])
+    assert model.divergence(q, q).abs().max() < 1e-12
+    assert (model.divergence(q, p) > 0).all()
+
+
+def test_q_is_the_student_t_similarity():
+    points, _ = data.draw(0, 4)
+    net = model.initial(points, "relu", 0)
+    assert sum(p.numel() for p in net.parameters()) == 228
+    z, centres = net.encoder(points.x).tolist(), net.centres.tolist()
+    near = [[1 / (1 + sum((s - t) ** 2 for s, t in zip(a, b, strict=True))) for b in centres] for a in z]
+    expected = np.array(near) / np.sum(near, axis=1, keepdims=True)
+    assert net(points.x).detach().numpy() == pytest.approx(expected)
+
+
+def test_centres_are_matched_to_their_gaussians():
+    """Three far groups in an order of their own: centre j is the mean of the points with y = j."""
+    y = torch.tensor([2, 2, 0, 0, 1, 1])
+    x = torch.tensor([[0.0, 0], [1, 0], [50, 0], [51, 0], [0, 50], [0, 51]], dtype=torch.float64)
+    centres = model.matched_centres(x, y, seed=0)
+    assert centres.tolist() == [[50.5, 0], [0, 50.5], [0.5, 0]]
+
+
+def test_points_are_those_of_the_paper():
+    points, held = data.draw(1, 5_000)
+    for part in (points, held):
+        for c, mean in enumerate(data.MEANS):
+            assert part.x[part.y == c].mean(0).tolist() == pytest.approx(mean, abs=0.08)
+            assert part.x[part.y == c].std(0).tolist() == pytest.approx([1.25, 1.25], rel=0.05)
+    assert not torch.equal(points.x, held.x)
+    assert torch.equal(data.draw(1, 7)[0].x, data.draw(1, 7)[0].x)
+
+
+@pytest.mark.parametrize("loss", model.LOSSES)
+def test_tangents_are_what_predict_gives_and_unrolled_scores_their_slope(loss):
+    run, _, held = trained(loss)
+    moved = tangents(run.training)
+    objectives = model.objectives(held)
+    for i in (0, 7, 14):
+        assert (predict(run.training, objectives, without=[i]).theta - (run.theta - moved[i])).abs().max() < 1e-8
+    w = torch.ones(len(moved), dtype=torch.float64)
+    h = 1e-5
+    w[4] += h
+    up = model.values(run.field, run.retrain(w)[None], held)[0]
+    w[4] -= 2 * h
+    slope = (up - model.values(run.field, run.retrain(w)[None], held)[0]) / (2 * h)
+    assert (unrolled(run.training, objectives).samples()[:, 4] - slope).abs().max() < 1e-6 * slope.abs().max()
+
+
+def test_a_constant_target_changes_the_derivative_and_not_the_run():
+    run, points, _ = trained("cross")
+    held = constant_target(run.field)
+    w = torch.ones(len(points.x), dtype=torch.float64)
+    assert torch.equal(held.gradient(run.theta, w, 0), run.field.gradient(run.theta, w, 0))
+    a = torch.ones(1, len(run.theta), dtype=torch.float64)
+    apart = held.pullback(run.theta, w, 0, a, held.accumulator(1)) - run.field.pullback(
+        run.theta, w, 0, a, run.field.accumulator(1)
+    )
+    assert apart.abs().max() > 1e-3
+    plain, _, _ = trained("matched")
+    assert constant_target(plain.field) is plain.field
+
+
+def test_published_lissa_is_the_published_recursion():
+    """Against autograd's Hessian of each sample's loss, P fixed at the final parameters."""
+    run, points, held = trained("cross")
+    objective = model.objectives(held)[0]
+    n = len(points.x)
+    with torch.no_grad():
+        q = run.view(points.x)
+        p = model.target(q, torch.ones(n, dtype=torch.float64))
+
+    def sample(theta, i):
+        return model.divergence(run.field.view(theta)(points.x[i : i + 1]), p[i : i + 1])[0]
+
+    theta = run.theta
+    v = torch.func.grad(lambda t: objective(run.field.view(t)))(theta)
+    h = v
+    for i in range(n):
+        h = v + (1 - 0.01) * h - torch.func.hessian(lambda t, i=i: sample(t, i))(theta) @ h / 25
+    expected = torch.stack([-torch.func.grad(lambda t, i=i: sample(t, i))(theta) @ h / n for i in range(n)])
+    found = PublishedLissa()(run.training, [objective]).samples()[0]
+    assert (found - expected).abs().max() < 1e-10 * expected.abs().max()
+
+
+def test_the_ggn_is_that_of_the_matched_loss():
+    """J^T (diag q - q q^T) J / n with J of log q by the parameters."""
+    run, points, _ = trained("matched")
+    theta, n = run.theta, len(points.x)
+
+    def logits(t):
+        return run.field.view(t)(points.x).log()
+
+    jacobian = torch.func.jacrev(logits)(theta)
+    q = logits(theta).exp()
+    curved = torch.diag_embed(q) - q[:, :, None] * q[:, None, :]
+    exact = torch.einsum("nap,nab,nbq->pq", jacobian, curved, jacobian) / n
+    net = model.initial(points, "gelu", 3)
+    ggn = estimators(points, net)["inverse-hessian-ggn"].curvature(theta, run.weights)
+    a = torch.randn(2, len(theta), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert (ggn.product(a) - a @ exact).abs().max() < 1e-9 * (a @ exact).abs().max()
+
+
+def test_agreement_is_pearson_and_slope_and_0_where_nothing_varies():
+    x = np.array([[1.0, 2.0, 4.0], [1.0, 1.0, 1.0]])
+    found = seed.agreement(x, np.array([[3.0, 5.0, 10.0], [1.0, 2.0, 3.0]]))
+    assert found["r"] == [pytest.approx(np.corrcoef([1, 2, 4], [3, 5, 10])[0, 1], abs=1e-6), 0]
+    assert found["slope"] == [pytest.approx(np.polyfit([1, 2, 4], [3, 5, 10], 1)[0], rel=1e-5), 0]
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return seed.compact(seed.measure(3, SMALL))
+
+
+def test_a_seed_is_measured_with_every_estimator(measured):
+    assert json.loads(json.dumps(measured)) == measured
+    for loss in model.LOSSES:
+        one = measured["losses"][loss]["estimators"]
+        refused = {name: entry["refused"] for name, entry in one.items() if "refused" in entry}
+        assert "Clusterer" in refused["inverse-hessian-ekfac"]
+        if loss == "cross":
+            for name in ("absolute", "cg", "arnoldi"):
+                assert "not symmetric" in refused[f"inverse-hessian-{name}"]
+        for name, entry in one.items():
+            if name not in refused:
+                assert len(entry["r"]) == 3 * EACH
+                assert np.abs(entry["r"]).max() <= 1
+        exact = one["unrolled"]
+        assert np.mean(exact["r"]) > 0.98  # one of fifteen samples is a long way to extrapolate
+        assert np.mean(exact["slope"]) == pytest.approx(1, abs=0.25)
+        assert np.mean(one["unrolled-tangent"]["r"]) > np.mean(exact["r"])
+        assert np.mean(exact["r"]) > np.mean(one["lissa-published"]["r"])
