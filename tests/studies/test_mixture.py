@@ -178,7 +178,9 @@ def test_a_seed_is_measured_with_every_estimator(measured):
                 assert len(entry["r"]) == 3 * EACH
                 assert np.abs(entry["r"]).max() <= 1
         exact = one["unrolled"]
-        assert np.mean(exact["r"]) > 0.98  # one of fifteen samples is a long way to extrapolate
-        assert np.mean(exact["slope"]) == pytest.approx(1, abs=0.25)
+        assert np.mean(exact["r"]) > 0.85  # one of fifteen samples is a long way to extrapolate, a tenth of it is not
+        if "a_tenth_left_out" in measured["losses"][loss]:
+            assert np.mean(measured["losses"][loss]["a_tenth_left_out"]["r"]) > 0.995
         assert np.mean(one["unrolled-tangent"]["r"]) > np.mean(exact["r"])
         assert np.mean(exact["r"]) > np.mean(one["lissa-published"]["r"])
+    assert "a_tenth_left_out" in measured["losses"]["matched"]

@@ -1,0 +1,170 @@
+"""All seeds of the study, one small file each, and the figures over them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossloss.core import UserError
+from crossloss.run import atomic
+from crossloss.run.progress import Track, quiet
+from crossloss.studies.mixture.model import LOSSES
+from crossloss.studies.mixture.seed import ABLATION, BASE, Setup, compact, measure
+
+LEVELS = (0.8, 0.95, 0.99)
+MAIN = "main"
+Found = dict[str, Any]
+
+
+def run_seeds(
+    out: Path,
+    seeds: Sequence[int],
+    *,
+    base: Setup = BASE,
+    ablation: dict[str, Setup] | None = None,
+    track: Track = quiet,
+) -> dict[str, list[Found]]:
+    """Measure every seed that ``out`` does not hold yet; what was measured, by variant, in the order of the seeds.
+
+    Parameters
+    ----------
+    out : path
+        Files ``seeds/VARIANT-SEED.json``, each complete or absent.
+    seeds : sequence of int
+    base : Setup
+        Measured with every estimator.
+    ablation : dict of Setup
+        Measured with three; those of ``ABLATION`` where None.
+    track : Track
+
+    Raises
+    ------
+    UserError
+        ``out`` holds a study of other settings.
+    """
+    setups = {MAIN: base} | (ABLATION if ablation is None else ablation)
+
+    def one(variant: str, seed: int) -> Found:
+        setup, path = setups[variant], out / "seeds" / f"{variant}-{seed:03d}.json"
+        return stored(path, asdict(setup), lambda: compact(measure(seed, setup, full=variant == MAIN, track=track)))
+
+    by_seed = []
+    with track("seeds") as progress:
+        for done, seed in enumerate(seeds):
+            by_seed.append({variant: one(variant, seed) for variant in setups})
+            progress(done + 1, len(seeds))
+    return {variant: [found[variant] for found in by_seed] for variant in setups}
+
+
+def stored(path: Path, setup: dict[str, Any], make: Callable[[], Found]) -> Found:
+    """What the file holds, made and written first where it is absent; always as read, so that reruns are equal.
+
+    Raises
+    ------
+    UserError
+        It holds another setup.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_json(path, make())
+    found: Found = atomic.read_json(path)
+    if found["setup"] != setup:
+        raise UserError(f"{path} is of other settings: choose another --out.")
+    return found
+
+
+def rows(found: Sequence[Found], loss: str) -> list[dict[str, Any]]:
+    """One row an estimator for a loss: figures by seed, or the sentence that refused it.
+
+    Figures: ``share_above_L`` and ``class_C.share_above_L`` for each L of ``LEVELS``, ``mean_r``, ``slope`` (median
+    over held-out points), ``seconds``; each a list over seeds.
+    """
+    table = []
+    for name in found[0]["losses"][loss]["estimators"]:
+        entries = [one["losses"][loss]["estimators"][name] for one in found]
+        answered = [(one, entry) for one, entry in zip(found, entries, strict=True) if "r" in entry]
+        figures: dict[str, list[float]] = {}
+        for one, entry in answered:
+            for key, value in _figures(np.asarray(entry["r"]), np.asarray(one["classes"])).items():
+                figures.setdefault(key, []).append(value)
+            figures.setdefault("slope", []).append(float(np.median(entry["slope"])))
+            figures.setdefault("seconds", []).append(entry["seconds"])
+        refused = sorted({entry["refused"] for entry in entries if "refused" in entry})
+        table.append(
+            {
+                "estimator": name,
+                "figures": figures,
+                "refused": refused,
+                "seeds": [one["seed"] for one, _ in answered],
+            }
+        )
+    return table
+
+
+def _figures(r: np.ndarray, classes: np.ndarray) -> dict[str, float]:
+    figures: dict[str, float] = {"mean_r": float(r.mean())}
+    for level in LEVELS:
+        figures[f"share_above_{level}"] = float((r > level).mean())
+        for c in np.unique(classes):
+            figures[f"class_{c}.share_above_{level}"] = float((r[classes == c] > level).mean())
+    return figures
+
+
+def metrics(found: dict[str, list[Found]]) -> dict[str, float]:
+    """``mixture.LOSS.ESTIMATOR.FIGURE``: mean over seeds, and ``.worst_seed`` beside it.
+
+    Variants of the ablation are ``mixture.VARIANT.LOSS.ESTIMATOR.FIGURE``. An estimator that refused has no figures.
+    """
+    values: dict[str, float] = {}
+    for variant, seeds in found.items():
+        for loss in LOSSES:
+            for row in rows(seeds, loss):
+                prefix = ".".join(["mixture", *([] if variant == MAIN else [variant]), loss, row["estimator"]])
+                for name, by_seed in row["figures"].items():
+                    values[f"{prefix}.{name}"] = float(np.mean(by_seed))
+                    if name not in ("seconds", "slope"):
+                        values[f"{prefix}.{name}.worst_seed"] = float(np.min(by_seed))
+    return values
+
+
+def short(found: dict[str, list[Found]], enough: float = 0.99) -> list[dict[str, Any]]:
+    """Seeds whose unrolled scores reach r .8 on less than ``enough`` of the held-out points, and why."""
+    listed = []
+    for variant, seeds in found.items():
+        for one in seeds:
+            for loss in LOSSES:
+                trained = one["losses"][loss]
+                exact = trained["estimators"]["unrolled"]
+                share = float((np.asarray(exact.get("r", [0.0])) > LEVELS[0]).mean())
+                if share >= enough:
+                    continue
+                little = np.asarray(trained.get("a_tenth_left_out", {"r": [0.0]})["r"])
+                listed.append(
+                    {
+                        "variant": variant,
+                        "seed": one["seed"],
+                        "loss": loss,
+                        "share": share,
+                        "mean_r": float(np.mean(exact.get("r", [0.0]))),
+                        "accuracy": trained["accuracy"],
+                        "tenth_share": float((little > LEVELS[0]).mean()),
+                        "tenth_mean_r": float(little.mean()),
+                        "reason": exact.get("refused") or _reason(little, trained["accuracy"]),
+                    }
+                )
+    return listed
+
+
+def _reason(little: np.ndarray, accuracy: float) -> str:
+    where = f"the run ended with {accuracy:.0%} of the points in their cluster"
+    if (little > LEVELS[0]).mean() >= 0.99:
+        return (
+            f"the derivative is right (r {little.mean():.3f} for a tenth of a weight), but the run bends before a "
+            f"whole sample is gone; {where}"
+        )
+    return (
+        f"the run has kinks or cliffs close by: even a tenth of a weight is not predicted everywhere (mean r "
+        f"{little.mean():.3f}); {where}"
+    )
