@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_origin
 import typer
 
 from crossloss import pipeline, terminal
+from crossloss.cli_study import study
 from crossloss.core import UserError
 from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus, read
@@ -33,6 +34,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(study, name="study")
 
 CorpusArgument = Annotated[
     str,

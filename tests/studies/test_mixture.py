@@ -1,15 +1,21 @@
 """The mixture study, small: stacked retraining, targets, tangents, k-means, and the figures of one seed."""
 
+import copy
+import csv
 import json
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import crossloss as cl
+from crossloss.cli import app
 from crossloss.core import UserError
 from crossloss.estimators import predict, unrolled
-from crossloss.studies.mixture import data, model, retrain, seed
+from crossloss.studies.mixture import data, model, page, protocol, retrain, seed, study
 from crossloss.studies.mixture.estimators import PublishedLissa, constant_target, estimators, tangents
 
 EACH, STEPS = 5, 12
@@ -184,3 +190,98 @@ def test_a_seed_is_measured_with_every_estimator(measured):
         assert np.mean(one["unrolled-tangent"]["r"]) > np.mean(exact["r"])
         assert np.mean(exact["r"]) > np.mean(one["lissa-published"]["r"])
     assert "a_tenth_left_out" in measured["losses"]["matched"]
+
+
+def test_the_published_retraining_is_torch_s_adam_carried_through():
+    """Against the loop of the published code: one torch.optim.Adam, the model reset, its moments not."""
+    points, _ = data.draw(2, 2)
+    net = model.initial(points, "relu", 2)
+    field = model.field(points, "matched", net)
+    found = protocol.carried_retraining(field, points, steps=2)
+    live = copy.deepcopy(net)
+    optimiser = torch.optim.Adam(live.parameters())
+    n = len(points.x)
+    expected = torch.empty(n, n, dtype=torch.float64)
+    for j in range(n):
+        for i in range(n):
+            live.load_state_dict(net.state_dict())
+            kept = [k for k in range(n) if k != i]
+            for _ in range(2):
+                optimiser.zero_grad()
+                model.likelihood(live(points.x[kept]), points.y[kept]).mean().backward()
+                optimiser.step()
+            with torch.no_grad():
+                expected[j, i] = model.likelihood(live(points.x), points.y)[j]
+    assert (found - expected).abs().max() < 1e-9
+    fresh = model.values(field, retrain.retrain(cl.train(field, cl.Adam(), steps=2), retrain.leave_one_out(n)), points)
+    assert (found - fresh.T).abs().max() > 1e-4
+
+
+def test_labels_are_the_cluster_of_each_gaussian_s_mean():
+    points, _ = data.draw(1, 3)
+    net = model.initial(points, "gelu", 1)
+    order = [2, 0, 1]
+    with torch.no_grad():
+        net.centres.copy_(net.centres[order])
+    y = protocol.reset_labels_of(net, points)
+    assert [order[c] for c in y.tolist()] == points.y.tolist()
+
+
+def test_figures_are_over_held_out_points_classes_and_seeds():
+    def one(number, r):
+        entry = {"r": r, "slope": [1.0, 1.0, 4.0, 1.0], "seconds": 2.0}
+        other = {"refused": "no", "seconds": 0.0}
+        loss = {"estimators": {"unrolled": entry, "x": other}, "accuracy": 1.0, "retrain_seconds": 1.0}
+        return {"seed": number, "classes": [0, 0, 1, 1], "losses": {"cross": loss, "matched": loss}}
+
+    found = {study.MAIN: [one(0, [0.9, 0.7, 1.0, 0.96]), one(1, [1.0, 1.0, 1.0, 0.999])]}
+    values = study.metrics(found)
+    assert values["mixture.cross.unrolled.share_above_0.8"] == pytest.approx((0.75 + 1) / 2)
+    assert values["mixture.cross.unrolled.share_above_0.8.worst_seed"] == 0.75
+    assert values["mixture.matched.unrolled.class_0.share_above_0.8"] == 0.75
+    assert values["mixture.matched.unrolled.class_1.share_above_0.99.worst_seed"] == 0.5
+    assert values["mixture.cross.unrolled.mean_r.worst_seed"] == pytest.approx(0.89)
+    assert not any(".x." in key for key in values)
+    assert [(f["seed"], f["loss"]) for f in study.short(found)] == [(0, "cross"), (0, "matched")]
+
+
+def test_a_study_is_written_and_goes_on_where_it_was(tmp_path, monkeypatch, measured):
+    calls = []
+    monkeypatch.setattr(study, "measure", lambda s, setup, **more: calls.append(s) or copy.deepcopy(measured))
+    settings = {"base": SMALL, "ablation": {}}
+    found = study.run_seeds(tmp_path, [3], **settings)
+    study.run_seeds(tmp_path, [3, 4], **settings)
+    assert calls == [3, 4]
+    assert found[study.MAIN] == [measured]
+    with pytest.raises(UserError, match="other settings"):
+        study.run_seeds(tmp_path, [3], base=seed.Setup(each=EACH, steps=STEPS + 1), ablation={})
+    with pytest.raises(UserError, match="other kind"):
+        study.run_protocol(tmp_path, [3])
+    html = page.write(found, tmp_path, "crossloss <study>").read_text()
+    assert "default-src 'none'" in html
+    assert "crossloss &lt;study&gt;" in html
+    assert html.count("<svg") == 2
+    assert not re.search(r"<script|src=|@import|url\(http", html)
+    values = json.loads((tmp_path / "metrics.json").read_text())
+    for loss in model.LOSSES:
+        r = np.array(measured["losses"][loss]["estimators"]["unrolled"]["r"])
+        assert values[f"mixture.{loss}.unrolled.share_above_0.95"] == pytest.approx(np.mean(r > 0.95))
+        with open(tmp_path / "tables" / f"{loss}.csv") as lines:
+            table = {row["estimator"]: row for row in csv.DictReader(lines)}
+        assert table["unrolled"]["r > 0.8, all"] == f"{100 * np.mean(r > 0.8):.1f} %"
+        assert table["the paper"]["r > 0.8, class 0"] == "100.0 %"
+    for name in ("figure-2.svg", "figure-5.svg"):
+        ElementTree.parse(tmp_path / name)
+
+
+def test_the_protocol_from_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "PAPER", protocol.Protocol(each=3))
+    out = tmp_path / "p"
+    result = CliRunner().invoke(app, ["study", "mixture", "--out", str(out), "--seeds", "2", "--paper-protocol"])
+    assert result.exit_code == 0, result.output
+    values = json.loads((out / "metrics.json").read_text())
+    for loss in model.LOSSES:
+        for name in ("lissa-published.published", "lissa-published.corrected", "unrolled.corrected"):
+            assert 0 <= values[f"mixture.protocol.{loss}.{name}.share_above_0.8"] <= 1
+    assert "ground truth" in (out / "report.html").read_text()
+    assert sorted(p.name for p in (out / "protocol").iterdir()) == ["000.json", "001.json"]

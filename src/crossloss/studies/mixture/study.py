@@ -11,10 +11,13 @@ from crossloss.core import UserError
 from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.studies.mixture.model import LOSSES
+from crossloss.studies.mixture.protocol import PAPER, Protocol
+from crossloss.studies.mixture.protocol import measure as follow
 from crossloss.studies.mixture.seed import ABLATION, BASE, Setup, compact, measure
 
 LEVELS = (0.8, 0.95, 0.99)
 MAIN = "main"
+SEEDS, PROTOCOL = "seeds", "protocol"
 Found = dict[str, Any]
 
 
@@ -44,10 +47,11 @@ def run_seeds(
     UserError
         ``out`` holds a study of other settings.
     """
+    _refuse_other(out, PROTOCOL)
     setups = {MAIN: base} | (ABLATION if ablation is None else ablation)
 
     def one(variant: str, seed: int) -> Found:
-        setup, path = setups[variant], out / "seeds" / f"{variant}-{seed:03d}.json"
+        setup, path = setups[variant], out / SEEDS / f"{variant}-{seed:03d}.json"
         return stored(path, asdict(setup), lambda: compact(measure(seed, setup, full=variant == MAIN, track=track)))
 
     by_seed = []
@@ -56,6 +60,31 @@ def run_seeds(
             by_seed.append({variant: one(variant, seed) for variant in setups})
             progress(done + 1, len(seeds))
     return {variant: [found[variant] for found in by_seed] for variant in setups}
+
+
+def run_protocol(
+    out: Path, seeds: Sequence[int], *, settings: Protocol | None = None, track: Track = quiet
+) -> dict[str, list[Found]]:
+    """The same for the paper's protocol, files ``protocol/SEED.json``; one variant, "protocol".
+
+    Raises
+    ------
+    UserError
+        ``out`` holds a study of other settings.
+    """
+    _refuse_other(out, SEEDS)
+    settings, found = settings or PAPER, []
+    with track("seeds") as progress:
+        for done, seed in enumerate(seeds):
+            path = out / PROTOCOL / f"{seed:03d}.json"
+            found.append(stored(path, asdict(settings), lambda seed=seed: follow(seed, settings, track=track)))  # type: ignore[misc]
+            progress(done + 1, len(seeds))
+    return {PROTOCOL: found}
+
+
+def _refuse_other(out: Path, kind: str) -> None:
+    if (out / kind).exists():
+        raise UserError(f"{out} holds the other kind of this study ({kind}): choose another --out.")
 
 
 def stored(path: Path, setup: dict[str, Any], make: Callable[[], Found]) -> Found:
@@ -90,7 +119,8 @@ def rows(found: Sequence[Found], loss: str) -> list[dict[str, Any]]:
             for key, value in _figures(np.asarray(entry["r"]), np.asarray(one["classes"])).items():
                 figures.setdefault(key, []).append(value)
             figures.setdefault("slope", []).append(float(np.median(entry["slope"])))
-            figures.setdefault("seconds", []).append(entry["seconds"])
+            if "seconds" in entry:
+                figures.setdefault("seconds", []).append(entry["seconds"])
         refused = sorted({entry["refused"] for entry in entries if "refused" in entry})
         table.append(
             {
@@ -127,6 +157,21 @@ def metrics(found: dict[str, list[Found]]) -> dict[str, float]:
                     if name not in ("seconds", "slope"):
                         values[f"{prefix}.{name}.worst_seed"] = float(np.min(by_seed))
     return values
+
+
+def summary(found: dict[str, list[Found]]) -> list[str]:
+    """A line for each loss and estimator of the first variant."""
+    lines = []
+    for loss in LOSSES:
+        for row in rows(next(iter(found.values())), loss):
+            f = row["figures"]
+            if f:
+                share, worst = float(np.mean(f["share_above_0.8"])), min(f["share_above_0.8"])
+                lines.append(
+                    f"{loss}, {row['estimator']}: r above .8 on {share:.1%} (worst seed {worst:.1%}), "
+                    f"mean r {np.mean(f['mean_r']):.3f}"
+                )
+    return lines
 
 
 def short(found: dict[str, list[Found]], enough: float = 0.99) -> list[dict[str, Any]]:
