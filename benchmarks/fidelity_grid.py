@@ -22,20 +22,17 @@ from crossloss.objectives import Weat, weat
 from crossloss.skipgram.quality import quality
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
-BASE: dict[str, Any] = {"min_count": 100, "max_words": 0, "lr": 1.0, "momentum": 0.9, "steps": 100}
+BASE: dict[str, Any] = {"min_count": 100, "max_words": 0}
 ROWS: dict[str, dict[str, Any]] = {
-    "lr1-beta.9-steps100": {},
-    "lr4-beta.8-steps50": {"lr": 4.0, "momentum": 0.8, "steps": 50},
-    "lr4-beta.8-steps100": {"lr": 4.0, "momentum": 0.8},
-    "lr3-beta.9-steps70": {"lr": 3.0, "steps": 70},
-    "lr1-beta.9-steps50": {"steps": 50},
-    "lr1-beta.9-steps200": {"steps": 200},
-    "lr.5-beta.9-steps200": {"lr": 0.5, "steps": 200},
-    "negatives10": {"negatives": 10.0},
+    "default": {},
+    "lr1-beta.9-steps100": {"lr": 1.0, "momentum": 0.9, "steps": 100},
+    "steps25": {"steps": 25},
+    "steps100": {"steps": 100},
     "test-words-from-50": {"rare": 50},
     "test-words-from-100": {"rare": 100},
     "share5": {"share": 0.05},
     "share50": {"share": 0.5},
+    "negatives10": {"negatives": 10.0},
 }
 
 

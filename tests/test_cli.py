@@ -230,3 +230,46 @@ def test_help_teaches(crossloss, verb):
     code, said, _ = crossloss(verb, "--help")
     assert code == 0
     assert len(said) > 200
+
+
+def test_debias_and_robustness(crossloss, files):
+    corpus, test, out = files / "c.tsv", f"{files}/t.yaml:mine", files / "run"
+    crossloss("train", corpus, "--objective", test, "--out", out, *SETTINGS)
+    code, said, errors = crossloss("debias", out, "--how", "reweight", "--starts", 2, "--others", 2)
+    assert (code, errors.count("Error")) == (0, 0)
+    assert "reweight: mine goes from" in said
+    assert "Fitted to half of its words" in said
+    assert "starts not fitted to" in said
+    assert "Train with it: crossloss train CORPUS --weights" in said
+    code, said, _ = crossloss("train", corpus, "--weights", out / "plan-reweight.parquet", "--out", files / "mended")
+    assert code == 0
+    code, said, _ = crossloss(
+        "debias", out, "--how", "remove", "--starts", 1, "--others", 2, "--no-words", "--target", "1.5"
+    )
+    assert code == 0
+    assert "Fitted to half" not in said
+    code, said, _ = crossloss("measure", out, "--robustness")
+    assert code == 0
+    assert "of 62 sentences" in said or "not significant as it is" in said
+    code, _, errors = crossloss("debias", out, "--how", "pray")
+    assert code == 2
+    assert "there are: remove, reweight" in errors
+    code, _, errors = crossloss("debias", out, "--how", "hard", "--others", 2)
+    assert code == 2
+    assert "needs one of these pairs in the vocabulary" in errors
+
+
+@pytest.mark.slow
+def test_the_debias_study(crossloss, files):
+    text = (files / "c.tsv").read_text()
+    told = ["he waa wai", "she wae wam", "man wab waj", "woman waf wan", "his wac", "her wag"] * 4
+    (files / "s.tsv").write_text(text + "".join(f"d\t{line}\n" for line in told))
+    test, out = f"{files}/t.yaml:mine", files / "study"
+    settings = ["--min-count", "1", "--dimension", "4", "--steps", "6"]
+    given = ["study", "debias", "--corpus", files / "s.tsv", "--out", out, "--objective", test, *settings]
+    code, said, errors = crossloss(*given, "--starts", 2, "--others", 2)
+    assert code == 0, errors
+    assert "Table 3" in said
+    assert "hard+reweight" in said
+    assert (out / "study-debias.html").read_text().count("<svg") == 2
+    assert {"study-debias.csv", "study-debias-passes.svg"} <= {path.name for path in out.iterdir()}

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_origin
 import typer
 
 from crossloss import pipeline, terminal
+from crossloss.cli_debias import debias
 from crossloss.cli_study import study
 from crossloss.core import UserError
 from crossloss.corpus.builtin import BUILTIN
@@ -19,6 +20,7 @@ from crossloss.corpus.read import Corpus, read
 from crossloss.corpus.tokens import TOKEN_PATTERN
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.objectives import Weat
+from crossloss.plans.table import check_corpus
 from crossloss.run.estimate import available_memory, check_memory, estimate
 from crossloss.run.progress import bars
 from crossloss.run.runs import MEMORY, Run, load, train
@@ -34,8 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.add_typer(study, name="study")
 
 CorpusArgument = Annotated[
     str,
@@ -242,8 +242,7 @@ def train_command(
     more: dict[str, Any] = {}
     if weights is not None:
         values, notes = pipeline.read_plan(weights)
-        if notes.get("corpus", found.digest) != found.digest:
-            raise UserError(f"{weights} was made for another corpus (or other --candidates): give the same one.")
+        check_corpus(found, notes, weights)
         more = {"weights": values, "keep_words": notes.get("keep_words", [])}
         settings = notes.get("settings", {}) | settings
     with _train(found, tests, out, overwrite, memory, settings, **more) as run:
@@ -253,7 +252,14 @@ def train_command(
 
 
 @app.command()
-def measure(run: RunArgument, objective: Named = None) -> None:
+def measure(
+    run: RunArgument,
+    objective: Named = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Find how few sentences decide each test, by retraining.")
+    ] = False,
+    least: Annotated[int, typer.Option(min=0, help="And so again with only the test words of this count or more.")] = 0,
+) -> None:
     """Measure a run's objectives, with p-values; those named are added to it."""
     opened, tests = pipeline.open_run(run, objective or ())
     with opened:
@@ -261,6 +267,9 @@ def measure(run: RunArgument, objective: Named = None) -> None:
         for row in pipeline.qualities(opened):
             if row.spearman is not None:
                 terminal.say(f"{row.name}: Spearman {row.spearman:.3f} on {row.pairs} pairs")
+        if robustness:
+            scores = pipeline.score_run(opened, tests, track=bars)
+            terminal.robustness_lines(pipeline.robustness(opened, scores, tests, least=least, track=bars))
 
 
 Estimator = Annotated[str, typer.Option(help="unrolled (exact), gradient-dot or co-occurrence.")]
@@ -313,6 +322,10 @@ def plan(
         for name, made in pipeline.plan_run(opened, scores, dict.fromkeys(names, target)).items():
             terminal.plan_line(made)
             terminal.say(f"Train with it: crossloss train CORPUS --weights {run / f'plan-{name}.parquet'} --out MENDED")
+
+
+app.command()(debias)
+app.add_typer(study, name="study")
 
 
 @app.command()

@@ -10,12 +10,7 @@ import typer
 from crossloss import terminal
 from crossloss.run.progress import bars
 
-study = typer.Typer(help="The paper's experiments, each with its page, tables and figures.", no_args_is_help=True)
-
-
-@study.callback()
-def _group() -> None:
-    """The paper's experiments, each with its page, tables and figures."""
+study = typer.Typer(help="The paper's experiments, each as HTML, CSV and SVG.", no_args_is_help=True)
 
 
 @study.command()

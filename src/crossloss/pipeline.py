@@ -4,6 +4,7 @@ A stage whose inputs and settings did not change is not done again.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ from crossloss.core import UserError
 from crossloss.fidelity.retrain import Retrainer
 from crossloss.fidelity.validate import Validation, check_plans, compare
 from crossloss.objectives import PermutationResult, Weat, load_objectives, permutation_test
+from crossloss.objectives.parts import frequent
+from crossloss.plans.cost import Yardstick
+from crossloss.plans.debias import fit_key, unseen
+from crossloss.plans.outcome import Outcome, judge
 from crossloss.plans.remove import Plan, plan
+from crossloss.plans.robustness import Common, Decisive, decisive, in_common
+from crossloss.plans.starts import Starts
+from crossloss.plans.sweep import write_csv
+from crossloss.plans.table import check_corpus
+from crossloss.plans.transfer import Transferred, transfer, write_corpus
+from crossloss.plans.update import ARMS
 from crossloss.report.data import Quality
 from crossloss.report.gather import gather
 from crossloss.report.page import render
@@ -23,6 +34,8 @@ from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run, load, peak_memory
 from crossloss.scores import Scores, objective_key, score
 from crossloss.skipgram.quality import quality
+from crossloss.studies import debias_page
+from crossloss.studies.debias import DebiasStudy, debias_study
 
 VALIDATION = "validation.json"
 
@@ -194,6 +207,138 @@ def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
     page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run)))
     atomic.write_text(folder.file("report.html"), page)
     return folder.file("report.html")
+
+
+def debias(
+    run: Run,
+    objectives: Sequence[Weat],
+    how: str,
+    *,
+    target: float = 0.0,
+    starts: int = 5,
+    others: int = 5,
+    groups: Sequence[str] = ("gender",),
+    words: bool = True,
+    tolerance: float = 0.01,
+    track: Track = quiet,
+    **more: Any,
+) -> list[Outcome]:
+    """Correct a model, judge the correction, and write plan-HOW.parquet, debias-HOW.json and the metrics.
+
+    Undo, reinforce and both correct one objective at a time, so there is one outcome (plan-HOW-NAME) for each.
+
+    Parameters
+    ----------
+    how : str
+        One of ``plans.debias.WAYS``.
+    target : float
+        Of every objective; away from zero it makes the model more biased.
+    starts : int
+        Initial seeds, from the run's own on, to whose mean remove and reweight are fitted.
+    others : int
+        Further seeds, by which the correction is judged.
+    groups : sequence of str
+        Word sets of hard debias.
+    words : bool
+        Whether a second fit to half of the words is judged by the other half.
+
+    Raises
+    ------
+    UserError
+        What cannot be corrected, or fewer than one start or two others.
+    """
+    if starts < 1:
+        raise UserError("Give at least one start to fit to.")
+    folder = folder_of(run)
+    seeds = list(range(run.settings.seed, run.settings.seed + starts))
+    yardstick = Yardstick(run, objectives, unseen(run, seeds, others), track)
+    outcomes = []
+    single = how.rpartition("+")[2] in ARMS
+    for chosen in [[o] for o in objectives] if single else [list(objectives)]:
+        targets = {o.name: target for o in chosen}
+        outcome, made = judge(
+            run, chosen, targets, how, yardstick,
+            seeds=seeds, groups=groups, tolerance=tolerance, words=words, also=objectives, track=track, **more,
+        )  # fmt: skip
+        if made.table is not None:
+            atomic.write_table(folder.file(f"plan-{outcome.name}.parquet"), made.table)
+        if made.cells:
+            write_csv(folder.file(f"sweep-{outcome.name}.csv"), made.cells)
+        atomic.write_json(folder.file(f"debias-{outcome.name}.json"), outcome.to_json())
+        folder.record(outcome.metrics())
+        outcomes.append(outcome)
+    return outcomes
+
+
+def study_debias(
+    run: Run, objectives: Sequence[Weat], *, starts: int = 3, others: int = 3, track: Track = quiet
+) -> tuple[DebiasStudy, Path]:
+    """The debias study of a run: its outcomes into the metrics, its page and figures into the folder."""
+    study = debias_study(run, objectives, starts=starts, others=others, track=track)
+    for outcome in study.outcomes:
+        folder_of(run).record(outcome.metrics())
+    return study, debias_page.write(study, folder_of(run).path)
+
+
+def robustness(
+    run: Run, scores: Scores, objectives: Sequence[Weat], *, least: int = 0, track: Track = quiet
+) -> list[tuple[Decisive, Common]]:
+    """The fewest samples that decide each objective and, where it is significant, its significance.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of all the objectives.
+    least : int
+        Where given, the same once more with only the test words that occur so often.
+
+    Raises
+    ------
+    UserError
+        Too few of a test's words occur so often.
+    """
+    ranked = [(o, scores.of(o), f"robustness.{o.name}") for o in objectives]
+    if least:
+        counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
+        parts = [replace(frequent(o, counts, least), name=f"{o.name} ({least} or more)") for o in objectives]
+        slopes = Starts(run, parts, track=track).linearise(run.weights)[1][0]
+        ranked += [(p, s, f"robustness.{o.name}.frequent") for o, p, s in zip(objectives, parts, slopes, strict=True)]
+    found = []
+    for test, ranking, start in ranked:
+        for verdict in ("zero", "insignificant"):
+            result = decisive(run, test, ranking, verdict, track=track)
+            found.append((result, in_common(run, result.removed)))
+            if result.found:
+                key = start if verdict == "zero" else f"{start}.significance"
+                figures = {"smallest_set": len(result.removed), "share": result.share, "retrained": result.after}
+                folder_of(run).record({f"{key}.{name}": float(value) for name, value in figures.items()})
+    return found
+
+
+def transfer_run(
+    run: Run, objectives: Sequence[Weat], plan_file: Path, *, seeds: int = 5, track: Track = quiet
+) -> dict[str, Transferred]:
+    """Train gensim's Word2Vec before and after a plan; the corrected corpus is written beside the plan as .tsv.
+
+    Raises
+    ------
+    UserError
+        The plan is of another corpus, or gensim is not installed.
+    """
+    weights, notes = read_plan(plan_file)
+    check_corpus(run.corpus, notes, plan_file)
+    write_corpus(plan_file.with_suffix(".tsv"), run.corpus, weights)
+    how = plan_file.stem.removeprefix("plan-")
+    key = fit_key(run, how, objectives, content_key(weights.tolist()), seeds)
+    file = None if key is None else folder_of(run).file(f"transfer-{key}.json")
+    found = transfer(run, objectives, weights, range(1, seeds + 1), file=file, track=track)
+    figures: dict[str, float | None] = {}
+    for name, row in found.items():
+        for side, values, spread in (("before", row.before, row.spread[0]), ("after", row.after, row.spread[1])):
+            start = f"transfer.{how}.{name}.{side}"
+            figures |= {start: float(np.mean(values)), f"{start}_sd": spread}
+    folder_of(run).record(figures)
+    return found
 
 
 def read_plan(path: Path) -> tuple[np.ndarray, dict[str, Any]]:

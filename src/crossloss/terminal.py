@@ -11,7 +11,10 @@ from rich.text import Text
 from crossloss.corpus.read import Corpus
 from crossloss.fidelity.validate import Validation
 from crossloss.objectives import Coverage, PermutationResult, Weat
+from crossloss.plans.outcome import Outcome
 from crossloss.plans.remove import Plan
+from crossloss.plans.robustness import Common, Decisive
+from crossloss.plans.transfer import Transferred
 from crossloss.report import words
 from crossloss.run.estimate import Estimate
 from crossloss.run.runs import Run
@@ -167,6 +170,82 @@ def validation_lines(validation: Validation, plans: Mapping[str, Plan]) -> None:
                 f"{f.spearman:.3f} [{f.spearman_low:.3f}, {f.spearman_high:.3f}]",
                 f"{f.slope:.3g} [{f.slope_low:.3g}, {f.slope_high:.3g}]",
             )
+    console.print(table)
+
+
+def outcome_table(outcome: Outcome) -> None:
+    """Say what a correction did, on starts it was not fitted to, and what it cost."""
+    for name, (before, after) in outcome.effects.items():
+        say(f"{outcome.how}: {name} goes from {words.value(before)} to {words.value(after)} (own start, retrained).")
+        if name in outcome.held_out_words:
+            effect, then, statistic, later = outcome.held_out_words[name]
+            say(
+                f"  Fitted to half of its words, the other half goes from {words.value(effect)} to {words.value(then)} "
+                f"(statistic {words.value(statistic)} to {words.value(later)})."
+            )
+    if outcome.reached is False and outcome.chosen:
+        say("No update of the sweep kept the quality; this is the one that kept most of it.")
+    elif outcome.reached is False:
+        say("The targets were not reached within the allowed change; this is the nearest that was found.")
+    for group, (before, after) in outcome.purity.items():
+        say(
+            f"Two clusters tell the words most biased by {group} apart: {words.percent(before)} right before, "
+            f"{words.percent(after)} after."
+        )
+    if outcome.chosen:
+        say(f"Chosen of the sweep: {outcome.chosen['size']} samples, {outcome.chosen['passes']} passes.")
+    say(
+        f"Weight moved {words.percent(outcome.moved)}, {words.several(outcome.removed, 'sentence')} out; "
+        f"{words.duration(outcome.seconds)}."
+    )
+    table = Table(
+        title=f"{outcome.how}, from {len(outcome.cost.seeds)} starts not fitted to; noise: sd between starts",
+        title_justify="left",
+    )
+    for heading in ("figure", "before", "after", "change", "noise", ""):
+        table.add_column(heading, no_wrap=heading in ("figure", ""))
+    for row in outcome.cost.rows:
+        table.add_row(
+            row.figure,
+            words.spread(row.before),
+            words.spread(row.after),
+            words.effect(row.change),
+            words.value(row.noise),
+            "within noise" if row.within_noise else "",
+        )
+    console.print(table)
+
+
+def study_tables(found: Sequence[tuple[str, list[str], list[list[str]]]]) -> None:
+    """Tables of a study."""
+    for title, headings, rows in found:
+        table = Table(title=title, title_justify="left")
+        for heading in headings:
+            table.add_column(heading)
+        for row in rows:
+            table.add_row(*map(literal, row))
+        console.print(table)
+
+
+def robustness_lines(found: Sequence[tuple[Decisive, Common]]) -> None:
+    """Say how few samples decide each measure, and what they have in common."""
+    for result, common in found:
+        say(result.sentence())
+        if len(result.removed) > 1 and common.documents:
+            named = ", ".join(f"{document} ({mine} of its {whole})" for document, mine, whole in common.documents[:3])
+            console.print(literal(f"  Most are from: {named}"))
+        if len(result.removed) > 1 and common.words:
+            console.print(literal(f"  Their words: {', '.join(word for word, _, _ in common.words)}"))
+
+
+def transfer_table(found: Mapping[str, Transferred]) -> None:
+    """Say whether a plan changes another trainer's model."""
+    table = Table(title="gensim's Word2Vec on the corpus before and after", title_justify="left")
+    for heading in ("test", "before", "after", "carries over"):
+        table.add_column(heading)
+    for name, row in found.items():
+        told = "yes" if row.carries_over else "not beyond the spread"
+        table.add_row(name, words.spread(row.before), words.spread(row.after), told)
     console.print(table)
 
 

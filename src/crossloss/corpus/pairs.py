@@ -11,6 +11,7 @@ wikipedia-180k is .02 lower, see docs/design.md.) Both orders of a pair have the
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import scipy.sparse
@@ -22,7 +23,7 @@ from crossloss.corpus.vocabulary import Vocabulary, token_words
 TOKENS_AT_ONCE = 200_000
 FAR = 0.05
 """Positions whose expected nearness E[...] is no more than this are not counted (1: next to each other)."""
-SAMPLED_TOKENS = 100_000
+SAMPLED_TOKENS = 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,36 +83,40 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
         No sample has two words of the vocabulary.
     """
     size = len(vocabulary.words)
-    rows_of, keys_of, counts_of = [], [], []
+    keys_of: list[np.ndarray] = []
+    counts_of: list[np.ndarray] = []
+    lengths = np.zeros(len(corpus) + 1, dtype=np.int64)
+    unions: list[np.ndarray] = []
     for done, (sample, key, count) in _blocks(corpus, vocabulary, window):
-        rows_of.append(sample.astype(np.int32))
+        lengths[1 : done + 1] += np.bincount(sample, minlength=done)
         keys_of.append(key)
         counts_of.append(count.astype(np.float32))
+        _unite(unions, np.unique(key))
         if progress:
             progress(done, len(corpus))
-    unique = _merge([np.unique(keys) for keys in keys_of])
+    unique = reduce(np.union1d, unions, np.empty(0, dtype=np.int64))
+    unions.clear()
     if not len(unique):
         raise UserError("No sentence has two words of the vocabulary: lower --min-count or give more text.")
-    columns = [np.searchsorted(unique, keys).astype(np.int32) for keys in keys_of]
+    for i, keys in enumerate(keys_of):  # in place, so that the long keys go as the short columns come
+        keys_of[i] = np.searchsorted(unique, keys).astype(np.int32)
+    columns = np.concatenate(keys_of)
     keys_of.clear()
-    lengths = np.bincount(np.concatenate(rows_of), minlength=len(corpus))
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    counts = np.concatenate(counts_of)
+    counts_of.clear()
+    indptr = np.cumsum(lengths)
     if indptr[-1] < 2**31:
         indptr = indptr.astype(np.int32)
-    parts = (np.concatenate(counts_of), np.concatenate(columns), indptr)
-    matrix = scipy.sparse.csr_matrix(parts, shape=(len(corpus), len(unique)))
+    matrix = scipy.sparse.csr_matrix((counts, columns, indptr), shape=(len(corpus), len(unique)))
     pairs = np.stack([unique // size, unique % size], axis=1).astype(np.int32)
     return PairCounts(pairs, matrix, window)
 
 
-def _merge(sorted_keys: list[np.ndarray]) -> np.ndarray:
-    """Union of sorted unique arrays, two by two, so that little is held twice."""
-    if not sorted_keys:
-        return np.empty(0, dtype=np.int64)
-    while len(sorted_keys) > 1:
-        neighbours = zip(sorted_keys[::2], [*sorted_keys[1::2], sorted_keys[0][:0]], strict=False)
-        sorted_keys = [np.union1d(a, b) for a, b in neighbours]
-    return sorted_keys[0]
+def _unite(unions: list[np.ndarray], keys: np.ndarray) -> None:
+    """Add sorted unique keys to a stack of unions, each more than twice as long as the next: few, and little work."""
+    while unions and len(unions[-1]) <= 2 * len(keys):
+        keys = np.union1d(unions.pop(), keys)
+    unions.append(keys)
 
 
 def _blocks(
@@ -178,13 +183,23 @@ def _count_block(
 
 
 def estimate_pairs(corpus: Corpus, vocabulary: Vocabulary, window: int) -> tuple[int, int]:
-    """(stored elements of the matrix, pairs), extrapolated from a part of the sentences; pairs from above."""
+    """(stored elements of the matrix, pairs), from every s-th sentence; both exactly where the corpus is small.
+
+    Pairs grow slower than elements, and ever slower: their growth from a quarter to a half to all of the sentences
+    looked at is carried on as a parabola in the logarithms.
+    """
     words = token_words(corpus, vocabulary)
-    lengths = np.diff(corpus.indptr)
-    every = max(1, len(corpus.tokens) // SAMPLED_TOKENS)
-    sample = np.repeat(np.arange(len(corpus)), lengths)
-    chosen = (sample % every == 0) & (words >= 0)
-    _, key, _ = _count_block(words[chosen].astype(np.int64), sample[chosen], vocabulary, window)
-    entries = round(len(key) * (words >= 0).sum() / max(chosen.sum(), 1))
+    sample = np.repeat(np.arange(len(corpus)), np.diff(corpus.indptr))
+    every = max(1, len(words) // SAMPLED_TOKENS)
+    elements, pairs = [], []
+    for step in (4 * every, 2 * every, every):
+        chosen = (sample % step == 0) & (words >= 0)
+        _, key, _ = _count_block(words[chosen].astype(np.int64), sample[chosen], vocabulary, window)
+        elements.append(len(key))
+        pairs.append(len(np.unique(key)))
+    if every == 1 or elements[0] == 0:
+        return elements[-1], pairs[-1]
+    total = round(elements[-1] * (words >= 0).sum() / chosen.sum())
+    parabola = np.polyfit(np.log(elements), np.log(pairs), 2)
     size = len(vocabulary.words)
-    return entries, min(entries, size * (size + 1) // 2)
+    return total, min(round(float(np.exp(np.polyval(parabola, np.log(total))))), total, size * (size + 1) // 2)

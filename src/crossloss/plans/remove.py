@@ -1,13 +1,18 @@
-"""Remove: the smallest set of samples predicted to bring an objective to a target."""
+"""Remove: the smallest set of samples predicted to bring an objective to a target, in one step or until it is there."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from crossloss.core import Objective, UserError
+from crossloss.plans.fit import ROUNDS, Fit, fit
+from crossloss.plans.smallest import fewest
+from crossloss.plans.starts import Starts
+from crossloss.plans.table import origin, plan_table
 from crossloss.scores import Scores
 
 
@@ -62,8 +67,7 @@ class Plan:
             "reached": self.reached,
             "size": self.size,
         }
-        table = pa.table({"sample": np.arange(len(self.weights)), "weight": self.weights})
-        return table.replace_schema_metadata({"crossloss": json.dumps(what | self.notes, sort_keys=True)})
+        return plan_table(self.weights, what | self.notes)
 
 
 def remove(
@@ -134,7 +138,44 @@ def plan(scores: Scores, *, target: float = 0.0, objective: str | Objective | No
         target=target,
         weights=run.weights,
         objective=name,
-        corpus=run.corpus.digest,
-        settings=run.settings.model_dump(),
-        keep_words=list(run.keep_words),
+        **origin(run),
     )
+
+
+def remove_until(
+    starts: Starts,
+    targets: Mapping[str, float],
+    *,
+    tolerance: float = 0.01,
+    rounds: int = ROUNDS,
+    file: Path | None = None,
+) -> Fit:
+    """Remove samples until the mean over the starts of every objective is at its target, as retrained.
+
+    Each round exchanges the fewest samples, taken out or put back, whose first-order effect at the current
+    weights closes the gaps.
+
+    Parameters
+    ----------
+    starts : Starts
+    targets : mapping
+        Target of each objective by name.
+    tolerance, rounds, file
+        As for ``fit``.
+
+    Raises
+    ------
+    UserError
+        Targets that do not fit the objectives.
+    """
+    before = starts.run.weights
+    eligible = np.flatnonzero(before > 0)
+
+    def propose(weights: np.ndarray, slopes: np.ndarray, gaps: np.ndarray, fraction: float) -> np.ndarray:
+        exchange = before - 2 * weights  # -w where it is in, +w where it is out
+        chosen = eligible[fewest((slopes * exchange)[:, eligible], fraction * gaps, within=tolerance / 2)]
+        trial = weights.copy()
+        trial[chosen] += exchange[chosen]
+        return trial
+
+    return fit(starts, targets, propose, how="remove", tolerance=tolerance, rounds=rounds, file=file)

@@ -24,7 +24,9 @@ class RunFolder:
     """A folder held by one process.
 
     Files: manifest.json, samples.parquet, vocabulary.json, pairs.safetensors, model.safetensors, states/,
-    influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html.
+    influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html; of
+    corrections fit-KEY.safetensors, ranking-KEY.safetensors, sweep-KEY.json (.safetensors), cost-KEY.json,
+    transfer-KEY.json, plan-HOW.parquet (.tsv), sweep-HOW.csv, debias-HOW.json; of studies study-NAME.*.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Delete what crossloss wrote here, and nothing else (``--overwrite``)."""
-        written = ("*.parquet", "*.safetensors", "*.json", "report.html")
+        written = ("*.parquet", "*.safetensors", "*.json", "sweep-*.csv", "study-*.*", "plan-*.tsv", "report.html")
         for pattern in (*written, "states/*.safetensors", "retrains/*.json"):
             for path in self.path.glob(pattern):
                 path.unlink()

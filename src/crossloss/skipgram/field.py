@@ -285,10 +285,13 @@ class PairInfluence:
     def unordered(self) -> np.ndarray:
         """D f/d(count of a pair, in both orders), (k, m) float64."""
         field = self.field
-        folded = field.tiling.fold(self.pairs.double()).cpu().numpy()
-        words = self.words.double().cpu().numpy()
         apart = field._first != field._second
-        return np.asarray(folded + words[:, field._first] + words[:, field._second] * apart)
+        both = np.empty((len(self.pairs), len(apart)))
+        for row, pairs, words in zip(both, self.pairs, self.words.double().cpu().numpy(), strict=True):
+            row[:] = field.tiling.fold(pairs.double()).cpu().numpy()
+            row += words[field._first]
+            row += words[field._second] * apart
+        return both
 
     def samples(self) -> Tensor:
         """Scores (k, n) float64: each sample's counts times the pair influences."""

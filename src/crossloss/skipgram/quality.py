@@ -1,4 +1,4 @@
-"""Quality of word vectors: similarity as people judge it."""
+"""Quality of word vectors: similarity as people judge it, analogies, neighbours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FEWEST_PAIRS = 10
+NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
@@ -42,3 +43,40 @@ def quality(words: Sequence[str], vectors: np.ndarray) -> Quality:
             value = float(found[1][0])
         figures += [value, covered]
     return Quality(figures[0], int(figures[1] or 0), figures[2], int(figures[3] or 0))
+
+
+def analogies(words: Sequence[str], vectors: np.ndarray) -> float | None:
+    """Share of the analogy questions (Mikolov et al. 2013) with all four words here that vectors (V, d) answer right.
+
+    None where gensim is not installed or fewer than ten questions are covered.
+    """
+    try:
+        from gensim.models import KeyedVectors
+        from gensim.test.utils import datapath
+    except ImportError:
+        return None
+    keyed = KeyedVectors(vectors.shape[1])
+    keyed.add_vectors(list(words), np.asarray(vectors, dtype=np.float32))
+    _, sections = keyed.evaluate_word_analogies(datapath("questions-words.txt"), restrict_vocab=len(words))
+    right, wrong = (len(sections[-1][name]) for name in ("correct", "incorrect"))
+    return float(right / (right + wrong)) if right + wrong >= FEWEST_PAIRS else None
+
+
+def neighbours(vectors: np.ndarray, words: int) -> np.ndarray:
+    """Ten nearest words by cosine of each of the first ``words`` rows of (V, d): (words, 10) rows, in no order."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = vectors / np.where(lengths > 0, lengths, 1)
+    near = unit[:words] @ unit.T
+    np.fill_diagonal(near, -np.inf)
+    count = min(NEIGHBOURS, len(unit) - 1)
+    return np.asarray(np.argpartition(-near, count - 1, axis=1)[:, :count])
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean part of the neighbours in ``a`` that are in ``b``, both of ``neighbours`` for the same words."""
+    return float(np.mean([len(np.intersect1d(x, y)) / len(x) for x, y in zip(a, b, strict=True)]))
+
+
+def neighbours_kept(before: np.ndarray, vectors: np.ndarray) -> float:
+    """Mean part of the neighbours ``before`` (of ``neighbours``) that are still neighbours in vectors (V, d)."""
+    return overlap(before, neighbours(vectors, len(before)))

@@ -107,9 +107,8 @@ class Tiling:
         return len(self.source)
 
     def fold(self, ordered: Tensor) -> Tensor:
-        """Sum (k, o) over the two orders of each pair: (k, m)."""
-        folded = ordered.new_zeros(ordered.shape[0], self.unordered)
-        return folded.index_add_(1, self.source, ordered)
+        """Sum (o,) over the two orders of each pair: (m,)."""
+        return ordered.new_zeros(self.unordered).index_add_(0, self.source, ordered)
 
 
 def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int]:

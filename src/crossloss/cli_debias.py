@@ -1,0 +1,71 @@
+"""The commands that correct a model; no logic."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossloss import pipeline, terminal
+from crossloss.cli_study import study
+from crossloss.corpus.read import read
+from crossloss.plans.debias import WAYS
+from crossloss.run.progress import bars
+from crossloss.run.runs import train
+from crossloss.studies.debias import TESTS
+from crossloss.studies.debias_page import tables
+
+
+def debias(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    how: Annotated[str, typer.Option(help=f"{', '.join(WAYS)}.")],
+    objective: Annotated[
+        list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")
+    ] = None,
+    target: Annotated[float, typer.Option(help="Where the objectives should go; away from 0: more biased.")] = 0.0,
+    starts: Annotated[int, typer.Option(min=1, help="Initial seeds to fit remove and reweight to.")] = 5,
+    others: Annotated[int, typer.Option(min=2, help="Further seeds by which the correction is judged.")] = 5,
+    group: Annotated[list[str] | None, typer.Option(help="Word sets of hard debias: gender, race.")] = None,
+    words: Annotated[bool, typer.Option(help="Fit to half of the words too, judged by the other half.")] = True,
+    transfer: Annotated[int, typer.Option(min=0, help="Models of gensim's Word2Vec to train before and after.")] = 0,
+) -> None:
+    """Correct a model by its samples or vectors, judge the correction, and say what it costs."""
+    opened, tests = pipeline.open_run(run, objective or ())
+    with opened:
+        chosen = [test for test in tests if not objective or test.name in {o.name for o in pipeline.choose(objective)}]
+        outcomes = pipeline.debias(
+            opened, chosen, how,
+            target=target, starts=starts, others=others, groups=group or ["gender"], words=words, track=bars,
+        )  # fmt: skip
+        for outcome in outcomes:
+            terminal.outcome_table(outcome)
+            path = run / f"plan-{outcome.name}.parquet"
+            if not path.exists():
+                continue
+            terminal.say(f"Train with it: crossloss train CORPUS --weights {path} --out MENDED")
+            if transfer:
+                terminal.transfer_table(pipeline.transfer_run(opened, chosen, path, seeds=transfer, track=bars))
+
+
+@study.command(name="debias")
+def study_debias(
+    corpus: Annotated[str, typer.Option(help="As in `run`.")],
+    out: Annotated[Path, typer.Option(help="The run folder to make.")],
+    objective: Annotated[
+        list[str] | None, typer.Option("--objective", help="Tests to correct; default: the paper's four.")
+    ] = None,
+    starts: Annotated[int, typer.Option(min=2, help="Initial seeds to fit to, beside the variant with one.")] = 3,
+    others: Annotated[int, typer.Option(min=2, help="Further seeds that judge.")] = 3,
+    min_count: Annotated[int, typer.Option(min=1, help="Leave out words that occur less often.")] = 100,
+    dimension: Annotated[int, typer.Option(min=1, help="Length of a word vector.")] = 50,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
+) -> None:
+    """Every correction of every test beside the others (Tables 3, 5, 6, 8, Figs. 3, 4); a stopped study goes on."""
+    tests = pipeline.choose(objective or TESTS)
+    keep = [word for test in tests for word in test.words]
+    with train(
+        read(corpus), keep_words=keep, out=out, min_count=min_count, dimension=dimension, steps=steps, track=bars
+    ) as run:
+        pipeline.remember(run, tests)
+        found, page = pipeline.study_debias(run, tests, starts=starts, others=others, track=bars)
+        terminal.study_tables(tables(found))
+        terminal.say(f"Page: {page}")

@@ -1,0 +1,175 @@
+"""Fitting weights to targets: retrain, take derivatives at the CURRENT weights, step, backtrack, until there.
+
+One prediction from the untouched weights overshoots for large changes. Each round here is a Gauss-Newton step
+from where the last one ended; going back to the untouched weights with scores taken elsewhere does not converge.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from crossloss.core import UserError
+from crossloss.plans.starts import Starts
+from crossloss.plans.table import origin, plan_table
+from crossloss.run import atomic
+
+FRACTIONS = (1.0, 0.5, 0.25, 0.125, 0.0625)
+"""Parts of the gap asked of a step, tried in turn."""
+SUFFICIENT = 0.1
+"""Least part of the predicted decrease of the gap that a step must achieve."""
+ROUNDS = 12
+
+Propose = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
+"""(weights (n,), slopes (k, n), gaps (k,), fraction) -> weights (n,) predicted to close that fraction of the gaps."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Weights fitted to targets.
+
+    Attributes
+    ----------
+    how : str
+        remove or reweight.
+    targets : dict
+        Target of each objective by name.
+    weights, before : (n,) float64 arrays
+        Fitted, and as the run was trained.
+    values : (rounds + 1, s, k) float64 array
+        Objectives by round, seed and name, as retrained; round 0 is the untouched run.
+    fractions : (rounds,) float64 array
+        Part of the gap that each accepted step asked for.
+    reached : bool
+        Whether the mean over seeds is within the tolerance of every target; otherwise these weights got nearest.
+    seconds : float
+    """
+
+    how: str
+    targets: dict[str, float]
+    weights: np.ndarray
+    before: np.ndarray
+    values: np.ndarray
+    fractions: np.ndarray
+    reached: bool
+    seconds: float
+    notes: dict[str, object]
+
+    def value(self, name: str, round: int = -1) -> float:
+        """Mean over the seeds of one objective after a round; the last by default."""
+        return float(self.values[round, :, list(self.targets).index(name)].mean())
+
+    @property
+    def moved(self) -> float:
+        """Sum of the absolute changes of the weights, over the sum of the weights before."""
+        return float(np.abs(self.weights - self.before).sum() / self.before.sum())
+
+    @property
+    def removed(self) -> np.ndarray:
+        """Samples whose weight went to zero, int64."""
+        return np.flatnonzero((self.weights == 0) & (self.before > 0))
+
+    def to_table(self) -> pa.Table:
+        """Sample and weight of every sample; what the plan is for in the schema's metadata."""
+        what = {
+            "how": self.how,
+            "targets": self.targets,
+            "values": {name: self.value(name, 0) for name in self.targets},
+            "retrained": {name: self.value(name) for name in self.targets},
+            "reached": self.reached,
+            "moved": self.moved,
+        }
+        return plan_table(self.weights, what | self.notes)
+
+
+def fit(
+    starts: Starts,
+    targets: Mapping[str, float],
+    propose: Propose,
+    *,
+    how: str,
+    tolerance: float,
+    rounds: int = ROUNDS,
+    file: Path | None = None,
+) -> Fit:
+    """Bring the mean over the starts of every objective to its target.
+
+    Parameters
+    ----------
+    starts : Starts
+    targets : mapping
+        One for each objective of ``starts``.
+    propose : Propose
+    how : str
+    tolerance : float
+        Largest distance from a target that counts as reached.
+    rounds : int
+        Most accepted steps.
+    file : path, optional
+        Where each accepted step is kept, and that no step helps any more; a stopped fit goes on from there. Its
+        name must identify the fit.
+
+    Raises
+    ------
+    UserError
+        Targets that are not those of the objectives, or not finite.
+    """
+    if set(targets) != set(starts.names):
+        raise UserError(f"Give one target for each objective: {', '.join(starts.names)}.")
+    wanted = np.array([targets[name] for name in starts.names], dtype=np.float64)
+    if not np.isfinite(wanted).all():
+        raise UserError("Targets must be finite numbers.")
+    begun = time.perf_counter()
+    before = starts.run.weights
+    weights, fractions, spent, stuck = before, [], 0.0, False
+    if file is not None and file.exists():
+        kept = atomic.read_arrays(file)
+        weights, values, fractions = kept["weights"], list(kept["values"]), list(kept["fractions"])
+        spent, stuck = float(kept["seconds"][0]), bool(kept["stuck"][0])
+    else:
+        values = [starts.values(before)]
+
+    def keep() -> None:
+        if file is not None:
+            arrays = {"weights": weights, "values": np.array(values), "fractions": np.array(fractions)}
+            seconds = np.array([spent + time.perf_counter() - begun])
+            atomic.write_arrays(file, arrays | {"seconds": seconds, "stuck": np.array([int(stuck)])})
+
+    def off(found: np.ndarray) -> np.ndarray:
+        return np.asarray(wanted - found.mean(axis=0))
+
+    def near(found: np.ndarray) -> bool:
+        return bool(np.abs(off(found)).max() <= tolerance)
+
+    while len(fractions) < rounds and not near(values[-1]) and not stuck:
+        gap = off(values[-1])
+        slopes = starts.linearise(weights)[1].mean(axis=0)
+        for fraction in FRACTIONS:
+            trial = propose(weights, slopes, gap, fraction)
+            if not trial.any() or np.array_equal(trial, weights):
+                continue
+            found = starts.values(trial)
+            if np.linalg.norm(off(found)) <= (1 - SUFFICIENT * fraction) * np.linalg.norm(gap):
+                break
+        else:
+            stuck = True
+            keep()
+            break
+        weights = trial
+        values.append(found)
+        fractions.append(fraction)
+        keep()
+    return Fit(
+        how=how,
+        targets={name: float(targets[name]) for name in starts.names},
+        weights=weights,
+        before=before,
+        values=np.array(values),
+        fractions=np.array(fractions),
+        reached=near(values[-1]),
+        seconds=spent + time.perf_counter() - begun,
+        notes={"seeds": starts.seeds} | origin(starts.run),
+    )

@@ -1,0 +1,153 @@
+"""The sweep over updates (paper Sec. 4.4): every way, set size and number of passes, recorded; then a choice.
+
+The choice looks at a quality measure and at words that the samples were not picked by, never at the answer.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from crossloss.core import Progress, UserError
+from crossloss.plans.update import ARMS, DIVERGED, Update, update
+from crossloss.run import atomic
+from crossloss.run.runs import Run
+
+SIZES = PASSES = (5, 10, 100, 1000)
+"""The paper's sweep."""
+
+Judge = Callable[[Tensor], dict[str, float]]
+"""Figures of some parameters (p,)."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One update of the sweep: its figures, or why there are none."""
+
+    how: str
+    size: int
+    passes: int
+    figures: dict[str, float]
+    seconds: float
+    failed: str = ""
+
+
+def sweep(
+    run: Run,
+    theta: Tensor,
+    scores: np.ndarray,
+    judge: Judge,
+    *,
+    value: float,
+    target: float,
+    ways: Sequence[str] = ARMS,
+    sizes: Sequence[int] = SIZES,
+    passes: Sequence[int] = PASSES,
+    most_steps: int | None = None,
+    file: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Cell]:
+    """Try every update from ``theta``; the numbers of passes of one set are stages of one walk.
+
+    Parameters
+    ----------
+    theta : (p,) tensor
+        The model to correct.
+    scores : (n,) array
+        Scores that choose A and M.
+    judge : Judge
+    value, target : float
+        As for ``update``.
+    most_steps : int, optional
+        Updates of more steps are recorded as left out.
+    file : path, optional
+        JSON where the cells are kept after each walk's stage, with the parameters beside it; a stopped sweep goes
+        on from there. Its name must identify the sweep.
+
+    Raises
+    ------
+    UserError
+        As ``update``.
+    """
+    cells: list[Cell] = []
+    state = None if file is None else file.with_suffix(".safetensors")
+    if file is not None and file.exists():
+        cells = [Cell(**cell) for cell in atomic.read_json(file)]
+    known = {(c.how, c.size, c.passes) for c in cells}
+    stages = sorted(set(passes))
+    total = len(ways) * len(sizes) * len(stages)
+    for how in ways:
+        for size in sizes:
+            left = [k for k in stages if (how, size, k) not in known]
+            if not left:
+                continue
+            done, at = max((k for k in stages if k < left[0]), default=0), theta
+            spent = sum(c.seconds for c in cells if (c.how, c.size, c.passes) == (how, size, done))
+            chosen = update(scores, run.weights, value=value, target=target, how=how, size=size, passes=stages[-1])
+            broken = next((c.failed for c in cells if (c.how, c.size) == (how, size) and DIVERGED in c.failed), "")
+            if done and not broken:
+                stopped = _stored(state, how, size, done)
+                again = Update(how, chosen.undone, chosen.reinforced, done)
+                at = again.apply(run, theta) if stopped is None else stopped.to(theta.device)
+            for stage in left:
+                steps = stage * (len(chosen.undone) + len(chosen.reinforced))
+                if broken or (most_steps is not None and steps > most_steps):
+                    cells.append(Cell(how, size, stage, {}, 0.0, broken or f"left out: {steps:,} steps"))
+                    continue
+                begun = time.perf_counter()
+                failed, found = "", {}
+                try:
+                    at = Update(how, chosen.undone, chosen.reinforced, stage - done).apply(run, at)
+                    found = judge(at)
+                except UserError as error:
+                    failed = str(error)
+                    broken = failed if DIVERGED in failed else ""
+                spent, done = spent + time.perf_counter() - begun, stage
+                cells.append(Cell(how, size, stage, found, spent, failed))
+                if file is not None and state is not None:
+                    atomic.write_tensors(state, {f"{how}.{size}.{stage}": at})
+                    atomic.write_json(file, [asdict(cell) for cell in cells])
+                if progress:
+                    progress(len(cells), total)
+    return cells
+
+
+def _stored(state: Path | None, how: str, size: int, passes: int) -> Tensor | None:
+    """Parameters after these passes, if they are what was stored last."""
+    if state is None or not state.exists():
+        return None
+    return atomic.read_tensors(state).get(f"{how}.{size}.{passes}")
+
+
+def choose(cells: Sequence[Cell], *, judged: str, target: float, quality: str, least: float) -> Cell:
+    """Return the cell nearest to the target by the ``judged`` figure among those of ``quality`` at least ``least``.
+
+    Of equals, the one with fewest steps. Where none keeps the quality, the one that keeps most of it.
+
+    Raises
+    ------
+    UserError
+        All failed.
+    """
+    able = [c for c in cells if not c.failed]
+    if not able:
+        raise UserError(
+            f"No update of the sweep could be measured ({cells[0].failed}): try smaller sets, fewer passes."
+        )
+    good = [c for c in able if c.figures[quality] >= least] or [max(able, key=lambda c: c.figures[quality])]
+    return min(good, key=lambda c: (abs(c.figures[judged] - target), c.size * c.passes))
+
+
+def write_csv(path: Path, cells: Sequence[Cell]) -> None:
+    """Write the whole sweep as CSV: how, size, passes, seconds, failed and every figure."""
+    names = sorted({name for cell in cells for name in cell.figures})
+    lines = [",".join(["how", "size", "passes", "seconds", "failed", *map(json.dumps, names)])]
+    for c in cells:
+        values: Mapping[str, float] = c.figures
+        row = [c.how, str(c.size), str(c.passes), f"{c.seconds:.3f}", json.dumps(c.failed) if c.failed else ""]
+        lines.append(",".join([*row, *(f"{values[n]:.6g}" if n in values else "" for n in names)]))
+    atomic.write_text(path, "\n".join(lines) + "\n")

@@ -1,0 +1,39 @@
+"""The one table of every plan: sample and weight, with what it is for in the schema's metadata."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from crossloss.core import UserError
+from crossloss.corpus.read import Corpus
+from crossloss.run.runs import Run
+
+
+def plan_table(weights: np.ndarray, what: Mapping[str, Any]) -> pa.Table:
+    """Table of sample (0, ..., n - 1) and weight (n,), with ``what`` as JSON in the metadata."""
+    table = pa.table({"sample": np.arange(len(weights)), "weight": np.asarray(weights, dtype=np.float64)})
+    return table.replace_schema_metadata({"crossloss": json.dumps(dict(what), sort_keys=True)})
+
+
+def origin(run: Run) -> dict[str, Any]:
+    """What is needed to train with a plan of this run: its corpus, settings and words."""
+    return {
+        "corpus": run.corpus.digest,
+        "settings": run.settings.model_dump(),
+        "keep_words": list(run.keep_words),
+    }
+
+
+def check_corpus(corpus: Corpus, notes: Mapping[str, Any], source: object) -> None:
+    """Refuse the plan of another corpus.
+
+    Raises
+    ------
+    UserError
+        The plan's notes name another corpus.
+    """
+    if notes.get("corpus", corpus.digest) != corpus.digest:
+        raise UserError(f"{source} was made for another corpus (or other --candidates): give the same one.")

@@ -1,0 +1,146 @@
+"""Transfer: does a plan made here change another trainer's model? gensim's Word2Vec on the corpus before and after."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from crossloss.core import Objective, UserError
+from crossloss.corpus.read import Corpus
+from crossloss.run import atomic
+from crossloss.run.progress import Track, quiet
+from crossloss.run.runs import Run
+from crossloss.skipgram.embeddings import Embeddings
+
+EPOCHS = 10
+
+
+def copies(weights: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Whole numbers of copies (n,) int64 with the weights as their expectation: the fraction is drawn."""
+    whole = np.floor(weights)
+    return np.asarray(whole + (generator.random(len(weights)) < weights - whole), dtype=np.int64)
+
+
+class Copies:
+    """Sentences of a corpus as lists of words of a vocabulary, each as often as its weight says, drawn anew each time.
+
+    Over the epochs of a trainer the copies average to the weights.
+    """
+
+    def __init__(self, run: Run, weights: np.ndarray, seed: int) -> None:
+        self.run, self.weights = run, weights
+        self._generator = np.random.default_rng(seed)
+        known = set(run.vocabulary.words)
+        types = [word if word in known else None for word in run.corpus.types]
+        tokens, ends = run.corpus.tokens, run.corpus.indptr
+        self._sentences = [
+            [word for word in (types[t] for t in tokens[a:b]) if word is not None] for a, b in pairwise(ends)
+        ]
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for sentence, number in zip(self._sentences, copies(self.weights, self._generator), strict=True):
+            for _ in range(number):
+                yield sentence
+
+
+def write_corpus(path: Path, corpus: Corpus, weights: np.ndarray, seed: int = 0) -> int:
+    """Write the corrected corpus for any trainer, document and sentence as tsv: removed sentences out, others copied.
+
+    A fraction of a weight becomes a copy with that probability; the weights themselves are in the plan. Returns the
+    number of sentences written.
+    """
+    lines = ["document\tsentence"]
+    for i, number in enumerate(copies(weights, np.random.default_rng(seed))):
+        flat = [" ".join(text.split()) for text in (corpus.documents[i], corpus.texts[i])]
+        lines += ["\t".join(flat)] * int(number)
+    atomic.write_text(path, "\n".join(lines) + "\n")
+    return len(lines) - 1
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """One objective in another trainer's models, by seed, before and after."""
+
+    before: list[float]
+    after: list[float]
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Standard deviations between seeds before and after."""
+        before, after = (float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in (self.before, self.after))
+        return before, after
+
+    @property
+    def carries_over(self) -> bool:
+        """Whether the means differ by more than twice the standard error of their difference."""
+        error = np.sqrt(sum(s**2 / len(self.before) for s in self.spread))
+        return bool(abs(np.mean(self.after) - np.mean(self.before)) > 2 * error)
+
+
+def transfer(
+    run: Run,
+    objectives: Sequence[Objective],
+    weights: np.ndarray,
+    seeds: Sequence[int],
+    *,
+    epochs: int = EPOCHS,
+    file: Path | None = None,
+    track: Track = quiet,
+) -> dict[str, Transferred]:
+    """Train gensim's Word2Vec with the run's settings on the corpus as it was and as corrected.
+
+    Parameters
+    ----------
+    weights : (n,) array
+        The plan.
+    seeds : sequence of int
+        Of gensim's draws; each is one model before and one after.
+    file : path, optional
+        Where each model's figures are kept; a stopped transfer goes on. Its name must identify run, objectives and
+        plan.
+
+    Raises
+    ------
+    UserError
+        gensim is not installed.
+    """
+    try:
+        from gensim.models import Word2Vec
+    except ImportError as error:
+        raise UserError("Transfer needs gensim: install crossloss[gensim].") from error
+    done: dict[str, dict[str, float]] = dict(atomic.read_json(file)) if file is not None and file.exists() else {}
+    settings = run.settings
+    with track("training gensim's Word2Vec") as progress:
+        for number, (side, seed) in enumerate((side, seed) for seed in seeds for side in ("before", "after")):
+            progress(number, 2 * len(seeds))
+            if f"{side}.{seed}" in done:
+                continue
+            model = Word2Vec(
+                vector_size=settings.dimension,
+                window=settings.window,
+                min_count=1,
+                sample=settings.subsample,
+                negative=max(1, round(settings.negatives)),
+                ns_exponent=settings.exponent,
+                sg=1,
+                workers=1,  # more would not be reproducible
+                seed=seed,
+                epochs=epochs,
+            )
+            # Words and their frequencies are those of the corpus as it was, for both sides.
+            model.build_vocab_from_freq(dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True)))
+            chosen = Copies(run, run.weights if side == "before" else weights, seed)
+            model.train(chosen, total_examples=int(run.weights.sum()), epochs=epochs)
+            words = list(model.wv.index_to_key)
+            vectors = torch.from_numpy(np.array(model.wv.vectors))
+            view = Embeddings(words, {w: i for i, w in enumerate(words)}, vectors, torch.zeros_like(vectors))
+            done[f"{side}.{seed}"] = {o.name: float(o(view)) for o in objectives}
+            if file is not None:
+                atomic.write_json(file, done)
+    return {
+        o.name: Transferred(*([done[f"{side}.{seed}"][o.name] for seed in seeds] for side in ("before", "after")))
+        for o in objectives
+    }

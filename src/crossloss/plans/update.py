@@ -1,0 +1,120 @@
+"""Undo, reinforce, both: correct a trained model by a few steps on a few samples (paper Sec. 4.4).
+
+K passes over the set, one optimiser step a sample: the amplifiers A first, by gradient ascent on their loss, then
+the mitigators M, by descent. A and M are the ends of the ranking by sign(f - target) I. A step is a plain one of the
+run's own size and preconditioner, so K passes over A take back what K such steps of the training run put in.
+(The published ``both`` never loads M; here it does.)
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from crossloss.core import UserError
+from crossloss.plans.table import origin, plan_table
+from crossloss.run.runs import Run
+from crossloss.skipgram.sample_step import SampleSteps
+
+ARMS = ("undo", "reinforce", "both")
+DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """A correction by steps on single samples.
+
+    Attributes
+    ----------
+    how : str
+        undo, reinforce or both.
+    undone, reinforced : int64 arrays
+        A and M, strongest first.
+    passes : int
+        K.
+    """
+
+    how: str
+    undone: np.ndarray
+    reinforced: np.ndarray
+    passes: int
+
+    def walk(self, run: Run, theta: Tensor) -> Iterator[Tensor]:
+        """Yield the parameters (p,) after each pass, starting from ``theta``; each is overwritten by the next.
+
+        Raises
+        ------
+        UserError
+            The parameters are no longer finite.
+        """
+        theta = theta.detach().clone()
+        rate = run.settings.lr
+        steps = SampleSteps(run.field, np.concatenate([self.undone, self.reinforced]))
+        for number in range(1, self.passes + 1):
+            for sample in self.undone.tolist():
+                steps.step_(theta, sample, -rate)
+            for sample in self.reinforced.tolist():
+                steps.step_(theta, sample, rate)
+            if not bool(torch.isfinite(theta.sum())):
+                raise UserError(f"The {self.how} update {DIVERGED} in pass {number}: choose fewer passes or samples.")
+            yield theta
+
+    def apply(self, run: Run, theta: Tensor) -> Tensor:
+        """Parameters (p,) after all passes."""
+        (last,) = deque(self.walk(run, theta), maxlen=1)
+        return last
+
+    def weights(self, run: Run) -> np.ndarray:
+        """The nearest plan for training anew, (n,): A left out, M twice."""
+        weights = run.weights.copy()
+        weights[self.undone] = 0.0
+        weights[self.reinforced] *= 2
+        return weights
+
+    def to_table(self, run: Run) -> pa.Table:
+        """Sample, weight (see ``weights``) and passes: -K for A, K for M."""
+        passes = np.zeros(len(run.corpus), dtype=np.int64)
+        passes[self.undone], passes[self.reinforced] = -self.passes, self.passes
+        table = plan_table(self.weights(run), {"how": self.how, "passes": self.passes} | origin(run))
+        return table.append_column("passes", pa.array(passes))
+
+
+def update(
+    scores: np.ndarray, weights: np.ndarray, *, value: float, target: float, how: str, size: int, passes: int
+) -> Update:
+    """Choose A and M for one objective; ``both`` takes ``size`` of each.
+
+    A target beyond the value, seen from zero, turns the correction round (over-bias).
+
+    Parameters
+    ----------
+    scores, weights : (n,) arrays
+        I_i, and the weights the run was trained with: samples of weight 0 are in neither set.
+    value, target : float
+        The objective now, and where it should go.
+    how : str
+        One of ``ARMS``.
+    size, passes : int
+        Most samples in a set; K.
+
+    Raises
+    ------
+    UserError
+        Another way, a size or number of passes below 1, or scores that are not finite.
+    """
+    if how not in ARMS:
+        raise UserError(f"There is no update {how!r}; there are: {', '.join(ARMS)}.")
+    if size < 1 or passes < 1:
+        raise UserError("An update needs at least one sample and one pass.")
+    if not (np.isfinite(scores).all() and np.isfinite([value, target]).all()):
+        raise UserError("An update needs finite scores and a finite target.")
+    helpful = np.where(weights > 0, np.sign(value - target) * scores, 0.0)
+    order = np.argsort(-helpful, kind="stable")
+    amplifiers = order[:size][helpful[order[:size]] > 0]
+    mitigators = order[::-1][:size][helpful[order[::-1][:size]] < 0]
+    none = np.empty(0, dtype=np.int64)
+    return Update(how, amplifiers if how != "reinforce" else none, mitigators if how != "undo" else none, passes)

@@ -1,0 +1,119 @@
+"""The debias study: the paper's Tables 3, 5, 6, 8 and Figs. 3, 4 on one corpus (paper Sec. 4.4, App. D).
+
+Every correction of every test, one beside the other: what it does to its own test, to the others, to starts and words
+it was not fitted to, and what it costs. All pieces are kept in the run's folder, so a stopped study goes on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossloss.core import UserError
+from crossloss.objectives.weat import Weat
+from crossloss.plans.cost import Yardstick
+from crossloss.plans.debias import unseen
+from crossloss.plans.outcome import Outcome, judge
+from crossloss.plans.sweep import Cell
+from crossloss.plans.update import ARMS
+from crossloss.run.progress import Track, quiet
+from crossloss.run.runs import Run
+
+OVER = 1.7
+"""Target of over-bias, in the direction that each test already has; an effect size lies between -2 and 2."""
+MOST_STEPS = 50_000
+"""Single-sample steps of an update: the paper's largest sets with its most passes are left out, and said to be."""
+TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
+
+
+@dataclass(frozen=True)
+class DebiasStudy:
+    """What the study found.
+
+    Attributes
+    ----------
+    tests : list of str
+    original : dict
+        Effects of the untouched run from its own start.
+    outcomes : list of Outcome
+        hard, reweight (one start and several), remove, hard+reweight: all tests at once. Undo, reinforce, both:
+        one for each test.
+    over : Outcome
+        Reweighted the wrong way round.
+    cells : dict of (way, test) -> list of Cell
+        The sweeps, every test measured in every cell.
+    """
+
+    tests: list[str]
+    original: dict[str, float]
+    outcomes: list[Outcome]
+    over: Outcome
+    cells: dict[tuple[str, str], list[Cell]]
+
+    def best_update(self, test: str) -> Outcome:
+        """Of undo, reinforce and both for a test, the one nearest to the target on the words it was judged by."""
+        able = [o for o in self.outcomes if o.chosen and list(o.targets) == [test]]
+        return min(able, key=lambda o: abs(o.chosen["figures"][f"{test}.judged"] - o.targets[test]))
+
+    def walk(self, way: str, corrected: str, size: int, measured: str) -> list[tuple[int, float]]:
+        """(passes, effect of ``measured``) of one walk of a sweep; pass 0 is the untouched run."""
+        cells = [c for c in self.cells[way, corrected] if c.size == size and not c.failed]
+        return [(0, self.original[measured]), *((c.passes, c.figures[measured]) for c in cells)]
+
+
+def debias_study(
+    run: Run,
+    tests: Sequence[Weat],
+    *,
+    starts: int = 3,
+    others: int = 3,
+    groups: Sequence[str] = ("gender",),
+    most_steps: int = MOST_STEPS,
+    track: Track = quiet,
+) -> DebiasStudy:
+    """Correct every test in every way.
+
+    Parameters
+    ----------
+    run : Run
+        In a folder.
+    starts, others : int
+        Initial seeds that ``reweight`` is fitted to beside the variant with one, and further ones that judge all.
+    groups : sequence of str
+        Word sets of hard debias.
+    most_steps : int
+        See ``MOST_STEPS``.
+
+    Raises
+    ------
+    UserError
+        Fewer than two starts to fit to or to be judged by, or a test that cannot be corrected.
+    """
+    if starts < 2:
+        raise UserError("The study compares fitting to one start with several: give at least two starts.")
+    tests, own = list(tests), run.settings.seed
+    many, one = list(range(own, own + starts)), [own]
+    yardstick = Yardstick(run, tests, unseen(run, many, others), track)
+    original = {test.name: float(test(run.embeddings)) for test in tests}
+    zero = dict.fromkeys(original, 0.0)
+    outcomes, cells = [], {}
+    for how, seeds, words in (
+        ("hard", one, False),
+        ("reweight", one, True),
+        ("reweight", many, False),
+        ("remove", one, False),
+        ("hard+reweight", one, False),
+    ):
+        made, _ = judge(run, tests, zero, how, yardstick, seeds=seeds, groups=groups, words=words, track=track)
+        outcomes.append(made)
+    for way in ARMS:
+        for test in tests:
+            made, correction = judge(
+                run, [test], {test.name: 0.0}, way, yardstick,
+                seeds=one, groups=groups, words=False, also=tests, most_steps=most_steps, track=track,
+            )  # fmt: skip
+            outcomes.append(made)
+            cells[way, test.name] = correction.cells
+    turned = {name: OVER * (float(np.sign(value)) or 1.0) for name, value in original.items()}
+    over, _ = judge(run, tests, turned, "reweight", yardstick, seeds=one, words=False, track=track)
+    return DebiasStudy([test.name for test in tests], original, outcomes, over, cells)

@@ -1,0 +1,194 @@
+"""Plans fitted to targets, retrained: reached, smallest, averaged over starts, resumed, refused."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+import crossloss as cl
+from crossloss.core import UserError
+from crossloss.objectives.weat import Weat
+from crossloss.plans import fit as fitting
+from crossloss.plans.remove import remove_until
+from crossloss.plans.reweight import reweight
+from crossloss.plans.starts import Starts
+from dense import DenseSkipGram, dense_counts, random_sentences
+
+WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
+ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
+TWO = Weat("two", tuple(WORDS[1:5]), tuple(WORDS[16:20]), tuple(WORDS[20:24]), tuple(WORDS[24:28]))
+SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 25, "lr": 0.3, "momentum": 0.9, "dtype": "float64"}
+
+
+@pytest.fixture(scope="module")
+def run():
+    return cl.train(cl.from_sentences(random_sentences(7, sentences=400)), **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def fitted(run):
+    starts = Starts(run, [ONE, TWO])
+    return starts, reweight(starts, {"one": 0.0, "two": 0.1}, tolerance=1e-3)
+
+
+def test_several_targets_are_reached_on_retraining(run, fitted):
+    _, plan = fitted
+    assert plan.reached
+    again = run.field.view(run.retrain(plan.weights))
+    assert float(ONE(again)) == pytest.approx(0.0, abs=1e-3)
+    assert float(TWO(again)) == pytest.approx(0.1, abs=1e-3)
+    assert plan.value("two") == float(TWO(again))
+    assert plan.value("one", 0) == float(ONE(run.embeddings))
+    assert ((plan.weights >= 0) & (plan.weights <= 2)).all()
+    assert 0 < plan.moved < 0.3
+
+
+def test_the_change_is_nearly_the_smallest(run, fitted):
+    """Against SLSQP on the true constraints, each of its derivatives a retraining of the dense reference."""
+    starts, plan = fitted
+    x = dense_counts(run.counts, len(run.vocabulary.words))
+    dense = DenseSkipGram(x, torch_like(run.weights), 5.0, 0.75, 5)
+    at = run.field.view(dense.train(run.training.initial, torch_like(plan.weights), 25, 0.3, 0.9))
+    assert float(ONE(at).detach()) == pytest.approx(0.0, abs=1e-3)
+
+    def constraint(w):
+        return starts.values(w).mean(axis=0) - [0.0, 0.1]
+
+    best = minimize(
+        lambda w: ((w - 1) ** 2).sum(),
+        plan.weights,
+        jac=lambda w: 2 * (w - 1),
+        bounds=[(0, 2)] * len(plan.weights),
+        constraints={"type": "eq", "fun": constraint, "jac": lambda w: starts.linearise(w)[1].mean(axis=0)},
+        method="SLSQP",
+        options={"maxiter": 12},
+    )
+    assert best.success
+    assert np.linalg.norm(plan.weights - 1) <= 1.1 * np.linalg.norm(best.x - 1)
+
+
+def torch_like(weights):
+    import torch
+
+    return torch.from_numpy(np.array(weights, dtype=np.float64))
+
+
+def test_slopes_are_derivatives_of_the_values(run):
+    starts = Starts(run, [ONE], [0, 3])
+    rng = np.random.default_rng(0)
+    weights, direction = rng.uniform(0.5, 1.5, len(run.corpus)), rng.normal(size=len(run.corpus))
+    values, slopes = starts.linearise(weights)
+    assert values.shape == (2, 1)
+    np.testing.assert_allclose(values, starts.values(weights), rtol=1e-12)
+    h = 1e-5
+    found = (starts.values(weights + h * direction) - starts.values(weights - h * direction)) / (2 * h)
+    np.testing.assert_allclose(slopes @ direction, found, rtol=1e-6)
+
+
+def test_the_mean_over_starts_is_brought_to_the_target(run):
+    seeds = [0, 1, 2]
+    plan = reweight(Starts(run, [ONE], seeds), {"one": 0.0}, tolerance=1e-3)
+    assert plan.reached
+    found = [float(ONE(run.field.view(run.retrain(plan.weights, seed=seed)))) for seed in seeds]
+    assert np.mean(found) == pytest.approx(0.0, abs=1e-3)
+    assert plan.values[-1, :, 0].tolist() == found
+    unseen = range(10, 18)
+    views = [(run.retrain(run.weights, seed=s), run.retrain(plan.weights, seed=s)) for s in unseen]
+    before, after = (np.mean([float(ONE(run.field.view(pair[i]))) for pair in views]) for i in (0, 1))
+    assert abs(after) < abs(before)
+
+
+def test_removal_reaches_two_targets_and_overshoot_is_corrected(run):
+    start = {"one": float(ONE(run.embeddings)), "two": float(TWO(run.embeddings))}
+    targets = {name: value - 0.3 * np.sign(value) for name, value in start.items()}
+    starts = Starts(run, [ONE, TWO])
+    plan = remove_until(starts, targets, tolerance=0.02)
+    assert plan.reached
+    assert set(np.unique(plan.weights)) == {0.0, 1.0}
+    once = starts.values(1 - np.isin(np.arange(len(run.corpus)), plan.removed).astype(float)).mean(axis=0)
+    np.testing.assert_allclose(once, [plan.value("one"), plan.value("two")])
+    gaps = np.abs(plan.values.mean(axis=1) - list(targets.values())).max(axis=1)
+    assert (gaps[1:] < gaps[:-1]).all()
+
+
+def test_a_target_turned_round_biases_the_model_more(run):
+    value = float(ONE(run.embeddings))
+    plan = reweight(Starts(run, [ONE]), {"one": 1.5 * np.sign(value)}, tolerance=1e-2)
+    assert plan.reached
+    assert abs(plan.value("one")) > abs(value)
+
+
+def test_out_of_reach_keeps_the_best_and_says_so(run):
+    plan = reweight(Starts(run, [ONE]), {"one": 1.99}, bound=1.0001, tolerance=1e-3, rounds=3)
+    assert not plan.reached
+    gaps = np.abs(plan.values[:, 0, 0] - 1.99)
+    assert gaps[-1] == gaps.min() < gaps[0]
+    assert b'"reached": false' in plan.to_table().schema.metadata[b"crossloss"]
+    assert (plan.weights <= 1.0001).all()
+
+
+def test_candidates_stay_out(run):
+    corpus = cl.from_sentences(random_sentences(7, sentences=60), candidates=random_sentences(8, sentences=5))
+    small = cl.train(corpus, **SETTINGS)
+    for make in (reweight, remove_until):
+        plan = make(Starts(small, [ONE]), {"one": 0.0}, tolerance=0.05, rounds=2)
+        assert not plan.weights[corpus.weights == 0].any()
+
+
+def test_a_stopped_fit_goes_on_and_ends_alike(run, tmp_path, monkeypatch):
+    file, targets = tmp_path / "fit.safetensors", {"one": 0.0, "two": 0.1}
+    whole = reweight(Starts(run, [ONE, TWO]), targets, tolerance=1e-6)
+    assert len(whole.fractions) >= 2
+    write, calls = fitting.atomic.write_arrays, []
+
+    def stop(*given):
+        write(*given)
+        calls.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting.atomic, "write_arrays", stop)
+    with pytest.raises(KeyboardInterrupt):
+        reweight(Starts(run, [ONE, TWO]), targets, tolerance=1e-6, file=file)
+    monkeypatch.setattr(fitting.atomic, "write_arrays", write)
+    resumed = reweight(Starts(run, [ONE, TWO]), targets, tolerance=1e-6, file=file)
+    assert resumed.weights.tobytes() == whole.weights.tobytes()
+    np.testing.assert_array_equal(resumed.values, whole.values)
+    linearise = Starts.linearise
+    monkeypatch.setattr(Starts, "linearise", lambda *unused: pytest.fail("done again"))
+    assert reweight(Starts(run, [ONE, TWO]), targets, tolerance=1e-6, file=file).reached
+    monkeypatch.setattr(Starts, "linearise", linearise)
+
+
+def test_a_fault_in_the_scores_is_caught_by_the_backtracking(run, monkeypatch):
+    """Scores of the wrong sign can only make things worse, and a step that does is never taken."""
+    right = Starts.linearise
+    monkeypatch.setattr(Starts, "linearise", lambda self, w: (right(self, w)[0], -right(self, w)[1]))
+    plan = reweight(Starts(run, [ONE]), {"one": 0.0}, tolerance=1e-3)
+    assert not plan.reached
+    assert plan.weights.tolist() == run.weights.tolist()
+
+
+def test_what_cannot_be_fitted(run):
+    with pytest.raises(UserError, match="at least 1"):
+        reweight(Starts(run, [ONE]), {"one": 0.0}, bound=0.5)
+    with pytest.raises(UserError, match="one target for each"):
+        reweight(Starts(run, [ONE]), {"two": 0.0})
+    with pytest.raises(UserError, match="finite"):
+        reweight(Starts(run, [ONE]), {"one": float("nan")})
+    with pytest.raises(UserError, match="each once"):
+        Starts(run, [ONE], [1, 1])
+    with pytest.raises(UserError, match="each once"):
+        Starts(run, [])
+    absent = Weat("absent", ("qq", "rr"), *(tuple(WORDS[4 * i : 4 * i + 4]) for i in range(3)))
+    with pytest.raises(UserError, match="has 0 of the 2 words"):
+        reweight(Starts(run, [absent]), {"absent": 0.0})
+
+
+def test_the_table_carries_what_training_with_it_needs(run, fitted):
+    table = fitted[1].to_table()
+    notes = json.loads(table.schema.metadata[b"crossloss"])
+    assert table.column_names == ["sample", "weight"]
+    assert notes["corpus"] == run.corpus.digest
+    assert notes["targets"] == {"one": 0.0, "two": 0.1}
+    assert notes["seeds"] == [0]

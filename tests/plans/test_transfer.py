@@ -1,0 +1,83 @@
+"""Written corpora and copies follow the weights; another trainer sees the difference."""
+
+import json
+
+import numpy as np
+import pytest
+
+import crossloss as cl
+from crossloss.core import UserError
+from crossloss.objectives.weat import Weat
+from crossloss.plans import transfer as transferring
+from crossloss.plans.transfer import Copies, Transferred, copies, transfer, write_corpus
+from dense import random_sentences
+
+WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
+ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
+SETTINGS = {"min_count": 1, "window": 3, "dimension": 8, "steps": 5, "lr": 0.3, "subsample": 0}
+
+
+@pytest.fixture(scope="module")
+def run():
+    planted = ["waa wai wab waj wac wak"] * 60 + ["wae wam waf wan wag wao"] * 60
+    return cl.train(cl.from_sentences([*random_sentences(7, sentences=300), *planted]), **SETTINGS)
+
+
+def test_copies_have_the_weights_as_their_mean():
+    weights = np.array([0.0, 1.0, 2.0, 0.3, 1.75])
+    generator = np.random.default_rng(0)
+    drawn = np.stack([copies(weights, generator) for _ in range(4000)])
+    assert (drawn[:, :3] == weights[:3]).all()
+    assert set(np.unique(drawn[:, 4])) == {1, 2}
+    np.testing.assert_allclose(drawn.mean(axis=0), weights, atol=0.03)
+
+
+def test_sentences_are_drawn_anew_in_every_epoch(run):
+    weights = np.full(len(run.corpus), 0.5)
+    weights[0] = 2
+    sentences = Copies(run, weights, seed=1)
+    first, second = list(sentences), list(sentences)
+    assert first != second
+    assert first[0] == first[1] == run.corpus.texts[0].split()
+    assert list(Copies(run, weights, seed=1)) == first
+
+
+def test_the_written_corpus_reads_back(tmp_path):
+    corpus = cl.from_sentences(["One\tcat.", "two dogs", "three birds", "gone"], documents=["a", "b\tc", "", "d"])
+    weights = np.array([1.0, 2.0, 0.4, 0.0])
+    number = write_corpus(tmp_path / "c.tsv", corpus, weights)
+    back = cl.read(tmp_path / "c.tsv")
+    assert len(back) == number
+    assert back.texts[:3] == ["One cat.", "two dogs", "two dogs"]
+    assert back.documents[:3] == ["a", "b c", "b c"]
+    assert "gone" not in back.texts
+
+
+def test_another_trainer_sees_the_removal_of_what_was_planted(run, tmp_path, monkeypatch):
+    pytest.importorskip("gensim")
+    weights = run.weights.copy()
+    weights[301:] = 0
+    file = tmp_path / "t.json"
+    found = transfer(run, [ONE], weights, [1, 2, 3], epochs=15, file=file)["one"]
+    assert found.carries_over
+    assert np.mean(found.after) < np.mean(found.before) - 0.5
+    assert found.spread == (np.std(found.before, ddof=1), np.std(found.after, ddof=1))
+    done = json.loads(file.read_text())
+    del done["after.3"]
+    file.write_text(json.dumps(done))
+    assert transfer(run, [ONE], weights, [1, 2, 3], epochs=15, file=file)["one"] == found
+    monkeypatch.setattr(transferring, "Copies", lambda *unused: pytest.fail("trained again"))
+    assert transfer(run, [ONE], weights, [1, 2, 3], epochs=15, file=file)["one"] == found
+
+
+def test_no_difference_does_not_carry_over():
+    assert not Transferred([1.0, 1.2, 0.9], [1.05, 1.1, 1.0]).carries_over
+    assert Transferred([1.0, 1.2, 0.9], [0.1, 0.2, 0.0]).carries_over
+
+
+def test_without_gensim_it_says_what_to_install(run, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "gensim.models", None)
+    with pytest.raises(UserError, match=r"install crossloss\[gensim\]"):
+        transfer(run, [ONE], run.weights, [1])

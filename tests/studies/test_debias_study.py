@@ -1,0 +1,113 @@
+"""The debias study: every correction in every table, figures of what was measured, the same bytes again."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+
+import crossloss as cl
+from crossloss import pipeline
+from crossloss.core import UserError
+from crossloss.objectives.weat import Weat
+from crossloss.plans import debias as debiasing
+from crossloss.skipgram.hard_debias import HardDebias
+from crossloss.studies import debias as studying
+from crossloss.studies import debias_page
+from crossloss.studies.debias import debias_study
+from dense import random_sentences
+
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
+ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
+TWO = Weat("two<b>", tuple(WORDS[1:5]), tuple(WORDS[16:20]), tuple(WORDS[20:24]), tuple(WORDS[24:28]))
+HARD = HardDebias("gender", (("waa", "wae"), ("wab", "waf")), (("wac", "wag"),), ("waa", "wae", "wab"))
+SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 15, "lr": 0.3, "momentum": 0.9, "dtype": "float64"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(debiasing, "hard_debias", lambda group: HARD)
+        patch.setattr("crossloss.plans.outcome.hard_debias", lambda group: HARD)
+        patch.setattr(studying, "MOST_STEPS", 600)
+        patch.setattr(debias_study, "__kwdefaults__", debias_study.__kwdefaults__ | {"most_steps": 600})
+        out = tmp_path_factory.mktemp("study") / "run"
+        with cl.train(cl.from_sentences(random_sentences(7, sentences=120)), out=out, **SETTINGS) as run:
+            study, page = pipeline.study_debias(run, [ONE, TWO], starts=2, others=2)
+            first = {path.name: path.read_bytes() for path in out.glob("study-*")}
+            trained, retrain = [], type(run).retrain
+            patch.setattr(type(run), "retrain", lambda self, *a, **b: trained.append(1) or retrain(self, *a, **b))
+            pipeline.study_debias(run, [ONE, TWO], starts=2, others=2)
+            again = {path.name: path.read_bytes() for path in out.glob("study-*")}
+            yield run, study, page, first, again, len(trained)
+
+
+def test_every_correction_is_in_it(made):
+    _, study, *_ = made
+    hows = [o.how for o in study.outcomes]
+    assert hows[:5] == ["hard", "reweight-one-start", "reweight", "remove-one-start", "hard+reweight-one-start"]
+    assert hows[5:] == ["undo"] * 2 + ["reinforce"] * 2 + ["both"] * 2
+    assert set(study.cells) == {(way, test) for way in ("undo", "reinforce", "both") for test in ("one", "two<b>")}
+    for cells in study.cells.values():
+        assert len(cells) == 16
+        assert all({"one", "two<b>", "loss"} <= set(c.figures) for c in cells if not c.failed)
+        assert any(c.failed for c in cells)
+    for test in study.tests:
+        assert study.over.effects[test][1] * np.sign(study.original[test]) > abs(study.original[test])
+
+
+def test_walks_are_the_cells(made):
+    run, study, *_ = made
+    walk = study.walk("undo", "one", 5, "two<b>")
+    assert walk[0] == (0, float(TWO(run.embeddings)))
+    by_passes = {c.passes: c.figures["two<b>"] for c in study.cells["undo", "one"] if c.size == 5 and not c.failed}
+    assert dict(walk[1:]) == by_passes
+    best = study.best_update("one")
+    assert list(best.targets) == ["one"]
+
+
+def test_tables_hold_the_figures(made):
+    _, study, *_ = made
+    found = {title: (headings, rows) for title, headings, rows in debias_page.tables(study)}
+    assert all(len(row) == len(headings) for headings, rows in found.values() for row in rows)
+    headings, rows = found["Effects from the run's own start (the paper's Table 3)"]
+    assert headings == ["correction", "one", "two<b>"]
+    effects = {row[0]: row[1:] for row in rows}
+    hard = study.outcomes[0]
+    assert effects["hard"] == [debias_page.words.value(hard.effects[test][1]) for test in study.tests]
+    assert len(effects) == 9
+    chosen = next(rows for title, (_, rows) in found.items() if "Table 8" in title)
+    undo = next(o for o in study.outcomes if o.how == "undo").chosen
+    assert chosen[0][1] == f"{undo['size']}/0, {undo['passes']} passes"
+    assert chosen[2][1].split("/")[0] == chosen[2][1].split("/")[1].split(",")[0]
+
+
+def test_the_page_is_escaped_and_self_contained(made):
+    run, _, page, first, *_ = made
+    text = page.read_text()
+    assert "two&lt;b&gt;" in text
+    assert "two<b>" not in text
+    assert not re.search(r"(src|href)=\"https?:", text)
+    assert text.count("<svg") == 2
+    assert set(first) == {
+        "study-debias.html",
+        "study-debias.csv",
+        "study-debias-passes.svg",
+        "study-debias-quality.svg",
+    }
+    rows = list(csv.reader(first["study-debias.csv"].decode().splitlines()))
+    assert ["correction", "one", "two<b>"] in rows
+    assert run.folder.metrics["debias.reweight.one.effect"] == made[1].outcomes[2].effects["one"][1]
+
+
+def test_a_second_study_trains_little_and_writes_the_same_bytes(made):
+    *_, first, again, trained = made
+    assert trained <= 13  # each correction once, from the own start
+    assert first["study-debias-passes.svg"] == again["study-debias-passes.svg"]
+
+
+def test_one_start_is_not_compared_with_itself(made):
+    with pytest.raises(UserError, match="at least two starts"):
+        debias_study(made[0], [ONE], starts=1)
