@@ -22,7 +22,6 @@ from crossloss.core import Progress, State
 from crossloss.estimators import Trained, unrolled
 from crossloss.optimisers import Adam
 from crossloss.run.fields import FieldRun, train_field
-from crossloss.run.progress import Track, quiet
 from crossloss.studies.mixture import model as models
 from crossloss.studies.mixture.data import MEANS, Points, draw
 from crossloss.studies.mixture.estimators import PublishedLissa
@@ -45,7 +44,7 @@ class Protocol:
 PAPER = Protocol()
 
 
-def measure(seed: int, protocol: Protocol, *, track: Track = quiet) -> dict[str, Any]:
+def measure(seed: int, protocol: Protocol, *, progress: Progress | None = None) -> dict[str, Any]:
     """One seed: r at every point for both losses, LiSSA and unrolled, both ground truths."""
     raw, _ = draw(seed, protocol.each)
     start = _start(raw, seed)
@@ -58,8 +57,7 @@ def measure(seed: int, protocol: Protocol, *, track: Track = quiet) -> dict[str,
         "labels": labels.y.tolist(),
         "losses": {},
     }
-    with track(f"seed {seed}, retraining as published") as progress:
-        carried = carried_retraining(models.field(labels, models.MATCHED, start), labels, protocol.steps, progress)
+    carried = carried_retraining(models.field(labels, models.MATCHED, start), labels, protocol.steps, progress)
     published = _values_at(supervised, labels)[:, None] - carried
     corrected_labels = Points(raw.x, reset_labels_of(start, raw))
     for loss in models.LOSSES:

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss.core import Optimiser, UserError
+from crossloss.core import Optimiser, Progress, UserError
 from crossloss.fidelity.statistics import pearson, slope
 from crossloss.optimisers import SGD, Adam
 from crossloss.run.fields import FieldRun, train_field
-from crossloss.run.progress import Track, quiet
 from crossloss.studies.mixture import model as models
 from crossloss.studies.mixture.data import Points, draw
 from crossloss.studies.mixture.estimators import (
@@ -74,23 +73,32 @@ def agreement(predicted: np.ndarray, found: np.ndarray) -> dict[str, list[float]
     return {"r": r.round(6).tolist(), "slope": [float(f"{s:.6g}") for s in slopes]}
 
 
-def measure(seed: int, setup: Setup, *, full: bool = True, track: Track = quiet) -> dict[str, Any]:
+def silent(done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def part(progress: Progress, number: int, of: int) -> Progress:
+    """The progress of one of ``of`` equal parts, in hundredths."""
+    return lambda done, total: progress(100 * number + 100 * done // total, 100 * of)
+
+
+def measure(seed: int, setup: Setup, *, full: bool = True, progress: Progress = silent) -> dict[str, Any]:
     """Both losses of one seed: what was trained, and each estimator's r and slope at every held-out point.
 
     ``full``: every estimator, the tangent predictions and an example; else those of the ablation.
     """
     points, held = draw(seed, setup.each)
     found: dict[str, Any] = {"seed": seed, "setup": asdict(setup), "classes": held.y.tolist(), "losses": {}}
-    for loss in models.LOSSES:
-        with track(f"seed {seed}, {setup.activation}, {setup.optimiser}, {loss}") as progress:
-            found["losses"][loss] = _measure(seed, setup, loss, points, held, full, progress)
+    for number, loss in enumerate(models.LOSSES):
+        along = part(progress, number, len(models.LOSSES))
+        found["losses"][loss] = _measure(seed, setup, loss, points, held, full, along)
     if full:
         _add_example(found, points, held)
     return found
 
 
 def _measure(
-    seed: int, setup: Setup, loss: str, points: Points, held: Points, full: bool, progress: Callable[[int, int], None]
+    seed: int, setup: Setup, loss: str, points: Points, held: Points, full: bool, progress: Progress
 ) -> dict[str, Any]:
     model = models.initial(points, setup.activation, seed)
     run = train_field(models.field(points, loss, model), OPTIMISERS[setup.optimiser], steps=setup.steps)

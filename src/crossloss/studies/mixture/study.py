@@ -1,19 +1,19 @@
 """All seeds of the study, one small file each, and the figures over them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crossloss.core import UserError
+from crossloss.core import Progress, UserError
 from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.studies.mixture.model import LOSSES
 from crossloss.studies.mixture.protocol import PAPER, Protocol
 from crossloss.studies.mixture.protocol import measure as follow
-from crossloss.studies.mixture.seed import ABLATION, BASE, Setup, compact, measure
+from crossloss.studies.mixture.seed import ABLATION, BASE, Setup, compact, measure, part
 
 LEVELS = (0.8, 0.95, 0.99)
 MAIN = "main"
@@ -49,17 +49,30 @@ def run_seeds(
     """
     _refuse_other(out, PROTOCOL)
     setups = {MAIN: base} | (ABLATION if ablation is None else ablation)
+    found: dict[str, list[Found]] = {variant: [] for variant in setups}
+    work = [(seed, variant) for seed in seeds for variant in setups]
+    with track("mixture study") as progress:
+        for number, (seed, variant) in enumerate(work):
+            make = _Measure(seed, setups[variant], variant == MAIN, part(progress, number, len(work)))
+            path = out / SEEDS / f"{variant}-{seed:03d}.json"
+            found[variant].append(stored(path, asdict(setups[variant]), make))
+            progress(100 * (number + 1), 100 * len(work))
+    return found
 
-    def one(variant: str, seed: int) -> Found:
-        setup, path = setups[variant], out / SEEDS / f"{variant}-{seed:03d}.json"
-        return stored(path, asdict(setup), lambda: compact(measure(seed, setup, full=variant == MAIN, track=track)))
 
-    by_seed = []
-    with track("seeds") as progress:
-        for done, seed in enumerate(seeds):
-            by_seed.append({variant: one(variant, seed) for variant in setups})
-            progress(done + 1, len(seeds))
-    return {variant: [found[variant] for found in by_seed] for variant in setups}
+@dataclass(frozen=True)
+class _Measure:
+    """A piece of work not done yet."""
+
+    seed: int
+    setup: Setup | Protocol
+    full: bool
+    progress: Progress
+
+    def __call__(self) -> Found:
+        if isinstance(self.setup, Protocol):
+            return follow(self.seed, self.setup, progress=self.progress)
+        return compact(measure(self.seed, self.setup, full=self.full, progress=self.progress))
 
 
 def run_protocol(
@@ -74,11 +87,11 @@ def run_protocol(
     """
     _refuse_other(out, SEEDS)
     settings, found = settings or PAPER, []
-    with track("seeds") as progress:
-        for done, seed in enumerate(seeds):
-            path = out / PROTOCOL / f"{seed:03d}.json"
-            found.append(stored(path, asdict(settings), lambda seed=seed: follow(seed, settings, track=track)))  # type: ignore[misc]
-            progress(done + 1, len(seeds))
+    with track("paper's protocol") as progress:
+        for number, seed in enumerate(seeds):
+            make = _Measure(seed, settings, True, part(progress, number, len(seeds)))
+            found.append(stored(out / PROTOCOL / f"{seed:03d}.json", asdict(settings), make))
+            progress(100 * (number + 1), 100 * len(seeds))
     return {PROTOCOL: found}
 
 
