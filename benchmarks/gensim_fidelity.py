@@ -27,9 +27,9 @@ from typing import Any
 import gensim
 import numpy as np
 import torch
+from fidelity_grid import trimmed
 from gensim import utils
 from gensim.models import Word2Vec
-from fidelity_grid import trimmed
 from record import RESULTS, Record
 
 import crossloss as cl
