@@ -118,7 +118,7 @@ def stored(path: Path, setup: dict[str, Any], make: Callable[[], Found]) -> Foun
 
 
 def rows(found: Sequence[Found], loss: str) -> list[dict[str, Any]]:
-    """One row an estimator for a loss: figures by seed, or the sentence that refused it.
+    """One row an estimator for a loss, the best first: figures by seed, or the sentence that refused it.
 
     Figures: ``share_above_L`` and ``class_C.share_above_L`` for each L of ``LEVELS``, ``mean_r``, ``slope`` (median
     over held-out points), ``seconds``; each a list over seeds.
@@ -143,7 +143,7 @@ def rows(found: Sequence[Found], loss: str) -> list[dict[str, Any]]:
                 "seeds": [one["seed"] for one, _ in answered],
             }
         )
-    return table
+    return sorted(table, key=lambda row: -float(np.mean(row["figures"].get("mean_r", -1.0))))
 
 
 def _figures(r: np.ndarray, classes: np.ndarray) -> dict[str, float]:
