@@ -285,3 +285,34 @@ def test_the_protocol_from_the_command_line(tmp_path, monkeypatch):
             assert 0 <= values[f"mixture.protocol.{loss}.{name}.share_above_0.8"] <= 1
     assert "ground truth" in (out / "report.html").read_text()
     assert sorted(p.name for p in (out / "protocol").iterdir()) == ["000.json", "001.json"]
+
+
+@pytest.mark.parametrize("loss", model.LOSSES)
+def test_the_protocol_s_scores_are_those_of_the_published_loop(loss):
+    """One point after the other: torch's NLLLoss, and KLDivLoss "batchmean" on the flat row, with its division by 3."""
+    points, _ = data.draw(4, 2)
+    run = cl.train(model.field(points, loss, model.initial(points, "relu", 4)), cl.Adam(), steps=2)
+    found = protocol.published_scores(run, points, loss)
+    live = copy.deepcopy(run.field.module)
+    torch.nn.utils.vector_to_parameters(run.theta, live.parameters())
+    parameters, n = list(live.parameters()), len(points.x)
+    p = model.target(live(points.x), torch.ones(n, dtype=torch.float64)).detach()
+
+    def sample(i):
+        log_q = live(points.x[i : i + 1]).log()
+        if loss == "matched":
+            return torch.nn.NLLLoss()(log_q, points.y[i : i + 1])
+        return torch.nn.KLDivLoss(reduction="batchmean")(log_q.view(-1), p[i])
+
+    for j in (0, 3, 5):
+        nll = torch.nn.functional.nll_loss(live(points.x[j : j + 1]).log(), points.y[j : j + 1])
+        v = [g.detach() for g in torch.autograd.grad(nll, parameters)]
+        h = list(v)
+        for i in range(n):
+            first = torch.autograd.grad(sample(i), parameters, create_graph=True)
+            curved = torch.autograd.grad(sum((g * a).sum() for g, a in zip(first, h, strict=True)), parameters)
+            h = [a + (1 - 0.01) * b - c / 25.0 for a, b, c in zip(v, h, curved, strict=True)]
+        for i in range(n):
+            slope = torch.autograd.grad(sample(i), parameters)
+            expected = -sum(float((g * a).sum()) for g, a in zip(slope, h, strict=True)) / n
+            assert float(found[j, i]) == pytest.approx(expected, rel=1e-9, abs=1e-14)

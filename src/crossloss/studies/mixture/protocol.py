@@ -63,7 +63,7 @@ def measure(seed: int, protocol: Protocol, *, progress: Progress | None = None) 
     for loss in models.LOSSES:
         run = supervised if loss == models.MATCHED else _train(models.field(raw, loss, start), protocol)
         y = labels if loss == models.MATCHED else Points(raw.x, reset_labels(run, raw))
-        lissa = _published_scores(run, y, loss)
+        lissa = published_scores(run, y, loss)
         again = _train(models.field(corrected_labels, loss, start), protocol)
         after = models.values(again.field, retrain(again, leave_one_out(len(raw.x))), corrected_labels).T
         corrected = _values_at(again, corrected_labels)[:, None] - after
@@ -112,7 +112,7 @@ def _values_at(run: FieldRun, points: Points) -> Tensor:
     return models.values(run.field, run.theta[None], points)[0]
 
 
-def _published_scores(run: FieldRun, points: Points, loss: str) -> Tensor:
+def published_scores(run: FieldRun, points: Points, loss: str) -> Tensor:
     """LiSSA's scores (k, n), of the trained parameters with the labels ``points.y``.
 
     The published KL of a single sample is a mean over its three clusters ("batchmean" of one row).
