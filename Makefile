@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench lock clean
+# Real corpora for the long benchmarks; see benchmarks/README.md.
+DATA ?= ../shared/data
+
+.PHONY: demo test check bench bench-full lock clean
 
 demo: $(READY)
 	$(BIN)/crossloss demo --out runs/demo
@@ -21,6 +24,11 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/passes.py
+
+bench-full: bench
+	$(BIN)/python benchmarks/passes.py --corpus $(DATA)/wikipedia-180k.tsv.gz --out benchmarks/results/passes-180k.json
+	$(BIN)/python benchmarks/gensim_quality.py $(DATA)/wikipedia-180k.tsv.gz
+	$(BIN)/python benchmarks/fidelity_grid.py $(DATA)/wikipedia-180k.tsv.gz
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -42,13 +42,14 @@ class DenseSkipGram:
         return torch.autograd.grad(self.loss(theta, w), theta, create_graph=True)[0]
 
     def train(self, theta: Tensor, w: Tensor, steps: int, lr: float, momentum: float) -> Tensor:
-        """Heavy ball; differentiable in ``w`` and ``theta``."""
+        """Heavy ball with rising momentum; differentiable in ``w`` and ``theta``."""
         d = torch.stack([self.d_word, self.d_context])[:, :, None].expand(2, -1, self.dimension).reshape(-1)
         scale = torch.where(d > 0, lr / torch.where(d > 0, d, torch.ones_like(d)), torch.zeros_like(d))
         theta = theta.clone().requires_grad_(True)
         velocity = torch.zeros_like(theta)
-        for _ in range(steps):
-            velocity = momentum * velocity + self.gradient(theta, w)
+        for t in range(steps):
+            beta = momentum if momentum <= 0.5 or t >= 20 else 0.5 + (momentum - 0.5) * t / 20
+            velocity = beta * velocity + self.gradient(theta, w)
             theta = theta - scale * velocity
         return theta
 

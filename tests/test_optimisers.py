@@ -6,7 +6,7 @@ import torch
 
 from crossloss.core import UserError
 from crossloss.estimators import unrolled
-from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall
+from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall, rising
 from crossloss.run.training import MemoryStates, Training
 
 F64 = torch.float64
@@ -277,3 +277,9 @@ def test_numbers_of_steps_change_the_score():
     """A check that can fail: the score of a run of other length is another."""
     a, b = (unrolled(trained(Adam(0.05, eps=1e-2), steps), OBJECTIVES).samples().numpy() for steps in (9, 8))
     assert np.abs(a - b).max() > 1e-3 * np.abs(a).max()
+
+
+def test_momentum_rises_in_a_line():
+    beta = rising(0.8)
+    assert [beta(t) for t in (0, 10, 20, 1000)] == pytest.approx([0.5, 0.65, 0.8, 0.8])
+    assert {rising(0.3)(t) for t in (0, 5, 50)} == {0.3}

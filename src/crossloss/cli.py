@@ -25,6 +25,7 @@ from crossloss.run.estimate import available_memory, check_memory, estimate
 from crossloss.run.progress import bars
 from crossloss.run.runs import MEMORY, Run, load, train
 from crossloss.run.settings import Settings, make_settings, parse_bytes
+from crossloss.scores import ESTIMATOR_NAMES
 
 app = typer.Typer(
     name="crossloss",
@@ -56,7 +57,12 @@ Objectives = Annotated[
 Named = Annotated[list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")]
 Out = Annotated[Path, typer.Option(help="The run folder to make.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a different run in that folder.")]
-Memory = Annotated[str, typer.Option(help="Budget for stored training states; less stores fewer, replays more.")]
+Memory = Annotated[
+    str,
+    typer.Option(
+        help="Budget of the run; less stores fewer training states and scores fewer objectives at once, in more time."
+    ),
+]
 TextColumn = Annotated[str | None, typer.Option("--text", help="Column with the sentence (tsv, csv).")]
 DocumentColumn = Annotated[str | None, typer.Option("--document", help="Column with the document's name.")]
 IdColumn = Annotated[str | None, typer.Option("--id", help="Column with a unique id; default: the row number.")]
@@ -272,7 +278,7 @@ def measure(
             terminal.robustness_lines(pipeline.robustness(opened, scores, tests, least=least, track=bars))
 
 
-Estimator = Annotated[str, typer.Option(help="unrolled (exact), gradient-dot or co-occurrence.")]
+Estimator = Annotated[str, typer.Option(help=f"unrolled (exact), or {', '.join(ESTIMATOR_NAMES[1:])}.")]
 
 
 @app.command()
@@ -280,12 +286,15 @@ def score(
     run: RunArgument,
     objective: Named = None,
     estimator: Estimator = "unrolled",
+    damping: Annotated[
+        float, typer.Option(min=0, help="Added to the curvature; for inverse-hessian estimators, which need some.")
+    ] = 0.0,
     show: Show = 10,
 ) -> None:
     """Score every sentence; writes scores.parquet and shows the strongest."""
     opened, tests = pipeline.open_run(run, objective or ())
     with opened:
-        scores = pipeline.score_run(opened, tests, estimator, track=bars)
+        scores = pipeline.score_run(opened, tests, estimator, damping, track=bars)
         for test in tests:
             terminal.ranking(scores, test.name, show)
 

@@ -57,7 +57,7 @@ def study_debias(
     others: Annotated[int, typer.Option(min=2, help="Further seeds that judge.")] = 3,
     min_count: Annotated[int, typer.Option(min=1, help="Leave out words that occur less often.")] = 100,
     dimension: Annotated[int, typer.Option(min=1, help="Length of a word vector.")] = 50,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 50,
 ) -> None:
     """Every correction of every test beside the others (Tables 3, 5, 6, 8, Figs. 3, 4); a stopped study goes on."""
     tests = pipeline.choose(objective or TESTS)

@@ -25,12 +25,12 @@ class HeavyBall:
     ----------
     scale : (p,) tensor
         Learning rate over the preconditioner, lr / D.
-    momentum : float
+    momentum : float, or a function of the step
         beta, no dampening.
     """
 
     scale: Tensor
-    momentum: float = 0.9
+    momentum: Rate = 0.9
     needs: tuple[str, ...] = ()
 
     def init(self, theta: Tensor) -> State:
@@ -39,18 +39,27 @@ class HeavyBall:
 
     def step(self, state: State, g: Tensor, t: int) -> State:
         """One step; the given state is left as it was."""
-        velocity = torch.add(g, state["velocity"], alpha=self.momentum)
+        velocity = torch.add(g, state["velocity"], alpha=rate(self.momentum, t))
         return {"theta": torch.addcmul(state["theta"], self.scale, velocity, value=-1), "velocity": velocity}
 
     def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
         """N <- n - scale l; a = n; then n <- beta n. ``bar`` holds l = theta, n = velocity, each (k, p)."""
         a = torch.addcmul(bar["velocity"], self.scale, bar["theta"], value=-1)
-        return {"theta": bar["theta"], "velocity": a * self.momentum}, a
+        return {"theta": bar["theta"], "velocity": a * rate(self.momentum, t)}, a
 
 
-def rate(lr: Rate, t: int) -> float:
-    """Learning rate of step t."""
-    return float(lr(t)) if callable(lr) else float(lr)
+def rate(setting: Rate, t: int) -> float:
+    """Learning rate or momentum of step t."""
+    return float(setting(t)) if callable(setting) else float(setting)
+
+
+def rising(last: float, *, first: float = 0.5, steps: int = 20) -> Callable[[int], float]:
+    """Momentum that rises in a line from ``first`` to ``last`` over the first ``steps``.
+
+    Vectors that start near zero grow fast, and much momentum then carries them past where the loss is lowest, into
+    curvature that a large learning rate does not bear (docs/performance.md).
+    """
+    return lambda t: last - max(last - first, 0.0) * max(1 - t / steps, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -138,12 +138,14 @@ def qualities(run: Run) -> list[Quality]:
     ]
 
 
-def score_run(run: Run, objectives: Sequence[Weat], estimator: str = "unrolled", track: Track = quiet) -> Scores:
+def score_run(
+    run: Run, objectives: Sequence[Weat], estimator: str = "unrolled", damping: float = 0.0, track: Track = quiet
+) -> Scores:
     """Scores of all objectives; written as scores.parquet (another estimator: scores-ESTIMATOR.parquet)."""
-    scores = score(run, objectives, estimator, track=track)
+    scores = score(run, objectives, estimator, damping=damping, track=track)
     folder = folder_of(run)
     file = "scores.parquet" if estimator == "unrolled" else f"scores-{estimator}.parquet"
-    key = content_key(run.key, [objective_key(o) for o in objectives])
+    key = content_key(run.key, damping, [objective_key(o) for o in objectives])
     if not folder.done(file, key, file):
         atomic.write_table(folder.file(file), scores.table())
         folder.finish(file, key)

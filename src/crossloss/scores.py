@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from crossloss.core import Accumulator, Estimator, Objective, UserError
 from crossloss.corpus.pairs import near
 from crossloss.corpus.tokens import tokenize
-from crossloss.estimators import ESTIMATORS
+from crossloss.estimators import ESTIMATORS, INVERSE_HESSIANS
 from crossloss.fieldscores import FieldScores
 from crossloss.objectives import as_objective
 from crossloss.objectives.weat import Weat
@@ -240,6 +240,7 @@ def score(
     objectives: Sequence[Objective | Callable[[Embeddings], Tensor]],
     estimator: str = "unrolled",
     *,
+    damping: float = 0.0,
     track: Track = quiet,
 ) -> Scores: ...
 @overload
@@ -248,6 +249,7 @@ def score(
     objectives: Sequence[Objective | Callable[[ModelView], Tensor]],
     estimator: str = "unrolled",
     *,
+    damping: float = 0.0,
     track: Track = quiet,
 ) -> FieldScores: ...
 def score(
@@ -255,6 +257,7 @@ def score(
     objectives: Sequence[Objective | Callable[[Any], Tensor]],
     estimator: str = "unrolled",
     *,
+    damping: float = 0.0,
     track: Track = quiet,
 ) -> Scores | FieldScores:
     """Score every sample of a run for several objectives in one backward pass.
@@ -265,13 +268,16 @@ def score(
     objectives : sequence
         Objectives, or functions that return a scalar tensor: of the embeddings, or of a field's ``ModelView``.
     estimator : str
-        "unrolled" (exact), "gradient-dot" or "co-occurrence" (association tests only).
+        "unrolled" (exact), "gradient-dot", "tracin", "inverse-hessian" and its kinds, or "co-occurrence"
+        (association tests only).
+    damping : float
+        Added to the curvature, for inverse-hessian estimators only.
     track : Track
 
     Raises
     ------
     UserError
-        Unknown estimator, no objective, or one without a finite gradient.
+        Unknown estimator, no objective, or one without a finite gradient; damping where there is no curvature.
     """
     chosen = [as_objective(o) for o in objectives]
     if not chosen:
@@ -284,11 +290,16 @@ def score(
     if estimator not in ESTIMATORS:
         known = ESTIMATOR_NAMES if isinstance(run, Run) else tuple(ESTIMATORS)
         raise UserError(f"There is no estimator {estimator!r}; there are: {', '.join(known)}.")
+    estimate = ESTIMATORS[estimator]
+    if damping:
+        if estimator not in INVERSE_HESSIANS:
+            raise UserError(f"{estimator} takes no damping: it is for {', '.join(INVERSE_HESSIANS)}.")
+        estimate = replace(INVERSE_HESSIANS[estimator], damping=damping)
     if isinstance(run, FieldRun):
         with track(f"scoring ({estimator})") as progress:
-            influence = ESTIMATORS[estimator](run.training, chosen, progress=progress)
+            influence = estimate(run.training, chosen, progress=progress)
         return FieldScores(run, estimator, chosen, influence.samples().cpu().numpy())
-    return Scores(run, estimator, chosen, _influence(run, chosen, estimator, ESTIMATORS[estimator], track))
+    return Scores(run, estimator, chosen, _influence(run, chosen, estimator, estimate, damping, track))
 
 
 def _co_occurrence(run: Run, objectives: Sequence[Objective]) -> np.ndarray:
@@ -300,26 +311,44 @@ def _co_occurrence(run: Run, objectives: Sequence[Objective]) -> np.ndarray:
     return np.stack(rows)
 
 
-def _influence(run: Run, objectives: Sequence[Objective], name: str, estimator: Estimator, track: Track) -> np.ndarray:
-    """Pair influences (k, m) float32; from the run's folder where they were finished before."""
+def _influence(
+    run: Run, objectives: Sequence[Objective], name: str, estimator: Estimator, damping: float, track: Track
+) -> np.ndarray:
+    """Pair influences (k, m) float32; as many objectives a pass as memory has room for."""
+    at_once = run.needs.at_once(len(objectives), run.settings.steps, run.memory)
+    groups = [objectives[i : i + at_once] for i in range(0, len(objectives), at_once)]
+    start = time.perf_counter()
+    rows, computed = [], False
+    for number, group in enumerate(groups):
+        label = name if len(groups) == 1 else f"{name}-{number + 1}"
+        row, fresh = _pass(run, group, label, estimator, damping, track)
+        rows.append(row)
+        computed |= fresh
+    if run.folder is not None and name == "unrolled" and computed:
+        run.folder.record({"score.seconds": time.perf_counter() - start, "peak_memory_bytes": peak_memory()})
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+
+def _pass(
+    run: Run, objectives: Sequence[Objective], label: str, estimator: Estimator, damping: float, track: Track
+) -> tuple[np.ndarray, bool]:
+    """Pair influences of one pass, and whether it was made now."""
     folder = run.folder
     described = [objective_key(o) for o in objectives]
     if folder is None or None in described:
-        with track(f"scoring ({name})") as progress:
-            return _pairs(estimator(run.training, objectives, progress=progress))
-    stage, file = f"score.{name}", f"influence-{name}.safetensors"
-    key = content_key(run.key, name, described)
+        with track(f"scoring ({label})") as progress:
+            return _pairs(estimator(run.training, objectives, progress=progress)), True
+    stage, file = f"score.{label}", f"influence-{label}.safetensors"
+    key = content_key(run.key, label, damping, described)
     checkpoint = FileCheckpoint(folder.file(f"backward-{key[:16]}.safetensors"), run.settings.device)
-    if not folder.done(stage, key, file):
-        start = time.perf_counter()
-        with track(f"scoring ({name})") as progress:
+    fresh = not folder.done(stage, key, file)
+    if fresh:
+        with track(f"scoring ({label})") as progress:
             influence = estimator(run.training, objectives, progress=progress, checkpoint=checkpoint)
         atomic.write_arrays(folder.file(file), {"pairs": _pairs(influence)})
-        if name == "unrolled":
-            folder.record({"score.seconds": time.perf_counter() - start, "peak_memory_bytes": peak_memory()})
         folder.finish(stage, key)
     checkpoint.path.unlink(missing_ok=True)
-    return atomic.read_arrays(folder.file(file))["pairs"]
+    return atomic.read_arrays(folder.file(file))["pairs"], fresh
 
 
 def _pairs(influence: Accumulator) -> np.ndarray:

@@ -132,7 +132,7 @@ def test_a_preconditioner_that_moves_with_the_weights_is_caught(run):
         weights[i] += sign * h
         moved = SkipGramField(run.counts, run.vocabulary, weights, dimension=s.dimension, negatives=s.negatives,
                               exponent=s.exponent, dtype=torch.float64)  # fmt: skip
-        optimiser = HeavyBall(s.lr * moved.step_scale(), s.momentum)
+        optimiser = HeavyBall(s.lr * moved.step_scale(), run.training.optimiser.momentum)
         state = optimiser.init(run.training.initial)
         w = torch.from_numpy(weights)
         for t in range(s.steps):

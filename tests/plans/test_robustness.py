@@ -14,7 +14,7 @@ from dense import random_sentences
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
-SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 20, "lr": 0.3, "momentum": 0.9, "dtype": "float64"}
+SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 20, "lr": 0.6, "momentum": 0.9, "dtype": "float64"}
 
 
 @pytest.fixture(scope="module")

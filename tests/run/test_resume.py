@@ -8,8 +8,11 @@ import pytest
 
 import crossloss as cl
 from crossloss import pipeline, scores
+from crossloss.corpus.pairs import count_pairs
+from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.objectives.weat import Weat
 from crossloss.run import atomic
+from crossloss.run.memory import needs
 from crossloss.run.training import FileCheckpoint
 from crossloss.skipgram.field import SkipGramField
 from dense import random_sentences
@@ -17,14 +20,20 @@ from dense import random_sentences
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 3, "steps": 5, "lr": 0.5}
-MEMORY = "7300B"  # so little that states are stored every second step and replayed between
+LEFT = 7300  # bytes for states: so little that they are stored every second step and replayed between
 
 
 def work(folder):
     """Train, score and plan in a folder; every step of the backward pass is saved."""
     scores.FileCheckpoint = partial(FileCheckpoint, seconds=0.0)
     corpus = cl.from_sentences(random_sentences(2))
-    with cl.train(corpus, out=folder, memory=MEMORY, **SETTINGS) as run:
+    counts = count_pairs(corpus, build_vocabulary(corpus, min_count=1), window=3)
+    parameters = 2 * counts.pairs.max() * 3 + 6
+    wanted = needs(samples=len(corpus), tokens=len(corpus.tokens), elements=counts.matrix.nnz, pairs=len(counts.pairs),
+                   parameters=parameters, width=4)  # fmt: skip
+    memory = f"{wanted.fixed + wanted.direction + LEFT}B"
+    with cl.train(corpus, out=folder, memory=memory, **SETTINGS) as run:
+        assert run.training.every == 2
         pipeline.remember(run, [TEST])
         scored = pipeline.score_run(run, [TEST])
         pipeline.plan_run(run, scored, {"test": 0.0})

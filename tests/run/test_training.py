@@ -118,9 +118,9 @@ def test_damaged_and_foreign_folders_are_refused(tmp_path):
 def test_the_estimate_grows_with_what_it_pays_for():
     corpus = cl.from_sentences(random_sentences(0))
     vocabulary = build_vocabulary(corpus, min_count=1)
-    base = estimate(make_settings(), corpus, vocabulary, objectives=1, memory=10**8)
-    twice = estimate(make_settings(steps=200), corpus, vocabulary, objectives=1, memory=10**8)
-    four = estimate(make_settings(), corpus, vocabulary, objectives=4, memory=10**8)
+    base = estimate(make_settings(), corpus, vocabulary, objectives=1, memory=10**10)
+    twice = estimate(make_settings(steps=200), corpus, vocabulary, objectives=1, memory=10**10)
+    four = estimate(make_settings(), corpus, vocabulary, objectives=4, memory=10**10)
     assert twice.train_seconds > 1.5 * base.train_seconds
     assert four.score_seconds > 1.5 * base.score_seconds
     assert four.memory_bytes > base.memory_bytes
@@ -135,3 +135,9 @@ def test_a_device_that_is_not_there_is_one_sentence_and_one_that_is_gives_the_sa
     cpu = cl.train(corpus, **SETTINGS, dtype="float64")
     gpu = cl.train(corpus, **SETTINGS, dtype="float64", device="cuda")
     torch.testing.assert_close(gpu.training.theta.cpu(), cpu.training.theta, rtol=1e-10, atol=1e-12)
+
+
+def test_a_run_that_ends_above_its_start_is_refused_though_finite():
+    corpus = cl.from_sentences(random_sentences(0))
+    with pytest.raises(UserError, match="Training diverged"):
+        cl.train(corpus, **(SETTINGS | {"lr": 30.0, "momentum": 0.9}))

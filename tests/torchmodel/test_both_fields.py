@@ -79,7 +79,7 @@ def test_pullbacks_are_equal(both):
 def test_scores_are_equal(both):
     run, field, objective = both
     scale = SETTINGS["lr"] * run.field.step_scale()
-    again = cl.train(field, HeavyBall(scale, run.settings.momentum), steps=SETTINGS["steps"])
+    again = cl.train(field, HeavyBall(scale, run.training.optimiser.momentum), steps=SETTINGS["steps"])
     torch.testing.assert_close(again.theta, run.training.theta, rtol=1e-10, atol=1e-12)
     for estimator in (unrolled, gradient_dot):
         expected = estimator(run.training, [TEST]).samples()

@@ -1,6 +1,5 @@
 """Time and memory of a run, before it starts."""
 
-import math
 import resource
 import time
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ from crossloss.core import UserError
 from crossloss.corpus.pairs import estimate_pairs
 from crossloss.corpus.read import Corpus
 from crossloss.corpus.vocabulary import Vocabulary
+from crossloss.run.memory import needs
 from crossloss.run.settings import Settings
-from crossloss.run.training import spacing
 from crossloss.skipgram.products import products
+from crossloss.skipgram.threads import one_core
 from crossloss.skipgram.tiles import TILE_CPU, TILE_GPU
 
 SECONDS_PER_PAIR = 1.3e-9
 """Measured time for each thing done at an observed pair (docs/performance.md)."""
-INTERPRETER_BYTES = 450_000_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Estimate:
 
 
 def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds: float = 0.2) -> float:
-    """Flops per second of the three products of a gradient on one tile, measured now."""
+    """Flops per second of the three products of a gradient on one tile, measured now: a thread's, times the threads."""
     product, sigmoid = products(dtype, device)
     height, width = TILE_CPU if device.type == "cpu" else TILE_GPU
     u, c = (
@@ -47,14 +46,15 @@ def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds
         torch.ones(width, dimension, dtype=dtype, device=device),
     )
     ut, ct = u.T.contiguous(), c.T.contiguous()
-    best, spent = 0.0, 0.0
-    while spent < seconds:
-        start = time.perf_counter()
-        s = sigmoid(u, c)
-        float(product(ct, s)[0, 0] + product(ut, s.T)[0, 0])
-        took = time.perf_counter() - start
-        best, spent = max(best, 6 * height * width * dimension / took), spent + took
-    return best
+    best, spent, threads = 0.0, 0.0, torch.get_num_threads() if device.type == "cpu" else 1
+    with one_core():
+        while spent < seconds:
+            start = time.perf_counter()
+            s = sigmoid(u, c)
+            float(product(ct, s)[0, 0] + product(ut, s.T)[0, 0])
+            took = time.perf_counter() - start
+            best, spent = max(best, 6 * height * width * dimension / took), spent + took
+    return threads * best
 
 
 def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, objectives: int, memory: int) -> Estimate:
@@ -65,39 +65,29 @@ def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, obje
     objectives : int
         k.
     memory : int
-        Budget for the stored states, in bytes.
+        Budget of the run, in bytes.
 
     Raises
     ------
     UserError
-        The budget is too small for any spacing of the states.
+        The budget is too small.
     """
     entries, pairs = estimate_pairs(corpus, vocabulary, settings.window)
     words = len(vocabulary.words)
-    width = 8 if settings.dtype == "float64" else 4
-    parameters = 2 * words * settings.dimension
     speed = tile_speed(settings.dimension, settings.torch_dtype, torch.device(settings.device))
     product = words**2 * settings.dimension / speed
     per_pair = 2 * pairs * SECONDS_PER_PAIR
     k = max(objectives, 1)
-    ordered = 2 * pairs
-    state, steps = 2 * parameters * width, settings.steps
-    every = spacing(steps, state, parameters * width, memory)
-    states = (math.ceil(steps / every) + 1) * state + every * parameters * width
-    size = (
-        INTERPRETER_BYTES
-        + entries * 8
-        + ordered * (8 + width * (1 + k))
-        + parameters * width * (8 + 6 * k)
-        + pairs * (8 * k + 32)
-        + len(corpus) * 400
-        + len(corpus.tokens) * 20
-        + states
-    )
+    wanted = needs(
+        samples=len(corpus), tokens=len(corpus.tokens), elements=entries, pairs=pairs,
+        parameters=2 * words * settings.dimension, width=8 if settings.dtype == "float64" else 4,
+    )  # fmt: skip
+    steps = settings.steps
+    passes = -(-k // wanted.at_once(k, steps, memory))
     return Estimate(
         train_seconds=steps * (6 * product + per_pair),
-        score_seconds=steps * ((8 + 12 * k) * product + (2 + k) * per_pair),
-        memory_bytes=int(size),
+        score_seconds=steps * (passes * (8 * product + 2 * per_pair) + k * (12 * product + per_pair)),
+        memory_bytes=wanted.peak(k, steps, memory),
     )
 
 

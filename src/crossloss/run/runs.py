@@ -18,17 +18,18 @@ from crossloss.core import UserError
 from crossloss.corpus.pairs import PairCounts, count_pairs
 from crossloss.corpus.read import Corpus
 from crossloss.corpus.vocabulary import Vocabulary, build_vocabulary
-from crossloss.optimisers import HeavyBall
+from crossloss.optimisers import HeavyBall, rising
 from crossloss.run import atomic
 from crossloss.run.folder import RunFolder, content_key
+from crossloss.run.memory import Needs, needs
 from crossloss.run.progress import Track, quiet
 from crossloss.run.settings import Settings, make_settings, parse_bytes
-from crossloss.run.training import FolderStates, MemoryStates, States, Training, advance, spacing
+from crossloss.run.training import FolderStates, MemoryStates, States, Training, advance
 from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.field import SkipGramField
 
 MEMORY = "4GB"
-"""Default budget for stored states."""
+"""Default budget of a run."""
 
 
 @dataclass(eq=False)
@@ -46,6 +47,8 @@ class Run:
     keep_words : tuple of str
     key : str
         Hash of all that fixes the result.
+    memory : int
+        Budget in bytes.
     folder : RunFolder or None
     """
 
@@ -57,6 +60,7 @@ class Run:
     training: Training
     keep_words: tuple[str, ...]
     key: str
+    memory: int
     folder: RunFolder | None = None
 
     @property
@@ -68,6 +72,11 @@ class Run:
     def weights(self) -> np.ndarray:
         """Sample weights it was trained with, (n,) float64."""
         return np.asarray(self.training.weights.cpu().numpy())
+
+    @property
+    def needs(self) -> Needs:
+        """What it holds in memory."""
+        return _needs(self.corpus, self.counts, self.training.initial)
 
     @property
     def loss(self) -> float:
@@ -127,7 +136,8 @@ def train(
     overwrite : bool
         Replace a different run in ``out``.
     memory : str
-        Budget for stored states, such as "4GB": fewer are stored and more replayed where it is small.
+        Budget such as "4GB": where it is small, fewer states are stored and more replayed, and fewer objectives are
+        scored in one pass.
     track : Track
         ``cl.bars`` shows progress.
     **settings
@@ -283,7 +293,7 @@ def _assemble(
             dtype=settings.torch_dtype,
             device=settings.device,
         )
-    optimiser = HeavyBall(settings.lr * field.step_scale(), settings.momentum)
+    optimiser = HeavyBall(settings.lr * field.step_scale(), rising(settings.momentum))
     initial = field.initial(settings.seed)
     states: States = MemoryStates()
     if folder is not None:
@@ -291,10 +301,20 @@ def _assemble(
         if folder.manifest.get("training") != key:
             states.clear()
             folder.describe(training=key)
-    theta_bytes = initial.numel() * initial.element_size()
-    every = spacing(settings.steps, 2 * theta_bytes, theta_bytes, memory)
+    every = _needs(corpus, counts, initial).every(settings.steps, memory)
     training = Training(field, optimiser, torch.from_numpy(weights), settings.steps, initial, states, every)
-    return Run(corpus, vocabulary, counts, settings, field, training, tuple(keep), key, folder)
+    return Run(corpus, vocabulary, counts, settings, field, training, tuple(keep), key, memory, folder)
+
+
+def _needs(corpus: Corpus, counts: PairCounts, initial: Tensor) -> Needs:
+    return needs(
+        samples=len(corpus),
+        tokens=len(corpus.tokens),
+        elements=counts.matrix.nnz,
+        pairs=len(counts.pairs),
+        parameters=initial.numel(),
+        width=initial.element_size(),
+    )
 
 
 def _finish(run: Run, track: Track) -> None:
@@ -305,14 +325,18 @@ def _finish(run: Run, track: Track) -> None:
     start = time.perf_counter()
     with track("training") as progress:
         run.training.finish(progress)
+    seconds = time.perf_counter() - start
+    loss = run.loss
+    if not loss <= run.field.loss(run.training.initial, run.training.weights):
+        raise UserError(f"Training diverged: the loss ends at {loss:.3g}, above its start; choose a smaller --lr.")
     if folder is None:
         return
     final = run.embeddings
     atomic.write_tensors(folder.file("model.safetensors"), {"vectors": final.vectors, "contexts": final.contexts})
     folder.record(
         {
-            "train.loss": run.loss,
-            "train.seconds": time.perf_counter() - start,
+            "train.loss": loss,
+            "train.seconds": seconds,
             "peak_memory_bytes": peak_memory(),
         }
     )

@@ -23,7 +23,7 @@ class Settings(BaseModel):
     dimension: int = Field(50, ge=1, le=4096, description="length of a word vector")
     steps: int = Field(50, ge=1, description="full-batch training steps")
     lr: float = Field(4.0, gt=0, description="learning rate")
-    momentum: float = Field(0.8, ge=0, lt=1, description="of the heavy ball")
+    momentum: float = Field(0.8, ge=0, lt=1, description="of the heavy ball; rises to it from .5 in 20 steps")
     seed: int = Field(0, ge=0, description="of the initial vectors")
     dtype: Literal["float32", "float64"] = Field("float32", description="of all tensors")
     device: str = Field("cpu", description="torch device: cpu, cuda, cuda:1, ...")

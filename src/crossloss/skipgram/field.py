@@ -144,12 +144,13 @@ class SkipGramField:
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
         for tile in self.tiling:
             s = self._product(u[tile.rows], c[tile.columns])
-            dense = torch.nn.functional.logsigmoid(-s)
-            observed_part = torch.nn.functional.logsigmoid(s)
-            spread = torch.zeros_like(s)
-            spread.view(-1).scatter_(0, tile.local.long(), observed[tile.pairs])
-            dense.addcmul_(observed_part, spread)
-            loss -= rows[tile.rows] @ (dense @ self.noise[tile.columns])
+            # -log s(-S) = softplus(S) everywhere, and x (-log s(S)) = x (softplus(S) - S) at the observed pairs.
+            local = tile.local.long()
+            at = s.view(-1).index_select(0, local)
+            plane = torch.nn.functional.softplus(s)
+            missed = torch.nn.functional.softplus(-at)
+            plane.view(-1).index_add_(0, local, observed[tile.pairs] * missed)
+            loss += rows[tile.rows] @ (plane @ self.noise[tile.columns])
         return float(loss)
 
     @one_core()
