@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, get_origin
 import typer
 
 from crossloss import pipeline, terminal
-from crossloss.cli_debias import debias, study
+from crossloss.cli_debias import debias
+from crossloss.cli_study import study
 from crossloss.core import UserError
 from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus, read

@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 
 from crossloss import pipeline, terminal
+from crossloss.cli_study import study
 from crossloss.corpus.read import read
 from crossloss.plans.debias import WAYS
 from crossloss.run.progress import bars
 from crossloss.run.runs import train
 from crossloss.studies.debias import TESTS
 from crossloss.studies.debias_page import tables
-
-study = typer.Typer(help="The paper's experiments, each as HTML, CSV and SVG.", no_args_is_help=True)
 
 
 def debias(

@@ -33,7 +33,7 @@ class NoRun:
         self._refuse()
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(eq=False)
 class Trained:
     """Final parameters as a ``core.Trajectory`` of no steps.
 

@@ -48,9 +48,9 @@ def fidelity(predicted: np.ndarray, found: np.ndarray, *, seed: int = 0) -> Fide
     figures: dict[str, float] = {}
     ranks = [rankdata(values, axis=-1) for values in (x[None], y[None], bx, by)]
     for name, whole, resampled in (
-        ("pearson", _pearson(x[None], y[None]), _pearson(bx, by)),
-        ("spearman", _pearson(ranks[0], ranks[1]), _pearson(ranks[2], ranks[3])),
-        ("slope", _slope(x[None], y[None]), _slope(bx, by)),
+        ("pearson", pearson(x[None], y[None]), pearson(bx, by)),
+        ("spearman", pearson(ranks[0], ranks[1]), pearson(ranks[2], ranks[3])),
+        ("slope", slope(x[None], y[None]), slope(bx, by)),
     ):
         low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         figures |= {name: float(whole[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
@@ -61,11 +61,13 @@ def _centred(values: np.ndarray) -> np.ndarray:
     return np.asarray(values - values.mean(axis=1, keepdims=True))
 
 
-def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Pearson correlation of each row of ``x`` (m, n) with that of ``y``, (m,); both must vary."""
     x, y = _centred(x), _centred(y)
     return np.asarray((x * y).sum(1) / np.sqrt((x**2).sum(1) * (y**2).sum(1)))
 
 
-def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Least-squares slope of each row of ``y`` (m, n) on that of ``x``, (m,)."""
     x, y = _centred(x), _centred(y)
     return np.asarray((x * y).sum(1) / (x**2).sum(1))
