@@ -19,10 +19,11 @@ from crossloss.run.runs import peak_memory
 from crossloss.skipgram.products import products
 
 
-def fastest(work: Callable[[], object], repeats: int = 5) -> float:
+def fastest(work: Callable[[], object], seconds: float = 1.0, fewest: int = 3) -> float:
+    """Least time of a call, over as many as fill ``seconds`` and no fewer than ``fewest``."""
     work()
-    times = []
-    for _ in range(repeats):
+    times: list[float] = []
+    while len(times) < fewest or sum(times) < seconds:
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
@@ -36,8 +37,8 @@ def gemm_speeds(rows: int, inner: int, columns: int) -> dict[str, float]:
     field_product, _ = products(torch.float32, torch.device("cpu"))
     flops = 2 * rows * inner * columns
     return {
-        "torch": flops / fastest(lambda: torch.mm(a, b.T, out=out), 20),
-        "field": flops / fastest(lambda: field_product(a, b), 20),
+        "torch": flops / fastest(lambda: torch.mm(a, b.T, out=out)),
+        "field": flops / fastest(lambda: field_product(a, b)),
     }
 
 
@@ -59,7 +60,7 @@ def measure(record: Record, corpus: cl.Corpus, words: int, dimension: int, windo
     for k in (1, 4):
         a = torch.randn(k, field.parameters)
         into = field.accumulator(k)
-        seconds = fastest(lambda a=a, into=into: field.pullback(theta, w, 0, a, into), 3)
+        seconds = fastest(lambda a=a, into=into: field.pullback(theta, w, 0, a, into))
         figures |= {f"adjoint_{k}.seconds": seconds, f"adjoint_{k}.ratio_to_floor": seconds / ((2 + 12 * k) * floor)}
     record.put(f"v{words}.words", field.size)
     record.put(f"v{words}.pairs", len(run.counts.pairs))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from crossloss.core import UserError
 from crossloss.run.training import spacing
 
-INTERPRETER = 380_000_000
+INTERPRETER = 450_000_000
 """Python with torch, and gensim and matplotlib where they are used."""
 SAMPLE, TOKEN = 600, 16
 ELEMENT, PAIR, ORDERED_PAIR = 14, 24, 12
@@ -87,6 +87,10 @@ def needs(*, samples: int, tokens: int, elements: int, pairs: int, parameters: i
         + pairs * PAIR
         + ordered * ORDERED_PAIR
         + 6 * parameters * width,
-        direction=ordered * 2 * width + pairs * 16 + 10 * parameters * width + samples * 32,
+        # Its sums, the larger of what a pass and what the result needs beside them, and the scores.
+        direction=ordered * width
+        + max(ordered * width + 10 * parameters * width, 20 * pairs)
+        + 8 * pairs
+        + 32 * samples,
         theta=parameters * width,
     )
