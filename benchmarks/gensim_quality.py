@@ -65,7 +65,7 @@ def main() -> None:
     def ours(label: str, seed: int) -> None:
         start = time.perf_counter()
         run = cl.train(
-            corpus, keep_words=keep_words, min_count=given.min_count, max_words=0, seed=seed, memory="1GB"
+            corpus, keep_words=keep_words, min_count=given.min_count, max_words=0, seed=seed
         )  # fmt: skip
         put(f"{label}.seed{seed}", run.vocabulary.words, run.embeddings.vectors.numpy(), time.perf_counter() - start)
 
