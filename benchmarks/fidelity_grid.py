@@ -34,6 +34,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "share50": {"share": 0.5},
     "negatives10": {"negatives": 10.0},
     "v10000-d100": {"min_count": 8, "max_words": 10_000, "dimension": 100},
+    "v10000-d100-test-words-from-50": {"min_count": 8, "max_words": 10_000, "dimension": 100, "rare": 50},
 }
 
 
