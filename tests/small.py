@@ -19,7 +19,6 @@ from crossloss.objectives.custom import Function, as_objective
 from crossloss.objectives.weat import Weat
 from crossloss.optimisers import HeavyBall
 from crossloss.run.training import MemoryStates, Training
-from crossloss.skipgram import curvature as word_curvature
 from crossloss.skipgram.field import SkipGramField
 from dense import DenseSkipGram, dense_counts, random_sentences
 
@@ -60,16 +59,6 @@ class GivenField:
 
     def view(self, theta):
         return theta
-
-
-class WordField(SkipGramField):
-    """The skip-gram field with the two methods that hand over to ``skipgram.curvature``."""
-
-    def curvature(self, kind, theta, w):
-        return word_curvature.curvature(self, kind, theta, w)
-
-    def pushforward(self, theta, w, step, dtheta, dw):
-        return word_curvature.pushforward(self, theta, w, dtheta, dw)
 
 
 @dataclass
@@ -220,7 +209,9 @@ def skipgram(dtype, words=10, dimension=2, steps=STEPS, lr=0.3, damping=0.2, see
     corpus = from_sentences(random_sentences(1, sentences=25, words=words), candidates=["waa wab wac"])
     vocabulary = build_vocabulary(corpus, min_count=1)
     counts = count_pairs(corpus, vocabulary, window=3)
-    own = WordField(counts, vocabulary, corpus.weights, dimension=dimension, negatives=3.5, dtype=dtype, tile=(4, 7))
+    own = SkipGramField(
+        counts, vocabulary, corpus.weights, dimension=dimension, negatives=3.5, dtype=dtype, tile=(4, 7)
+    )
     weights = torch.from_numpy(np.array(corpus.weights))
     optimiser = HeavyBall(lr * own.step_scale(), MOMENTUM)
     run = Training(own, optimiser, weights, steps, own.initial(seed) * 5, MemoryStates(), every=max(1, steps // 4))

@@ -8,7 +8,7 @@ from torch import Tensor
 from crossloss.core import Optimiser, UserError
 from crossloss.run.progress import Track, quiet
 from crossloss.run.settings import parse_bytes
-from crossloss.run.training import MemoryStates, Training, advance, spacing
+from crossloss.run.training import MemoryStates, Training, retrained, spacing
 from crossloss.torchmodel import ModelView, TorchField, check_field
 
 
@@ -50,12 +50,8 @@ class FieldRun:
         """Final parameters (p,) of the same run with other weights or another start; nothing is stored."""
         training = self.training
         w = sample_weights(self.field, weights)
-        final = start = training.optimiser.init(training.initial if initial is None else initial)
-        with track("retraining") as progress:
-            for t, state in advance(self.field, training.optimiser, w, start, 0, training.steps):
-                progress(t, training.steps)
-                final = state
-        return final["theta"]
+        theta = training.initial if initial is None else initial
+        return retrained(self.field, training.optimiser, w, theta, training.steps, track)
 
 
 def sample_weights(field: TorchField, weights: object) -> Tensor:

@@ -24,7 +24,7 @@ from crossloss.run.folder import RunFolder, content_key
 from crossloss.run.memory import Needs, needs
 from crossloss.run.progress import Track, quiet
 from crossloss.run.settings import Settings, make_settings, parse_bytes
-from crossloss.run.training import FolderStates, MemoryStates, States, Training, advance
+from crossloss.run.training import FolderStates, MemoryStates, States, Training, retrained
 from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.field import SkipGramField
 
@@ -87,13 +87,7 @@ class Run:
         """Final parameters (p,) of the same run with other weights or another start; nothing is stored."""
         w = torch.from_numpy(np.array(weights, dtype=np.float64))
         theta = self.training.initial if seed is None else self.field.initial(seed)
-        optimiser, steps = self.training.optimiser, self.training.steps
-        final = start = optimiser.init(theta)
-        with track("retraining") as progress:
-            for t, state in advance(self.field, optimiser, w, start, 0, steps):
-                progress(t, steps)
-                final = state
-        return final["theta"]
+        return retrained(self.field, self.training.optimiser, w, theta, self.training.steps, track)
 
     def close(self) -> None:
         """Let go of the run's folder."""

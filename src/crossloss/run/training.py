@@ -16,6 +16,7 @@ from torch import Tensor
 
 from crossloss.core import Field, Optimiser, Progress, State, UserError
 from crossloss.run.atomic import read_tensors, write_tensors
+from crossloss.run.progress import Track, quiet
 
 
 class States(Protocol):
@@ -117,6 +118,18 @@ def advance(
         if not bool(torch.isfinite(state["theta"].sum())):
             raise UserError(f"Training diverged at step {t + 1}: choose a smaller --lr.")
         yield t + 1, state
+
+
+def retrained(
+    field: Field, optimiser: Optimiser, weights: Tensor, initial: Tensor, steps: int, track: Track = quiet
+) -> Tensor:
+    """Final parameters (p,) of a run from ``initial``; nothing is stored."""
+    final = start = optimiser.init(initial)
+    with track("retraining") as progress:
+        for t, state in advance(field, optimiser, weights, start, 0, steps):
+            progress(t, steps)
+            final = state
+    return final["theta"]
 
 
 @dataclass(eq=False)

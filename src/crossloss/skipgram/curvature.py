@@ -64,7 +64,7 @@ class WordBlocks:
         by_word, by_context = self.packed.view(2, self.size, -1)
         for tile in field.tiling:
             r, q = tile.rows, tile.columns
-            sigma = torch.sigmoid(u[r] @ c[q].T)
+            sigma = field._sigmoid(u[r], c[q])
             # The field's x is X over the dense part: h = r p (1 + x) s (1 - s).
             h = rows[r, None] * field.noise[q]
             local = tile.local.long()
