@@ -120,7 +120,7 @@ def _unite(unions: list[np.ndarray], keys: np.ndarray) -> None:
 
 
 def _distinct(keys: np.ndarray) -> np.ndarray:
-    """Sorted distinct keys. (numpy's own ``unique`` hashes integers first, which takes ten times as long here.)"""
+    """Sort and drop repeats. numpy's own ``unique`` hashes integers first, which takes ten times as long here."""
     keys = np.sort(keys)
     return np.asarray(keys[np.diff(keys, prepend=-1) != 0])
 
