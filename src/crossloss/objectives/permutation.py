@@ -8,7 +8,9 @@ from itertools import combinations, islice
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.objectives.weat import Weat, WordView, effect
+from crossloss.objectives.one_sided import OneSided
+from crossloss.objectives.weat import Weat, effect
+from crossloss.objectives.words import WordView
 
 EXACT_SPLITS = 10**6
 ROWS_AT_ONCE = 50_000
@@ -43,7 +45,9 @@ class PermutationResult:
     exact: bool
 
 
-def permutation_test(weat: Weat, view: WordView, *, seed: int = 0, samples: int = 100_000) -> PermutationResult:
+def permutation_test(
+    weat: Weat | OneSided, view: WordView, *, seed: int = 0, samples: int = 100_000
+) -> PermutationResult:
     """Test the null hypothesis that X and Y are exchangeable.
 
     Exact up to 10^6 splits of X and Y together, or where ``samples`` asks for all there are; beyond, ``samples``

@@ -12,13 +12,15 @@ from torch import Tensor
 class Embeddings:
     """Word vectors U and context vectors C, each (V, d), by word.
 
-    ``words[i]`` has row i in both; ``index`` is the inverse.
+    ``words[i]`` has row i in both; ``index`` is the inverse. ``initial`` (V, d) is U before the first step of the run
+    that made them; None where no run is known.
     """
 
     words: Sequence[str]
     index: Mapping[str, int]
     vectors: Tensor
     contexts: Tensor
+    initial: Tensor | None = None
 
     def __getitem__(self, word: str) -> Tensor:
         """Vector (d,) of a word; KeyError where the vocabulary lacks it."""
