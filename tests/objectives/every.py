@@ -1,6 +1,16 @@
 """One instance of every objective of plain values, on fourteen made-up words, for tests that hold for all."""
 
-from crossloss.objectives import association, displacement, margin, one_sided, similarity
+from crossloss.objectives import (
+    association,
+    displacement,
+    mac,
+    margin,
+    one_sided,
+    projection,
+    ripa,
+    separation,
+    similarity,
+)
 from crossloss.objectives.weat import Weat
 from crossloss.skipgram.embeddings import Embeddings
 
@@ -17,6 +27,10 @@ EVERY = {
     "displacement": displacement("w0"),
     "toward": displacement("w0", toward=["w1", "w2"]),
     "along": displacement("w0", along=[1, 0, -2, 0, 0.5]),
+    "ripa": ripa(["w0", "w1"], [("w2", "w3"), ("w4", "w5")]),
+    "projection": projection("w0", [("w1", "w3"), ("w4", "w5"), ("w6", "w7")]),
+    "mac": mac(["w0", "w1"], [["w2", "w3"], ["w4", "w5", "w6"]]),
+    "separation": separation(["w0", "w1", "w2", "w3"]),
     "sum": 2 * similarity("w0", "w1") - TEST / 3,
     "absolute": abs(association("w0", ["w1", "w2"], ["w3", "w4", "w5"])),
 }

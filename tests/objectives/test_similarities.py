@@ -28,7 +28,7 @@ def cos(vectors, a, b):
 def test_similarity_and_its_gradient(seed):
     vectors = vectors_of(seed).requires_grad_(True)
     value = similarity("w0", "w1")(view(vectors))
-    assert float(value) == pytest.approx(cos(vectors, "w0", "w1"))
+    assert value.item() == pytest.approx(cos(vectors, "w0", "w1"))
     value.backward()
     a, b = vectors.detach()[:2]
     # Paper Eq. 14, with the minus that the scan lost.

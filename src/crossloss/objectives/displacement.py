@@ -82,10 +82,7 @@ class Displacement(WordObjective):
         rows = self.rows(view.index)
         if view.initial is None:
             raise UserError(f"{self.name}: these vectors have no known start; take the embeddings of a trained run.")
-        row = rows["word"][0]
-        moved: Tensor = view.vectors[row] - view.initial[row]
-        if not bool(torch.isfinite(moved).all()):
-            raise UserError(f"{self.name}: the word has a vector that is not finite: train with a lower lr.")
+        moved = self.vectors(view, rows["word"], "word")[0] - view.initial[rows["word"][0]]
         if not self.toward and not self.along:
             return moved.square().mean()
         if self.toward:

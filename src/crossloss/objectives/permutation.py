@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, islice
+from typing import NamedTuple
 
 import numpy as np
 
-from crossloss.core import UserError
+from crossloss.core import Objective, UserError
 from crossloss.objectives.one_sided import OneSided
 from crossloss.objectives.weat import Weat, effect
 from crossloss.objectives.words import WordView
@@ -43,6 +44,21 @@ class PermutationResult:
     p_value_two_sided: float
     splits: int
     exact: bool
+
+
+class Measured(NamedTuple):
+    """Value of an objective, and its permutation test where it is an association test."""
+
+    value: float
+    tested: PermutationResult | None
+
+
+def measured(objective: Objective, view: WordView, *, seed: int = 0) -> Measured:
+    """Value and significance of an objective; UserError as the objective itself."""
+    if not isinstance(objective, Weat | OneSided):
+        return Measured(float(objective(view)), None)
+    tested = permutation_test(objective, view, seed=seed)
+    return Measured(tested.effect if objective.kind == "effect" else tested.statistic, tested)
 
 
 def permutation_test(

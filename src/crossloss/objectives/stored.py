@@ -8,7 +8,12 @@ from crossloss.core import Objective, UserError
 from crossloss.objectives.algebra import Absolute, Sum
 from crossloss.objectives.association import Association
 from crossloss.objectives.displacement import Displacement
+from crossloss.objectives.likelihood import Likelihood
+from crossloss.objectives.mac import Mac
 from crossloss.objectives.one_sided import OneSided
+from crossloss.objectives.projection import Projection
+from crossloss.objectives.ripa import Ripa
+from crossloss.objectives.separation import Separation
 from crossloss.objectives.similarity import Similarity
 from crossloss.objectives.weat import Weat
 
@@ -18,6 +23,11 @@ TYPES: dict[str, type[Any]] = {
     "association": Association,
     "similarity": Similarity,
     "displacement": Displacement,
+    "ripa": Ripa,
+    "mac": Mac,
+    "projection": Projection,
+    "separation": Separation,
+    "likelihood": Likelihood,
     "sum": Sum,
     "absolute": Absolute,
 }

@@ -66,11 +66,13 @@ class WordObjective(Composable):
         UserError
             Fewer than ``least`` words of a set are in the vocabulary.
         """
-        found = {}
-        for side, words in self.sets.items():
-            found[side] = [index[word] for word in words if word in index]
-            if len(found[side]) < self.least:
-                raise UserError(self._lacking(side, words, index))
+        return {side: self.present(side, words, index) for side, words in self.sets.items()}
+
+    def present(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> list[int]:
+        """Rows of the words of one set that are present; UserError for fewer than ``least``."""
+        found = [index[word] for word in words if word in index]
+        if len(found) < self.least:
+            raise UserError(self._lacking(side, words, index))
         return found
 
     def _lacking(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> str:
@@ -94,12 +96,17 @@ class WordObjective(Composable):
         """
         return {side: self.unit_rows(view, rows, side) for side, rows in self.rows(view.index).items()}
 
+    def vectors(self, view: WordView, rows: Sequence[int], side: str) -> Tensor:
+        """Vectors of some rows, (rows, d); UserError where one is not finite."""
+        vectors = view.vectors[torch.tensor(rows, device=view.vectors.device)]
+        if not bool(torch.isfinite(vectors).all()):
+            raise UserError(f"{self.name}: a word of {side} has a vector that is not finite: train with a lower lr.")
+        return vectors
+
     def unit_rows(self, view: WordView, rows: Sequence[int], side: str) -> Tensor:
         """Vectors of some rows, each of length 1, (rows, d); UserError where one has no direction."""
-        vectors = view.vectors[torch.tensor(rows, device=view.vectors.device)]
+        vectors = self.vectors(view, rows, side)
         lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-        if not bool(torch.isfinite(lengths).all()):
-            raise UserError(f"{self.name}: a word of {side} has a vector that is not finite: train with a lower lr.")
         if not bool((lengths > 0).all()):
             raise UserError(f"{self.name}: a word of {side} has a vector of length zero, which has no direction.")
         unit: Tensor = vectors / lengths

@@ -12,6 +12,7 @@ and p go into the matrices outside, so the plane itself is touched by a sigmoid 
 """
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse
@@ -24,6 +25,7 @@ from crossloss.corpus.vocabulary import Vocabulary
 from crossloss.skipgram.curvature import curvature, pushforward
 from crossloss.skipgram.embeddings import Embeddings, initial_vectors
 from crossloss.skipgram.products import products
+from crossloss.skipgram.text import log_likelihood
 from crossloss.skipgram.threads import each_in_a_thread, one_core
 from crossloss.skipgram.tiles import Tiling
 
@@ -141,7 +143,11 @@ class SkipGramField:
         """Words with their vectors: all that an objective sees."""
         u, c = self._matrices(theta)
         start = None if self._start is None else self._matrices(self._start)[0]
-        return Embeddings(self.vocabulary.words, self.vocabulary.index, u, c, start)
+        return Embeddings(self.vocabulary.words, self.vocabulary.index, u, c, start, self)
+
+    def log_likelihood(self, vectors: Tensor, contexts: Tensor, sentences: Sequence[str]) -> Tensor:
+        """Mean log-likelihood of a text's pairs, with their negatives: see ``skipgram.text``."""
+        return log_likelihood(self, vectors, contexts, sentences)
 
     def _strips(self, matrix: Tensor, cut: list[slice]) -> list[Tensor]:
         """The transposed matrix (V, m) in strips (m, length), each contiguous."""
