@@ -19,7 +19,7 @@ from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus, read
 from crossloss.corpus.tokens import TOKEN_PATTERN
 from crossloss.corpus.vocabulary import build_vocabulary
-from crossloss.objectives import Described
+from crossloss.objectives import SYNTAX, Described
 from crossloss.plans.table import check_corpus
 from crossloss.run.estimate import available_memory, check_memory, estimate
 from crossloss.run.progress import bars
@@ -50,8 +50,8 @@ Objectives = Annotated[
     list[str],
     typer.Option(
         "--objective",
-        help="weat1 ... weat10, paper-career, paper-math, paper-art, paper-race, demo-power, or your own word "
-        "sets: FILE.yaml or FILE.yaml:NAME. May be given several times.",
+        help="A test: weat1 ... weat10, paper-career, paper-math, paper-art, paper-race, demo-power; your own: "
+        f"FILE.yaml or FILE.yaml:NAME; or {', '.join(SYNTAX.values())}. May be given several times.",
     ),
 ]
 Named = Annotated[list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")]

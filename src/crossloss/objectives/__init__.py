@@ -9,6 +9,7 @@ from crossloss.objectives.association import Association, association, margin
 from crossloss.objectives.custom import Function, as_objective
 from crossloss.objectives.displacement import Displacement, displacement
 from crossloss.objectives.ect import ect
+from crossloss.objectives.inline import SYNTAX
 from crossloss.objectives.likelihood import Likelihood, likelihood
 from crossloss.objectives.mac import Mac, mac
 from crossloss.objectives.one_sided import OneSided, one_sided
@@ -23,6 +24,7 @@ from crossloss.objectives.words import Coverage, WordObjective
 from crossloss.objectives.wordsets import names, weat
 
 __all__ = [
+    "SYNTAX",
     "Absolute",
     "Association",
     "Coverage",
