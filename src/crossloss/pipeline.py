@@ -58,8 +58,10 @@ def choose(names: Sequence[str]) -> list[Described]:
     chosen: list[Described] = [objective for name in names for objective in load_objectives(name)]
     if not chosen:
         raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own.")
-    if len({test.name for test in chosen}) < len(chosen):
-        raise UserError("Two objectives have the same name: name each once.")
+    named = [objective.name for objective in chosen]
+    if len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
+        raise UserError(f"Two objectives are named {twice}: give each once, or other names in a .yaml file.")
     return chosen
 
 

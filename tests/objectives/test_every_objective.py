@@ -126,11 +126,15 @@ def test_operators_are_those_of_numbers(seed, a, b):
 def test_sums_are_flat_and_named_by_their_terms():
     f, g = EVERY["weat"], EVERY["similarity"]
     assert (f - 0.5 * g).name == "t-minus-0.5xsimilarity-w0-w1"
-    assert ((f + g) - f).terms == ((1.0, f), (1.0, g), (-1.0, f))
+    assert ((f + g) - g / 2).terms == ((1.0, f), (0.5, g))
+    assert ((f + g) - f).terms == ((1.0, g),)
     assert abs(f).name == "abs-t"
     assert "t higher and similarity-w0-w1 lower" in (f - g).reading()
+    for nothing in (lambda: 0 * f, lambda: f + g - g - f):
+        with pytest.raises(UserError, match="Nothing is left"):
+            nothing()
     with pytest.raises(UserError, match="must be finite and not zero"):
-        0 * f
+        float("inf") * f
     with pytest.raises(UserError, match="no objective"):
         f + 3
 

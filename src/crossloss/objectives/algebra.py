@@ -70,7 +70,18 @@ def _terms(objective: Composable) -> list[tuple[float, Composable]]:
     return list(objective.terms) if isinstance(objective, Sum) else [(1.0, objective)]
 
 
-def _sum(terms: Sequence[tuple[float, Composable]]) -> "Sum":
+def _sum(given: Sequence[tuple[float, Composable]]) -> "Sum":
+    """Sum of terms, those of one objective added up; UserError where nothing is left."""
+    merged: list[tuple[float, Composable]] = []
+    for coefficient, objective in given:
+        same = next((i for i, (_, known) in enumerate(merged) if known == objective), None)
+        if same is None:
+            merged.append((coefficient, objective))
+        else:
+            merged[same] = (merged[same][0] + coefficient, objective)
+    terms = [(coefficient, objective) for coefficient, objective in merged if coefficient != 0]
+    if not terms:
+        raise UserError("Nothing is left of this sum of objectives: its terms cancel, or its weights are zero.")
     parts = []
     for number, (coefficient, objective) in enumerate(terms):
         sign = "minus-" if coefficient < 0 else "plus-" if number else ""

@@ -29,7 +29,7 @@ TYPES: dict[str, type[Any]] = {
     "separation": Separation,
     "likelihood": Likelihood,
     "sum": Sum,
-    "absolute": Absolute,
+    "abs": Absolute,
 }
 """Every objective that is plain values, by the type it is stored as."""
 

@@ -76,8 +76,11 @@ class WordObjective(Composable):
         return found
 
     def _lacking(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> str:
-        if len(words) == 1:
-            return f"{self.name}: the vocabulary lacks the word {words[0]!r}: add text, or choose another word."
+        if len(words) == 1 and self.least == 1:
+            return (
+                f"{self.name}: the vocabulary lacks the word {words[0]!r}: name this objective when training, add "
+                "text, or choose another word."
+            )
         missing = [word for word in words if word not in index]
         called = f"{self.label(side)}; " if self.label(side) != side else ""
         needed = "one is" if self.least == 1 else "two are"

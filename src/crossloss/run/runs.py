@@ -85,8 +85,9 @@ class Run:
 
     def view(self, theta: Tensor, *, seed: int | None = None) -> Embeddings:
         """Words with the vectors of other final parameters (p,), from another start where ``seed`` is given."""
-        field = self.field if seed is None else self.field.started(self.field.initial(seed))
-        return field.view(theta)
+        if seed is None or seed == self.settings.seed:
+            return self.field.view(theta)
+        return self.field.started(self.field.initial(seed)).view(theta)
 
     def retrain(self, weights: np.ndarray, *, seed: int | None = None, track: Track = quiet) -> Tensor:
         """Final parameters (p,) of the same run with other weights or another start; nothing is stored."""
