@@ -49,7 +49,9 @@ def corpus_line(corpus: Corpus) -> None:
 
 
 def coverage_table(test: Described, coverage: Sequence[Coverage]) -> None:
-    """Words of a test with their counts, and those missing."""
+    """Words of an objective with their counts, and those missing; nothing where it is not made of words."""
+    if not coverage:
+        return
     table = Table(title=f"{test.name}: words and their occurrences", title_justify="left", show_lines=True)
     for heading in ("set", "found", "words", "missing (left out)"):
         table.add_column(heading)

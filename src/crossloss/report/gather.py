@@ -92,7 +92,7 @@ def _objective(
     counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
     tested = measured(objective, run.embeddings).tested
     coverage = objective.coverage(counts)
-    rare = [word for row in coverage for word, count in row.present if count < FEW]
+    rare = list(dict.fromkeys(word for row in coverage for word, count in row.present if count < FEW))
     caveats = []
     if rare:
         caveats.append(
