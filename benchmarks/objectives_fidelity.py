@@ -2,8 +2,9 @@
 
     python benchmarks/objectives_fidelity.py ../shared/data/wikipedia-20k.tsv.gz
 
-30 random subsets of 10 % of the sentences; every fiftieth sentence is held out for the likelihood. The run folder keeps
-every retraining, so that a stopped measurement goes on.
+30 random subsets of 10 % of the sentences, left out whole, and once more only a tenth of each: whether a derivative is
+right, and whether the run bends before a whole sentence is gone. Every fiftieth sentence is held out for the likelihood.
+The run folder keeps every retraining, so that a stopped measurement goes on.
 """
 
 import argparse
@@ -93,7 +94,9 @@ def main() -> None:
         scores = cl.score(run, objectives)
         drawn = random_subsets(run.weights, share=0.1, count=given.subsets, seed=0)
         retrainer = Retrainer(run, objectives)
-        retrained = [retrainer(without(run.weights, removed)) for removed in drawn]
+        weights = [without(run.weights, removed) for removed in drawn]
+        retrained = [retrainer(w) for w in weights]
+        tenth = [retrainer(0.9 * run.weights + 0.1 * w) for w in weights]
         record.put("objectives.settings", run.settings.model_dump())
         record.put("objectives.words", len(run.vocabulary.words))
         record.put("objectives.loss", run.loss)
@@ -108,6 +111,9 @@ def main() -> None:
             record.put(f"objectives.{name}.predicted.mean", float(predicted.mean()))
             for figure, value in asdict(fidelity(predicted, found)).items():
                 record.put(f"objectives.{name}.fidelity.{figure}", float(value))
+            near = fidelity(predicted / 10, changes(tenth, name, scores.values[name]))
+            for figure in ("pearson", "slope"):
+                record.put(f"objectives.{name}.tenth.{figure}", float(getattr(near, figure)))
         record.put("objectives.ect.value", ect(run.embeddings, HE, SHE, weat("paper-career").A))
 
 
