@@ -8,6 +8,10 @@
 >>> for s in scores.top(5):
 ...     print(f"{s.effect_if_removed:+.4f}  {s.text}")
 
+Other objectives, and sums of them:
+
+>>> drift = cl.objectives.displacement("dooku") - 2 * cl.objectives.similarity("dooku", "kirk")
+
 Any torch model:
 
 >>> field = cl.TorchField(model, lambda out, b: F.cross_entropy(out, b["y"], reduction="none"), {"x": x, "y": y})

@@ -1,6 +1,6 @@
 """Any Python function of the embeddings as an objective."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Objective, UserError
+from crossloss.objectives.algebra import Composable
 
 
 @dataclass(frozen=True)
-class Function:
+class Function(Composable):
     """A function of the view that returns a scalar tensor.
 
     Parameters
@@ -38,6 +39,28 @@ class Function:
         if not bool(torch.isfinite(value).all()):
             raise UserError(f"Objective {self.name} is {value.item()} at this model: it must be finite.")
         return value.reshape(())
+
+    @property
+    def measure(self) -> str:
+        """What the number is: only its author knows."""
+        return "value of a function"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """None that are known."""
+        return ()
+
+    def rows(self, index: Mapping[str, int]) -> dict[str, list[int]]:
+        """None that are known."""
+        return {}
+
+    def coverage(self, counts: Mapping[str, int]) -> list[Any]:
+        """None that is known."""
+        return []
+
+    def reading(self) -> str:
+        """What the sign means."""
+        return f"Positive or negative as the function {self.name} returns it, in the function's own unit."
 
 
 def as_objective(given: Objective | Callable[[Any], Tensor]) -> Objective:
