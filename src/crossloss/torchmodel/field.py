@@ -8,31 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossloss.core import WHOLE, Accumulator, UserError
-from crossloss.torchmodel.data import GivenOrder, Order, Rows, each, load_order, load_rows
+from crossloss.core import WHOLE, Accumulator, Curvature, UserError
+from crossloss.torchmodel.curvature import of_field
+from crossloss.torchmodel.data import GivenOrder, Order, each, load_order, load_rows
 from crossloss.torchmodel.module import differentiable, own_copy, padding_rows, seeded, unchanged_buffers, vjp
-from crossloss.torchmodel.view import Layout, ModelView
+from crossloss.torchmodel.view import Layout, ModelView, first_part
 
 AT_ONCE = 16_384
 """Samples times directions in one batched pass."""
-
-
-def first_part(model: ModelView, batch: Rows) -> Any:
-    """Call the model with the batch, with its first part, or with its "x".
-
-    Raises
-    ------
-    UserError
-        A dict without "x".
-    """
-    if isinstance(batch, Tensor):
-        return model(batch)
-    if isinstance(batch, dict):
-        if "x" not in batch:
-            names = ", ".join(sorted(batch))
-            raise UserError(f'The data have no "x" but {names}: pass forward=lambda model, batch: model(batch[...]).')
-        return model(batch["x"])
-    return model(batch[0])
 
 
 class TorchField:
@@ -204,6 +187,10 @@ class TorchField:
             back += through[0]
             into.sums += through[1].double()
         return back.detach()
+
+    def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Curvature:
+        """The curvature ``kind`` of the training loss as a whole, "ggn" or "ekfac": see ``torchmodel.curvature``."""
+        return of_field(self, kind, theta, w)
 
     def batch(self, step: int) -> Tensor:
         """Rows that a step sees, (B,) int64."""
