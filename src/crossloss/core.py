@@ -40,6 +40,20 @@ class Objective(Protocol):
         ...
 
 
+class Joint(Objective, Protocol):
+    """What an objective may also be: one of several that are computed together."""
+
+    @property
+    def whole(self) -> Callable[[Any], Tensor]:
+        """All of them: what ``Field.view`` shows -> (m,); the same object for each."""
+        ...
+
+    @property
+    def index(self) -> int:
+        """Which one of them this is."""
+        ...
+
+
 class Accumulator(Protocol):
     """Collects d<g, a>/d(atom weight) for k directions over the steps of a run."""
 
@@ -86,6 +100,15 @@ class Pushforward(Protocol):
 
     def pushforward(self, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
         """J dtheta + (dg/dw) dw, shape (p,)."""
+        ...
+
+
+@runtime_checkable
+class Pairing(Protocol):
+    """What a field may also be: one that can leave J^T a out of a pullback."""
+
+    def pairing(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> None:
+        """Add to ``into`` what ``pullback`` adds."""
         ...
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from crossloss.core import Objective, UserError
-from crossloss.objectives import Function, as_objective, weat
+from crossloss.estimators.gradient import objective_gradients, objective_values
+from crossloss.objectives import Function, as_objective, each, weat
 
 
 def view(requires_grad=False):
@@ -66,3 +67,60 @@ def test_what_is_not_one_finite_real_number_is_refused(case):
     with pytest.raises(UserError, match=message) as caught:
         Function("mine", function)(view(requires_grad=True))
     assert "mine" in str(caught.value)
+
+
+def test_objectives_together_are_each_alone():
+    """Values and gradients, of some of them, in any order and beside others; one call of the function for all."""
+    generator = torch.Generator().manual_seed(0)
+    matrix, theta = (torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((5, 4), (4,)))
+    field, calls = SimpleNamespace(view=lambda theta: theta), []
+
+    def waves(view):
+        calls.append(1)
+        return torch.sin(matrix @ view)
+
+    together = each(waves, 5)
+    assert [o.name for o in together] == [f"waves.{i}" for i in range(5)]
+    alone = [Function(f"alone.{i}", lambda view, i=i: torch.sin(matrix[i] @ view)) for i in range(5)]
+    other = Function("other", lambda view: (view**3).sum())
+    chosen = [together[4], together[1], other, together[2]]
+    expected = [alone[4], alone[1], other, alone[2]]
+    torch.testing.assert_close(objective_values(theta, chosen), objective_values(theta, expected))
+    torch.testing.assert_close(objective_gradients(field, theta, chosen), objective_gradients(field, theta, expected))
+    calls.clear()
+    objective_gradients(field, theta, together)
+    assert len(calls) == 1
+    assert float(together[3](theta)) == float(alone[3](theta))
+
+
+def test_objectives_together_that_cannot_be_batched_are_taken_one_by_one():
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return 3 * x**2 * g if g.abs().max().item() >= 0 else None
+
+    theta, field = torch.arange(1.0, 4.0), SimpleNamespace(view=lambda theta: theta)
+    found = objective_gradients(field, theta, each(Cube.apply, 3))
+    torch.testing.assert_close(found, torch.diag(3 * theta**2))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda view: view[:2], "must return a torch tensor of 3"),
+        (lambda view: view.sum(), "must return a torch tensor of 3"),
+        (lambda view: view.detach(), r"objective.0 must return one scalar"),
+        (lambda view: view / 0, "not finite"),
+        (lambda view: torch.sqrt(view - torch.tensor([0.0, 1.0, 0.0])), "has no finite gradient"),
+    ],
+)
+def test_objectives_together_that_are_none_are_refused(function, message):
+    field = SimpleNamespace(view=lambda theta: theta)
+    with pytest.raises(UserError, match=message):
+        objective_gradients(field, torch.ones(3), each(function, 3))

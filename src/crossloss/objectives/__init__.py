@@ -4,7 +4,7 @@ Belongs here: value, reading of the sign, coverage of words, significance of an 
 Does not: how the parameters came about, or which samples made them.
 """
 
-from crossloss.objectives.custom import Function, as_objective
+from crossloss.objectives.custom import Function, as_objective, each
 from crossloss.objectives.permutation import PermutationResult, permutation_test
 from crossloss.objectives.userfile import load, load_objectives
 from crossloss.objectives.weat import Coverage, Weat
@@ -16,6 +16,7 @@ __all__ = [
     "PermutationResult",
     "Weat",
     "as_objective",
+    "each",
     "load",
     "load_objectives",
     "names",

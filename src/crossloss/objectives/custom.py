@@ -40,6 +40,53 @@ class Function:
         return value.reshape(())
 
 
+@dataclass(frozen=True, eq=False)
+class Together:
+    """A function of the view that returns several objectives at once, (count,).
+
+    Raises
+    ------
+    UserError
+        When called: it is not a tensor of ``count`` finite real numbers.
+    """
+
+    name: str
+    function: Callable[[Any], Tensor]
+    count: int
+
+    def __call__(self, view: Any) -> Tensor:
+        """All values, (count,)."""
+        values = self.function(view)
+        if not isinstance(values, torch.Tensor) or values.shape != (self.count,) or not values.is_floating_point():
+            raise UserError(f"{self.name} must return a torch tensor of {self.count} real numbers (floats).")
+        if not bool(torch.isfinite(values).all()):
+            raise UserError(f"{self.name} is not finite at this model.")
+        return values
+
+
+@dataclass(frozen=True)
+class Element:
+    """One of the objectives that are computed together (a ``core.Joint``)."""
+
+    name: str
+    whole: Together
+    index: int
+
+    def __call__(self, view: Any) -> Tensor:
+        """Its value, shape ()."""
+        return self.whole(view)[self.index]
+
+
+def each(function: Callable[[Any], Tensor], count: int) -> list[Objective]:
+    """Objectives NAME.0, NAME.1, ... from one function of the view that returns them all, (count,).
+
+    Such as one for each held-out row: computed and differentiated together, in a fraction of the time that as many
+    functions take.
+    """
+    whole = Together(_name(function), function, count)
+    return [Element(f"{whole.name}.{i}", whole, i) for i in range(count)]
+
+
 def as_objective(given: Objective | Callable[[Any], Tensor]) -> Objective:
     """Return an objective as it is; wrap a plain function under its own name.
 
@@ -52,5 +99,9 @@ def as_objective(given: Objective | Callable[[Any], Tensor]) -> Objective:
         return given
     if not callable(given):
         raise UserError(f"{given!r} is no objective: pass cl.objectives.weat(NAME) or a function.")
-    name = getattr(given, "__name__", type(given).__name__)
-    return Function("objective" if name == "<lambda>" else name, given)
+    return Function(_name(given), given)
+
+
+def _name(function: Callable[[Any], Tensor]) -> str:
+    name = getattr(function, "__name__", type(function).__name__)
+    return "objective" if name == "<lambda>" else name
