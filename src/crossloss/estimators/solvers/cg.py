@@ -7,7 +7,7 @@ from torch import Tensor
 
 from crossloss.core import Progress, UserError
 from crossloss.estimators.curvature import require_finite
-from crossloss.estimators.solvers.system import Solution, System, relative
+from crossloss.estimators.solvers.system import Solution, System
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,29 @@ class ConjugateGradient:
             reached.
         """
         system.require_symmetric(b, "CG")
-        x, r = torch.zeros_like(b), b.clone()
-        direction, square = r.clone(), (r * r).sum(1)
-        done, used = relative(r, b) <= self.tolerance, 0
-        while used < self.iterations and not bool(done.all()):
-            active = (~done).nonzero().flatten()
-            d = direction[active]
+        sizes = b.norm(dim=1, keepdim=True)
+        x, rows, used = torch.zeros_like(b), sizes.flatten().nonzero().flatten(), 0
+        # What is still to be solved, a row each, in units of its own |b|.
+        r = b[rows] / sizes[rows]
+        at, d, square = torch.zeros_like(r), r.clone(), (r * r).sum(1)
+        while used < self.iterations and len(rows):
             image = system.product(d)
             curved = (d * image).sum(1)
             self._require_positive(system, d, image, curved)
-            step = (square[active] / curved)[:, None]
-            x[active] += step * d
-            r[active] -= step * image
-            before, square[active] = square[active], (r[active] * r[active]).sum(1)
-            direction[active] = r[active] + (square[active] / before)[:, None] * d
+            step = (square / curved)[:, None]
+            at.addcmul_(step, d)
+            r.addcmul_(step, image, value=-1)
+            before, square = square, (r * r).sum(1)
+            d = torch.addcmul(r, (square / before)[:, None], d)
             used += 1
-            done = relative(r, b) <= self.tolerance
+            going = square > self.tolerance**2
+            if not bool(going.all()):
+                x[rows[~going]] = at[~going]
+                rows, at, r, d, square = (part[going] for part in (rows, at, r, d, square))
             if progress:
                 progress(used, self.iterations)
+        x[rows] = at
+        x *= sizes
         solution = system.solution(x, b, used)
         # The recursion drifts from the true residual by rounding; that much is allowed, more is not.
         worst = float(solution.residual.max())
