@@ -81,7 +81,9 @@ def load(name: str) -> Problem:
     kept = torch.load(WORK / f"{name}.pt", weights_only=True)
     model = MODELS[name]()
     model.load_state_dict(kept["state"])
-    return Problem(model, *(kept[k] for k in ("x", "y", "queries", "targets")), kept["decay"], kept["checkpoints"])
+    return Problem(
+        model.eval(), *(kept[k] for k in ("x", "y", "queries", "targets")), kept["decay"], kept["checkpoints"]
+    )
 
 
 def cross_entropy(out: Tensor, y: Tensor) -> Tensor:

@@ -8,13 +8,13 @@ import crossloss as cl
 
 def with_dense(problem: Problem) -> Tensor:
     field = cl.TorchField(problem.model, lambda out, b: cross_entropy(out, b[1]), (problem.x, problem.y))
-    nll = cl.objectives.each(lambda view: mixture_measure(view(problem.queries), problem.targets), 150)
+    nll = cl.objectives.each(lambda view, x, t: mixture_measure(view(x), t), problem.queries, problem.targets)
     return -cl.score(cl.trained(field), nll, "inverse-hessian", damping=problem.decay).samples
 
 
 def with_cg(problem: Problem) -> Tensor:
     field = cl.TorchField(problem.model, lambda out, b: cross_entropy(out, b[1]), (problem.x, problem.y))
-    nll = cl.objectives.each(lambda view: mixture_measure(view(problem.queries), problem.targets), 150)
+    nll = cl.objectives.each(lambda view, x, t: mixture_measure(view(x), t), problem.queries, problem.targets)
     return -cl.score(cl.trained(field), nll, "inverse-hessian-cg", damping=problem.decay).samples
 
 

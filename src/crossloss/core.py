@@ -40,17 +40,15 @@ class Objective(Protocol):
         ...
 
 
-class Joint(Objective, Protocol):
-    """What an objective may also be: one of several that are computed together."""
+class Family(Protocol):
+    """Objectives that are computed together; each of them has it as ``family``, and its ``index`` in it."""
 
-    @property
-    def whole(self) -> Callable[[Any], Tensor]:
-        """All of them: what ``Field.view`` shows -> (m,); the same object for each."""
+    def __call__(self, view: Any, /) -> Tensor:
+        """Values of all, (m,)."""
         ...
 
-    @property
-    def index(self) -> int:
-        """Which one of them this is."""
+    def one(self, view: Any, index: Tensor) -> Tensor:
+        """Value of the one at ``index`` (an int64 tensor of shape ()), shape (), fit for ``torch.func.vmap``."""
         ...
 
 

@@ -69,58 +69,72 @@ def test_what_is_not_one_finite_real_number_is_refused(case):
     assert "mine" in str(caught.value)
 
 
-def test_objectives_together_are_each_alone():
-    """Values and gradients, of some of them, in any order and beside others; one call of the function for all."""
-    generator = torch.Generator().manual_seed(0)
-    matrix, theta = (torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((5, 4), (4,)))
-    field, calls = SimpleNamespace(view=lambda theta: theta), []
+def given(function):
+    """A field without a module, rows (5, 3), and an objective for each of them."""
+    rows = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return SimpleNamespace(view=lambda theta: theta), rows, each(function, rows, torch.arange(1.0, 6.0))
 
-    def waves(view):
-        calls.append(1)
-        return torch.sin(matrix @ view)
 
-    together = each(waves, 5)
-    assert [o.name for o in together] == [f"waves.{i}" for i in range(5)]
-    alone = [Function(f"alone.{i}", lambda view, i=i: torch.sin(matrix[i] @ view)) for i in range(5)]
+def waves(view, x, scale):
+    return torch.sin(x @ view) * scale
+
+
+def test_an_objective_for_each_row_is_each_alone():
+    """Values and gradients, of some of them, in any order and beside others; in one batched pass."""
+    theta, calls = torch.tensor([0.3, -1.0, 0.8], dtype=torch.float64), []
+    field, rows, family = given(lambda *args: calls.append(1) or waves(*args))
+    assert [o.name for o in family] == [f"objective.{i}" for i in range(5)]
+    assert all(isinstance(o, Objective) for o in family)
+    alone = [Function(f"{i}", lambda view, i=i: waves(view, rows[i], i + 1.0)) for i in range(5)]
     other = Function("other", lambda view: (view**3).sum())
-    chosen = [together[4], together[1], other, together[2]]
-    expected = [alone[4], alone[1], other, alone[2]]
+    chosen, expected = ([f[4], f[1], other, f[2]] for f in (family, alone))
     torch.testing.assert_close(objective_values(theta, chosen), objective_values(theta, expected))
     torch.testing.assert_close(objective_gradients(field, theta, chosen), objective_gradients(field, theta, expected))
     calls.clear()
-    objective_gradients(field, theta, together)
+    objective_gradients(field, theta, family)
     assert len(calls) == 1
-    assert float(together[3](theta)) == float(alone[3](theta))
+    assert float(family[3](theta)) == pytest.approx(float(alone[3](theta)), abs=1e-12)
 
 
-def test_objectives_together_that_cannot_be_batched_are_taken_one_by_one():
-    class Cube(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return x**3
+def test_rows_that_cannot_be_batched_are_taken_one_by_one():
+    def cubes(view, x, scale):
+        return (x @ view) ** 3 if view.abs().max().item() >= 0 else None  # vmap refuses .item()
 
-        @staticmethod
-        def backward(ctx, g):
-            (x,) = ctx.saved_tensors
-            return 3 * x**2 * g if g.abs().max().item() >= 0 else None
-
-    theta, field = torch.arange(1.0, 4.0), SimpleNamespace(view=lambda theta: theta)
-    found = objective_gradients(field, theta, each(Cube.apply, 3))
-    torch.testing.assert_close(found, torch.diag(3 * theta**2))
+    theta = torch.tensor([0.3, -1.0, 0.8], dtype=torch.float64)
+    field, rows, family = given(cubes)
+    expected = 3 * (rows @ theta)[:, None] ** 2 * rows
+    torch.testing.assert_close(objective_gradients(field, theta, family), expected)
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda view: view[:2], "must return a torch tensor of 3"),
-        (lambda view: view.sum(), "must return a torch tensor of 3"),
-        (lambda view: view.detach(), r"objective.0 must return one scalar"),
-        (lambda view: view / 0, "not finite"),
-        (lambda view: torch.sqrt(view - torch.tensor([0.0, 1.0, 0.0])), "has no finite gradient"),
+        (lambda view, x, scale: x @ view.detach(), "objective.0 must return one scalar"),
+        (lambda view, x, scale: torch.sqrt((x @ view) * (scale - 1)), "objective.. has no finite gradient"),
     ],
 )
-def test_objectives_together_that_are_none_are_refused(function, message):
-    field = SimpleNamespace(view=lambda theta: theta)
+def test_rows_without_a_gradient_are_refused(function, message):
+    field, _, family = given(function)
     with pytest.raises(UserError, match=message):
-        objective_gradients(field, torch.ones(3), each(function, 3))
+        objective_gradients(field, torch.ones(3, dtype=torch.float64), family)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda view, x, scale: (x @ view)[:2], r"shape \(5,\)"),
+        (lambda view, x, scale: (x @ view).sum(), r"shape \(5,\)"),
+        (lambda view, x, scale: (x @ view) / 0, "finite"),
+        (lambda view, x, scale: (x @ view).long(), "floats"),
+    ],
+)
+def test_rows_without_a_value_are_refused(function, message):
+    _, _, family = given(function)
+    with pytest.raises(UserError, match=message):
+        objective_values(torch.ones(3, dtype=torch.float64), family)
+
+
+def test_rows_are_equally_many():
+    for rows in ((), (torch.ones(3), torch.ones(2)), (torch.ones(()),), (torch.ones(0, 2),)):
+        with pytest.raises(UserError, match="equally many rows"):
+            each(waves, *rows)

@@ -162,10 +162,10 @@ def test_a_model_trained_elsewhere_is_scored_at_its_end():
         cl.trained(field(), np.ones(3))
 
 
-def test_scores_of_objectives_together_are_those_of_each():
+def test_an_objective_for_each_row_has_the_scores_of_each():
     run = train()
     x = data()["x"][:4]
-    scores = cl.score(run, cl.objectives.each(lambda view: view(x)[:, 0], 4))
+    scores = cl.score(run, cl.objectives.each(lambda view, x: view(x)[:, 0], x))
     assert list(scores.values) == [f"objective.{i}" for i in range(4)]
     for i in range(4):
         alone = cl.score(run, [lambda view, i=i: view(x)[i, 0]])

@@ -209,9 +209,10 @@ def test_many_directions_at_once_equal_one_at_a_time():
 @pytest.mark.parametrize("kind", ["regularised", "mini-batches", "embedding", "lstm", "dropout", "bags"])
 def test_pairing_is_what_a_pullback_adds(kind):
     field = field_of(make(kind))
-    w, a = torch.rand(N, dtype=F64), torch.randn(3, len(field.initial), dtype=F64)
-    for step in (1, WHOLE):
-        whole, part = field.accumulator(3), field.accumulator(3)
+    w, p = torch.rand(N, dtype=F64), len(field.initial)
+    for step, k in ((1, 3), (WHOLE, 3), (WHOLE, p + 2)):
+        a = torch.randn(k, p, dtype=F64)
+        whole, part = field.accumulator(k), field.accumulator(k)
         field.pullback(field.initial, w, step, a, whole)
         field.pairing(field.initial, w, step, a, part)
         torch.testing.assert_close(part.samples(), whole.samples(), rtol=1e-12, atol=1e-14)

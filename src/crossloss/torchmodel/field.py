@@ -164,7 +164,14 @@ class TorchField:
 
     def pairing(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> None:
         """D<g, a>/dw into ``into``, without J^T a; UserError as ``pullback``."""
-        self._pull(theta, w, step, a, into, None)
+        if len(a) <= a.shape[1]:
+            self._pull(theta, w, step, a, into, None)
+            return
+        assert isinstance(into, SampleInfluence)
+        units = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
+        by_unit = self.accumulator(len(units))
+        self._pull(theta, w, step, units, by_unit, None)
+        into.sums += a.double() @ by_unit.sums
 
     def _pull(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator, back: Tensor | None) -> None:
         """D<g, a>/dw into ``into``, and J^T a into ``back`` where it is wanted."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.linalg import vecdot, vector_norm
 
 from crossloss.core import Progress, UserError
 from crossloss.estimators.curvature import require_finite
@@ -39,15 +40,15 @@ class ConjugateGradient:
         x, rows, used = torch.zeros_like(b), sizes.flatten().nonzero().flatten(), 0
         # What is still to be solved, a row each, in units of its own |b|.
         r = b[rows] / sizes[rows]
-        at, d, square = torch.zeros_like(r), r.clone(), (r * r).sum(1)
+        at, d, square = torch.zeros_like(r), r.clone(), vecdot(r, r)
         while used < self.iterations and len(rows):
             image = system.product(d)
-            curved = (d * image).sum(1)
+            curved = vecdot(d, image)
             self._require_positive(system, d, image, curved)
             step = (square / curved)[:, None]
             at.addcmul_(step, d)
             r.addcmul_(step, image, value=-1)
-            before, square = square, (r * r).sum(1)
+            before, square = square, vecdot(r, r)
             d = torch.addcmul(r, (square / before)[:, None], d)
             used += 1
             going = square > self.tolerance**2
@@ -73,9 +74,10 @@ class ConjugateGradient:
     @staticmethod
     def _require_positive(system: System, d: Tensor, image: Tensor, curved: Tensor) -> None:
         """Refuse a direction without curvature, naming a damping that would bend it up."""
-        require_finite(curved)
-        flat = curved <= torch.finfo(d.dtype).eps * d.norm(dim=1) * image.norm(dim=1)
-        if bool(flat.any()):
+        bent = curved > torch.finfo(d.dtype).eps * vector_norm(d, dim=1) * vector_norm(image, dim=1)
+        if not bool(bent.all()):
+            require_finite(curved)
+            flat = ~bent
             lowest = float((curved / (d * d).sum(1))[flat].min()) - system.damping
             raise UserError(
                 f"The curvature has a direction of {lowest:.1e}, so that with damping {system.damping:g} it is not "
