@@ -27,7 +27,7 @@ from crossloss.fieldscores import FieldScores
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
 from crossloss.plans.remove import Plan, plan
-from crossloss.run.fields import FieldRun
+from crossloss.run.fields import FieldRun, trained
 from crossloss.run.progress import bars
 from crossloss.run.recorder import Recorder
 from crossloss.run.runs import Run, load
@@ -58,4 +58,5 @@ __all__ = [
     "read",
     "score",
     "train",
+    "trained",
 ]

@@ -6,7 +6,7 @@ Does not: how the parameters came about, or which samples made them.
 
 from crossloss.objectives.algebra import Absolute, Described, Sum
 from crossloss.objectives.association import Association, association, margin
-from crossloss.objectives.custom import Function, as_objective
+from crossloss.objectives.custom import Function, as_objective, each
 from crossloss.objectives.displacement import Displacement, displacement
 from crossloss.objectives.ect import ect
 from crossloss.objectives.inline import SYNTAX
@@ -46,6 +46,7 @@ __all__ = [
     "as_objective",
     "association",
     "displacement",
+    "each",
     "ect",
     "likelihood",
     "load",
