@@ -16,11 +16,11 @@ from crossloss.fidelity.validate import Validation, check_plans, compare
 from crossloss.objectives import PermutationResult, Weat, load_objectives, permutation_test
 from crossloss.objectives.parts import frequent
 from crossloss.plans.cost import Yardstick
-from crossloss.plans.debias import fit_key, unseen
+from crossloss.plans.debias import fit_key
 from crossloss.plans.outcome import Outcome, judge
 from crossloss.plans.remove import Plan, plan
 from crossloss.plans.robustness import Common, Decisive, decisive, in_common
-from crossloss.plans.starts import Starts
+from crossloss.plans.starts import Starts, unseen
 from crossloss.plans.sweep import write_csv
 from crossloss.plans.table import check_corpus
 from crossloss.plans.transfer import Transferred, transfer, write_corpus
@@ -217,7 +217,7 @@ def debias(
     how: str,
     *,
     target: float = 0.0,
-    starts: int = 5,
+    starts: int = 4,
     others: int = 5,
     groups: Sequence[str] = ("gender",),
     words: bool = True,
@@ -236,9 +236,9 @@ def debias(
     target : float
         Of every objective; away from zero it makes the model more biased.
     starts : int
-        Initial seeds, from the run's own on, to whose mean remove and reweight are fitted.
+        Of remove and reweight: 1 fits them to the run's own start, more to the mean over starts (``Starts``).
     others : int
-        Further seeds, by which the correction is judged.
+        Further starts, by which the correction is judged.
     groups : sequence of str
         Word sets of hard debias.
     words : bool
@@ -252,15 +252,14 @@ def debias(
     if starts < 1:
         raise UserError("Give at least one start to fit to.")
     folder = folder_of(run)
-    seeds = list(range(run.settings.seed, run.settings.seed + starts))
-    yardstick = Yardstick(run, objectives, unseen(run, seeds, others), track)
+    yardstick = Yardstick(run, objectives, unseen(run, starts, others), track)
     outcomes = []
     single = how.rpartition("+")[2] in ARMS
     for chosen in [[o] for o in objectives] if single else [list(objectives)]:
         targets = {o.name: target for o in chosen}
         outcome, made = judge(
             run, chosen, targets, how, yardstick,
-            seeds=seeds, groups=groups, tolerance=tolerance, words=words, also=objectives, track=track, **more,
+            starts=starts, groups=groups, tolerance=tolerance, words=words, also=objectives, track=track, **more,
         )  # fmt: skip
         if made.table is not None:
             atomic.write_table(folder.file(f"plan-{outcome.name}.parquet"), made.table)
@@ -303,7 +302,7 @@ def robustness(
     if least:
         counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
         parts = [replace(frequent(o, counts, least), name=f"{o.name} ({least} or more)") for o in objectives]
-        slopes = Starts(run, parts, track=track).linearise(run.weights)[1][0]
+        slopes = Starts(run, parts, track=track).slopes(run.weights)
         ranked += [(p, s, f"robustness.{o.name}.frequent") for o, p, s in zip(objectives, parts, slopes, strict=True)]
     found = []
     for test, ranking, start in ranked:

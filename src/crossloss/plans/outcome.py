@@ -111,10 +111,10 @@ class Outcome:
         return found | {f"{start}{one}.seconds": self.seconds, f"{start}{one}.moved": self.moved}
 
 
-def label(how: str, seeds: Sequence[int]) -> str:
+def label(how: str, starts: int) -> str:
     """Name of a way with the number of its starts in it, where that is one."""
     fitted = how.rpartition("+")[2] in FITTED
-    return f"{how}-one-start" if fitted and len(seeds) == 1 else how
+    return f"{how}-one-start" if fitted and starts == 1 else how
 
 
 def judge(
@@ -124,7 +124,7 @@ def judge(
     how: str,
     yardstick: Yardstick,
     *,
-    seeds: Sequence[int],
+    starts: int = 1,
     groups: Sequence[str] = ("gender",),
     tolerance: float = 0.01,
     words: bool = True,
@@ -137,10 +137,10 @@ def judge(
     Parameters
     ----------
     yardstick : Yardstick
-        With starts that are not among ``seeds``; it may measure more objectives than are corrected.
+        With starts that the correction is not fitted to; it may measure more objectives than are corrected.
     words : bool
         Whether a second correction is fitted to half of the words and judged by the others.
-    how, seeds, groups, tolerance, also, **more
+    how, starts, groups, tolerance, also, **more
         As for ``correct``.
 
     Raises
@@ -149,10 +149,10 @@ def judge(
         As ``correct`` and ``held_out_words``.
     """
     made = correct(
-        run, objectives, targets, how, seeds=seeds, groups=groups, tolerance=tolerance, also=also, track=track, **more
+        run, objectives, targets, how, starts=starts, groups=groups, tolerance=tolerance, also=also, track=track, **more
     )  # fmt: skip
     measured = [*objectives, *yardstick.objectives]
-    inputs = (dict(targets), list(seeds), yardstick.seeds, sorted(groups), tolerance, more)
+    inputs = (dict(targets), starts, yardstick.seeds, sorted(groups), tolerance, more)
     key = fit_key(run, how, measured, *inputs)
     file = None if run.folder is None or key is None else run.folder.file(f"cost-{key}.json")
     cost = yardstick.cost(made.correction, file)
@@ -164,7 +164,7 @@ def judge(
     held: dict[str, tuple[float, float, float, float]] = {}
     if words and how.rpartition("+")[2] in FITTED:
         held = held_out_words(
-            run, objectives, targets, how, groups=groups, seeds=seeds, tolerance=tolerance, track=track
+            run, objectives, targets, how, groups=groups, starts=starts, tolerance=tolerance, track=track
         )
     purity = {}
     for debias in (hard_debias(group) for group in groups) if HARD in how.split("+") else ():
@@ -174,7 +174,7 @@ def judge(
         )  # fmt: skip
     weights = run.weights if made.table is None else made.table["weight"].to_numpy()
     outcome = Outcome(
-        how=label(how, seeds),
+        how=label(how, starts),
         targets=dict(targets),
         effects={name: (before[name].effect, after[name].effect) for name in before},
         p_values={name: (before[name].p_value, after[name].p_value) for name in before},

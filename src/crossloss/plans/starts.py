@@ -1,7 +1,8 @@
-"""Objectives of a run as functions of its sample weights, at one or several initial seeds.
+"""Objectives of a run as functions of its sample weights, from one start or as the mean over starts.
 
-A model trained from one start is not a property of the corpus alone: a plan fitted to one start carries over to
-others only in part, one fitted to the mean over several does.
+A model trained from one start is not a property of the corpus alone, and derivatives taken from a few starts are in
+good part about those: weights fitted to them leave other starts half corrected. So values are the mean over some
+starts, always the same, and derivatives come from others, new in every round: nothing is fitted to a start.
 """
 
 from collections.abc import Sequence
@@ -15,58 +16,77 @@ from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.run.training import MemoryStates, Training
 
+JUDGES = 4
+"""Starts that give the values for each that gives derivatives: a training takes a sixth of the time of its scoring."""
+FIRST_FRESH = 1_000_000
+"""Seeds of the derivatives count from here, after the run's own."""
+
+
+def judges(run: Run, count: int) -> list[int]:
+    """Seeds whose mean value a fit to ``count`` starts brings to its target."""
+    return list(range(run.settings.seed, run.settings.seed + (1 if count == 1 else JUDGES * count)))
+
+
+def unseen(run: Run, count: int, number: int) -> list[int]:
+    """``number`` seeds that a fit to ``count`` starts takes neither values nor derivatives from."""
+    last = judges(run, count)[-1]
+    return list(range(last + 1, last + 1 + number))
+
 
 class Starts:
-    """Values of k objectives after training from each of s seeds, and their derivatives by the weights.
+    """Values of k objectives after training from each of j seeds, and their derivatives by the weights from others.
 
     Parameters
     ----------
     run : Run
         Gives field, optimiser, steps and the weights to start from.
     objectives : sequence of Objective
-    seeds : sequence of int, optional
-        Initial seeds, each once; the run's own by default.
+    count : int
+        Starts whose derivatives are averaged in a round. With one, values and derivatives are those of the run's own
+        start.
+
+    Attributes
+    ----------
+    seeds : list of int
+        Those of the values: the run's own and the next ``JUDGES * count - 1``, or the run's own alone.
 
     Raises
     ------
     UserError
-        No objective, no seed, or one of them twice.
+        No start, no objective, or one of them twice.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        objectives: Sequence[Objective],
-        seeds: Sequence[int] | None = None,
-        track: Track = quiet,
-    ) -> None:
-        self.run, self.objectives, self.track = run, list(objectives), track
-        self.seeds = [run.settings.seed] if seeds is None else list(seeds)
+    def __init__(self, run: Run, objectives: Sequence[Objective], count: int = 1, track: Track = quiet) -> None:
+        self.run, self.objectives, self.count, self.track = run, list(objectives), count, track
         self.names = [o.name for o in self.objectives]
         if not self.names or len(set(self.names)) < len(self.names):
             raise UserError("A plan needs at least one objective, each once.")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise UserError("A plan needs at least one initial seed, each once.")
+        if count < 1:
+            raise UserError("Give at least one start to fit to.")
+        self.seeds = judges(run, count)
+
+    def fresh(self, round: int) -> list[int]:
+        """Seeds of the derivatives of a round: no other round's, and none of the values'."""
+        first = self.run.settings.seed
+        return [first] if self.count == 1 else [first + FIRST_FRESH + round * self.count + i for i in range(self.count)]
 
     def values(self, weights: np.ndarray) -> np.ndarray:
-        """Objectives after training with these weights, (s, k) float64."""
+        """Objectives after training with these weights, (j, k) float64."""
         rows = []
         for seed in self.seeds:
             view = self.run.field.view(self.run.retrain(weights, seed=seed, track=self.track))
             rows.append([float(o(view)) for o in self.objectives])
         return np.array(rows)
 
-    def linearise(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Objectives (s, k) and their exact derivatives by the sample weights (s, k, n) at these weights."""
-        run, rows, scores = self.run, [], []
+    def slopes(self, weights: np.ndarray, round: int = 0) -> np.ndarray:
+        """Exact derivatives (k, n) by the sample weights at these weights, mean over the starts of a round."""
+        run, total = self.run, np.zeros((len(self.objectives), len(weights)))
         w = torch.from_numpy(np.array(weights, dtype=np.float64))
-        for seed in self.seeds:
+        for seed in self.fresh(round):
             start, like = run.field.initial(seed), run.training
             training = Training(run.field, like.optimiser, w, like.steps, start, MemoryStates(), like.every)
             with self.track(f"training (seed {seed})") as progress:
                 training.finish(progress)
             with self.track(f"scoring (seed {seed})") as progress:
-                scores.append(unrolled(training, self.objectives, progress=progress).samples().numpy())
-            view = run.field.view(training.theta)
-            rows.append([float(o(view)) for o in self.objectives])
-        return np.array(rows), np.stack(scores)
+                total += unrolled(training, self.objectives, progress=progress).samples().numpy()
+        return total / self.count

@@ -12,8 +12,8 @@ import numpy as np
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
 from crossloss.plans.cost import Yardstick
-from crossloss.plans.debias import unseen
 from crossloss.plans.outcome import Outcome, judge
+from crossloss.plans.starts import unseen
 from crossloss.plans.sweep import Cell
 from crossloss.plans.update import ARMS
 from crossloss.run.progress import Track, quiet
@@ -91,29 +91,28 @@ def debias_study(
     """
     if starts < 2:
         raise UserError("The study compares fitting to one start with several: give at least two starts.")
-    tests, own = list(tests), run.settings.seed
-    many, one = list(range(own, own + starts)), [own]
-    yardstick = Yardstick(run, tests, unseen(run, many, others), track)
+    tests = list(tests)
+    yardstick = Yardstick(run, tests, unseen(run, starts, others), track)
     original = {test.name: float(test(run.embeddings)) for test in tests}
     zero = dict.fromkeys(original, 0.0)
     outcomes, cells = [], {}
-    for how, seeds, words in (
-        ("hard", one, False),
-        ("reweight", one, True),
-        ("reweight", many, False),
-        ("remove", one, False),
-        ("hard+reweight", one, False),
+    for how, fitted_to, words in (
+        ("hard", 1, False),
+        ("reweight", 1, True),
+        ("reweight", starts, False),
+        ("remove", 1, False),
+        ("hard+reweight", 1, False),
     ):
-        made, _ = judge(run, tests, zero, how, yardstick, seeds=seeds, groups=groups, words=words, track=track)
+        made, _ = judge(run, tests, zero, how, yardstick, starts=fitted_to, groups=groups, words=words, track=track)
         outcomes.append(made)
     for way in ARMS:
         for test in tests:
             made, correction = judge(
                 run, [test], {test.name: 0.0}, way, yardstick,
-                seeds=one, groups=groups, words=False, also=tests, most_steps=most_steps, track=track,
+                groups=groups, words=False, also=tests, most_steps=most_steps, track=track,
             )  # fmt: skip
             outcomes.append(made)
             cells[way, test.name] = correction.cells
     turned = {name: OVER * (float(np.sign(value)) or 1.0) for name, value in original.items()}
-    over, _ = judge(run, tests, turned, "reweight", yardstick, seeds=one, words=False, track=track)
+    over, _ = judge(run, tests, turned, "reweight", yardstick, words=False, track=track)
     return DebiasStudy([test.name for test in tests], original, outcomes, over, cells)
