@@ -55,8 +55,8 @@ def study_debias(
     objective: Annotated[
         list[str] | None, typer.Option("--objective", help="Tests to correct; default: the paper's four.")
     ] = None,
-    starts: Annotated[int, typer.Option(min=2, help="Initial seeds to fit to, beside the variant with one.")] = 3,
-    others: Annotated[int, typer.Option(min=2, help="Further seeds that judge.")] = 3,
+    starts: Annotated[int, typer.Option(min=2, help="Starts to fit to, beside the variant with one.")] = 4,
+    others: Annotated[int, typer.Option(min=2, help="Further seeds that judge.")] = 5,
     min_count: Annotated[int, typer.Option(min=1, help="Leave out words that occur less often.")] = 100,
     dimension: Annotated[int, typer.Option(min=1, help="Length of a word vector.")] = 50,
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 50,

@@ -12,6 +12,7 @@ from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.plans.cost import Cost, Yardstick
 from crossloss.plans.debias import FITTED, HARD, Corrected, correct, fit_key, held_out_words
+from crossloss.plans.starts import deviation
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.skipgram.hard_debias import cluster_purity, hard_debias, most_biased
@@ -90,7 +91,7 @@ class Outcome:
                 found |= {
                     f"{label}.{name}.effect": own,
                     f"{label}.{name}.other_seeds.mean": float(np.mean(others)),
-                    f"{label}.{name}.other_seeds.sd": float(np.std(others, ddof=1)),
+                    f"{label}.{name}.other_seeds.sd": deviation(others),
                     f"{label}.{name}.other_seeds.mean_size": float(np.mean(np.abs(others))),
                 }
             if name in self.held_out_words:

@@ -36,8 +36,9 @@ def gather(
     plans: Mapping[str, Plan],
     validation: Validation | None,
     quality: Sequence[Quality],
+    robustness: Mapping[str, Sequence[Sequence[str]]],
 ) -> Report:
-    """Everything the page shows, as plain values."""
+    """Everything the page shows, as plain values; ``robustness`` holds paragraphs by objective."""
     environment = folder.manifest.get("environment", {})
     metrics = folder.metrics
     settings = {name.replace("_", " "): str(value) for name, value in run.settings.model_dump().items()}
@@ -50,7 +51,10 @@ def gather(
         n_samples=int(trained.sum()),
         n_documents=len(named),
         n_words=int(run.vocabulary.counts.sum()),
-        objectives=[_objective(run, scores, o, plans.get(o.name), validation) for o in scores.objectives],
+        objectives=[
+            _objective(run, scores, o, plans.get(o.name), validation, robustness.get(o.name, ()))
+            for o in scores.objectives
+        ],
         quality=quality,
         settings=settings | {"vocabulary": f"{len(run.vocabulary.words):,} words"},
         versions={name: str(value) for name, value in environment.items()},
@@ -73,7 +77,12 @@ def _note(validation: Validation | None) -> str | None:
 
 
 def _objective(
-    run: Run, scores: Scores, objective: Objective, plan: Plan | None, validation: Validation | None
+    run: Run,
+    scores: Scores,
+    objective: Objective,
+    plan: Plan | None,
+    validation: Validation | None,
+    robustness: Sequence[Sequence[str]],
 ) -> ObjectiveReport:
     name = objective.name
     shown = {
@@ -87,6 +96,7 @@ def _objective(
         "plan": _plan(plan, validation),
         "curve": _curve(plan, validation),
         "fidelity": [_row(row) for row in compared],
+        "robustness": robustness,
     }
     if not isinstance(objective, Weat):
         return ObjectiveReport(**common, **shown, measure="value", caveats=())  # type: ignore[arg-type]
@@ -94,7 +104,7 @@ def _objective(
     tested = permutation_test(objective, run.embeddings)
     coverage = objective.coverage(counts)
     rare = [word for row in coverage for word, count in row.present if count < FEW]
-    caveats = []
+    caveats = [word.sentence() for word in plan.used_up] if plan else []
     if rare:
         caveats.append(
             f"{len(rare)} test words occur fewer than {FEW} times ({', '.join(rare[:8])}"
