@@ -74,7 +74,7 @@ def test_the_stage_writes_plan_outcome_and_figures(run, how, monkeypatch):
     assert len(outcomes) == (2 if how == "both" else 1)
     for outcome in outcomes:
         assert Outcome.from_json(json.loads(folder.file(f"debias-{outcome.name}.json").read_text())) == outcome
-        assert outcome.cost.seeds == [8, 9]
+        assert outcome.cost.seeds == [32, 33]
         plan = folder.file(f"plan-{outcome.name}.parquet")
         assert plan.exists() == (how != "hard")
         if plan.exists():

@@ -95,7 +95,8 @@ def test_no_start_gives_both_values_and_derivatives(run):
     starts = Starts(run, [ONE], 3)
     fresh = [seed for round in range(5) for seed in starts.fresh(round)]
     others = unseen(run, 3, 5)
-    assert len({*starts.seeds, *fresh, *others}) == len(starts.seeds) + 15 + 5
+    assert starts.seeds == starts.untouched[: len(starts.seeds)]
+    assert len({*starts.untouched, *fresh, *others}) == len(starts.untouched) + 15 + 5
     assert starts.values(run.weights).shape == (len(starts.seeds), 1)
     assert Starts(run, [ONE]).seeds == Starts(run, [ONE]).fresh(7) == [run.settings.seed]
 
@@ -119,6 +120,10 @@ def test_several_starts_carry_over_to_unseen_ones():
         assert plan.reached
         judged, found = plan.values[-1, :, 0] - plan.values[0, :, 0], change(plan.weights, others)
         chance = np.std(found, ddof=1) * np.sqrt(1 / len(others) + 1 / len(judged))
+        assert plan.value("one") == pytest.approx(0.0, abs=0.01)
+        first = np.mean([float(ONE(run.field.view(run.retrain(run.weights, seed=s)))) for s in starts.untouched])
+        assert plan.value("one", 0) == pytest.approx(first)
+        assert plan.value("one") == pytest.approx(first + judged.mean())
         if count == 1:
             assert judged.mean() < 1.5 * found.mean()
         else:
@@ -174,7 +179,8 @@ def test_a_stopped_fit_goes_on_and_ends_alike(run, tmp_path, monkeypatch, count)
     def stop(*given):
         write(*given)
         calls.append(1)
-        raise KeyboardInterrupt
+        if len(calls) == 2:  # after the first step
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(fitting.atomic, "write_arrays", stop)
     with pytest.raises(KeyboardInterrupt):

@@ -47,6 +47,8 @@ class Fit:
         Fitted, and as the run was trained.
     values : (rounds + 1, j, k) float64 array
         Objectives by round, start and name, as retrained; round 0 is the untouched run.
+    shift : (k,) float64 array
+        What the mean over these starts lacks to that over many, of the untouched run: added to every mean.
     fractions : (rounds,) float64 array
         Part of the gap that each step asked for; 0 where none helped.
     reached : bool
@@ -59,14 +61,16 @@ class Fit:
     weights: np.ndarray
     before: np.ndarray
     values: np.ndarray
+    shift: np.ndarray
     fractions: np.ndarray
     reached: bool
     seconds: float
     notes: dict[str, object]
 
     def value(self, name: str, round: int = -1) -> float:
-        """Mean over the starts of one objective after a round; the last by default."""
-        return float(self.values[round, :, list(self.targets).index(name)].mean())
+        """Mean over starts of one objective after a round; the last by default."""
+        column = list(self.targets).index(name)
+        return float(self.values[round, :, column].mean() + self.shift[column])
 
     @property
     def moved(self) -> float:
@@ -134,12 +138,20 @@ def fit(
     if file is not None and file.exists():
         kept = atomic.read_arrays(file)
         weights, slopes, spent = kept["weights"], kept["slopes"], float(kept["seconds"][0])
-        values, fractions = list(kept["values"]), kept["fractions"].tolist()
+        values, shift, fractions = list(kept["values"]), kept["shift"], kept["fractions"].tolist()
     else:
-        values = [starts.values(before)]
+        many = starts.values(before, starts.untouched)
+        values = [many[: len(starts.seeds)]]
+        shift = many.mean(axis=0) - values[0].mean(axis=0)
+
+    def keep() -> None:
+        if file is not None:
+            seconds = np.array([spent + time.perf_counter() - begun])
+            arrays = {"weights": weights, "slopes": slopes, "values": np.array(values), "shift": shift}
+            atomic.write_arrays(file, arrays | {"fractions": np.array(fractions), "seconds": seconds})
 
     def off(found: np.ndarray) -> np.ndarray:
-        return np.asarray(wanted - found.mean(axis=0))
+        return np.asarray(wanted - found.mean(axis=0) - shift)
 
     def near(found: np.ndarray) -> bool:
         return bool(np.abs(off(found)).max() <= tolerance)
@@ -148,6 +160,7 @@ def fit(
         """Whether no step helped and the next round's derivatives would be the same."""
         return starts.count == 1 and bool(fractions) and fractions[-1] == 0
 
+    keep()
     while len(fractions) < rounds and not near(values[-1]) and not stuck():
         gap = off(values[-1])
         remembered = 1 if starts.count == 1 else min(len(fractions) + 1, REMEMBERED)
@@ -164,16 +177,14 @@ def fit(
             fraction, found = 0.0, values[-1]
         values.append(found)
         fractions.append(fraction)
-        if file is not None:
-            seconds = np.array([spent + time.perf_counter() - begun])
-            arrays = {"weights": weights, "slopes": slopes, "values": np.array(values), "seconds": seconds}
-            atomic.write_arrays(file, arrays | {"fractions": np.array(fractions)})
+        keep()
     return Fit(
         how=how,
         targets={name: float(targets[name]) for name in starts.names},
         weights=weights,
         before=before,
         values=np.array(values),
+        shift=shift,
         fractions=np.array(fractions),
         reached=near(values[-1]),
         seconds=spent + time.perf_counter() - begun,

@@ -2,7 +2,9 @@
 
 A model trained from one start is not a property of the corpus alone, and derivatives taken from a few starts are in
 good part about those: weights fitted to them leave other starts half corrected. So values are the mean over some
-starts, always the same, and derivatives come from others, new in every round: nothing is fitted to a start.
+starts, always the same, and derivatives come from others, new in every round: nothing is fitted to a start. What
+weights change varies less between starts than the value itself, so the untouched run's mean is taken over more starts
+and the change alone from those few (a control variate; ``Fit.shift``).
 """
 
 from collections.abc import Sequence
@@ -16,20 +18,20 @@ from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.run.training import MemoryStates, Training
 
-JUDGES = 4
-"""Starts that give the values for each that gives derivatives: a training takes a sixth of the time of its scoring."""
+JUDGES, UNTOUCHED = 3, 16
+"""Starts that give the values, and the untouched run's mean, for each that gives derivatives, which take most time."""
 FIRST_FRESH = 1_000_000
 """Seeds of the derivatives count from here, after the run's own."""
 
 
-def judges(run: Run, count: int) -> list[int]:
-    """Seeds whose mean value a fit to ``count`` starts brings to its target."""
-    return list(range(run.settings.seed, run.settings.seed + (1 if count == 1 else JUDGES * count)))
+def untouched(run: Run, count: int) -> list[int]:
+    """Seeds of the untouched run's mean in a fit to ``count`` starts; the run's own is the first."""
+    return list(range(run.settings.seed, run.settings.seed + (1 if count == 1 else UNTOUCHED * count)))
 
 
 def unseen(run: Run, count: int, number: int) -> list[int]:
     """``number`` seeds that a fit to ``count`` starts takes neither values nor derivatives from."""
-    last = judges(run, count)[-1]
+    last = untouched(run, count)[-1]
     return list(range(last + 1, last + 1 + number))
 
 
@@ -52,8 +54,10 @@ class Starts:
 
     Attributes
     ----------
+    untouched : list of int
+        Seeds of the untouched run's mean: the run's own and the next, or the run's own alone.
     seeds : list of int
-        Those of the values: the run's own and the next ``JUDGES * count - 1``, or the run's own alone.
+        Those of the values: the first of them.
 
     Raises
     ------
@@ -68,17 +72,18 @@ class Starts:
             raise UserError("A plan needs at least one objective, each once.")
         if count < 1:
             raise UserError("Give at least one start to fit to.")
-        self.seeds = judges(run, count)
+        self.untouched = untouched(run, count)
+        self.seeds = self.untouched[: 1 if count == 1 else JUDGES * count]
 
     def fresh(self, round: int) -> list[int]:
         """Seeds of the derivatives of a round: no other round's, and none of the values'."""
         first = self.run.settings.seed
         return [first] if self.count == 1 else [first + FIRST_FRESH + round * self.count + i for i in range(self.count)]
 
-    def values(self, weights: np.ndarray) -> np.ndarray:
-        """Objectives after training with these weights, (j, k) float64."""
+    def values(self, weights: np.ndarray, seeds: Sequence[int] | None = None) -> np.ndarray:
+        """Objectives after training with these weights from these seeds (``self.seeds``), (j, k) float64."""
         rows = []
-        for seed in self.seeds:
+        for seed in self.seeds if seeds is None else seeds:
             view = self.run.field.view(self.run.retrain(weights, seed=seed, track=self.track))
             rows.append([float(o(view)) for o in self.objectives])
         return np.array(rows)
