@@ -84,6 +84,23 @@ def test_tables_hold_the_figures(made):
     assert chosen[2][1].split("/")[0] == chosen[2][1].split("/")[1].split(",")[0]
 
 
+def test_robustness_and_transfer_are_in_it(made):
+    run, study, *_ = made
+    found = {title: (headings, rows) for title, headings, rows in debias_page.tables(study)}
+    told = found["How few sentences decide a test"][1]
+    assert len(told) == len(study.robustness) == 2 * 2 * 2  # tests, verdicts, all words and the frequent ones
+    assert all("one" in row[0] or "two<b>" in row[0] for row in told)
+    pytest.importorskip("gensim")
+    assert set(study.transferred) == {"reweight", "remove"}
+    for how, moved in study.transferred.items():
+        rows = next(rows for title, (_, rows) in found.items() if "gensim" in title and f"after {how}:" in title)
+        assert [row[0] for row in rows] == list(moved) == study.tests
+        assert run.folder.metrics[f"transfer.{how}.one.after"] == pytest.approx(np.mean(moved["one"].after))
+    assert study.transferred["reweight"]["one"].before == study.transferred["remove"]["one"].before
+    assert set(study.plans) >= {"reweight", "reweight-one-start", "remove", "remove-one-start", "hard+reweight"}
+    assert all(run.folder.file(f"plan-{name}.parquet").exists() for name in study.plans)
+
+
 def test_the_page_is_escaped_and_self_contained(made):
     run, _, page, first, *_ = made
     text = page.read_text()

@@ -93,6 +93,7 @@ class Outcome:
                     f"{label}.{name}.other_seeds.mean": float(np.mean(others)),
                     f"{label}.{name}.other_seeds.sd": deviation(others),
                     f"{label}.{name}.other_seeds.mean_size": float(np.mean(np.abs(others))),
+                    f"{label}.{name}.other_seeds.farthest": float(np.max(np.abs(others))),
                 }
             if name in self.held_out_words:
                 effect_before, effect_after, *_ = self.held_out_words[name]

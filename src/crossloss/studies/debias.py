@@ -136,4 +136,6 @@ def debias_study(
             cells[way, test.name] = correction.cells
     turned = {name: OVER * (float(np.sign(value)) or 1.0) for name, value in original.items()}
     over, _ = judge(run, tests, turned, "reweight", yardstick, words=False, track=track)
+    if run.folder is not None:
+        run.folder.record({f"debias.over-bias.{name}.effect": after for name, (_, after) in over.effects.items()})
     return DebiasStudy([test.name for test in tests], original, outcomes, over, cells, plans)
