@@ -160,7 +160,8 @@ def fit(
         """Whether no step helped and the next round's derivatives would be the same."""
         return starts.count == 1 and bool(fractions) and fractions[-1] == 0
 
-    keep()
+    if not fractions:
+        keep()
     while len(fractions) < rounds and not near(values[-1]) and not stuck():
         gap = off(values[-1])
         remembered = 1 if starts.count == 1 else min(len(fractions) + 1, REMEMBERED)
