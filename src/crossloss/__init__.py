@@ -26,7 +26,8 @@ from crossloss.corpus.read import Corpus, from_sentences, read
 from crossloss.fieldscores import FieldScores
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
-from crossloss.plans.remove import Plan, plan
+from crossloss.plans import Plan, Starts, correct, plan, remove_until
+from crossloss.plans.reweight import reweight
 from crossloss.run.fields import FieldRun, trained
 from crossloss.run.progress import bars
 from crossloss.run.recorder import Recorder
@@ -46,16 +47,20 @@ __all__ = [
     "Recorder",
     "Run",
     "Scores",
+    "Starts",
     "TorchField",
     "UserError",
     "bars",
     "check_field",
+    "correct",
     "from_sentences",
     "load",
     "objectives",
     "permutation_test",
     "plan",
     "read",
+    "remove_until",
+    "reweight",
     "score",
     "train",
     "trained",

@@ -13,7 +13,7 @@ from crossloss.fidelity.validate import Validation
 from crossloss.objectives import Coverage, Described, Measured
 from crossloss.plans.outcome import Outcome
 from crossloss.plans.remove import Plan
-from crossloss.plans.robustness import Common, Decisive
+from crossloss.plans.robustness import Common, Decisive, sentences
 from crossloss.plans.transfer import Transferred
 from crossloss.report import words
 from crossloss.run.estimate import Estimate
@@ -145,6 +145,8 @@ def plan_line(plan: Plan) -> None:
         f"Plan: removing {plan.size:,} of {plan.trained:,} sentences ({words.percent(plan.share)}) is predicted to "
         f"bring {plan.objective} from {words.value(plan.value)} to {words.value(plan.predicted)}{reach}."
     )
+    for word in plan.used_up:
+        say(f"  {word.sentence()}")
 
 
 def validation_lines(validation: Validation, plans: Mapping[str, Plan]) -> None:
@@ -241,12 +243,10 @@ def study_tables(found: Sequence[tuple[str, list[str], list[list[str]]]]) -> Non
 def robustness_lines(found: Sequence[tuple[Decisive, Common]]) -> None:
     """Say how few samples decide each measure, and what they have in common."""
     for result, common in found:
-        say(result.sentence())
-        if len(result.removed) > 1 and common.documents:
-            named = ", ".join(f"{document} ({mine} of its {whole})" for document, mine, whole in common.documents[:3])
-            console.print(literal(f"  Most are from: {named}"))
-        if len(result.removed) > 1 and common.words:
-            console.print(literal(f"  Their words: {', '.join(word for word, _, _ in common.words)}"))
+        first, *more = sentences(result, common)
+        say(first)
+        for line in more:
+            console.print(literal(f"  {line}"))
 
 
 def transfer_table(found: Mapping[str, Transferred]) -> None:
