@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crossloss.corpus.layouts import Found
 from crossloss.corpus.read import Corpus
 from crossloss.fidelity.validate import Validation
 from crossloss.objectives import Coverage, PermutationResult, Weat
@@ -36,8 +37,29 @@ def say(text: str) -> None:
     console.print(Text(text))
 
 
+def found_line(found: Found, source: str) -> None:
+    """Say what a source turned out to be."""
+    parts = [found.layout if found.layout != "folder" else f"folder of {words.several(found.files, 'file')}"]
+    if found.columns is not None:
+        text, document, id = found.columns
+        parts[0] += f", text from column {text}"
+        parts.append(f"document from {document}" if document else "no document")
+        parts.append(f"id from {id}" if id else "ids are row numbers")
+        if found.unused:
+            more = f" and {len(found.unused) - 8} more" if len(found.unused) > 8 else ""
+            parts.append(f"not used: {', '.join(found.unused[:8])}{more}")
+    parts.append(words.several(found.rows, "row" if found.columns else "line"))
+    if found.skipped:
+        parts.append(f"{found.skipped:,} without text skipped")
+    if found.passed_over:
+        parts.append(f"{words.several(found.passed_over, 'file')} passed over")
+    console.print(literal(f"{source}: {'; '.join(parts)}", 1000))
+
+
 def corpus_line(corpus: Corpus) -> None:
     """Say what was read."""
+    if corpus.found is not None and corpus.found.layout != "builtin":
+        found_line(corpus.found, corpus.source)
     trained, documents = int((corpus.weights > 0).sum()), len(set(corpus.documents) - {""})
     parts = [words.several(trained, "sentence")]
     if documents:
