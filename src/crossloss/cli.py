@@ -13,6 +13,7 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli_debias import debias
+from crossloss.cli_export import export
 from crossloss.cli_reading import CorpusArgument, read_corpus, with_reading
 from crossloss.cli_study import study
 from crossloss.core import UserError
@@ -301,6 +302,7 @@ def plan(
 
 
 app.command()(debias)
+app.command()(export)
 app.add_typer(study, name="study")
 
 
