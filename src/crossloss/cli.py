@@ -354,13 +354,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
-        terminal.errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        terminal.refuse(str(error))
     except MemoryError:
-        terminal.errors.print("Error: memory ran out; lower --max-words, --dimension or --memory.", style="red")
-        sys.exit(2)
+        terminal.refuse("Memory ran out: lower --max-words, --dimension or --memory.")
+    except OSError as error:
+        terminal.refuse(f"{error}: check the path, the disk and the permissions.")
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's for a wrong use has
+            raise
+        said = error.format_message().rstrip(". ")
+        terminal.refuse(said and f"{said}. See crossloss --help.")
+    sys.exit(2)
 
 
 if __name__ == "__main__":

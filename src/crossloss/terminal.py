@@ -23,6 +23,7 @@ from crossloss.scores import Explanation, Scored, Scores
 
 console = Console()
 errors = Console(stderr=True)
+LONGEST = 2000
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -33,8 +34,15 @@ def literal(text: str, longest: int = 220) -> Text:
 
 
 def say(text: str) -> None:
-    """Print a sentence of our own."""
-    console.print(Text(text))
+    """Print a sentence of our own, which may name files and columns of others."""
+    console.print(literal(text, LONGEST))
+
+
+def refuse(text: str) -> None:
+    """Print why something was not done, in one line."""
+    said = " ".join(text.split())
+    if said:
+        errors.print(literal(f"Error: {said}", LONGEST), style="red", soft_wrap=True)
 
 
 def found_line(found: Found, source: str) -> None:

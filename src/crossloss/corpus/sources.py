@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from crossloss.core import UserError
 from crossloss.corpus.layouts import (
-    JSON_LINES,
     PACKED,
     Columns,
     EmptyFile,
@@ -22,8 +21,8 @@ from crossloss.corpus.layouts import (
 )
 from crossloss.corpus.sentences import sentences
 
-READ = (".txt", ".text", ".tsv", ".csv", *JSON_LINES, ".parquet")
-"""Endings of the files of a folder that are read, each also packed."""
+READ = (".txt", ".text", ".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
+"""Endings of the files of a folder that are read, each also packed; a .json there is rather a note about them."""
 AT_ONCE = 1000
 
 
