@@ -1,8 +1,8 @@
-"""Kill a run at random moments with SIGKILL, give the same command again, and compare every byte with an undisturbed run.
+"""Kill a run at random moments, give the same command again, and compare every byte with an undisturbed run.
 
 python benchmarks/kills.py --count 100 --seed 0 writes benchmarks/results/kills-SEED.json as it goes and goes on from
-there. Each trial is one folder: killed once, in half of the trials again while it resumes, then left to finish. Figures of
-time and memory are left out of the comparison.
+there. Each trial is one folder: killed (SIGKILL) once, in half of the trials again while it resumes, then left to
+finish. Figures of time and memory are left out of the comparison.
 """
 
 import argparse
