@@ -134,7 +134,9 @@ def write(rng: Random, layout: str) -> bytes:
 def expected(layout: str, content: bytes) -> list[tuple[str, str, str]] | None:
     """Rows (id, document, text) by another reading; None where there is none."""
     if layout == "parquet":
-        values = pq.read_table(pa.BufferReader(content)).to_pylist()
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            wanted = [name for name in ("text", "document", "id") if name in file.schema_arrow.names]
+            values = file.read(columns=wanted).to_pylist()
         return [_row(i, value) for i, value in enumerate(values, 1) if value["text"] is not None]
     told = content.decode("utf-8-sig")
     lines = told.split("\n")
@@ -423,6 +425,36 @@ def arguments(rng: Random, folder: Path) -> str:
         os.chdir(before)
         for path in (folder / "new", folder / "in"):
             shutil.rmtree(path, ignore_errors=True)
+
+
+HOSTILE = [
+    "waa <script>document.title='owned'</script> wab wai",
+    "waa \x1b]0;owned\x07\x1b[31m\x1b[2J \x9b31m wab waj",
+    "waa \u202egnirts\u202c \u2066wab\u2069 \u200f waj",
+    "waa \x00 wab \x00\x00 wak",
+    "waa \ud800 wab \udfff wai",
+    "{{7*7}} {% raw %} ${x} [bold]waa[/bold] wab :smile: wai",
+    "</title></style></bdi><img src=x onerror=alert(1)> waa wab wai",
+]
+
+
+def hostile_run(folder):
+    """A run whose corpus holds every hostile text, as sentences and as documents, and its commands' output."""
+    rows = [{"text": text, "document": text, "id": f"{i}{text}"} for i, text in enumerate(HOSTILE)]
+    home = made(folder)
+    plain = [{"text": line} for line in (home / "c.txt").read_text().splitlines()]
+    path = folder / "\u202ehostile \x1b[31m<script>.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows + plain))
+    out = folder / "<img src=x onerror=alert(1)>\x1b[31m"
+    test = f"{home}/t.yaml"
+    told = []
+    run = ["run", str(path), "--objective", test, "--out", str(out), "--show", "70", *options()]
+    for given in (["check", str(path), "--objective", test, *options()], run, ["info", str(out)],
+                  ["explain", str(out), HOSTILE[1]], ["explain", str(out), "waa wab wai \udcff"],
+                  ["train", str(path), "--out", str(out), "--text", "\x1b[31m", *options()],
+                  ["plan", str(out), "--objective", "\x1b[31m\u202e"]):  # fmt: skip
+        told.append(command(given))
+    return out, told
 
 
 # --- run folders -----------------------------------------------------------------------------------------------------

@@ -86,7 +86,9 @@ def coverage_table(test: Weat, coverage: Sequence[Coverage]) -> None:
     for row in coverage:
         found = f"{len(row.present)} of {len(row.present) + len(row.missing)}"
         present = ", ".join(f"{word} {count}" for word, count in row.present)
-        table.add_row(f"{row.side}: {row.label}", found, literal(present, 2000), literal(", ".join(row.missing), 2000))
+        table.add_row(
+            literal(f"{row.side}: {row.label}"), found, literal(present, 2000), literal(", ".join(row.missing), 2000)
+        )
     console.print(table)
 
 
@@ -282,7 +284,7 @@ def transfer_table(found: Mapping[str, Transferred]) -> None:
 def info_table(run: Run, path: Path) -> None:
     """What a run folder holds."""
     assert run.folder is not None
-    table = Table(title=str(path), title_justify="left")
+    table = Table(title=literal(str(path)), title_justify="left")
     table.add_column("what")
     table.add_column("value")
     rows: dict[str, object] = {
