@@ -22,7 +22,8 @@ from crossloss.corpus.read import Corpus
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.objectives import Weat
 from crossloss.plans.table import check_corpus
-from crossloss.run.estimate import available_memory, check_memory, estimate
+from crossloss.run.available import available_memory
+from crossloss.run.estimate import check_memory, estimate
 from crossloss.run.progress import bars
 from crossloss.run.runs import MEMORY, Run, load, train
 from crossloss.run.settings import Settings, make_settings, parse_bytes

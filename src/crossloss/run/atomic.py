@@ -43,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
         ledger.enter(path, aside)
         os.replace(aside, path)
         _sync_folder(path.parent)
-    except (OSError, safetensors.SafetensorError, pa.ArrowException) as error:
+    except (OSError, safetensors.SafetensorError, pa.ArrowException, UnicodeEncodeError) as error:
         _forget(aside)
         raise UserError(f"Cannot write {path} ({_said(error)}); free space or choose another --out.") from error
     except BaseException:
@@ -131,7 +131,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         ledger.check(path)
         return {name: t.clone() for name, t in safetensors.torch.load_file(path).items()}
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, safetensors.SafetensorError, UnicodeEncodeError) as error:
         raise UserError(f"{path} is damaged ({_said(error)}); delete it and run again.") from error
 
 
@@ -152,7 +152,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         ledger.check(path)
         return dict(safetensors.numpy.load_file(path))
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, safetensors.SafetensorError, UnicodeEncodeError) as error:
         raise UserError(f"{path} is damaged ({_said(error)}); delete it and run again.") from error
 
 
@@ -172,6 +172,7 @@ def read_table(path: Path) -> pa.Table:
     """
     try:
         ledger.check(path)
-        return pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowException) as error:
+        with pq.ParquetFile(path) as file:
+            return file.read()
+    except (OSError, pa.ArrowException, UnicodeEncodeError) as error:
         raise UserError(f"{path} is not a readable Parquet file ({_said(error)}).") from error

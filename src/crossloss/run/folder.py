@@ -21,6 +21,14 @@ def content_key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
+def _undecodable(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 class RunFolder:
     """A folder held by one process.
 
@@ -45,6 +53,8 @@ class RunFolder:
 
     def __init__(self, path: Path, *, create: bool = False, overwrite: bool = False) -> None:
         self.path = path
+        if _undecodable(path):
+            raise UserError(f"The name {path} is not UTF-8: choose another --out.")
         if not path.exists() and not create:
             raise UserError(f"{path} does not exist: make a run with `crossloss run CORPUS --out {path}`.")
         if path.exists() and not path.is_dir():
