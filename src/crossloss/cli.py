@@ -1,6 +1,7 @@
 """The commands; no logic. Every option is a word of ``Settings`` or of the Python interface."""
 
 import inspect
+import re
 import shlex
 import signal
 import sys
@@ -358,15 +359,18 @@ def main() -> None:
         sys.exit(app(standalone_mode=False))
     except UserError as error:
         terminal.refuse(str(error))
-    except MemoryError:
-        terminal.refuse("Memory ran out: lower --max-words, --dimension or --memory.")
     except OSError as error:
         terminal.refuse(f"{error}: check the path, the disk and the permissions.")
     except Exception as error:
-        if not hasattr(error, "format_message"):  # typer's for a wrong use has
+        if isinstance(error, MemoryError) or re.search(
+            "alloc.* memory|out of memory", str(error)
+        ):  # torch's has no class
+            terminal.refuse("Memory ran out: lower --max-words, --dimension or --memory.")
+        elif hasattr(error, "format_message"):  # typer's for a wrong use
+            said = error.format_message().rstrip(". ")
+            terminal.refuse(said and f"{said}. See crossloss --help.")
+        else:
             raise
-        said = error.format_message().rstrip(". ")
-        terminal.refuse(said and f"{said}. See crossloss --help.")
     sys.exit(2)
 
 
