@@ -34,6 +34,9 @@ from crossloss.run.recorder import Recorder
 from crossloss.run.runs import Run, load
 from crossloss.run.train import train
 from crossloss.scores import Scores, score
+from crossloss.skipgram.from_gensim import from_gensim
+from crossloss.skipgram.from_word2vec import from_word2vec
+from crossloss.skipgram.word2vec import keyed_vectors
 from crossloss.torchmodel import TorchField, check_field
 
 __all__ = [
@@ -53,7 +56,10 @@ __all__ = [
     "bars",
     "check_field",
     "correct",
+    "from_gensim",
     "from_sentences",
+    "from_word2vec",
+    "keyed_vectors",
     "load",
     "objectives",
     "permutation_test",
