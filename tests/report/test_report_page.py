@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_sample import explained, objective, report
 
+import crossloss
 from crossloss.core import UserError
 from crossloss.report import Explained, WordSet, render
 from crossloss.report.text import clean
@@ -269,8 +270,7 @@ def test_same_report_same_bytes_in_another_process():
         "import hashlib; from report_sample import report; from crossloss.report import render;"
         "print(hashlib.sha256(render(report()).encode()).hexdigest())"
     )
-    root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(root / "src"), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(Path(crossloss.__file__).parents[1]), str(Path(__file__).parent)])
     other = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"},
