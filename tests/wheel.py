@@ -19,7 +19,8 @@ def main(dist: Path) -> None:
     assert packed == ours, f"missing {sorted(ours - packed)}, too many {sorted(packed - ours)}"
     others = {name.split("/")[0] for name in names - packed}
     assert others == {f"crossloss-{crossloss.__version__}.dist-info"}, others
-    within = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        within = {name.partition("/")[2] for name in archive.getnames()}
     assert {f"src/{name}" for name in ours} <= within
     assert {"README.md", "LICENSE", "tests/dense.py", "pyproject.toml"} <= within
     installed = Path(crossloss.__file__)
