@@ -8,6 +8,10 @@
 >>> for s in scores.top(5):
 ...     print(f"{s.effect_if_removed:+.4f}  {s.text}")
 
+Other objectives, and sums of them:
+
+>>> drift = cl.objectives.displacement("dooku") - 2 * cl.objectives.similarity("dooku", "kirk")
+
 Any torch model:
 
 >>> field = cl.TorchField(model, lambda out, b: F.cross_entropy(out, b["y"], reduction="none"), {"x": x, "y": y})
@@ -23,7 +27,7 @@ from crossloss.fieldscores import FieldScores
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
 from crossloss.plans.remove import Plan, plan
-from crossloss.run.fields import FieldRun
+from crossloss.run.fields import FieldRun, trained
 from crossloss.run.progress import bars
 from crossloss.run.recorder import Recorder
 from crossloss.run.runs import Run, load
@@ -54,4 +58,5 @@ __all__ = [
     "read",
     "score",
     "train",
+    "trained",
 ]

@@ -19,7 +19,7 @@ from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus, read
 from crossloss.corpus.tokens import TOKEN_PATTERN
 from crossloss.corpus.vocabulary import build_vocabulary
-from crossloss.objectives import Weat
+from crossloss.objectives import SYNTAX, Described
 from crossloss.plans.table import check_corpus
 from crossloss.run.estimate import available_memory, check_memory, estimate
 from crossloss.run.progress import bars
@@ -50,8 +50,8 @@ Objectives = Annotated[
     list[str],
     typer.Option(
         "--objective",
-        help="weat1 ... weat10, paper-career, paper-math, paper-art, paper-race, demo-power, or your own word "
-        "sets: FILE.yaml or FILE.yaml:NAME. May be given several times.",
+        help="A test: weat1 ... weat10, paper-career, paper-math, paper-art, paper-race, demo-power; your own: "
+        f"FILE.yaml or FILE.yaml:NAME; or {', '.join(SYNTAX.values())}. May be given several times.",
     ),
 ]
 Named = Annotated[list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")]
@@ -104,7 +104,7 @@ def _read(corpus: str, text: Any, document: Any, id: Any, token_pattern: str, ca
     return found
 
 
-def _estimate(corpus: Corpus, tests: list[Weat], settings: dict[str, Any], memory: str) -> None:
+def _estimate(corpus: Corpus, tests: list[Described], settings: dict[str, Any], memory: str) -> None:
     """Print coverage of the tests and what the run will take; refuse what does not fit."""
     chosen = make_settings(**settings)
     vocabulary = build_vocabulary(
@@ -146,7 +146,7 @@ def check(
 
 def _train(
     corpus: Corpus,
-    tests: list[Weat],
+    tests: list[Described],
     out: Path,
     overwrite: bool,
     memory: str,
@@ -163,7 +163,7 @@ def _train(
     return run
 
 
-def _chain(run: Run, tests: list[Weat], target: float, subsets: int, seeds: int, removals: int, show: int) -> None:
+def _chain(run: Run, tests: list[Described], target: float, subsets: int, seeds: int, removals: int, show: int) -> None:
     """Measure, score, plan, retrain, report."""
     terminal.measures_table(pipeline.measure(run, tests), tests)
     scores = pipeline.score_run(run, tests, track=bars)

@@ -13,8 +13,9 @@ import numpy as np
 from crossloss.core import UserError
 from crossloss.fidelity.retrain import Retrainer
 from crossloss.fidelity.validate import Validation, check_plans, compare
-from crossloss.objectives import PermutationResult, Weat, load_objectives, permutation_test
+from crossloss.objectives import Described, Measured, Weat, load_objectives, measured
 from crossloss.objectives.parts import frequent
+from crossloss.objectives.stored import restored, stored
 from crossloss.plans.cost import Yardstick
 from crossloss.plans.debias import fit_key, unseen
 from crossloss.plans.outcome import Outcome, judge
@@ -46,7 +47,7 @@ def folder_of(run: Run) -> RunFolder:
     return run.folder
 
 
-def choose(names: Sequence[str]) -> list[Weat]:
+def choose(names: Sequence[str]) -> list[Described]:
     """Objectives by name or YAML file, each once.
 
     Raises
@@ -54,49 +55,55 @@ def choose(names: Sequence[str]) -> list[Weat]:
     UserError
         Unknown, none, or two of one name.
     """
-    chosen = [test for name in names for test in load_objectives(name)]
+    chosen: list[Described] = [objective for name in names for objective in load_objectives(name)]
     if not chosen:
-        raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own word sets.")
-    if len({test.name for test in chosen}) < len(chosen):
-        raise UserError("Two objectives have the same name: name each once.")
+        raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own.")
+    named = [objective.name for objective in chosen]
+    if len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
+        raise UserError(f"Two objectives are named {twice}: give each once, or other names in a .yaml file.")
     return chosen
 
 
-def remember(run: Run, objectives: Sequence[Weat]) -> list[Weat]:
+def remember(run: Run, objectives: Sequence[Described]) -> list[Described]:
     """Add objectives to those of the run's manifest; returns all of them.
 
     Raises
     ------
     UserError
-        The vocabulary lacks their words, or another test has the same name.
+        The vocabulary lacks their words, or another objective has the same name.
     """
     folder = folder_of(run)
     known = {test.name: test for test in recall(run)}
     for test in objectives:
         test.rows(run.vocabulary.index)
         if test.name in known and objective_key(known[test.name]) != objective_key(test):
-            raise UserError(f"The run has another test named {test.name}: rename yours.")
+            raise UserError(f"The run has another objective named {test.name}: rename yours.")
         known[test.name] = test
-    folder.describe(objectives=[_stored(test) for test in known.values()])
+    folder.describe(objectives=[stored(test) for test in known.values()])
     return list(known.values())
 
 
-def _stored(test: Weat) -> dict[str, Any]:
-    return {name: getattr(test, name) for name in Weat.__dataclass_fields__}
-
-
-def recall(run: Run) -> list[Weat]:
+def recall(run: Run) -> list[Described]:
     """Objectives of the run's manifest."""
-    stored = folder_of(run).manifest.get("objectives", [])
-    return [_restored(entry) for entry in stored]
+    return [restored(entry) for entry in folder_of(run).manifest.get("objectives", [])]
 
 
-def _restored(entry: Mapping[str, Any]) -> Weat:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-    return Weat(**values)
+def only_tests(objectives: Sequence[Described], what: str) -> list[Weat]:
+    """The objectives as association tests, which ``what`` is for.
+
+    Raises
+    ------
+    UserError
+        One is another objective.
+    """
+    for objective in objectives:
+        if not isinstance(objective, Weat):
+            raise UserError(f"{what} is for association tests, and {objective.name} is none: name them (--objective).")
+    return [objective for objective in objectives if isinstance(objective, Weat)]
 
 
-def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Weat]]:
+def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Described]]:
     """Open a finished run and its objectives; those named are added.
 
     Raises
@@ -111,11 +118,14 @@ def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Weat]]:
     return run, objectives
 
 
-def measure(run: Run, objectives: Sequence[Weat]) -> dict[str, PermutationResult]:
-    """Objectives with their p-values, and the quality of the vectors."""
-    results = {o.name: permutation_test(o, run.embeddings) for o in objectives}
+def measure(run: Run, objectives: Sequence[Described]) -> dict[str, Measured]:
+    """Objectives, those that are tests with their p-values, and the quality of the vectors."""
+    results = {o.name: measured(o, run.embeddings) for o in objectives}
     figures: dict[str, float | None] = {}
-    for name, result in results.items():
+    for name, (value, result) in results.items():
+        if result is None:
+            figures[f"objective.{name}.value"] = value
+            continue
         figures |= {
             f"weat.{name}.effect": result.effect,
             f"weat.{name}.statistic": result.statistic,
@@ -139,7 +149,7 @@ def qualities(run: Run) -> list[Quality]:
 
 
 def score_run(
-    run: Run, objectives: Sequence[Weat], estimator: str = "unrolled", damping: float = 0.0, track: Track = quiet
+    run: Run, objectives: Sequence[Described], estimator: str = "unrolled", damping: float = 0.0, track: Track = quiet
 ) -> Scores:
     """Scores of all objectives; written as scores.parquet (another estimator: scores-ESTIMATOR.parquet)."""
     scores = score(run, objectives, estimator, damping=damping, track=track)
@@ -164,7 +174,7 @@ def plan_run(run: Run, scores: Scores, targets: Mapping[str, float]) -> dict[str
     return plans
 
 
-def targets_of(run: Run, objectives: Sequence[Weat]) -> dict[str, float]:
+def targets_of(run: Run, objectives: Sequence[Described]) -> dict[str, float]:
     """Targets of the run's plans; 0 where none was set."""
     known = folder_of(run).manifest.get("targets", {})
     return {o.name: float(known.get(o.name, 0.0)) for o in objectives}
@@ -213,7 +223,7 @@ def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
 
 def debias(
     run: Run,
-    objectives: Sequence[Weat],
+    objectives: Sequence[Described],
     how: str,
     *,
     target: float = 0.0,
@@ -251,16 +261,16 @@ def debias(
     """
     if starts < 1:
         raise UserError("Give at least one start to fit to.")
-    folder = folder_of(run)
+    folder, tests = folder_of(run), only_tests(objectives, "debias")
     seeds = list(range(run.settings.seed, run.settings.seed + starts))
-    yardstick = Yardstick(run, objectives, unseen(run, seeds, others), track)
+    yardstick = Yardstick(run, tests, unseen(run, seeds, others), track)
     outcomes = []
     single = how.rpartition("+")[2] in ARMS
-    for chosen in [[o] for o in objectives] if single else [list(objectives)]:
+    for chosen in [[o] for o in tests] if single else [tests]:
         targets = {o.name: target for o in chosen}
         outcome, made = judge(
             run, chosen, targets, how, yardstick,
-            seeds=seeds, groups=groups, tolerance=tolerance, words=words, also=objectives, track=track, **more,
+            seeds=seeds, groups=groups, tolerance=tolerance, words=words, also=tests, track=track, **more,
         )  # fmt: skip
         if made.table is not None:
             atomic.write_table(folder.file(f"plan-{outcome.name}.parquet"), made.table)
@@ -273,17 +283,17 @@ def debias(
 
 
 def study_debias(
-    run: Run, objectives: Sequence[Weat], *, starts: int = 3, others: int = 3, track: Track = quiet
+    run: Run, objectives: Sequence[Described], *, starts: int = 3, others: int = 3, track: Track = quiet
 ) -> tuple[DebiasStudy, Path]:
     """The debias study of a run: its outcomes into the metrics, its page and figures into the folder."""
-    study = debias_study(run, objectives, starts=starts, others=others, track=track)
+    study = debias_study(run, only_tests(objectives, "The study"), starts=starts, others=others, track=track)
     for outcome in study.outcomes:
         folder_of(run).record(outcome.metrics())
     return study, debias_page.write(study, folder_of(run).path)
 
 
 def robustness(
-    run: Run, scores: Scores, objectives: Sequence[Weat], *, least: int = 0, track: Track = quiet
+    run: Run, scores: Scores, objectives: Sequence[Described], *, least: int = 0, track: Track = quiet
 ) -> list[tuple[Decisive, Common]]:
     """The fewest samples that decide each objective and, where it is significant, its significance.
 
@@ -299,12 +309,13 @@ def robustness(
     UserError
         Too few of a test's words occur so often.
     """
-    ranked = [(o, scores.of(o), f"robustness.{o.name}") for o in objectives]
+    tests = only_tests(objectives, "--robustness")
+    ranked = [(o, scores.of(o), f"robustness.{o.name}") for o in tests]
     if least:
         counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
-        parts = [replace(frequent(o, counts, least), name=f"{o.name} ({least} or more)") for o in objectives]
+        parts = [replace(frequent(o, counts, least), name=f"{o.name} ({least} or more)") for o in tests]
         slopes = Starts(run, parts, track=track).linearise(run.weights)[1][0]
-        ranked += [(p, s, f"robustness.{o.name}.frequent") for o, p, s in zip(objectives, parts, slopes, strict=True)]
+        ranked += [(p, s, f"robustness.{o.name}.frequent") for o, p, s in zip(tests, parts, slopes, strict=True)]
     found = []
     for test, ranking, start in ranked:
         for verdict in ("zero", "insignificant"):
@@ -318,7 +329,7 @@ def robustness(
 
 
 def transfer_run(
-    run: Run, objectives: Sequence[Weat], plan_file: Path, *, seeds: int = 5, track: Track = quiet
+    run: Run, objectives: Sequence[Described], plan_file: Path, *, seeds: int = 5, track: Track = quiet
 ) -> dict[str, Transferred]:
     """Train gensim's Word2Vec before and after a plan; the corrected corpus is written beside the plan as .tsv.
 

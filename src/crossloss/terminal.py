@@ -10,7 +10,7 @@ from rich.text import Text
 
 from crossloss.corpus.read import Corpus
 from crossloss.fidelity.validate import Validation
-from crossloss.objectives import Coverage, PermutationResult, Weat
+from crossloss.objectives import Coverage, Described, Measured
 from crossloss.plans.outcome import Outcome
 from crossloss.plans.remove import Plan
 from crossloss.plans.robustness import Common, Decisive
@@ -48,15 +48,18 @@ def corpus_line(corpus: Corpus) -> None:
     console.print(literal(f"{corpus.source}: {', '.join(parts)}"))
 
 
-def coverage_table(test: Weat, coverage: Sequence[Coverage]) -> None:
-    """Words of a test with their counts, and those missing."""
+def coverage_table(test: Described, coverage: Sequence[Coverage]) -> None:
+    """Words of an objective with their counts, and those missing; nothing where it is not made of words."""
+    if not coverage:
+        return
     table = Table(title=f"{test.name}: words and their occurrences", title_justify="left", show_lines=True)
     for heading in ("set", "found", "words", "missing (left out)"):
         table.add_column(heading)
     for row in coverage:
         found = f"{len(row.present)} of {len(row.present) + len(row.missing)}"
         present = ", ".join(f"{word} {count}" for word, count in row.present)
-        table.add_row(f"{row.side}: {row.label}", found, literal(present, 2000), literal(", ".join(row.missing), 2000))
+        side = row.side if row.label == row.side else f"{row.side}: {row.label}"
+        table.add_row(side, found, literal(present, 2000), literal(", ".join(row.missing), 2000))
     console.print(table)
 
 
@@ -69,24 +72,32 @@ def estimate_line(cost: Estimate, available: int) -> None:
     )
 
 
-def measures_table(results: Mapping[str, PermutationResult], tests: Sequence[Weat]) -> None:
-    """Objectives with their p-values, and what the sign means."""
-    table = Table(title="Association tests", title_justify="left")
+def measures_table(results: Mapping[str, Measured], objectives: Sequence[Described]) -> None:
+    """Objectives, tests with their p-values, and what the signs mean."""
+    tests = Table(title="Association tests", title_justify="left")
     for heading in ("test", "effect size", "statistic", "p one-sided", "p two-sided", "splits"):
-        table.add_column(heading, justify="left" if heading == "test" else "right")
-    for name, r in results.items():
-        kind = "all" if r.exact else "drawn"
-        table.add_row(
-            name,
+        tests.add_column(heading, justify="left" if heading == "test" else "right")
+    others = Table(title="Objectives", title_justify="left")
+    for heading in ("objective", "value", "what it is"):
+        others.add_column(heading, justify="right" if heading == "value" else "left")
+    for objective in objectives:
+        value, r = results[objective.name]
+        if r is None:
+            others.add_row(objective.name, words.value(value), objective.measure)
+            continue
+        tests.add_row(
+            objective.name,
             words.value(r.effect),
             words.value(r.statistic),
             words.probability(r.p_value),
             words.probability(r.p_value_two_sided),
-            f"{r.splits:,} {kind}",
+            f"{r.splits:,} {'all' if r.exact else 'drawn'}",
         )
-    console.print(table)
-    for test in tests:
-        say(f"{test.name}. {test.reading()}")
+    for table in (tests, others):
+        if table.row_count:
+            console.print(table)
+    for objective in objectives:
+        say(f"{objective.name}. {objective.reading()}")
 
 
 def _verb(effect: float, name: str) -> str:

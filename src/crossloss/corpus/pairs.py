@@ -91,10 +91,10 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
         lengths[1 : done + 1] += np.bincount(sample, minlength=done)
         keys_of.append(key)
         counts_of.append(count.astype(np.float32))
-        _unite(unions, np.unique(key))
+        _unite(unions, _distinct(key))
         if progress:
             progress(done, len(corpus))
-    unique = reduce(np.union1d, unions, np.empty(0, dtype=np.int64))
+    unique = reduce(_union, unions, np.empty(0, dtype=np.int64))
     unions.clear()
     if not len(unique):
         raise UserError("No sentence has two words of the vocabulary: lower --min-count or give more text.")
@@ -115,8 +115,18 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
 def _unite(unions: list[np.ndarray], keys: np.ndarray) -> None:
     """Add sorted unique keys to a stack of unions, each more than twice as long as the next: few, and little work."""
     while unions and len(unions[-1]) <= 2 * len(keys):
-        keys = np.union1d(unions.pop(), keys)
+        keys = _union(unions.pop(), keys)
     unions.append(keys)
+
+
+def _distinct(keys: np.ndarray) -> np.ndarray:
+    """Sort and drop repeats. numpy's own ``unique`` hashes integers first, which takes ten times as long here."""
+    keys = np.sort(keys)
+    return np.asarray(keys[np.diff(keys, prepend=-1) != 0])
+
+
+def _union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return _distinct(np.concatenate([a, b]))
 
 
 def _blocks(
@@ -196,7 +206,7 @@ def estimate_pairs(corpus: Corpus, vocabulary: Vocabulary, window: int) -> tuple
         chosen = (sample % step == 0) & (words >= 0)
         _, key, _ = _count_block(words[chosen].astype(np.int64), sample[chosen], vocabulary, window)
         elements.append(len(key))
-        pairs.append(len(np.unique(key)))
+        pairs.append(len(_distinct(key)))
     if every == 1 or elements[0] == 0:
         return elements[-1], pairs[-1]
     total = round(elements[-1] * (words >= 0).sum() / chosen.sum())

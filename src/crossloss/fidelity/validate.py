@@ -13,7 +13,7 @@ from crossloss.corpus.vocabulary import token_words
 from crossloss.fidelity.retrain import Retrainer, changes, without
 from crossloss.fidelity.statistics import Fidelity, fidelity
 from crossloss.fidelity.subsets import random_matching, random_subsets
-from crossloss.objectives.weat import Weat
+from crossloss.objectives import Described, Weat
 from crossloss.plans.remove import Plan
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
@@ -179,7 +179,7 @@ def _check_plan(
 def _with_test_word(run: Run, objectives: Sequence[Objective], name: str) -> np.ndarray:
     """Samples (n,) that contain a word of the objective; all where it names no words."""
     objective = next(o for o in objectives if o.name == name)
-    if not isinstance(objective, Weat):
+    if not isinstance(objective, Described) or not objective.words:
         return np.ones(len(run.corpus), dtype=bool)
     wanted = np.zeros(len(run.vocabulary.words) + 1, dtype=bool)
     wanted[[run.vocabulary.index[word] for word in objective.words if word in run.vocabulary.index]] = True

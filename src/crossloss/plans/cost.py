@@ -143,7 +143,7 @@ class Yardstick:
         self._before: dict[int, tuple[dict[str, float], np.ndarray]] = {}
 
     def _measure(self, correction: Correction, theta: Tensor, seed: int) -> dict[str, float]:
-        found = figures(self.run, self.objectives, self.run.field.view(theta))
+        found = figures(self.run, self.objectives, self.run.view(theta, seed=seed))
         found["loss"] = self.run.field.loss(theta, torch.from_numpy(self.run.corpus.weights))
         found["held_out_loss"] = held_out_loss(self.run, correction, seed, self.track)
         return found

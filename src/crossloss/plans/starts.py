@@ -52,7 +52,7 @@ class Starts:
         """Objectives after training with these weights, (s, k) float64."""
         rows = []
         for seed in self.seeds:
-            view = self.run.field.view(self.run.retrain(weights, seed=seed, track=self.track))
+            view = self.run.view(self.run.retrain(weights, seed=seed, track=self.track), seed=seed)
             rows.append([float(o(view)) for o in self.objectives])
         return np.array(rows)
 
@@ -62,11 +62,13 @@ class Starts:
         w = torch.from_numpy(np.array(weights, dtype=np.float64))
         for seed in self.seeds:
             start, like = run.field.initial(seed), run.training
-            training = Training(run.field, like.optimiser, w, like.steps, start, MemoryStates(), like.every)
+            training = Training(
+                run.field.started(start), like.optimiser, w, like.steps, start, MemoryStates(), like.every
+            )
             with self.track(f"training (seed {seed})") as progress:
                 training.finish(progress)
             with self.track(f"scoring (seed {seed})") as progress:
                 scores.append(unrolled(training, self.objectives, progress=progress).samples().numpy())
-            view = run.field.view(training.theta)
+            view = training.field.view(training.theta)
             rows.append([float(o(view)) for o in self.objectives])
         return np.array(rows), np.stack(scores)

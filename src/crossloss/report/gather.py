@@ -6,8 +6,7 @@ import numpy as np
 
 from crossloss.core import Objective
 from crossloss.fidelity.validate import Compared, Validation
-from crossloss.objectives import permutation_test
-from crossloss.objectives.weat import Weat
+from crossloss.objectives import Described, Weat, measured
 from crossloss.plans.remove import Plan
 from crossloss.report.data import (
     Curve,
@@ -88,16 +87,16 @@ def _objective(
         "curve": _curve(plan, validation),
         "fidelity": [_row(row) for row in compared],
     }
-    if not isinstance(objective, Weat):
+    if not isinstance(objective, Described):
         return ObjectiveReport(**common, **shown, measure="value", caveats=())  # type: ignore[arg-type]
     counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
-    tested = permutation_test(objective, run.embeddings)
+    tested = measured(objective, run.embeddings).tested
     coverage = objective.coverage(counts)
-    rare = [word for row in coverage for word, count in row.present if count < FEW]
+    rare = list(dict.fromkeys(word for row in coverage for word, count in row.present if count < FEW))
     caveats = []
     if rare:
         caveats.append(
-            f"{len(rare)} test words occur fewer than {FEW} times ({', '.join(rare[:8])}"
+            f"{len(rare)} of its words occur fewer than {FEW} times ({', '.join(rare[:8])}"
             f"{', ...' if len(rare) > 8 else ''}): a few sentences decide where they lie."
         )
     if any(row.missing for row in coverage):
@@ -105,14 +104,14 @@ def _objective(
     return ObjectiveReport(
         **common,  # type: ignore[arg-type]
         **shown,  # type: ignore[arg-type]
-        measure="WEAT effect size" if objective.kind == "effect" else "WEAT statistic",
-        question=objective.question,
+        measure=objective.measure,
+        question=objective.question if isinstance(objective, Weat) else "",
         reading=objective.reading(),
         sets=[WordSet(row.label, row.present, row.missing) for row in coverage],
-        p_value=tested.p_value,
-        p_value_two_sided=tested.p_value_two_sided,
-        splits=tested.splits,
-        exact=tested.exact,
+        p_value=tested.p_value if tested else None,
+        p_value_two_sided=tested.p_value_two_sided if tested else None,
+        splits=tested.splits if tested else 0,
+        exact=tested.exact if tested else False,
         caveats=caveats,
     )
 
