@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Real corpora for the long benchmarks; see benchmarks/README.md.
 DATA ?= ../shared/data
 
-.PHONY: demo test check commands docs wheel bench bench-full lock clean
+.PHONY: demo test check pages docs wheel bench bench-full lock clean
 
 demo: $(READY)
 	$(BIN)/crossloss demo --out runs/demo
@@ -17,14 +17,14 @@ test: $(READY)
 	$(BIN)/pytest -m "slow or browser"
 
 check: $(READY)
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow and not browser"
 
-# docs/commands.md, from the commands' own help.
-commands: $(READY)
-	$(BIN)/typer crossloss.cli utils docs --name crossloss --title Commands --output docs/commands.md
+# docs/commands.md and docs/api.md, from the commands' own help and the public names.
+pages: $(READY)
+	$(BIN)/python docs/generate.py
 
 # The documentation as a site, into site/; a link that leads nowhere fails. In an environment of its own: no test needs it.
 docs:

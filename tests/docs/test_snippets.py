@@ -1,6 +1,7 @@
-"""Python of the README and of the how-to pages runs as it stands, each page from a folder with a corpus.txt."""
+"""Python of the README and of the pages runs as it stands, from a folder with a corpus.txt and a plots.txt."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -15,7 +16,11 @@ ELSEWHERE = {"design.md", "tutorial.md"}
 SNIPPETS = [p for p in PAGES if p.name not in ELSEWHERE and any(b.kind == "python" for b in blocks(p))]
 
 
-def corpus(lines: int = 600) -> list[str]:
+# What other pages' corpora are about.
+PLOTS = ["dooku", "vader", "sidious", "kirk", "man", "work"]
+
+
+def corpus(lines: int = 600, more: Sequence[str] = ()) -> list[str]:
     """Sentences of a weat7's words and fillers in which male terms lean to mathematics."""
     draw, weat = random.Random(0), cl.objectives.weat("weat7")
     fillers = [a + b for a in ("ba", "do", "ki", "lu", "me") for b in ("nor", "tal", "rim", "sek", "vop", "gat")]
@@ -23,7 +28,11 @@ def corpus(lines: int = 600) -> list[str]:
     for _ in range(lines):
         male = draw.random() < 0.5
         attributes = weat.A if male == (draw.random() < 0.7) else weat.B
-        words = [draw.choice(weat.X if male else weat.Y), draw.choice(attributes), *draw.choices(fillers, k=6)]
+        words = [
+            draw.choice(weat.X if male else weat.Y),
+            draw.choice(attributes),
+            *draw.choices([*fillers, *more], k=6),
+        ]
         draw.shuffle(words)
         found.append(" ".join(words).capitalize() + ".")
     return found
@@ -51,6 +60,8 @@ def test_the_snippets_of_a_page_run_in_their_order(page, tmp_path, monkeypatch):
     if page.name == "gensim.md":
         pytest.importorskip("gensim")
     (tmp_path / "corpus.txt").write_text("\n".join(corpus()), encoding="utf-8")
+    plots = [*PLOTS, *cl.objectives.weat("weat6").words]
+    (tmp_path / "plots.txt").write_text("\n".join(corpus(more=plots)), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     names = given()
     for block in blocks(page):
