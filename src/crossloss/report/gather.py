@@ -22,7 +22,7 @@ from crossloss.run.folder import RunFolder
 from crossloss.run.runs import Run
 from crossloss.scores import Scored, Scores
 
-SENTENCES = 20
+SENTENCES = 50
 PAIRS = 12
 FEW = 10
 CURVE_POINTS = 200
