@@ -99,7 +99,7 @@ def published() -> str:
     share = [f"{100 * f[f'{t}.share scored']:.1f}" for t in tests]
     sizes = sorted({key.split(".")[0] for key in f if re.match(r"v\d+-d", key)}, key=len)
     passes = table(
-        ["vocabulary", "s a backward pass", "s a Hessian product", "s a scored sentence and objective", "h an objective"],
+        ["vocabulary", "s a backward pass", "s a Hessian product", "s a scored sentence, objective", "h an objective"],
         [
             [size.replace("v", "V ").replace("-d", ", d "), *(f"{f[f'{size}.{name}']:.4f}" for name in (
                 "seconds a backward pass", "seconds a Hessian product", "seconds a scored sentence and objective")),
