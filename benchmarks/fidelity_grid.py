@@ -60,7 +60,7 @@ def measure(record: Record, corpus: cl.Corpus, name: str, row: dict[str, Any], s
     }  # fmt: skip
     share = row.get("share", 0.1)
     drawn = random_subsets(run.weights, share=share, count=subsets, seed=0)
-    centred = Starts(run, tests).linearise((1 - share) * run.weights)[1][0]
+    centred = Starts(run, tests).slopes((1 - share) * run.weights)
     retrainer = Retrainer(run, tests)
     retrained = [retrainer(without(run.weights, removed)) for removed in drawn]
     for test, derivatives in zip(tests, centred, strict=True):

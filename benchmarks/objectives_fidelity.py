@@ -3,8 +3,8 @@
     python benchmarks/objectives_fidelity.py ../shared/data/wikipedia-20k.tsv.gz
 
 30 random subsets of 10 % of the sentences, left out whole, and once more only a tenth of each: whether a derivative is
-right, and whether the run bends before a whole sentence is gone. Every fiftieth sentence is held out for the likelihood.
-The run folder keeps every retraining, so that a stopped measurement goes on.
+right, and whether the run bends before a whole sentence is gone. Every fiftieth sentence is held out, for the
+likelihood. The run folder keeps every retraining, so that a stopped measurement goes on.
 """
 
 import argparse

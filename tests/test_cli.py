@@ -303,6 +303,11 @@ def test_debias_and_robustness(crossloss, files):
     code, said, _ = crossloss("measure", out, "--robustness")
     assert code == 0
     assert "of 62 sentences" in said or "not significant as it is" in said
+    assert crossloss("report", out)[0] == 0
+    told = json.loads((out / "robustness.json").read_text())["mine"]
+    assert set(told) == {"mine zero", "mine insignificant"}
+    page = (out / "report.html").read_text()
+    assert all(f"<strong>{sentence}</strong>" in page for sentence, *_ in told.values())
     code, _, errors = crossloss("debias", out, "--how", "pray")
     assert code == 2
     assert "there are: remove, reweight" in errors

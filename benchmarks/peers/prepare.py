@@ -84,6 +84,7 @@ def mixture() -> None:
         {
             "state": state, "x": x.float(), "y": y, "queries": queries.float(), "targets": queries.float(),
             "decay": MIXTURE_DECAY, "checkpoints": [state], "exact": exact, "retrained": retrained,
+            "initial": {}, "order": torch.zeros(0),
         },
         WORK / "mixture.pt",
     )  # fmt: skip
@@ -109,7 +110,7 @@ def train_digits(model: nn.Module, x: Tensor, y: Tensor, w: Tensor) -> list[dict
     return checkpoints
 
 
-def digits() -> None:
+def digits(subsets: int) -> None:
     kept = torch.load(WORK / "load_digits.pt", weights_only=True)
     shuffle = torch.randperm(len(kept["x"]), generator=torch.Generator().manual_seed(0))
     x, y = kept["x"][shuffle], kept["y"][shuffle]
@@ -137,9 +138,10 @@ def digits() -> None:
         "state": model.state_dict(), "x": x, "y": y, "queries": queries, "targets": targets, "decay": 0.0,
         "checkpoints": checkpoints, "initial": initial, "order": torch.stack(order()),
     }  # fmt: skip
-    torch.save(problem | {"subsets": torch.zeros(0), "found": torch.zeros(0)}, WORK / "digits.pt")
-    masks, found, base = [], [], measured(model)
-    for number in range(DIGITS_SUBSETS):
+    path, base = WORK / "digits.pt", measured(model)
+    before = torch.load(path, weights_only=True) if path.exists() else {"subsets": [], "found": []}
+    masks, found = list(before["subsets"]), list(before["found"])
+    for number in range(len(masks), subsets):
         keep = torch.randperm(DIGITS_ROWS, generator=torch.Generator().manual_seed(number))[: DIGITS_ROWS // 2]
         w = torch.zeros(DIGITS_ROWS)
         w[keep] = 1
@@ -147,10 +149,14 @@ def digits() -> None:
         train_digits(other, x, y, w)
         masks.append(w)
         found.append(measured(other) - base)
-    torch.save(problem | {"subsets": torch.stack(masks), "found": torch.stack(found, 1)}, WORK / "digits.pt")
+        torch.save(problem | {"subsets": masks, "found": found}, path)
+    torch.save(problem | {"subsets": masks, "found": found}, path)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     WORK.mkdir(exist_ok=True)
-    {"mixture": mixture, "digits": digits}[sys.argv[1]]()
+    if sys.argv[1] == "mixture":
+        mixture()
+    else:
+        digits(DIGITS_SUBSETS if len(sys.argv) < 3 else int(sys.argv[2]))

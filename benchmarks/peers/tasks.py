@@ -20,6 +20,9 @@ STD = 1.25
 MIXTURE_DECAY = 0.01
 DIGITS_WIDTH, DIGITS_ROWS, DIGITS_BATCH, DIGITS_STEPS, DIGITS_RATE, DIGITS_MOMENTUM = 960, 1_000, 64, 160, 0.02, 0.9
 
+DAMPINGS = (1e-3, 1e-2, 1e-1)
+"""Tried with every estimator of the digits that takes one."""
+
 
 @dataclass
 class Problem:
@@ -35,6 +38,14 @@ class Problem:
     targets: Tensor
     decay: float
     checkpoints: list[dict[str, Tensor]]
+    initial: dict[str, Tensor]
+    order: Tensor
+
+    def untrained(self) -> nn.Module:
+        """The model as its training found it."""
+        model = self.fresh()
+        model.load_state_dict(self.initial)
+        return model
 
     def fresh(self) -> nn.Module:
         """The trained model, one's own to change."""
@@ -81,9 +92,8 @@ def load(name: str) -> Problem:
     kept = torch.load(WORK / f"{name}.pt", weights_only=True)
     model = MODELS[name]()
     model.load_state_dict(kept["state"])
-    return Problem(
-        model.eval(), *(kept[k] for k in ("x", "y", "queries", "targets")), kept["decay"], kept["checkpoints"]
-    )
+    names = ("x", "y", "queries", "targets", "decay", "checkpoints", "initial", "order")
+    return Problem(model.eval(), *(kept[name] for name in names))
 
 
 def cross_entropy(out: Tensor, y: Tensor) -> Tensor:

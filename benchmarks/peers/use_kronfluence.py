@@ -11,7 +11,7 @@ from kronfluence.analyzer import Analyzer, prepare_model
 from kronfluence.arguments import FactorArguments, ScoreArguments
 from kronfluence.task import Task
 from kronfluence.utils.dataset import DataLoaderKwargs
-from tasks import Problem, mixture_measure
+from tasks import DAMPINGS, Problem, digits_measure, mixture_measure
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -28,11 +28,12 @@ class Given(Task):
         return F.cross_entropy(out, y, reduction="sum")
 
     def compute_measurement(self, batch: Any, model: nn.Module) -> Tensor:
-        return self.measure(model(batch[0]), batch[1]).sum()
+        measured = self.measure(model(batch[0]), batch[1])
+        return measured.sum() * len(measured) / measured.numel()
 
 
-def with_analyzer(problem: Problem, strategy: str, damping: float | None) -> Tensor:
-    task = Given(mixture_measure)
+def with_analyzer(problem: Problem, measure: Callable[..., Tensor], strategy: str, damping: float | None) -> Tensor:
+    task = Given(measure)
     model = prepare_model(problem.fresh(), task)
     train, test = TensorDataset(problem.x, problem.y), TensorDataset(problem.queries, problem.targets)
     with tempfile.TemporaryDirectory() as folder:
@@ -52,10 +53,19 @@ def with_analyzer(problem: Problem, strategy: str, damping: float | None) -> Ten
 
 
 USES = (Given,)
+MIXTURE = partial(with_analyzer, measure=mixture_measure)
 SETTINGS = {
     "mixture": {
-        "EK-FAC (default damping)": partial(with_analyzer, strategy="ekfac", damping=None),
-        "EK-FAC": partial(with_analyzer, strategy="ekfac", damping=0.01),
-        "K-FAC": partial(with_analyzer, strategy="kfac", damping=0.01),
-    }
+        "EK-FAC (default damping)": partial(MIXTURE, strategy="ekfac", damping=None),
+        "EK-FAC": partial(MIXTURE, strategy="ekfac", damping=0.01),
+        "K-FAC": partial(MIXTURE, strategy="kfac", damping=0.01),
+    },
+    "digits": {
+        **{
+            f"EK-FAC, {d:g}": partial(with_analyzer, measure=digits_measure, strategy="ekfac", damping=d)
+            for d in DAMPINGS
+        },
+        "EK-FAC (default damping)": partial(with_analyzer, measure=digits_measure, strategy="ekfac", damping=None),
+        "gradient dot": partial(with_analyzer, measure=digits_measure, strategy="identity", damping=0.0),
+    },
 }

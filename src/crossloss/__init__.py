@@ -26,13 +26,17 @@ from crossloss.corpus.read import Corpus, from_sentences, read
 from crossloss.fieldscores import FieldScores
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
-from crossloss.plans.remove import Plan, plan
+from crossloss.plans import Plan, Starts, correct, plan, remove_until
+from crossloss.plans.reweight import reweight
 from crossloss.run.fields import FieldRun, trained
 from crossloss.run.progress import bars
 from crossloss.run.recorder import Recorder
 from crossloss.run.runs import Run, load
 from crossloss.run.train import train
 from crossloss.scores import Scores, score
+from crossloss.skipgram.from_gensim import from_gensim
+from crossloss.skipgram.from_word2vec import from_word2vec
+from crossloss.skipgram.word2vec import keyed_vectors
 from crossloss.torchmodel import TorchField, check_field
 
 __all__ = [
@@ -46,16 +50,23 @@ __all__ = [
     "Recorder",
     "Run",
     "Scores",
+    "Starts",
     "TorchField",
     "UserError",
     "bars",
     "check_field",
+    "correct",
+    "from_gensim",
     "from_sentences",
+    "from_word2vec",
+    "keyed_vectors",
     "load",
     "objectives",
     "permutation_test",
     "plan",
     "read",
+    "remove_until",
+    "reweight",
     "score",
     "train",
     "trained",

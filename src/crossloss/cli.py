@@ -1,6 +1,7 @@
 """The commands; no logic. Every option is a word of ``Settings`` or of the Python interface."""
 
 import inspect
+import re
 import shlex
 import signal
 import sys
@@ -13,15 +14,17 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli_debias import debias
+from crossloss.cli_export import export
+from crossloss.cli_reading import CorpusArgument, read_corpus, with_reading
 from crossloss.cli_study import study
 from crossloss.core import UserError
 from crossloss.corpus.builtin import BUILTIN
-from crossloss.corpus.read import Corpus, read
-from crossloss.corpus.tokens import TOKEN_PATTERN
+from crossloss.corpus.read import Corpus
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.objectives import SYNTAX, Described
 from crossloss.plans.table import check_corpus
-from crossloss.run.estimate import available_memory, check_memory, estimate
+from crossloss.run.available import available_memory
+from crossloss.run.estimate import check_memory, estimate
 from crossloss.run.progress import bars
 from crossloss.run.runs import MEMORY, Run, load, train
 from crossloss.run.settings import Settings, make_settings, parse_bytes
@@ -38,13 +41,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-CorpusArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="CORPUS",
-        help=f"Text (a sentence a line), .tsv or .csv with a header line, each also as .gz; or {BUILTIN}.",
-    ),
-]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Objectives = Annotated[
     list[str],
@@ -62,13 +58,6 @@ Memory = Annotated[
     typer.Option(
         help="Budget of the run; less stores fewer training states and scores fewer objectives at once, in more time."
     ),
-]
-TextColumn = Annotated[str | None, typer.Option("--text", help="Column with the sentence (tsv, csv).")]
-DocumentColumn = Annotated[str | None, typer.Option("--document", help="Column with the document's name.")]
-IdColumn = Annotated[str | None, typer.Option("--id", help="Column with a unique id; default: the row number.")]
-Pattern = Annotated[str, typer.Option(help="Regular expression of a word.")]
-Candidates = Annotated[
-    Path | None, typer.Option(help="Sentences not trained on, but scored: what would adding them do?")
 ]
 Show = Annotated[int, typer.Option(min=0, help="Sentences shown on either side.")]
 
@@ -94,16 +83,6 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def _read(corpus: str, text: Any, document: Any, id: Any, token_pattern: str, candidates: Path | None) -> Corpus:
-    with bars("reading") as progress:
-        found = read(
-            corpus, text=text, document=document, id=id, token_pattern=token_pattern,
-            candidates=candidates, progress=progress,
-        )  # fmt: skip
-    terminal.corpus_line(found)
-    return found
-
-
 def _estimate(corpus: Corpus, tests: list[Described], settings: dict[str, Any], memory: str) -> None:
     """Print coverage of the tests and what the run will take; refuse what does not fit."""
     chosen = make_settings(**settings)
@@ -127,21 +106,18 @@ def _estimate(corpus: Corpus, tests: list[Described], settings: dict[str, Any], 
 
 
 @app.command()
+@with_reading
 @with_settings
 def check(
     corpus: CorpusArgument,
     objective: Objectives,
     settings: dict[str, Any],
-    text: TextColumn = None,
-    document: DocumentColumn = None,
-    id: IdColumn = None,
-    token_pattern: Pattern = TOKEN_PATTERN,
-    candidates: Candidates = None,
+    reading: dict[str, Any],
     memory: Memory = MEMORY,
 ) -> None:
-    """Show which test words a corpus has, and what a run will take, before any training."""
+    """Show what a corpus is and which test words a corpus has, and what a run will take, before any training."""
     tests = pipeline.choose(objective)
-    _estimate(_read(corpus, text, document, id, token_pattern, candidates), tests, settings, memory)
+    _estimate(read_corpus(corpus, reading), tests, settings, memory)
 
 
 def _train(
@@ -177,22 +153,19 @@ def _chain(run: Run, tests: list[Described], target: float, subsets: int, seeds:
 
 
 @app.command(name="run")
+@with_reading
 @with_settings
 def run_command(
     corpus: CorpusArgument,
     objective: Objectives,
     out: Out,
     settings: dict[str, Any],
+    reading: dict[str, Any],
     target: Annotated[float, typer.Option(help="Where the plans should bring the objectives.")] = 0.0,
     validate: Annotated[
         int,
         typer.Option(min=0, help="Random subsets to retrain without; also tries the plans from other starts."),
     ] = 0,
-    text: TextColumn = None,
-    document: DocumentColumn = None,
-    id: IdColumn = None,
-    token_pattern: Pattern = TOKEN_PATTERN,
-    candidates: Candidates = None,
     memory: Memory = MEMORY,
     overwrite: Overwrite = False,
     show: Show = 5,
@@ -202,7 +175,7 @@ def run_command(
     A stopped run goes on where it was: give the same command again.
     """
     tests = pipeline.choose(objective)
-    found = _read(corpus, text, document, id, token_pattern, candidates)
+    found = read_corpus(corpus, reading)
     _estimate(found, tests, settings, memory)
     with _train(found, tests, out, overwrite, memory, settings) as run:
         seeds, removals = (5, 3) if validate else (0, 0)
@@ -216,7 +189,7 @@ def demo(
 ) -> None:
     """Run everything on the embedded Wikipedia excerpt: two or three minutes on two cores."""
     tests = pipeline.choose(["demo-power"])
-    found = _read(BUILTIN, None, None, None, TOKEN_PATTERN, None)
+    found = read_corpus(BUILTIN, {})
     settings: dict[str, Any] = {"max_words": 4000}
     _estimate(found, tests, settings, MEMORY)
     with _train(found, tests, out, overwrite, MEMORY, settings) as run:
@@ -224,27 +197,24 @@ def demo(
 
 
 @app.command(name="train")
+@with_reading
 @with_settings
 def train_command(
     corpus: CorpusArgument,
     out: Out,
     settings: dict[str, Any],
+    reading: dict[str, Any],
     objective: Named = None,
     weights: Annotated[
         Path | None,
         typer.Option(help="A plan (Parquet: sample, weight). Settings and words are those of the plan's run."),
     ] = None,
-    text: TextColumn = None,
-    document: DocumentColumn = None,
-    id: IdColumn = None,
-    token_pattern: Pattern = TOKEN_PATTERN,
-    candidates: Candidates = None,
     memory: Memory = MEMORY,
     overwrite: Overwrite = False,
 ) -> None:
     """Train only; with --weights, train with a plan."""
     tests = pipeline.choose(objective) if objective else []
-    found = _read(corpus, text, document, id, token_pattern, candidates)
+    found = read_corpus(corpus, reading)
     more: dict[str, Any] = {}
     if weights is not None:
         values, notes = pipeline.read_plan(weights)
@@ -334,6 +304,7 @@ def plan(
 
 
 app.command()(debias)
+app.command()(export)
 app.add_typer(study, name="study")
 
 
@@ -385,13 +356,22 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
-        terminal.errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
-    except MemoryError:
-        terminal.errors.print("Error: memory ran out; lower --max-words, --dimension or --memory.", style="red")
-        sys.exit(2)
+        terminal.refuse(str(error))
+    except OSError as error:
+        terminal.refuse(f"{error}: check the path, the disk and the permissions.")
+    except Exception as error:
+        if isinstance(error, MemoryError) or re.search(
+            "alloc.* memory|out of memory", str(error)
+        ):  # torch's has no class
+            terminal.refuse("Memory ran out: lower --max-words, --dimension or --memory.")
+        elif hasattr(error, "format_message"):  # typer's for a wrong use
+            said = error.format_message().rstrip(". ")
+            terminal.refuse(said and f"{said}. See crossloss --help.")
+        else:
+            raise
+    sys.exit(2)
 
 
 if __name__ == "__main__":

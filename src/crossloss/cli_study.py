@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crossloss import terminal
+from crossloss.run.atomic import make_folder
 from crossloss.run.progress import bars
 
 study = typer.Typer(help="The paper's experiments, each as HTML, CSV and SVG.", no_args_is_help=True)
@@ -26,7 +27,7 @@ def mixture(
     from crossloss.studies.mixture import page
     from crossloss.studies.mixture.study import run_protocol, run_seeds, summary
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     count = seeds or (6 if paper_protocol else 10)
     chosen = range(first_seed, first_seed + count)
     found = (run_protocol if paper_protocol else run_seeds)(out, chosen, track=bars)

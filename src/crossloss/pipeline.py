@@ -5,6 +5,7 @@ A stage whose inputs and settings did not change is not done again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from crossloss.objectives import Described, Measured, Weat, load_objectives, mea
 from crossloss.objectives.parts import frequent
 from crossloss.objectives.stored import restored, stored
 from crossloss.plans.cost import Yardstick
-from crossloss.plans.debias import fit_key, unseen
+from crossloss.plans.debias import fit_key
 from crossloss.plans.outcome import Outcome, judge
 from crossloss.plans.remove import Plan, plan
-from crossloss.plans.robustness import Common, Decisive, decisive, in_common
-from crossloss.plans.starts import Starts
+from crossloss.plans.robustness import Common, Decisive, decisive, in_common, sentences
+from crossloss.plans.starts import Starts, unseen
 from crossloss.plans.sweep import write_csv
 from crossloss.plans.table import check_corpus
 from crossloss.plans.transfer import Transferred, transfer, write_corpus
@@ -39,6 +40,11 @@ from crossloss.studies import debias_page
 from crossloss.studies.debias import DebiasStudy, debias_study
 
 VALIDATION = "validation.json"
+ROBUSTNESS = "robustness.json"
+LEAST = 50
+"""Occurrences from which the study counts a test word as frequent."""
+TRANSFERRED = ("reweight", "remove")
+"""Corrections of the study that are tried on gensim's Word2Vec."""
 
 
 def folder_of(run: Run) -> RunFolder:
@@ -216,7 +222,8 @@ def stored_validation(run: Run) -> Validation | None:
 def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
     """Write report.html from what the folder holds."""
     folder = folder_of(run)
-    page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run)))
+    robust = {name: list(told.values()) for name, told in stored_robustness(run).items()}
+    page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run), robust))
     atomic.write_text(folder.file("report.html"), page)
     return folder.file("report.html")
 
@@ -227,7 +234,7 @@ def debias(
     how: str,
     *,
     target: float = 0.0,
-    starts: int = 5,
+    starts: int = 4,
     others: int = 5,
     groups: Sequence[str] = ("gender",),
     words: bool = True,
@@ -246,9 +253,9 @@ def debias(
     target : float
         Of every objective; away from zero it makes the model more biased.
     starts : int
-        Initial seeds, from the run's own on, to whose mean remove and reweight are fitted.
+        Of remove and reweight: 1 fits them to the run's own start, more to the mean over starts (``Starts``).
     others : int
-        Further seeds, by which the correction is judged.
+        Further starts, by which the correction is judged.
     groups : sequence of str
         Word sets of hard debias.
     words : bool
@@ -262,15 +269,14 @@ def debias(
     if starts < 1:
         raise UserError("Give at least one start to fit to.")
     folder, tests = folder_of(run), only_tests(objectives, "debias")
-    seeds = list(range(run.settings.seed, run.settings.seed + starts))
-    yardstick = Yardstick(run, tests, unseen(run, seeds, others), track)
+    yardstick = Yardstick(run, tests, unseen(run, starts, others), track)
     outcomes = []
     single = how.rpartition("+")[2] in ARMS
     for chosen in [[o] for o in tests] if single else [tests]:
         targets = {o.name: target for o in chosen}
         outcome, made = judge(
             run, chosen, targets, how, yardstick,
-            seeds=seeds, groups=groups, tolerance=tolerance, words=words, also=tests, track=track, **more,
+            starts=starts, groups=groups, tolerance=tolerance, words=words, also=tests, track=track, **more,
         )  # fmt: skip
         if made.table is not None:
             atomic.write_table(folder.file(f"plan-{outcome.name}.parquet"), made.table)
@@ -283,13 +289,37 @@ def debias(
 
 
 def study_debias(
-    run: Run, objectives: Sequence[Described], *, starts: int = 3, others: int = 3, track: Track = quiet
+    run: Run,
+    objectives: Sequence[Described],
+    *,
+    starts: int = 4,
+    others: int = 5,
+    least: int = LEAST,
+    seeds: int = 5,
+    track: Track = quiet,
 ) -> tuple[DebiasStudy, Path]:
-    """The debias study of a run: its outcomes into the metrics, its page and figures into the folder."""
-    study = debias_study(run, only_tests(objectives, "The study"), starts=starts, others=others, track=track)
-    for outcome in study.outcomes:
-        folder_of(run).record(outcome.metrics())
-    return study, debias_page.write(study, folder_of(run).path)
+    """The debias study of a run with the robustness of its tests and the transfer of its plans, and its page.
+
+    Parameters
+    ----------
+    starts, others : int
+        As for ``debias_study``.
+    least : int
+        Count of a test word below which it is left out when robustness is found once more.
+    seeds : int
+        Models of gensim's Word2Vec before and after each of ``TRANSFERRED``; without gensim none is trained.
+    """
+    folder, tests = folder_of(run), only_tests(objectives, "The study")
+    robust = robustness(run, score_run(run, tests, track=track), tests, least=least, track=track)
+    study = debias_study(run, tests, starts=starts, others=others, track=track)
+    moved = {}
+    for name, table in study.plans.items():
+        atomic.write_table(folder.file(f"plan-{name}.parquet"), table)
+        if name in TRANSFERRED and find_spec("gensim") is not None:
+            moved[name] = transfer_run(run, tests, folder.file(f"plan-{name}.parquet"), seeds=seeds, track=track)
+    told = [" ".join(sentences(*pair)) for pair in robust]
+    study = replace(study, robustness=told, transferred=moved)
+    return study, debias_page.write(study, folder.path)
 
 
 def robustness(
@@ -310,22 +340,33 @@ def robustness(
         Too few of a test's words occur so often.
     """
     tests = only_tests(objectives, "--robustness")
-    ranked = [(o, scores.of(o), f"robustness.{o.name}") for o in tests]
+    ranked = [(o, scores.of(o), o.name, f"robustness.{o.name}") for o in tests]
     if least:
         counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
-        parts = [replace(frequent(o, counts, least), name=f"{o.name} ({least} or more)") for o in tests]
-        slopes = Starts(run, parts, track=track).linearise(run.weights)[1][0]
-        ranked += [(p, s, f"robustness.{o.name}.frequent") for o, p, s in zip(tests, parts, slopes, strict=True)]
-    found = []
-    for test, ranking, start in ranked:
+        parts = [
+            replace(frequent(o, counts, least), name=f"{o.name} (words of {least} occurrences or more)") for o in tests
+        ]
+        slopes = Starts(run, parts, track=track).slopes(run.weights)
+        for o, part, slope in zip(tests, parts, slopes, strict=True):
+            ranked.append((part, slope, o.name, f"robustness.{o.name}.frequent"))
+    found, told = [], stored_robustness(run)
+    for test, ranking, owner, start in ranked:
         for verdict in ("zero", "insignificant"):
             result = decisive(run, test, ranking, verdict, track=track)
             found.append((result, in_common(run, result.removed)))
+            told.setdefault(owner, {})[f"{test.name} {verdict}"] = sentences(*found[-1])
+            atomic.write_json(folder_of(run).file(ROBUSTNESS), told)
             if result.found:
                 key = start if verdict == "zero" else f"{start}.significance"
                 figures = {"smallest_set": len(result.removed), "share": result.share, "retrained": result.after}
                 folder_of(run).record({f"{key}.{name}": float(value) for name, value in figures.items()})
     return found
+
+
+def stored_robustness(run: Run) -> dict[str, dict[str, list[str]]]:
+    """By objective, what was found of its robustness before."""
+    path = folder_of(run).file(ROBUSTNESS)
+    return dict(atomic.read_json(path)) if path.exists() else {}
 
 
 def transfer_run(
@@ -342,7 +383,7 @@ def transfer_run(
     check_corpus(run.corpus, notes, plan_file)
     write_corpus(plan_file.with_suffix(".tsv"), run.corpus, weights)
     how = plan_file.stem.removeprefix("plan-")
-    key = fit_key(run, how, objectives, content_key(weights.tolist()), seeds)
+    key = fit_key(run, "transfer", objectives)
     file = None if key is None else folder_of(run).file(f"transfer-{key}.json")
     found = transfer(run, objectives, weights, range(1, seeds + 1), file=file, track=track)
     figures: dict[str, float | None] = {}

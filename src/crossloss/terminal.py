@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crossloss.corpus.layouts import Found
 from crossloss.corpus.read import Corpus
 from crossloss.fidelity.validate import Validation
 from crossloss.objectives import Coverage, Described, Measured
 from crossloss.plans.outcome import Outcome
 from crossloss.plans.remove import Plan
-from crossloss.plans.robustness import Common, Decisive
+from crossloss.plans.robustness import Common, Decisive, sentences
 from crossloss.plans.transfer import Transferred
 from crossloss.report import words
 from crossloss.run.estimate import Estimate
@@ -22,6 +23,7 @@ from crossloss.scores import Explanation, Scored, Scores
 
 console = Console()
 errors = Console(stderr=True)
+LONGEST = 2000
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -32,12 +34,40 @@ def literal(text: str, longest: int = 220) -> Text:
 
 
 def say(text: str) -> None:
-    """Print a sentence of our own."""
-    console.print(Text(text))
+    """Print a sentence of our own, which may name files and columns of others."""
+    console.print(literal(text, LONGEST))
+
+
+def refuse(text: str) -> None:
+    """Print why something was not done, in one line."""
+    said = " ".join(text.split())
+    if said:
+        errors.print(literal(f"Error: {said}", LONGEST), style="red", soft_wrap=True)
+
+
+def found_line(found: Found, source: str) -> None:
+    """Say what a source turned out to be."""
+    parts = [found.layout if found.layout != "folder" else f"folder of {words.several(found.files, 'file')}"]
+    if found.columns is not None:
+        text, document, id = found.columns
+        parts[0] += f", text from column {text}"
+        parts.append(f"document from {document}" if document else "no document")
+        parts.append(f"id from {id}" if id else "ids are row numbers")
+        if found.unused:
+            more = f" and {len(found.unused) - 8} more" if len(found.unused) > 8 else ""
+            parts.append(f"not used: {', '.join(found.unused[:8])}{more}")
+    parts.append(words.several(found.rows, "row" if found.columns else "line"))
+    if found.skipped:
+        parts.append(f"{found.skipped:,} without text skipped")
+    if found.passed_over:
+        parts.append(f"{words.several(found.passed_over, 'file')} passed over")
+    console.print(literal(f"{source}: {'; '.join(parts)}", 1000))
 
 
 def corpus_line(corpus: Corpus) -> None:
     """Say what was read."""
+    if corpus.found is not None and corpus.found.layout != "builtin":
+        found_line(corpus.found, corpus.source)
     trained, documents = int((corpus.weights > 0).sum()), len(set(corpus.documents) - {""})
     parts = [words.several(trained, "sentence")]
     if documents:
@@ -59,7 +89,7 @@ def coverage_table(test: Described, coverage: Sequence[Coverage]) -> None:
         found = f"{len(row.present)} of {len(row.present) + len(row.missing)}"
         present = ", ".join(f"{word} {count}" for word, count in row.present)
         side = row.side if row.label == row.side else f"{row.side}: {row.label}"
-        table.add_row(side, found, literal(present, 2000), literal(", ".join(row.missing), 2000))
+        table.add_row(literal(side), found, literal(present, 2000), literal(", ".join(row.missing), 2000))
     console.print(table)
 
 
@@ -145,6 +175,8 @@ def plan_line(plan: Plan) -> None:
         f"Plan: removing {plan.size:,} of {plan.trained:,} sentences ({words.percent(plan.share)}) is predicted to "
         f"bring {plan.objective} from {words.value(plan.value)} to {words.value(plan.predicted)}{reach}."
     )
+    for word in plan.used_up:
+        say(f"  {word.sentence()}")
 
 
 def validation_lines(validation: Validation, plans: Mapping[str, Plan]) -> None:
@@ -241,12 +273,10 @@ def study_tables(found: Sequence[tuple[str, list[str], list[list[str]]]]) -> Non
 def robustness_lines(found: Sequence[tuple[Decisive, Common]]) -> None:
     """Say how few samples decide each measure, and what they have in common."""
     for result, common in found:
-        say(result.sentence())
-        if len(result.removed) > 1 and common.documents:
-            named = ", ".join(f"{document} ({mine} of its {whole})" for document, mine, whole in common.documents[:3])
-            console.print(literal(f"  Most are from: {named}"))
-        if len(result.removed) > 1 and common.words:
-            console.print(literal(f"  Their words: {', '.join(word for word, _, _ in common.words)}"))
+        first, *more = sentences(result, common)
+        say(first)
+        for line in more:
+            console.print(literal(f"  {line}"))
 
 
 def transfer_table(found: Mapping[str, Transferred]) -> None:
@@ -263,7 +293,7 @@ def transfer_table(found: Mapping[str, Transferred]) -> None:
 def info_table(run: Run, path: Path) -> None:
     """What a run folder holds."""
     assert run.folder is not None
-    table = Table(title=str(path), title_justify="left")
+    table = Table(title=literal(str(path)), title_justify="left")
     table.add_column("what")
     table.add_column("value")
     rows: dict[str, object] = {

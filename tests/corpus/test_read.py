@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.corpus.builtin import plain, sentences
+from crossloss.corpus.builtin import plain
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.sentences import sentences
 from crossloss.corpus.tokens import TOKEN_PATTERN, tokenize
 
 

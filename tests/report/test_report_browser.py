@@ -11,6 +11,7 @@ from hostile import ACT, hostile
 from report_sample import objective, report
 
 from crossloss.report import render
+from fuzzing import hostile_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -55,6 +56,15 @@ def test_hostile_strings_run_nothing_even_without_the_policy(tmp_path):
 def test_the_policy_stops_what_would_get_through(tmp_path):
     page = render(report()).replace("</body>", f'<script>{ACT}</script><img src=x onerror="{ACT}"></body>')
     assert "data-owned" not in root_tag(dom(page, tmp_path))
+
+
+def test_a_hostile_corpus_runs_nothing_from_file_to_page(tmp_path):
+    out, _ = hostile_run(tmp_path)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    for shown in (page, without_policy(page)):
+        title = re.search(r"<title>(.*?)</title>", dom(shown, tmp_path), re.S)
+        assert title
+        assert "owned" not in title[1]
 
 
 def test_its_own_script_runs_under_the_policy(tmp_path):

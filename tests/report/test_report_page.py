@@ -91,6 +91,7 @@ def test_the_numbers_given_are_the_numbers_shown(page):
         "0.85 (0.82 to 0.87)", "0.41 (0.38 to 0.43)", "0.96 (0.90 to 1.03)",
         "unrolled predicted retraining best", "1 h 10 min", "min count", "--validate 30",
         "Female names: 1 of 8 words is missing in this corpus.",
+        "922 of 180,153 sentences decide paper-career: retrained without them. Their words: sister.",
     ):  # fmt: skip
         assert shown in page.text, shown
 
@@ -152,12 +153,14 @@ def test_what_was_not_measured_names_the_command_that_measures_it():
     bare = replace(
         objective(), plan=None, curve=None, fidelity=(), amplifiers=(), mitigators=(), sets=(), p_value=None,
         p_value_two_sided=None, question="", reading="", caveats=(),
+        robustness=(),
     )  # fmt: skip
     few = replace(report(bare), quality=(), settings={}, versions={}, timings={}, n_documents=0)
     page = Page(render(few))
     assert "crossloss validate runs/mine" in page.text
     assert "crossloss plan runs/mine --objective paper-career --target 0" in page.text
     assert "crossloss score runs/mine --objective paper-career" in page.text
+    assert "crossloss measure runs/mine --robustness" in page.text
     assert "Settings" not in page.text
     assert "document" not in page.text
     planned = objective()

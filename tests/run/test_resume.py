@@ -12,6 +12,7 @@ from crossloss.corpus.pairs import count_pairs
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.objectives.weat import Weat
 from crossloss.run import atomic
+from crossloss.run.ledger import LEDGER
 from crossloss.run.memory import needs
 from crossloss.run.training import FileCheckpoint
 from crossloss.skipgram.field import SkipGramField
@@ -40,8 +41,9 @@ def work(folder):
 
 
 def contents(folder):
-    """Bytes of every file but the figures, which hold seconds."""
-    names = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in ("metrics.json", ".lock"))
+    """Bytes of every file but the figures, which hold seconds, and the ledger, which has a line for each write."""
+    left_out = ("metrics.json", ".lock", LEDGER)
+    names = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in left_out)
     return {str(p.relative_to(folder)): p.read_bytes() for p in names}
 
 

@@ -8,6 +8,7 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.run.estimate import estimate
+from crossloss.run.ledger import LEDGER
 from crossloss.run.settings import make_settings, parse_bytes
 from crossloss.run.training import spacing
 from crossloss.skipgram.embeddings import initial_vectors
@@ -108,8 +109,12 @@ def test_damaged_and_foreign_folders_are_refused(tmp_path):
     corpus = cl.from_sentences(random_sentences(0))
     cl.train(corpus, out=tmp_path / "run", **SETTINGS).close()
     (tmp_path / "run" / "states" / "000008.safetensors").write_bytes(b"cut")
+    with cl.load(tmp_path / "run") as run, pytest.raises(UserError, match="was changed"):
+        _ = run.embeddings
+    (tmp_path / "run" / LEDGER).unlink()
     with cl.load(tmp_path / "run") as run, pytest.raises(UserError, match="damaged"):
         _ = run.embeddings
+    (tmp_path / "run" / LEDGER).unlink()
     (tmp_path / "run" / "manifest.json").write_text('{"format": 99}')
     with pytest.raises(UserError, match="another version"):
         cl.load(tmp_path / "run")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from crossloss.core import Progress, UserError
 from crossloss.corpus.layouts import Row
+from crossloss.corpus.sentences import ENGLISH, sentences
 
 BUILTIN = "builtin:wikipedia"
 FILE = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
@@ -19,12 +20,6 @@ _LEFT = (
     re.compile(r"'{2,}"),
 )
 _NOT_PROSE = re.compile(r"^\s*(=.*=\s*$|[|!{}*#:;]|\w+\s*=\s|thumb|left\||right\||Category:)", re.I)
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|ca|cf|c|fl|No|Vol|pp|p|ed|eds|trans|approx|al|Gen|Col|Lt|Capt|Sgt"
-    r"|Rev|Hon|Gov|Sen|Rep|Pres|Ph|Inc|Ltd|Co|Corp|Mt|Ft|b|d|r|Jan|Feb|Mar|Apr|Aug|Sept|Sep|Oct|Nov|Dec|e\.g|i\.e"
-    r"|viz)|\b[A-Z](?:\.[A-Z])*)\.$"
-)
-_BREAK = re.compile(r"(?<=[.!?])([\"')\]]*)\s+(?=[\"'(\[]*[A-Z0-9])")
 
 
 def wikipedia(token_pattern: str, progress: Progress | None = None) -> Iterator[Row]:
@@ -52,7 +47,7 @@ def wikipedia(token_pattern: str, progress: Progress | None = None) -> Iterator[
             articles += 1
             if progress:
                 progress(min(articles, ARTICLES), ARTICLES)
-            for sentence in sentences(plain(filter_wiki(text))):
+            for sentence in sentences(plain(filter_wiki(text)), ENGLISH):
                 if len(word.findall(sentence)) >= 3:
                     number += 1
                     yield Row(str(number), title, sentence)
@@ -64,17 +59,3 @@ def plain(text: str) -> str:
     for pattern in _LEFT:
         text = pattern.sub(" ", text)
     return "\n".join(line for line in text.split("\n") if not _NOT_PROSE.match(line))
-
-
-def sentences(text: str) -> Iterator[str]:
-    """Split paragraphs into sentences at ., ! and ? before a capital, but not behind abbreviations or initials."""
-    for paragraph in text.split("\n"):
-        start = 0
-        for mark in _BREAK.finditer(paragraph):
-            before = paragraph[start : mark.start()]
-            if not _ABBREVIATION.search(before):
-                yield " ".join((before + mark[1]).split())
-                start = mark.end()
-        rest = " ".join(paragraph[start:].split())
-        if rest:
-            yield rest

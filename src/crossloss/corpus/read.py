@@ -5,16 +5,18 @@ import json
 import re
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from crossloss.core import Progress, UserError
 from crossloss.corpus.builtin import BUILTIN, wikipedia
-from crossloss.corpus.layouts import Row, read_rows
+from crossloss.corpus.layouts import Columns, Found, Row
+from crossloss.corpus.sources import source_rows
 from crossloss.corpus.tokens import TOKEN_PATTERN, Token, tokenize
 
 CANDIDATE = "candidate:"
@@ -50,6 +52,8 @@ class Corpus:
     token_pattern : str
     source : str
         File name, or builtin:NAME.
+    found : Found or None
+        What the source turned out to be; None for sentences at hand.
     """
 
     ids: list[str]
@@ -58,6 +62,7 @@ class Corpus:
     weights: np.ndarray
     token_pattern: str = TOKEN_PATTERN
     source: str = "sentences"
+    found: Found | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -105,7 +110,8 @@ class Corpus:
             "text": pa.array(self.texts, pa.string()),
             "weight": self.weights,
         }
-        notes = json.dumps({"token_pattern": self.token_pattern, "source": self.source})
+        found = None if self.found is None else asdict(self.found)
+        notes = json.dumps({"token_pattern": self.token_pattern, "source": self.source, "found": found})
         return pa.table(columns).replace_schema_metadata({"crossloss": notes})
 
     @classmethod
@@ -121,60 +127,68 @@ class Corpus:
             notes = json.loads((table.schema.metadata or {})[b"crossloss"])
             ids, documents, texts = (table[name].to_pylist() for name in ("id", "document", "text"))
             weights = table["weight"].to_numpy().astype(np.float64)
-            return cls(ids, documents, texts, weights, str(notes["token_pattern"]), str(notes["source"]))
+            found = None if notes.get("found") is None else Found(**notes["found"])
+            if found is not None and found.columns is not None:
+                found.columns = Columns(*found.columns)
+            return cls(ids, documents, texts, weights, str(notes["token_pattern"]), str(notes["source"]), found)
         except (KeyError, ValueError, TypeError) as error:
             raise UserError(f"The samples file is damaged ({error}); run again with --overwrite.") from error
 
 
 def read(
-    path: str | Path,
+    path: Any,
     *,
     text: str | None = None,
     document: str | None = None,
     id: str | None = None,
+    split: bool = False,
     token_pattern: str = TOKEN_PATTERN,
-    candidates: str | Path | None = None,
+    candidates: Any = None,
     progress: Progress | None = None,
 ) -> Corpus:
     """Read a corpus.
 
     Parameters
     ----------
-    path : path or "builtin:wikipedia"
-        Text with a sentence a line, or .tsv/.csv with a header line; each may be .gz. The builtin is the
-        Wikipedia excerpt in gensim's wheel.
+    path : path, "builtin:wikipedia", or dataset
+        Text with a sentence a line; .tsv or .csv with a header line; .jsonl with an object a line; each may be .gz or
+        .bz2; .parquet; a folder of such files, each a document; a dataset of Hugging Face's ``datasets``, itself or as
+        a folder written by its ``save_to_disk``. The builtin is the Wikipedia excerpt in gensim's wheel.
     text, document, id : str, optional
-        Columns of a tsv or csv. By default text is "text" or "sentence", document is "document" and id is
+        Columns, where there are any. By default text is "text" or "sentence", document is "document" and id is
         "id" where they exist, else the number of the row.
+    split : bool
+        Whether texts are paragraphs, to be split into sentences (``corpus.sentences``).
     token_pattern : str
         Regular expression of a word.
-    candidates : path, optional
-        Samples of weight 0, in the same layout: not trained on, but scored.
+    candidates : path or dataset, optional
+        Samples of weight 0, in the same columns: not trained on, but scored.
     progress : Progress, optional
 
     Raises
     ------
     UserError
-        The file is absent, empty, cut off, not UTF-8, or lacks a column.
+        The source is absent, empty, cut off, not UTF-8, or lacks a column.
     """
     try:
         re.compile(token_pattern)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise UserError(f"--token-pattern {token_pattern!r} is no regular expression ({error}).") from error
+    asked = Columns(text or "", document, id)
     if str(path).startswith("builtin:"):
         if str(path) != BUILTIN:
             raise UserError(f"There is no {path}; the embedded corpus is {BUILTIN}.")
         rows: list[Row] = list(wikipedia(token_pattern, progress))
-        source = BUILTIN
+        source, found = BUILTIN, Found("builtin", rows=len(rows))
     else:
-        rows = list(read_rows(Path(path), text, document, id))
-        source = Path(path).name
+        rows, found = source_rows(path, asked, split=split)
+        source = Path(path).name if isinstance(path, str | Path) else "dataset"
     weights = np.ones(len(rows))
     if candidates is not None:
-        more = [Row(CANDIDATE + r.id, r.document, r.text) for r in read_rows(Path(candidates), text, document, id)]
+        more = [Row(CANDIDATE + r.id, r.document, r.text) for r in source_rows(candidates, asked, split=split)[0]]
         rows += more
         weights = np.concatenate([weights, np.zeros(len(more))])
-    return _checked(rows, weights, token_pattern, source, progress)
+    return _checked(rows, weights, token_pattern, source, found, progress)
 
 
 def from_sentences(
@@ -199,24 +213,40 @@ def from_sentences(
     rows = [Row(str(i + 1), d, t) for i, (d, t) in enumerate(zip(names, texts, strict=True))]
     more = [Row(f"{CANDIDATE}{i + 1}", "", t) for i, t in enumerate(candidates)]
     weights = np.concatenate([np.ones(len(rows)), np.zeros(len(more))])
-    return _checked(rows + more, weights, token_pattern, source)
+    return _checked(rows + more, weights, token_pattern, source, None)
 
 
 def _checked(
-    rows: list[Row], weights: np.ndarray, token_pattern: str, source: str, progress: Progress | None = None
+    rows: list[Row],
+    weights: np.ndarray,
+    token_pattern: str,
+    source: str,
+    found: Found | None,
+    progress: Progress | None = None,
 ) -> Corpus:
-    ids, documents, texts = ([getattr(row, name) for row in rows] for name in Row._fields)
+    ids, documents, texts = ([_encodable(getattr(row, name)) for row in rows] for name in Row._fields)
     seen: set[str] = set()
     for name in ids:
         if name in seen:
             raise UserError(f"{source}: the id {name!r} occurs twice; ids must be unique.")
         seen.add(name)
-    corpus = Corpus(ids, documents, texts, weights, token_pattern, source)
+    corpus = Corpus(ids, documents, texts, weights, token_pattern, source, found)
     # The longest part of reading: done now, with progress, and kept where the property looks for it.
     vars(corpus)["_tokenised"] = _tokenise(texts, token_pattern, progress)
     if not len(corpus.tokens):
         raise UserError(f"{source} has no sentence with a word in it: check the file and --text.")
     return corpus
+
+
+def _encodable(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, which no file holds, one for one."""
+    if not isinstance(text, str):
+        raise UserError(f"A sentence, document or id is of type {type(text).__name__}: give strings.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text
 
 
 def _tokenise(

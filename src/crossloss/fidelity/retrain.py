@@ -33,7 +33,7 @@ class Retrainer:
         self._keys = {o.name: content_key(d) for o, d in zip(self.objectives, described, strict=True)}
         if run.folder is not None and all(d is not None for d in described):
             self.folder = run.folder.file("retrains")
-            self.folder.mkdir(exist_ok=True)
+            atomic.make_folder(self.folder)
 
     def __call__(self, weights: np.ndarray, *, seed: int | None = None) -> dict[str, float]:
         """Value of each objective by name, and ``seconds``, ``wordsim353`` and ``simlex999`` where measured."""

@@ -15,6 +15,7 @@ from crossloss.fidelity.statistics import Fidelity, fidelity
 from crossloss.fidelity.subsets import random_matching, random_subsets
 from crossloss.objectives import Described, Weat
 from crossloss.plans.remove import Plan
+from crossloss.plans.starts import deviation
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import CO_OCCURRENCE, Scores, score
@@ -103,7 +104,7 @@ class Validation:
             ):
                 if values:
                     figures[f"plan.{name}.{label}.mean"] = float(np.mean(values))
-                    figures[f"plan.{name}.{label}.sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+                    figures[f"plan.{name}.{label}.sd"] = deviation(values)
         return figures
 
     def beside(self, earlier: "Validation") -> "Validation":

@@ -35,8 +35,9 @@ def gather(
     plans: Mapping[str, Plan],
     validation: Validation | None,
     quality: Sequence[Quality],
+    robustness: Mapping[str, Sequence[Sequence[str]]],
 ) -> Report:
-    """Everything the page shows, as plain values."""
+    """Everything the page shows, as plain values; ``robustness`` holds paragraphs by objective."""
     environment = folder.manifest.get("environment", {})
     metrics = folder.metrics
     settings = {name.replace("_", " "): str(value) for name, value in run.settings.model_dump().items()}
@@ -49,7 +50,10 @@ def gather(
         n_samples=int(trained.sum()),
         n_documents=len(named),
         n_words=int(run.vocabulary.counts.sum()),
-        objectives=[_objective(run, scores, o, plans.get(o.name), validation) for o in scores.objectives],
+        objectives=[
+            _objective(run, scores, o, plans.get(o.name), validation, robustness.get(o.name, ()))
+            for o in scores.objectives
+        ],
         quality=quality,
         settings=settings | {"vocabulary": f"{len(run.vocabulary.words):,} words"},
         versions={name: str(value) for name, value in environment.items()},
@@ -72,7 +76,12 @@ def _note(validation: Validation | None) -> str | None:
 
 
 def _objective(
-    run: Run, scores: Scores, objective: Objective, plan: Plan | None, validation: Validation | None
+    run: Run,
+    scores: Scores,
+    objective: Objective,
+    plan: Plan | None,
+    validation: Validation | None,
+    robustness: Sequence[Sequence[str]],
 ) -> ObjectiveReport:
     name = objective.name
     shown = {
@@ -86,6 +95,7 @@ def _objective(
         "plan": _plan(plan, validation),
         "curve": _curve(plan, validation),
         "fidelity": [_row(row) for row in compared],
+        "robustness": robustness,
     }
     if not isinstance(objective, Described):
         return ObjectiveReport(**common, **shown, measure="value", caveats=())  # type: ignore[arg-type]
@@ -93,7 +103,7 @@ def _objective(
     tested = measured(objective, run.embeddings).tested
     coverage = objective.coverage(counts)
     rare = list(dict.fromkeys(word for row in coverage for word, count in row.present if count < FEW))
-    caveats = []
+    caveats = [word.sentence() for word in plan.used_up] if plan else []
     if rare:
         caveats.append(
             f"{len(rare)} of its words occur fewer than {FEW} times ({', '.join(rare[:8])}"

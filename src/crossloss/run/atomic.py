@@ -1,9 +1,9 @@
-"""Files that are complete or absent: written aside, fsynced, renamed."""
+"""Files that are complete or absent: written aside, fsynced, renamed; in a run folder checked against its ledger."""
 
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import safetensors.torch
 from torch import Tensor
 
 from crossloss.core import UserError
+from crossloss.run import ledger
 
 PARTIAL = ".partial"
 _UMASK = os.umask(0o022)
@@ -39,14 +40,39 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        ledger.enter(path, aside)
         os.replace(aside, path)
         _sync_folder(path.parent)
-    except (OSError, safetensors.SafetensorError) as error:
-        aside.unlink(missing_ok=True)
-        raise UserError(f"Cannot write {path} ({error}); free space or choose another --out.") from error
+    except (OSError, safetensors.SafetensorError, pa.ArrowException, UnicodeEncodeError) as error:
+        _forget(aside)
+        raise UserError(f"Cannot write {path} ({_said(error)}); free space or choose another --out.") from error
     except BaseException:
-        aside.unlink(missing_ok=True)
+        _forget(aside)
         raise
+
+
+def _forget(aside: Path) -> None:
+    with suppress(OSError):  # a read-only folder: then there is nothing to forget
+        aside.unlink(missing_ok=True)
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder where it is absent.
+
+    Raises
+    ------
+    UserError
+        It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot make the folder {path} ({_said(error)}); choose another --out.") from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -57,10 +83,15 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file."""
+    with replacing(path) as aside:
+        aside.write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a UTF-8 text file; lone surrogates become question marks."""
-    with replacing(path) as aside:
-        aside.write_bytes(text.encode("utf-8", "replace"))
+    write_bytes(path, text.encode("utf-8", "replace"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -74,12 +105,13 @@ def read_json(path: Path) -> Any:
     Raises
     ------
     UserError
-        The file cannot be read or is not JSON.
+        The file cannot be read, was changed, or is not JSON.
     """
     try:
+        ledger.check(path)
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); run again with --overwrite.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read ({_said(error)}); run again with --overwrite.") from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -94,12 +126,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     UserError
-        The file is cut off or no safetensors file.
+        The file is cut off, was changed, or is no safetensors file.
     """
     try:
+        ledger.check(path)
         return {name: t.clone() for name, t in safetensors.torch.load_file(path).items()}
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run again.") from error
+    except (OSError, safetensors.SafetensorError, UnicodeEncodeError) as error:
+        raise UserError(f"{path} is damaged ({_said(error)}); delete it and run again.") from error
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -114,12 +147,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     Raises
     ------
     UserError
-        The file is cut off or no safetensors file.
+        The file is cut off, was changed, or is no safetensors file.
     """
     try:
+        ledger.check(path)
         return dict(safetensors.numpy.load_file(path))
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run again.") from error
+    except (OSError, safetensors.SafetensorError, UnicodeEncodeError) as error:
+        raise UserError(f"{path} is damaged ({_said(error)}); delete it and run again.") from error
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -134,9 +168,11 @@ def read_table(path: Path) -> pa.Table:
     Raises
     ------
     UserError
-        The file is cut off or no Parquet file.
+        The file is cut off, was changed, or is no Parquet file.
     """
     try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path} is not a readable Parquet file ({error}).") from error
+        ledger.check(path)
+        with pq.ParquetFile(path) as file:
+            return file.read()
+    except (OSError, pa.ArrowException, UnicodeEncodeError) as error:
+        raise UserError(f"{path} is not a readable Parquet file ({_said(error)}).") from error

@@ -1,9 +1,7 @@
 """Time and memory of a run, before it starts."""
 
-import resource
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -104,19 +102,3 @@ def check_memory(needed: int, available: int) -> None:
             f"This run needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: "
             "lower --max-words, --dimension or --window, or raise --min-count."
         )
-
-
-def available_memory() -> int:
-    """Bytes this process may still take: free memory of the machine, or its cgroup's or ulimit's rest."""
-    limits = []
-    for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []:
-        if line.startswith("MemAvailable:"):
-            limits.append(int(line.split()[1]) * 1024)
-    cgroup = Path("/sys/fs/cgroup/memory.max")
-    if cgroup.exists() and cgroup.read_text().strip().isdigit():
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        limits.append(int(cgroup.read_text()) - used)
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if soft != resource.RLIM_INFINITY:
-        limits.append(soft)
-    return min(limits) if limits else 1 << 62

@@ -10,6 +10,7 @@ from typing import Any
 
 from crossloss.core import UserError
 from crossloss.run.atomic import PARTIAL, read_json, write_json
+from crossloss.run.ledger import LEDGER
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -20,10 +21,18 @@ def content_key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
+def _undecodable(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 class RunFolder:
     """A folder held by one process.
 
-    Files: manifest.json, samples.parquet, vocabulary.json, pairs.safetensors, model.safetensors, states/,
+    Files: manifest.json, SHA256SUMS, samples.parquet, vocabulary.json, pairs.safetensors, model.safetensors, states/,
     influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html; of
     corrections fit-KEY.safetensors, ranking-KEY.safetensors, sweep-KEY.json (.safetensors), cost-KEY.json,
     transfer-KEY.json, plan-HOW.parquet (.tsv), sweep-HOW.csv, debias-HOW.json; of studies study-NAME.*.
@@ -33,22 +42,27 @@ class RunFolder:
     path : Path
     create : bool
         Make the folder where it is absent; otherwise its absence is an error.
+    overwrite : bool
+        Start anew where the manifest cannot be read.
 
     Raises
     ------
     UserError
-        The folder is no run folder, cannot be made, or another process works in it.
+        The folder is no run folder, cannot be made, its manifest was changed, or another process works in it.
     """
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    def __init__(self, path: Path, *, create: bool = False, overwrite: bool = False) -> None:
         self.path = path
+        if _undecodable(path):
+            raise UserError(f"The name {path} is not UTF-8: choose another --out.")
         if not path.exists() and not create:
             raise UserError(f"{path} does not exist: make a run with `crossloss run CORPUS --out {path}`.")
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is a file, not a run folder: choose another --out.")
         if path.is_dir() and not (path / MANIFEST).exists():
-            strangers = [p.name for p in path.iterdir() if p.name != ".lock" and not p.name.endswith(PARTIAL)]
-            if strangers:
+            own = (".lock", LEDGER)
+            strangers = [p.name for p in path.iterdir() if p.name not in own and not p.name.endswith(PARTIAL)]
+            if strangers and not (overwrite and (path / LEDGER).exists()):
                 raise UserError(f"{path} holds files but no run (no {MANIFEST}): choose another folder.")
             if not create:
                 raise UserError(f"{path} holds no run: make one with `crossloss run CORPUS --out {path}`.")
@@ -62,14 +76,36 @@ class RunFolder:
         except OSError as error:
             self.close()
             raise UserError(f"{path} is in use by another crossloss process: wait for it or stop it.") from error
-        for leftover in path.rglob(f".*{PARTIAL}"):
-            leftover.unlink()
         self.manifest: dict[str, Any] = {"format": FORMAT, "stages": {}}
-        if (path / MANIFEST).exists():
-            self.manifest = read_json(path / MANIFEST)
-            if not isinstance(self.manifest, dict) or self.manifest.get("format") != FORMAT:
+        try:
+            self._tidy()
+            if (path / MANIFEST).exists():
+                self.manifest = self._read_manifest()
+        except UserError:
+            if not overwrite:
                 self.close()
-                raise UserError(f"{path} was written by another version of crossloss: choose another --out.")
+                raise
+            self.clear()
+
+    def _tidy(self) -> None:
+        try:
+            for leftover in self.path.rglob(f".*{PARTIAL}"):
+                leftover.unlink()
+            (self.path / LEDGER).touch()
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written ({error}); choose another --out.") from error
+
+    def _read_manifest(self) -> dict[str, Any]:
+        try:
+            manifest: Any = read_json(self.path / MANIFEST)
+        except UserError as error:
+            raise UserError(
+                f"{self.path / MANIFEST} was changed or cut off since crossloss wrote it: put it back, or give the "
+                "command that made the run again with --overwrite."
+            ) from error
+        if isinstance(manifest, dict) and manifest.get("format") == FORMAT and isinstance(manifest.get("stages"), dict):
+            return manifest
+        raise UserError(f"{self.path} was written by another version of crossloss: choose another --out.")
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -120,7 +156,11 @@ class RunFolder:
     def clear(self) -> None:
         """Delete what crossloss wrote here, and nothing else (``--overwrite``)."""
         written = ("*.parquet", "*.safetensors", "*.json", "sweep-*.csv", "study-*.*", "plan-*.tsv", "report.html")
-        for pattern in (*written, "states/*.safetensors", "retrains/*.json"):
-            for path in self.path.glob(pattern):
-                path.unlink()
+        try:
+            for pattern in (*written, "states/*.safetensors", "retrains/*.json", LEDGER):
+                for path in self.path.glob(pattern):
+                    path.unlink()
+            (self.path / LEDGER).touch()
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written ({error}); choose another --out.") from error
         self.manifest = {"format": FORMAT, "stages": {}}

@@ -199,7 +199,7 @@ def check_weights(corpus: Corpus, weights: np.ndarray | None) -> np.ndarray:
 
 
 def _open_folder(path: Path, identity: dict[str, Any], overwrite: bool) -> RunFolder:
-    folder = RunFolder(path, create=True)
+    folder = RunFolder(path, create=True, overwrite=overwrite)
     known = folder.manifest.get("identity")
     if known is not None and known != identity:
         if not overwrite:
@@ -236,7 +236,7 @@ def _count(
     track: Track,
 ) -> tuple[Vocabulary, PairCounts]:
     key = content_key(corpus.digest, settings.counting, keep)
-    if folder is not None and folder.done("counts", key, "vocabulary.json", "pairs.safetensors"):
+    if folder is not None and folder.done("counts", key, "samples.parquet", "vocabulary.json", "pairs.safetensors"):
         return _load_counts(folder)
     if like is not None:
         vocabulary, counts = like.vocabulary, like.counts
@@ -321,12 +321,12 @@ def _needs(corpus: Corpus, counts: PairCounts, initial: Tensor) -> Needs:
 def _finish(run: Run, track: Track) -> None:
     """Train what is left to train; in a folder, write the model and its figures."""
     folder = run.folder
-    if folder is not None and folder.done("train", run.key, "model.safetensors", "metrics.json"):
-        return
     start = time.perf_counter()
     with track("training") as progress:
         run.training.finish(progress)
     seconds = time.perf_counter() - start
+    if folder is not None and folder.done("train", run.key, "model.safetensors", "metrics.json"):
+        return
     loss = run.loss
     if not loss <= run.field.loss(run.training.initial, run.training.weights):
         raise UserError(f"Training diverged: the loss ends at {loss:.3g}, above its start; choose a smaller --lr.")
@@ -358,16 +358,24 @@ def load(path: str | Path, *, memory: str = MEMORY) -> Run:
         No run there, or it did not finish training.
     """
     folder = RunFolder(Path(path))
+    try:
+        return _load(folder, parse_bytes(memory))
+    except BaseException:
+        folder.close()
+        raise
+
+
+def _load(folder: RunFolder, budget: int) -> Run:
     identity = folder.manifest.get("identity", {})
     if "train" not in folder.manifest["stages"]:
-        folder.close()
-        raise UserError(f"The run in {path} did not finish training: give the command that made it again.")
+        raise UserError(f"The run in {folder.path} did not finish training: give the command that made it again.")
     corpus = Corpus.from_table(atomic.read_table(folder.file("samples.parquet")))
     vocabulary, counts = _load_counts(folder)
     settings = make_settings(**identity["settings"])
     weights = corpus.weights
     if identity["weights"] is not None:
         weights = atomic.read_arrays(folder.file("weights.safetensors"))["weights"]
-    budget = parse_bytes(memory)
     key = content_key(identity)
-    return _assemble(corpus, vocabulary, counts, settings, identity["keep_words"], key, weights, folder, budget)
+    run = _assemble(corpus, vocabulary, counts, settings, identity["keep_words"], key, weights, folder, budget)
+    run.training.finish()  # states that were deleted are made again
+    return run

@@ -5,6 +5,7 @@ run goes on: one mechanism, no other.
 """
 
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Field, Optimiser, Progress, State, UserError
-from crossloss.run.atomic import read_tensors, write_tensors
+from crossloss.run.atomic import make_folder, read_tensors, write_tensors
 from crossloss.run.progress import Track, quiet
 
 
@@ -59,7 +60,7 @@ class FolderStates:
 
     def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
         self.folder, self.device = folder, device
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
 
     def _path(self, t: int) -> Path:
         return self.folder / f"{t:06d}.safetensors"
@@ -76,7 +77,7 @@ class FolderStates:
 
     def kept(self) -> list[int]:
         """Steps kept, ascending."""
-        return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.safetensors"))
+        return sorted(int(p.stem) for p in self.folder.glob("*.safetensors") if re.fullmatch("[0-9]{6,}", p.stem))
 
     def clear(self) -> None:
         """Delete all states."""
@@ -156,9 +157,9 @@ class Training:
     every: int = 1
 
     def finish(self, progress: Progress | None = None) -> None:
-        """Step from the last stored state to the end."""
-        kept = self.states.kept()
-        if not kept:
+        """Step from the last stored state to the end; a first state that is not there is made again."""
+        kept = [t for t in self.states.kept() if t <= self.steps]
+        if kept[:1] != [0]:
             self.states.put(0, self.optimiser.init(self.initial))
         first = kept[-1] if kept else 0
         if first == self.steps:

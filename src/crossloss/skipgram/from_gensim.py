@@ -62,7 +62,7 @@ def from_gensim(model: Any, corpus: Corpus, *, dtype: torch.dtype = torch.float6
         raise UserError("The field is skip-gram with negative sampling: train Word2Vec with sg=1, hs=0, negative > 0.")
     if not getattr(model, "shrink_windows", True):
         raise UserError("Pairs are counted for word2vec's shrinking windows: train Word2Vec with shrink_windows=True.")
-    vocabulary = _vocabulary(list(wv.index_to_key), corpus, float(model.sample))
+    vocabulary = model_vocabulary(list(wv.index_to_key), corpus, float(model.sample))
     matrices = np.stack([np.asarray(wv.vectors), np.asarray(model.syn1neg)])
     if not np.isfinite(matrices).all():
         raise UserError("The model's vectors are not finite: train it again with a smaller alpha.")
@@ -78,8 +78,14 @@ def from_gensim(model: Any, corpus: Corpus, *, dtype: torch.dtype = torch.float6
     return Imported(field, torch.from_numpy(corpus.weights.copy()), torch.from_numpy(matrices).to(dtype).reshape(-1))
 
 
-def _vocabulary(words: list[str], corpus: Corpus, subsample: float) -> Vocabulary:
-    """The model's words in the model's order, with the corpus's own counts."""
+def model_vocabulary(words: list[str], corpus: Corpus, subsample: float) -> Vocabulary:
+    """A model's words in the model's order, with the corpus's own counts.
+
+    Raises
+    ------
+    UserError
+        The corpus lacks a word.
+    """
     trained = np.repeat(corpus.weights > 0, np.diff(corpus.indptr))
     found = np.bincount(corpus.tokens[trained], minlength=len(corpus.types))
     count = dict(zip(corpus.types, found.tolist(), strict=True))

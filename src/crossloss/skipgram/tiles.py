@@ -70,19 +70,27 @@ class Tiling:
         if shape is None:
             shape = _evened(size, TILE_CPU if on_cpu else TILE_GPU, self.threads)
         height, width = self.shape = min(shape[0], size), min(shape[1], size)
-        first, second = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
-        twice = np.flatnonzero(first != second)
+        # In int32, and dropped as soon as it may be: this is where a run is at its fullest.
+        first, second = pairs[:, 0].astype(np.int32), pairs[:, 1].astype(np.int32)
+        twice = np.flatnonzero(first != second).astype(np.int32)
         row = np.concatenate([first, second[twice]])
         column = np.concatenate([second, first[twice]])
+        del first, second
         across = -(-size // width)
-        tile = (row // height) * across + column // width
+        tile = (row // height) * np.int32(across) + column // width
         local = (row % height) * np.minimum(width, size - (column // width) * width) + column % width
-        order = np.argsort(tile * (height * width) + local, kind="stable")
+        del row, column
         ends = np.cumsum(np.bincount(tile, minlength=across * -(-size // height)))
-        source = np.concatenate([np.arange(len(pairs)), twice])[order].astype(np.int32)
+        key = tile.astype(np.int64)
+        key *= height * width
+        key += local
+        del tile
+        order = np.argsort(key, kind="stable")
+        del key
+        source = np.concatenate([np.arange(len(pairs), dtype=np.int32), twice])[order]
         self.source = torch.from_numpy(source).to(device)
         self.unordered = len(pairs)
-        positions = torch.from_numpy(local[order].astype(np.int32)).to(device)
+        positions = torch.from_numpy(local[order]).to(device)
         self.rows = [slice(i, min(i + height, size)) for i in range(0, size, height)]
         self.columns = [slice(i, min(i + width, size)) for i in range(0, size, width)]
         self.tiles: list[Tile] = []

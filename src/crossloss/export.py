@@ -1,0 +1,80 @@
+"""A run's model and its corrected corpus, for other programs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from crossloss.core import UserError
+from crossloss.corpus.write import written
+from crossloss.objectives import Weat
+from crossloss.plans.transfer import copies
+from crossloss.run import atomic
+from crossloss.run.runs import Run
+from crossloss.skipgram.word2vec import projector, save_word2vec
+
+FORMATS = ("word2vec", "word2vec-binary", "projector", "corpus")
+
+
+def export(
+    run: Run, form: str, out: Path, *, objectives: Sequence[Weat] = (), plan: np.ndarray | None = None
+) -> list[Path]:
+    """Write files of one format into a folder; files of the same names are replaced.
+
+    Parameters
+    ----------
+    form : str
+        word2vec (vectors.txt and contexts.txt), word2vec-binary (vectors.bin and contexts.bin), projector (vectors.tsv
+        and metadata.tsv of TensorFlow's Embedding Projector), or corpus (in the layout it came in).
+    out : Path
+        The folder, made where it is absent.
+    objectives : sequence of Weat
+        Whose word sets the projector shows.
+    plan : (n,) array, optional
+        Sample weights; the run's own by default. A sample of weight 0 is left
+        out; a fraction of a weight becomes a copy with that probability, drawn from a fixed seed.
+
+    Raises
+    ------
+    UserError
+        No such format, the folder cannot be written, gensim is needed and not installed, or a plan without corpus.
+    """
+    if form not in FORMATS:
+        raise UserError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
+    if plan is not None and form != "corpus":
+        raise UserError("A plan changes the corpus: give --format corpus, or train with it and export that run.")
+    atomic.make_folder(out)
+    words, counts = run.vocabulary.words, run.vocabulary.counts.tolist()
+    vectors, contexts = (m.cpu().numpy() for m in (run.embeddings.vectors, run.embeddings.contexts))
+    if form == "corpus":
+        weights = run.weights if plan is None else plan
+        if len(weights) != len(run.corpus):
+            raise UserError(
+                f"The plan has {len(weights)} samples and the corpus {len(run.corpus)}: give the run's own."
+            )
+        files = written(run.corpus, copies(weights, np.random.default_rng(0)))
+        for name, content in files.items():
+            atomic.make_folder((out / name).parent)
+            atomic.write_bytes(out / name, content)
+        return [out / name for name in files]
+    if form == "projector":
+        tables = projector(words, vectors, counts, _sets(objectives))
+        for name, text in tables.items():
+            atomic.write_text(out / name, text)
+        return [out / name for name in tables]
+    binary = form == "word2vec-binary"
+    paths = [out / f"{name}.{'bin' if binary else 'txt'}" for name in ("vectors", "contexts")]
+    for path, matrix in zip(paths, (vectors, contexts), strict=True):
+        with atomic.replacing(path) as aside:
+            save_word2vec(aside, words, matrix, binary=binary)
+    return paths
+
+
+def _sets(objectives: Sequence[Weat]) -> dict[str, str]:
+    """The word sets of each word, such as ``weat7 X``."""
+    found: dict[str, list[str]] = {}
+    for test in objectives:
+        for side in ("X", "Y", "A", "B"):
+            for word in getattr(test, side):
+                found.setdefault(word, []).append(f"{test.name} {side}")
+    return {word: ", ".join(names) for word, names in found.items()}

@@ -1,0 +1,157 @@
+"""Vectors in and out of other programs: word2vec files, gensim's KeyedVectors, the Embedding Projector."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossloss.core import UserError
+
+PICKLE = (
+    "{} is a Python pickle, which can run code when it is opened, so it is not: open it yourself with gensim and pass "
+    "the live model to cl.from_gensim, or save its vectors with model.wv.save_word2vec_format(...) and pass that file."
+)
+
+
+def keyed_vectors(words: Sequence[str], vectors: np.ndarray, counts: Sequence[int] | None = None) -> Any:
+    """Gensim's KeyedVectors of words and their vectors (V, d), float32, in the same order.
+
+    Parameters
+    ----------
+    counts : sequence of int, optional
+        Kept as the vector attribute "count".
+
+    Raises
+    ------
+    UserError
+        gensim is not installed.
+    """
+    try:
+        from gensim.models import KeyedVectors
+    except ImportError as error:
+        raise UserError('KeyedVectors are gensim\'s: run `pip install "crossloss[gensim]"`.') from error
+    made = KeyedVectors(vectors.shape[1])
+    made.add_vectors(list(words), np.asarray(vectors, dtype=np.float32))
+    if counts is not None:
+        for word, count in zip(words, counts, strict=True):
+            made.set_vecattr(word, "count", int(count))
+    return made
+
+
+def save_word2vec(path: Path, words: Sequence[str], vectors: np.ndarray, *, binary: bool = False) -> None:
+    """Write a word2vec file, by gensim.
+
+    Raises
+    ------
+    UserError
+        gensim is not installed, or a word holds white space, which the format has not.
+    """
+    spaced = next((word for word in words if word.split() != [word]), None)
+    if spaced is not None:
+        raise UserError(f"The word {spaced!r} holds white space, which a word2vec file cannot: use --format projector.")
+    keyed_vectors(words, vectors).save_word2vec_format(str(path), binary=binary)
+
+
+def read_word2vec(source: Any) -> tuple[list[str], np.ndarray]:
+    """Words and vectors (V, d) float32 of a word2vec file, text or binary, or of gensim's KeyedVectors in memory.
+
+    Stricter than word2vec: the file must hold what its first line says, every word once, and finite numbers.
+
+    Raises
+    ------
+    UserError
+        Not such a file; a pickle is never opened.
+    """
+    if hasattr(source, "index_to_key") and hasattr(source, "vectors"):
+        return list(source.index_to_key), np.array(source.vectors, dtype=np.float32)
+    path = Path(source)
+    if path.suffix == ".model":
+        raise UserError(PICKLE.format(path))
+    try:
+        raw = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): check the path.") from error
+    if raw.startswith(b"\x80"):
+        raise UserError(PICKLE.format(path))
+    try:
+        words, vectors = _parsed(raw)
+    except (ValueError, OverflowError, MemoryError) as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"{path} is no word2vec file ({said}): save it with save_word2vec_format.") from error
+    return words, vectors
+
+
+def _parsed(raw: bytes) -> tuple[list[str], np.ndarray]:
+    header, newline, rest = raw.partition(b"\n")
+    numbers = header.split()
+    if not newline or len(numbers) != 2 or not all(number.isdigit() and len(number) < 16 for number in numbers):
+        raise ValueError("its first line is not the number of words and their dimension")
+    size, dimension = map(int, numbers)
+    if not size or not dimension or 2 * size * dimension > len(rest):
+        raise ValueError(f"it is too short for {size} words of dimension {dimension}")
+    first = rest[: rest.find(b"\n")].split(b" ")
+    read = _text if len(first) in (dimension + 1, dimension + 2) and _is_number(first[1]) else _binary
+    words, vectors = read(rest, size, dimension)
+    if not np.isfinite(vectors).all():
+        raise ValueError("a number is not finite")
+    if len(set(words)) < size:
+        raise ValueError("a word stands twice")
+    return words, vectors
+
+
+def _is_number(text: bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _text(rest: bytes, size: int, dimension: int) -> tuple[list[str], np.ndarray]:
+    lines = rest.split(b"\n")
+    if len(lines) < size or any(line.strip() for line in lines[size:]):
+        raise ValueError(f"its first line says {size} words")
+    words, vectors = [], np.empty((size, dimension), dtype=np.float32)
+    for i, line in enumerate(lines[:size]):
+        word, *values = line.rstrip(b" \r").split(b" ")
+        if len(values) != dimension:
+            raise ValueError(f"line {i + 2} has {len(values)} numbers, not {dimension}")
+        words.append(word.decode())
+        vectors[i] = np.array(values, dtype=np.float32)
+    return words, vectors
+
+
+def _binary(rest: bytes, size: int, dimension: int) -> tuple[list[str], np.ndarray]:
+    words, vectors, at = [], np.empty((size, dimension), dtype=np.float32), 0
+    for i in range(size):
+        end = rest.find(b" ", at)
+        if end < 0 or end + 1 + 4 * dimension > len(rest):
+            raise ValueError(f"it ends within word {i + 1}")
+        words.append(rest[at:end].lstrip(b"\n").decode())
+        vectors[i] = np.frombuffer(rest, "<f4", dimension, end + 1)
+        at = end + 1 + 4 * dimension
+    if rest[at:].strip(b"\n"):
+        raise ValueError(f"more follows than the {size} words of its first line")
+    return words, vectors
+
+
+def projector(
+    words: Sequence[str], vectors: np.ndarray, counts: Sequence[int], sets: Mapping[str, str]
+) -> dict[str, str]:
+    """vectors.tsv and metadata.tsv (word, count, set) for TensorFlow's Embedding Projector, by file name.
+
+    Parameters
+    ----------
+    sets : mapping
+        The word sets that a word belongs to, for those that belong to any.
+    """
+    rows = (f"{_flat(word)}\t{count}\t{_flat(sets.get(word, ''))}" for word, count in zip(words, counts, strict=True))
+    return {
+        "vectors.tsv": "".join("\t".join(f"{x:.6g}" for x in row) + "\n" for row in vectors.tolist()),
+        "metadata.tsv": "\n".join(["word\tcount\tset", *rows]) + "\n",
+    }
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

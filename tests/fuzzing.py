@@ -1,0 +1,527 @@
+"""Inputs made to break readers, commands and run folders, each from a seed and a number; benchmarks/fuzz.py too.
+
+A target is a function of a ``random.Random`` and a scratch folder. It returns "read" or "refused", and raises
+AssertionError where something was read wrongly or refused in other than one sentence, or whatever else came.
+"""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+import crossloss as cl
+from crossloss import cli, pipeline
+from crossloss.core import UserError
+from crossloss.corpus.read import Corpus
+from crossloss.objectives import load_objectives
+from crossloss.objectives.weat import Weat
+from crossloss.skipgram.word2vec import read_word2vec
+from dense import random_sentences
+
+PIECES = [
+    "red", "blue", "Ångström", "İstanbul", "ß", "𝔘niversal", "数学", "עברית", " ", "  ", ". ", "! A", "a b", "I.",
+    "<script>alert(1)</script>", "</bdi><img src=x onerror=alert(1)>", "{{7*7}}", "[bold red]x[/]", "\x1b[31m",
+    "\x9b2J", "\u202e", "\u2066", "\u200f", "\x00", "\x07", "\x7f", "\x85", "\u2028", "\ufeff", "\ufffe", "\U0010ffff",
+    "\\", "/", "'", '"', '""', ",", ";", "|", "\t", "\r", "\n", "\r\n", "=1+1", "NaN", "null", "no", "1e999", "-0",
+    "a" * 300, "\u0301" * 20, "%s", "$(x)",
+]  # fmt: skip
+WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
+TEST = Weat("mine", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
+SETTINGS = {"min_count": 1, "window": 3, "dimension": 3, "steps": 3, "lr": 0.5}
+FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def text(rng: Random, most: int = 6, without: str = "") -> str:
+    made = "".join(rng.choice(PIECES) for _ in range(rng.randint(0, most)))
+    return made.translate({ord(c): None for c in without})
+
+
+def damaged(rng: Random, content: bytes) -> bytes:
+    """Bytes flipped, cut, doubled, put in, or exchanged."""
+    raw = bytearray(content)
+    for _ in range(rng.choice([1, 1, 1, 2, 5])):
+        at = rng.randrange(len(raw) + 1)
+        kind = rng.randrange(6)
+        if kind == 0 and raw:
+            raw[at % len(raw)] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del raw[at:]
+        elif kind == 2:
+            raw[at:at] = rng.choice(PIECES).encode()
+        elif kind == 3:
+            raw[at:at] = rng.randbytes(rng.randint(1, 8))
+        elif kind == 4:
+            end = min(len(raw), at + rng.randint(1, 20))
+            raw[at:at] = raw[at:end]
+        else:
+            del raw[at : at + rng.randint(1, 20)]
+    return bytes(raw)
+
+
+@contextmanager
+def one_sentence():
+    """A UserError inside is checked to be one sentence."""
+    try:
+        yield
+    except UserError as error:
+        said = str(error)
+        assert 0 < len(said) < 2000, f"refused in {len(said)} characters"
+        assert said[-1] in ".;:" or said.endswith((")", "}")), said
+        raise
+
+
+# --- corpora ---------------------------------------------------------------------------------------------------------
+
+
+def table(rng: Random, without: str) -> tuple[list[str], list[list[str]]]:
+    """A header with a column text, and rows; ids differ."""
+    names = ["text"]
+    if rng.random() < 0.5:
+        names.append("id")
+    if rng.random() < 0.5:
+        names.append("document")
+    if rng.random() < 0.3:
+        names.append(text(rng, 3, without + "\ufeff") + "x")
+    rng.shuffle(names)
+    rows = []
+    for i in range(rng.randint(1, 5)):
+        row = {
+            "text": "a " + text(rng, 8, without),
+            "id": f"{i}{text(rng, 2, without)}",
+            "document": text(rng, 2, without),
+        }
+        rows.append([row.get(name, text(rng, 2, without)) for name in names])
+    return names, rows
+
+
+def write(rng: Random, layout: str) -> bytes:
+    if layout == "txt":
+        return "\n".join(text(rng, 8) for _ in range(rng.randint(1, 6))).encode()
+    names, rows = table(rng, "\t\n\r" if layout == "tsv" else "")
+    if layout == "tsv":
+        return "".join("\t".join(row) + "\n" for row in [names, *rows]).encode()
+    if layout == "csv":
+        sink = io.StringIO(newline="")
+        csv.writer(sink).writerows([names, *rows])
+        return sink.getvalue().encode()
+    if layout == "parquet":
+        out = io.BytesIO()
+        pq.write_table(pa.table({n: [row[i] for row in rows] for i, n in enumerate(names)}), out)
+        return out.getvalue()
+    ascii_only = rng.random() < 0.5
+    values = [dict(zip(names, row, strict=True)) for row in rows]
+    for value in values:
+        if rng.random() < 0.1:
+            value[rng.choice(names)] = rng.choice([None, 3, 2.5, True, [], {"a": "b"}, "\ud800 a"])
+    lines = (json.dumps(value, ensure_ascii=ascii_only) for value in values)
+    return "".join(line + "\n" for line in lines).encode(errors="surrogatepass")
+
+
+def expected(layout: str, content: bytes) -> list[tuple[str, str, str]] | None:
+    """Rows (id, document, text) by another reading; None where there is none."""
+    if layout == "parquet":
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            wanted = [name for name in ("text", "document", "id") if name in file.schema_arrow.names]
+            values = file.read(columns=wanted).to_pylist()
+        return [_row(i, value) for i, value in enumerate(values, 1) if value["text"] is not None]
+    told = content.decode("utf-8-sig")
+    lines = told.split("\n")
+    if layout == "txt":
+        return [(str(i), "", line.strip("\r")) for i, line in enumerate(lines, 1) if line.strip()]
+    if layout == "jsonl":
+        objects = [(i, json.loads(line)) for i, line in enumerate(lines, 1) if line.strip()]
+        first = objects[0][1]
+        key = "text" if "text" in first else "sentence"
+        names = [name for name in ("document", "id") if name in first]
+        kept = []
+        for i, value in objects:
+            if value.get(key) is not None:
+                kept.append(_row(i, {"text": value[key]} | {name: value.get(name) for name in names}))
+        return kept
+    if layout == "tsv":
+        cells = [line.rstrip("\r").split("\t") for line in lines if line.rstrip("\r")]
+    else:
+        cells = [row for row in csv.reader(io.StringIO(told, newline="")) if row]
+    found = []
+    for i, row in enumerate(cells[1:], 1):
+        value = {}
+        for name, cell in zip(cells[0], row, strict=True):
+            value.setdefault(name, cell)
+        if "text" not in value:
+            value["text"] = value["sentence"]
+        found.append(_row(i, value))
+    return found
+
+
+def _row(number, value):
+    parts = (value.get("id"), value.get("document"), value["text"])
+    names = [default if part is None else str(part) for part, default in zip(parts, (str(number), "", ""), strict=True)]
+    return tuple(re.sub("[\ud800-\udfff]", "\ufffd", name) for name in names)
+
+
+LAYOUTS = ("txt", "tsv", "csv", "jsonl", "parquet")
+
+
+def corpus_file(rng: Random, folder: Path) -> str:
+    layout = rng.choice(LAYOUTS)
+    content = write(rng, layout)
+    whole = rng.random() < 0.3
+    if not whole:
+        content = damaged(rng, content)
+    pack = rng.choice(["", "", "", ".gz", ".bz2"]) if layout != "parquet" else ""
+    packed = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}[pack](content)
+    broken = bool(pack) and rng.random() < 0.3
+    if broken:
+        packed = damaged(rng, packed)
+    path = folder / f"c.{layout}{pack}"
+    path.write_bytes(packed)
+    split = rng.random() < 0.2
+    try:
+        with one_sentence():
+            corpus = cl.read(path, split=split)
+    except UserError:
+        if whole and not broken and layout not in ("txt", "jsonl"):
+            raise AssertionError("a good file was refused") from None
+        return "refused"
+    if broken:
+        content = {".gz": gzip.decompress, ".bz2": bz2.decompress}[pack](packed)
+    rows = expected(layout, content)
+    if not split:
+        assert [*zip(corpus.ids, corpus.documents, corpus.texts, strict=True)] == rows, "read otherwise"
+    else:
+        read, whole_text = ("".join("".join(texts).split()) for texts in (corpus.texts, [row[2] for row in rows]))
+        assert read == whole_text, "splitting lost text"
+    assert len(corpus.indptr) == len(corpus) + 1
+    assert Corpus.from_table(corpus.to_table()).digest == corpus.digest
+    return "read"
+
+
+def corpus_folder(rng: Random, folder: Path) -> str:
+    place = folder / "corpus"
+    shutil.rmtree(place, ignore_errors=True)
+    total = 0
+    for i in range(rng.randint(0, 4)):
+        layout = rng.choice((*LAYOUTS, "pdf", "txt.gz"))
+        raw = write(rng, "txt" if layout in ("pdf", "txt.gz") else layout)
+        raw = gzip.compress(raw) if layout == "txt.gz" else raw
+        path = place / rng.choice(["", "deep", ".hidden", "\u202e"]) / f"{i}{rng.choice(['', ' ', 'é'])}.{layout}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(damaged(rng, raw) if rng.random() < 0.2 else raw)
+        total += 1
+    try:
+        with one_sentence():
+            corpus = cl.read(place)
+    except UserError:
+        return "refused"
+    assert corpus.found.files + corpus.found.passed_over == total
+    assert corpus.found.rows - corpus.found.skipped == len(corpus)
+    assert all(document for document in corpus.documents)
+    return "read"
+
+
+# --- vectors and word sets -------------------------------------------------------------------------------------------
+
+
+def word2vec(rng: Random, folder: Path) -> str:
+    size, dimension = rng.randint(1, 5), rng.randint(1, 4)
+    vectors = np.array([[rng.uniform(-2, 2) for _ in range(dimension)] for _ in range(size)], dtype=np.float32)
+    words = [f"w{i}{''.join(text(rng, 2).split())}" for i in range(size)]
+    head = f"{size} {dimension}\n".encode()
+    if rng.random() < 0.5:
+        rows = [f"{w} {' '.join(map(repr, map(float, v)))}\n".encode() for w, v in zip(words, vectors, strict=True)]
+    else:
+        end = rng.choice([b"", b"\n"])
+        rows = [w.encode() + b" " + v.tobytes() + end for w, v in zip(words, vectors, strict=True)]
+    content, whole = head + b"".join(rows), rng.random() < 0.3
+    path = folder / "v"
+    path.write_bytes(content if whole else damaged(rng, content))
+    try:
+        with one_sentence():
+            read, found = read_word2vec(path)
+    except UserError:
+        assert not whole, "a good file was refused"
+        return "refused"
+    assert len(set(read)) == len(read) == len(found)
+    assert np.isfinite(found).all()
+    if whole:
+        assert read == words
+        np.testing.assert_array_equal(found, vectors)
+    return "read"
+
+
+def word_sets(rng: Random, folder: Path) -> str:
+    words = [f"w{i}{text(rng, 2)}" if rng.random() < 0.3 else f"w{i}" for i in range(8)]
+    sets = {side: words[2 * i : 2 * i + 2] for i, side in enumerate("XYAB")}
+    if rng.random() < 0.1:
+        sets[rng.choice("XYABq")] = rng.choice([[], "w", [[]], {"a": "b"}, ["no", "on"], ["1e3", "null"], None, 3])
+    told = rng.choice([json.dumps, yaml.safe_dump])({rng.choice(["mine", "a-b_1", text(rng, 2)]): sets}).encode()
+    if rng.random() < 0.7:
+        told = damaged(rng, told)
+    path = folder / "t.yaml"
+    path.write_bytes(told)
+    try:
+        with one_sentence():
+            (test, *_) = load_objectives(str(path))
+    except UserError:
+        return "refused"
+    plain = yaml.load(told.decode(), Loader=yaml.BaseLoader)
+    assert test.name in plain
+    for side in "XYAB":
+        assert list(getattr(test, side)) == [word.strip().lower() for word in plain[test.name][side]]
+    return "read"
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+class Hung(BaseException):
+    """An input took too long."""
+
+
+def command(arguments: list[str], seconds: int = 300) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command in this process, written to streams that take UTF-8 only."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", errors=kind) for kind in ("strict", "backslashreplace"))
+
+    def late(*unused):
+        raise Hung(f"took more than {seconds} s")
+
+    before = (sys.argv, signal.signal, signal.getsignal(signal.SIGALRM))
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    code = 0
+    try:
+        sys.argv, signal.signal = ["crossloss", *arguments], lambda *unused: None
+        with redirect_stdout(out), redirect_stderr(err):
+            cli.main()
+    except SystemExit as stopped:
+        code = 0 if stopped.code is None else int(stopped.code)
+    finally:
+        sys.argv, signal.signal = before[:2]
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before[2])
+    streams = []
+    for stream in (out, err):
+        stream.flush()
+        streams.append(stream.buffer.getvalue().decode())
+    return code, *streams
+
+
+def judged(arguments: list[str]) -> str:
+    code, out, err = command(arguments)
+    assert code in (0, 2), f"exit code {code}"
+    assert "Traceback" not in err
+    for told in (out, err):
+        assert not FORBIDDEN.search(told.replace("\r", "")), "control characters reach the terminal"
+    if code == 2:
+        error = err[err.rfind("Error: ") :].strip()
+        assert error.startswith("Error: "), err
+        assert len(error.splitlines()) == 1, "more than one line"
+        assert len(error) <= 2000, "too long"
+        if os.environ.get("SHOW"):
+            print(error[:200])
+    return "read" if code == 0 else "refused"
+
+
+VALUES = [
+    "-1", "0", "1", "2", "3", "0.5", "nan", "inf", "-inf", "1e400", "x", "", " ", "--", "None", "[]", "é", "\x1b[31m",
+    "\u202e", "\udcff", "a" * 5000, "../..", ".", "/dev/null", "mine", "weat6", "4GB", "1KB", "9e9TB",
+]  # fmt: skip
+SMALL = ["-1", "0", "1", "2", "3", "0.5", "nan", "x", "", "-inf"]  # of options whose large values only take long
+OPTIONS = {
+    "check": ["--objective", "--text", "--document", "--id", "--token-pattern", "--candidates", "--memory", "--split"],
+    "train": ["--objective", "--weights", "--memory", "--out", "--overwrite", "--text", "--split", "--candidates"],
+    "measure": ["--objective"],
+    "score": ["--objective", "--estimator", "--damping", "--show"],
+    "explain": ["--objective"],
+    "plan": ["--objective", "--target"],
+    "info": [],
+    "export": ["--format", "--out", "--plan"],
+    "debias": ["--how", "--objective"],
+    "validate": ["--subsets", "--share", "--seeds", "--removals"],
+    "run": ["--objective", "--out", "--target", "--memory", "--text", "--show"],
+}
+NUMBERS = ["min-count", "max-words", "subsample", "window", "negatives", "exponent", "dimension", "steps", "lr",
+           "momentum", "seed", "dtype", "device"]  # fmt: skip
+TAKES_LONG = {"--steps", "--subsets", "--seeds", "--removals", "--dimension", "--show"}
+FLAGS = {"--split", "--overwrite"}
+
+
+def options() -> list[str]:
+    """The settings as a command has them."""
+    return [part for name, value in SETTINGS.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def made(folder: Path) -> Path:
+    """A small run, a corpus, a test and a plan, made once in a folder."""
+    home = folder / "made"
+    if not home.exists():
+        home.mkdir(parents=True)
+        (home / "c.txt").write_text("\n".join(random_sentences(3, sentences=60)) + "\n")
+        (home / "t.yaml").write_text(json.dumps({"mine": {side: getattr(TEST, side) for side in "XYAB"}}))
+        with cl.train(cl.read(home / "c.txt"), keep_words=TEST.words, out=home / "run", **SETTINGS) as run:
+            pipeline.remember(run, [TEST])
+            scores = pipeline.score_run(run, [TEST])
+            pipeline.plan_run(run, scores, {"mine": 0.0})
+    return home
+
+
+def arguments(rng: Random, folder: Path) -> str:
+    home = made(folder)
+    run = folder / "run"
+    if not run.exists():
+        shutil.copytree(home / "run", run)
+    new = str(folder / "new")
+    good = {
+        "--objective": f"{home}/t.yaml:mine", "--out": new, "--format": rng.choice(["word2vec", "projector", "corpus"]),
+        "--how": "remove", "--plan": str(home / "run" / "plan-mine.parquet"), "--estimator": "gradient-dot",
+        "--weights": str(home / "run" / "plan-mine.parquet"), "--candidates": f"{home}/c.txt", "--memory": "4GB",
+    }  # fmt: skip
+    verb = rng.choice([*OPTIONS, "train", "check", text(rng, 1)])
+    argv = [verb]
+    on_corpus = verb in ("check", "train", "run")
+    place = [f"{home}/c.txt", f"{home}/t.yaml", str(home)] if on_corpus else [str(run), str(run), f"{home}/c.txt"]
+    if rng.random() < 0.95:
+        argv.append(rng.choice([*place[:1] * 5, *place, text(rng), rng.choice(VALUES)]))
+    if verb == "explain" and rng.random() < 0.9:
+        argv.append(rng.choice(["waa wab wai", text(rng), rng.choice(VALUES)]))
+    named = [o for o in OPTIONS.get(verb, []) if rng.random() < 0.4]
+    if on_corpus:
+        named += [o for o in ("--objective", "--out") if o in OPTIONS[verb] and rng.random() < 0.9 and o not in named]
+        argv += options()
+        named += [f"--{rng.choice(NUMBERS)}" for _ in range(rng.choice([0, 0, 1, 2]))]
+    for option in named:
+        argv.append(option)
+        if option not in FLAGS:
+            values = SMALL if option in TAKES_LONG else VALUES
+            argv.append(good[option] if option in good and rng.random() < 0.8 else rng.choice(values))
+    if rng.random() < 0.05:
+        rng.shuffle(argv)
+    argv = [a for a in argv if "\x00" not in a]  # no program can be given one
+    if verb == "debias":
+        argv += ["--others", "2", "--starts", "1", "--no-words"]
+    if verb == "validate":
+        few = {"--subsets": "3", "--seeds": "1", "--removals": "1"}
+        argv += [part for option, value in few.items() if option not in argv for part in (option, value)]
+    before = os.getcwd()
+    (folder / "in" / "deep" / "down").mkdir(parents=True)
+    os.chdir(folder / "in" / "deep" / "down")
+    try:
+        return judged(argv)
+    except BaseException as error:
+        error.add_note(f"argv: {argv!r}")
+        raise
+    finally:
+        os.chdir(before)
+        for path in (folder / "new", folder / "in"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+HOSTILE = [
+    "waa <script>document.title='owned'</script> wab wai",
+    "waa \x1b]0;owned\x07\x1b[31m\x1b[2J \x9b31m wab waj",
+    "waa \u202egnirts\u202c \u2066wab\u2069 \u200f waj",
+    "waa \x00 wab \x00\x00 wak",
+    "waa \ud800 wab \udfff wai",
+    "{{7*7}} {% raw %} ${x} [bold]waa[/bold] wab :smile: wai",
+    "</title></style></bdi><img src=x onerror=alert(1)> waa wab wai",
+]
+
+
+def hostile_run(folder):
+    """A run whose corpus holds every hostile text, as sentences and as documents, and its commands' output."""
+    rows = [{"text": text, "document": text, "id": f"{i}{text}"} for i, text in enumerate(HOSTILE)]
+    home = made(folder)
+    plain = [{"text": line} for line in (home / "c.txt").read_text().splitlines()]
+    path = folder / "\u202ehostile \x1b[31m<script>.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows + plain))
+    out = folder / "<img src=x onerror=alert(1)>\x1b[31m"
+    test = f"{home}/t.yaml"
+    told = []
+    run = ["run", str(path), "--objective", test, "--out", str(out), "--show", "70", *options()]
+    for given in (["check", str(path), "--objective", test, *options()], run, ["info", str(out)],
+                  ["explain", str(out), HOSTILE[1]], ["explain", str(out), "waa wab wai \udcff"],
+                  ["train", str(path), "--out", str(out), "--text", "\x1b[31m", *options()],
+                  ["plan", str(out), "--objective", "\x1b[31m\u202e"]):  # fmt: skip
+        told.append(command(given))
+    return out, told
+
+
+# --- run folders -----------------------------------------------------------------------------------------------------
+
+
+def run_folder(rng: Random, folder: Path) -> str:
+    """One file of a finished run cut, edited, emptied, exchanged, deleted, doubled; then a command."""
+    home, run, other = made(folder), folder / "run", folder / "other"
+    if not other.exists():
+        with cl.train(cl.from_sentences(random_sentences(4, sentences=60)), out=other, **SETTINGS) as made_:
+            pipeline.remember(made_, [TEST])
+            pipeline.score_run(made_, [TEST])
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(home / "run", run)
+    if rng.random() < 0.5:
+        (run / "influence-unrolled.safetensors").unlink()  # so that states are read
+    files = sorted(p for p in run.rglob("*") if p.is_file() and p.name != ".lock")
+    victim = rng.choice(files)
+    kind = rng.randrange(7)
+    if kind == 0:
+        victim.write_bytes(damaged(rng, victim.read_bytes()))
+    elif kind == 1:
+        victim.write_bytes(victim.read_bytes()[: rng.randrange(victim.stat().st_size)])
+    elif kind == 2:
+        victim.write_bytes(rng.choice([b"", b"{}", b"[]", b"null", rng.randbytes(50)]))
+    elif kind == 3:
+        shutil.copy(rng.choice([p for p in files if p != victim]), victim)
+    elif kind == 4:
+        victim.unlink()
+    elif kind == 5 and (other / victim.relative_to(run)).exists():
+        shutil.copy(other / victim.relative_to(run), victim)
+    else:
+        shutil.copy(victim, victim.with_name(f"0{victim.name}"))
+    told = f"{kind} {victim.relative_to(run)}"
+    scored = ["score", str(run), "--show", "1"]
+    again = ["train", f"{home}/c.txt", "--out", str(run), "--objective", f"{home}/t.yaml", *options()]
+    exported = ["export", str(run), "--format", "projector", "--out", str(folder / "new")]
+    command_ = rng.choice([scored, scored, scored, ["info", str(run)], ["plan", str(run)], exported, again])
+    try:
+        said = judged(command_)
+        if said == "read" and command_ is scored:
+            same = (run / "scores.parquet").read_bytes() == (home / "run" / "scores.parquet").read_bytes()
+            assert same or victim.name == "scores.parquet", "other scores"
+        if said == "read" and command_[0] == "train":
+            model = (run / "model.safetensors").read_bytes() == (home / "run" / "model.safetensors").read_bytes()
+            assert model or victim.name == "model.safetensors", "another model"
+    except BaseException as error:
+        error.add_note(f"{told}; {command_[0]}")
+        raise
+    return said
+
+
+TARGETS = {
+    "corpus file": (corpus_file, 66),
+    "corpus folder": (corpus_folder, 5),
+    "word2vec": (word2vec, 8),
+    "word sets": (word_sets, 13),
+    "arguments": (arguments, 4),
+    "run folder": (run_folder, 4),
+}
+
+
+def chosen(seed: int, number: int):
+    """The generator of an input, and the name of its target."""
+    rng = Random(f"{seed}:{number}")
+    names, shares = list(TARGETS), [share for _, share in TARGETS.values()]
+    return rng, rng.choices(names, shares)[0]
