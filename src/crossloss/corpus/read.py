@@ -15,7 +15,7 @@ import pyarrow as pa
 from crossloss.core import Progress, UserError
 from crossloss.corpus.builtin import BUILTIN, wikipedia
 from crossloss.corpus.layouts import Row, read_rows
-from crossloss.corpus.tokens import TOKEN_PATTERN, Token, tokenize
+from crossloss.corpus.tokens import TOKEN_PATTERN, Token, tokenize, word_of
 
 CANDIDATE = "candidate:"
 
@@ -147,7 +147,7 @@ def read(
         Columns of a tsv or csv. By default text is "text" or "sentence", document is "document" and id is
         "id" where they exist, else the number of the row.
     token_pattern : str
-        Regular expression of a word.
+        Regular expression of a word; numbers that it matches are one word, whatever the number.
     candidates : path, optional
         Samples of weight 0, in the same layout: not trained on, but scored.
     progress : Progress, optional
@@ -232,7 +232,7 @@ def _tokenise(
         for word in find(text):
             kind = surface.get(word)
             if kind is None:
-                kind = surface[word] = kinds.setdefault(word.lower(), len(kinds))
+                kind = surface[word] = kinds.setdefault(word_of(word), len(kinds))
             flat.append(kind)
         ends[i + 1] = len(flat)
         if progress and (i % 5000 == 0 or i + 1 == len(texts)):
