@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.corpus.tokens import TOKEN_PATTERN
-from crossloss.edits import changed_words, edits, edits_of_samples
+from crossloss.edits import changed_words, score_edits, score_sample_edits
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
 
@@ -33,7 +33,7 @@ def scores(run):
 
 @pytest.fixture(scope="module")
 def found(scores):
-    return edits(scores, BEFORE, AFTER)
+    return score_edits(scores, BEFORE, AFTER)
 
 
 def test_an_edit_is_the_score_of_after_minus_that_of_before(scores, found):
@@ -41,7 +41,7 @@ def test_an_edit_is_the_score_of_after_minus_that_of_before(scores, found):
     assert found.samples.tolist() == [[i, len(TEXTS) + i] for i in range(6)]
     assert np.array_equal(found.effects, scores.samples[:, after] - scores.samples[:, :6])
     assert not found.unseen.any(), "candidates' pairs all have an influence"
-    same = edits_of_samples(scores, np.arange(6), after)
+    same = score_sample_edits(scores, np.arange(6), after)
     assert np.array_equal(same.effects, found.effects)
     assert (same.before, same.after) == (BEFORE, AFTER)
     assert found.table()["two.effect"].to_pylist() == found.of("two").tolist()
@@ -63,16 +63,16 @@ def test_the_effect_is_the_derivative_of_retraining(run, found, chosen):
 
 
 def test_a_version_that_is_no_sample_is_scored_as_its_twin(scores, found):
-    shouted = edits(scores, [t.upper() for t in BEFORE], [f"{t} !" for t in AFTER])
+    shouted = score_edits(scores, [t.upper() for t in BEFORE], [f"{t} !" for t in AFTER])
     assert (shouted.samples == -1).all()
     np.testing.assert_allclose(shouted.effects, found.effects, rtol=1e-5, atol=1e-8)
     assert not shouted.unseen.any()
-    mixed = edits(scores, [BEFORE[0], BEFORE[1]], [AFTER[0], AFTER[1].upper()])
+    mixed = score_edits(scores, [BEFORE[0], BEFORE[1]], [AFTER[0], AFTER[1].upper()])
     assert (mixed.samples >= 0).tolist() == [[True, True], [True, False]]
     np.testing.assert_allclose(mixed.effects, found.effects[:, :2], rtol=1e-5, atol=1e-8)
-    new = edits(scores, [BEFORE[0]], [f"{BEFORE[0]} {WORDS[28]} {WORDS[29]} {WORDS[28]}"])
+    new = score_edits(scores, [BEFORE[0]], [f"{BEFORE[0]} {WORDS[28]} {WORDS[29]} {WORDS[28]}"])
     assert 0 < new.unseen[0] < 1
-    gone = edits(scores, [BEFORE[0]], ["nothing known"])
+    gone = score_edits(scores, [BEFORE[0]], ["nothing known"])
     assert gone.of()[0] == pytest.approx(-scores.of()[0]), "a version without pairs: the sentence only goes"
 
 
@@ -123,14 +123,14 @@ def test_applied_edits_move_the_weight_and_make_a_plan(run, found):
     assert '"objective": "two"' in notes
     assert float(TWO(mended.embeddings)) != float(TWO(run.embeddings))
     with pytest.raises(UserError, match="Edit 1 cannot be applied"):
-        edits(found.scores, ["WAA WAB"], [AFTER[0]]).apply([0])
+        score_edits(found.scores, ["WAA WAB"], [AFTER[0]]).apply([0])
     with pytest.raises(UserError, match="Edit 1 cannot be applied"):
-        edits_of_samples(found.scores, np.array([len(TEXTS)]), np.array([0])).apply([0])
+        score_sample_edits(found.scores, np.array([len(TEXTS)]), np.array([0])).apply([0])
 
 
 def test_a_text_that_occurs_twice_is_two_samples():
     run = cl.train(cl.from_sentences([*TEXTS, TEXTS[0]], candidates=[AFTER[0], AFTER[0]]), **SETTINGS)
-    found = edits(cl.score(run, [ONE]), [TEXTS[0]] * 2, [AFTER[0]] * 2)
+    found = score_edits(cl.score(run, [ONE]), [TEXTS[0]] * 2, [AFTER[0]] * 2)
     n = len(TEXTS)
     assert found.samples.tolist() == [[0, n + 1], [n, n + 2]]
     assert found.apply([0, 1])[[0, n, n + 1, n + 2]].tolist() == [0, 0, 1, 1]
@@ -138,6 +138,6 @@ def test_a_text_that_occurs_twice_is_two_samples():
 
 def test_edits_are_pairs(scores):
     with pytest.raises(UserError, match="pairs of texts"):
-        edits(scores, BEFORE, AFTER[1:])
+        score_edits(scores, BEFORE, AFTER[1:])
     with pytest.raises(UserError, match="pairs of texts"):
-        edits(scores, [], [])
+        score_edits(scores, [], [])

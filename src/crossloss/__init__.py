@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 from crossloss import objectives
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus, from_sentences, read
+from crossloss.edits import Edits, score_edits
 from crossloss.fieldscores import FieldScores
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
@@ -36,6 +37,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Corpus",
+    "Edits",
     "FieldRun",
     "FieldScores",
     "Plan",
@@ -53,5 +55,6 @@ __all__ = [
     "plan",
     "read",
     "score",
+    "score_edits",
     "train",
 ]

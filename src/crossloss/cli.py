@@ -13,6 +13,7 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli_debias import debias
+from crossloss.cli_edits import register
 from crossloss.cli_study import study
 from crossloss.core import UserError
 from crossloss.corpus.builtin import BUILTIN
@@ -334,6 +335,7 @@ def plan(
 
 
 app.command()(debias)
+register(app)
 app.add_typer(study, name="study")
 
 

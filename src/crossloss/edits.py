@@ -166,7 +166,7 @@ class Edits:
         return pa.table(columns | {f"{o.name}.effect": self.of(o) for o in self.scores.objectives})
 
 
-def edits(scores: Scores, before: Sequence[str], after: Sequence[str]) -> Edits:
+def score_edits(scores: Scores, before: Sequence[str], after: Sequence[str]) -> Edits:
     """Score edits, given as texts; those that are samples of the run have these samples' scores.
 
     A text is taken for a sample that has it word for word: ``before`` for one that was trained on, ``after`` for a
@@ -189,7 +189,7 @@ def edits(scores: Scores, before: Sequence[str], after: Sequence[str]) -> Edits:
     return _scored(scores, list(before), list(after), samples)
 
 
-def edits_of_samples(scores: Scores, before: np.ndarray, after: np.ndarray) -> Edits:
+def score_sample_edits(scores: Scores, before: np.ndarray, after: np.ndarray) -> Edits:
     """Score edits whose versions are samples of the run, given by their numbers, (m,) each."""
     texts = scores.run.corpus.texts
     samples = np.stack([before, after], axis=1).astype(np.int64)

@@ -22,6 +22,7 @@ WNC = "https://github.com/rpryzant/neutralizing-bias"
 """Where WNC's authors link it (Pryzant et al. 2020)."""
 WNC_FILES = ("biased.full", "biased.word.train", "biased.word.dev", "biased.word.test", "neutral")
 Layout = Literal["header", "original", "two columns"]
+Side = Literal["before", "after"]
 _HEADERS = (("biased", "neutral"), ("before", "after"))
 _RAW = 3, 4
 """Fields of the original layout with the text as it was written; those before hold word pieces."""
@@ -190,7 +191,7 @@ class Sides:
         """Samples of the later versions, (m,)."""
         return np.arange(self.pairs, 2 * self.pairs)
 
-    def weights(self, side: Literal["before", "after"]) -> np.ndarray:
+    def weights(self, side: Side) -> np.ndarray:
         """Weights (n,) of one side: 1 for its versions and for what both have, 0 for the others."""
         weights = np.ones(len(self.corpus))
         weights[self.after if side == "before" else self.before] = 0.0
