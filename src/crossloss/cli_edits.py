@@ -1,5 +1,7 @@
 """The commands about pairs of versions of sentences; no logic."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -87,7 +89,8 @@ def study_wnc(
     terminal.versions_table([versions])
     found, page = pipeline_edits.study_wnc(
         sides(versions, added), pipeline.choose(objective or TESTS), out,
-        min_count=min_count, max_words=max_words, dimension=dimension, steps=steps, track=bars,
+        command=shlex.join(["crossloss", *sys.argv[1:]]), track=bars,
+        min_count=min_count, max_words=max_words, dimension=dimension, steps=steps,
     )  # fmt: skip
     terminal.study_tables(plain_tables(summary(found)))
     terminal.say(f"Page: {page}")

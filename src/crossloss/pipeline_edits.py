@@ -44,10 +44,14 @@ def apply_edits(run: Run, found: Edits, objective: str, count: int, track: Track
 
 
 def study_wnc(
-    both: Sides, objectives: Sequence[Weat], out: Path, *, track: Track = quiet, **settings: Any
+    both: Sides, objectives: Sequence[Weat], out: Path, *, command: str = "", track: Track = quiet, **settings: Any
 ) -> tuple[WncStudy, Path]:
-    """The WNC study in a folder: its figures into the metrics, its page and figures beside them."""
+    """The WNC study in a folder: its figures into the metrics, its page and figures beside them.
+
+    ``command`` is what the folder says it was made by; for the other parameters see ``studies.wnc``.
+    """
     with train_biased(both, objectives, out, track, **settings) as run:
+        folder_of(run).describe(command=command)
         remember(run, objectives)
         study = wnc_study(run, both, objectives, track=track)
         folder_of(run).record(study.metrics() | {"peak_memory_bytes": peak_memory()})

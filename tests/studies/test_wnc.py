@@ -225,6 +225,7 @@ def test_the_commands(download, tmp_path, monkeypatch, capsys):
     said = crossloss("study", "wnc", *made, *small)
     assert "malformed" in said
     assert "D_N, paper" in said
+    assert "strongest either way" in said
     assert "study-wnc.html" in said
     said = crossloss("edits", tmp_path / "run", download, "--apply", 5, "--show", 2)
     assert "replacing is predicted to change mine by" in said

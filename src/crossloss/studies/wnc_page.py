@@ -72,14 +72,14 @@ def plain_tables(tables: Sequence[Table]) -> list[tuple[str, list[str], list[lis
 def summary(study: WncStudy) -> list[Table]:
     """The association tests on both sides, and what applying edits did."""
     measured: list[list[Cell]] = [
-        [f"{NAMES[side]}, {label}", *(_measured(convention.measured[side, test]) for test in study.tests)]
+        [f"{NAMES[side]}, {label} convention", *(_measured(convention.measured[side, test]) for test in study.tests)]
         for label, convention in study.conventions.items()
         for side in NAMES
     ]
     if study.tests == list(PAPER_TESTS):
         measured += [[f"{NAMES[s]}, the paper (Table 3)", *map(words.value, v)] for s, v in PAPER.items()]
     done: list[list[Cell]] = [
-        [f"{SETS[chosen]}, {label}", *(_done(convention, test, chosen) for test in study.tests)]
+        [f"{SETS[chosen]}, {label} convention", *(_done(convention, test, chosen) for test in study.tests)]
         for label, convention in study.conventions.items()
         for chosen in SETS
     ]
@@ -156,7 +156,7 @@ def effects_figure(study: WncStudy) -> str:
     rows: list[tuple[str, Sequence[float]]] = []
     for number, test in enumerate(study.tests):
         for label, convention in study.conventions.items():
-            name = f"{test}, {label}" if label != "paper" else "as the paper trains"
+            name = f"{test}, {label} convention" if label == "word2vec" else f"{label} convention"
             rows.append((name, [convention.measured[side, test].effect for side in NAMES]))
         if study.tests == list(PAPER_TESTS):
             rows.append(("printed in the paper", [PAPER[side][number] for side in NAMES]))
