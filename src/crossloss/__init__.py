@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 from crossloss import objectives
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus, from_sentences, read
+from crossloss.edits import Edits, score_edits
 from crossloss.fieldscores import FieldScores
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
@@ -44,6 +45,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Corpus",
+    "Edits",
     "FieldRun",
     "FieldScores",
     "Plan",
@@ -68,6 +70,7 @@ __all__ = [
     "remove_until",
     "reweight",
     "score",
+    "score_edits",
     "train",
     "trained",
 ]

@@ -14,6 +14,7 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli_debias import debias
+from crossloss.cli_edits import register
 from crossloss.cli_export import export
 from crossloss.cli_reading import CorpusArgument, read_corpus, with_reading
 from crossloss.cli_study import study
@@ -305,6 +306,7 @@ def plan(
 
 app.command()(debias)
 app.command()(export)
+register(app)
 app.add_typer(study, name="study")
 
 

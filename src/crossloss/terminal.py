@@ -10,6 +10,8 @@ from rich.text import Text
 
 from crossloss.corpus.layouts import Found
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.versions import WNC, Versions
+from crossloss.edits import Edit, Edits
 from crossloss.fidelity.validate import Validation
 from crossloss.objectives import Coverage, Described, Measured
 from crossloss.plans.outcome import Outcome
@@ -166,6 +168,49 @@ def explanation(taken: Explanation, name: str, count: int = 12) -> None:
     console.print(table)
     if taken.unseen:
         say(f"{taken.unseen:.0%} of its expected word pairs occur nowhere in the corpus and are left out.")
+
+
+def edits_table(found: Edits, name: str, count: int) -> None:
+    """The strongest edits of one objective, with the words that go and those that come."""
+    table = Table(title=f"Edits: replacing is predicted to change {name} by", title_justify="left", show_lines=True)
+    for heading in ("change", "from", "to", "pairs"):
+        table.add_column(heading, justify="right" if heading == "change" else "left")
+    for number in found.strongest(count, name):
+        edit = found.edit(number, name)
+        pairs = "; ".join(f"{a} - {b} {words.effect(v)}" for a, b, v in edit.pairs[:3])
+        table.add_row(words.effect(edit.effect), *_versions(edit), literal(pairs))
+    console.print(table)
+    if unseen := float(found.unseen.mean()):
+        say(
+            f"{words.percent(unseen)} of the edits' word pairs occur nowhere in the corpus and are left out; none are "
+            "where the versions not trained on are --candidates of the run."
+        )
+
+
+def _versions(edit: Edit) -> tuple[Text, Text]:
+    shown = []
+    for text, spans, style in ((edit.before, edit.removed, "red strike"), (edit.after, edit.added, "green underline")):
+        marked = literal(text, len(text))
+        for start, end, _ in spans:
+            marked.stylize(style, start, end)
+        shown.append(marked)
+    return shown[0], shown[1]
+
+
+def versions_table(found: Sequence[Versions]) -> None:
+    """What files with pairs of versions hold, and where WNC is published."""
+    table = Table(title="Files", title_justify="left")
+    for heading in ("file", "layout", "rows", "pairs", "of one version", "malformed"):
+        table.add_column(heading, justify="left" if heading in ("file", "layout") else "right")
+    for v in found:
+        numbers = (v.rows, len(v.before), len(v.same), len(v.malformed))
+        table.add_row(literal(v.source), v.layout, *(words.count(n) for n in numbers))
+    console.print(table)
+    for v in found:
+        if v.malformed:
+            lines = ", ".join(map(str, v.malformed[:5])) + (", ..." if len(v.malformed) > 5 else "")
+            console.print(literal(f"{v.source}: malformed rows are left out (lines {lines})."))
+    say(f"The Wiki Neutrality Corpus (Pryzant et al. 2020) is published at {WNC}: biased.full has the pairs.")
 
 
 def plan_line(plan: Plan) -> None:
