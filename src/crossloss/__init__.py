@@ -20,6 +20,7 @@ from crossloss import objectives
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus, from_sentences, read
 from crossloss.fieldscores import FieldScores
+from crossloss.hidden_concepts import concepts
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
 from crossloss.plans.remove import Plan, plan
@@ -46,6 +47,7 @@ __all__ = [
     "UserError",
     "bars",
     "check_field",
+    "concepts",
     "from_sentences",
     "load",
     "objectives",

@@ -13,6 +13,7 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli_debias import debias
+from crossloss.cli_reading import concepts, show
 from crossloss.cli_study import study
 from crossloss.core import UserError
 from crossloss.corpus.builtin import BUILTIN
@@ -333,7 +334,8 @@ def plan(
             terminal.say(f"Train with it: crossloss train CORPUS --weights {run / f'plan-{name}.parquet'} --out MENDED")
 
 
-app.command()(debias)
+for command in (debias, show, concepts):
+    app.command()(command)
 app.add_typer(study, name="study")
 
 

@@ -26,7 +26,8 @@ class RunFolder:
     Files: manifest.json, samples.parquet, vocabulary.json, pairs.safetensors, model.safetensors, states/,
     influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html; of
     corrections fit-KEY.safetensors, ranking-KEY.safetensors, sweep-KEY.json (.safetensors), cost-KEY.json,
-    transfer-KEY.json, plan-HOW.parquet (.tsv), sweep-HOW.csv, debias-HOW.json; of studies study-NAME.*.
+    transfer-KEY.json, plan-HOW.parquet (.tsv), sweep-HOW.csv, debias-HOW.json; concepts-NAME.json;
+    of studies study-NAME.*.
 
     Parameters
     ----------
