@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crossloss as cl
-from crossloss.hidden_concepts import Pulls, concepts, holm
 from crossloss.core import UserError
+from crossloss.hidden_concepts import Pulls, concepts, holm
 from crossloss.objectives.weat import Weat
 
 X, Y, A, B = ([f"{side}{c}" for c in "abcde"] for side in "xyuv")

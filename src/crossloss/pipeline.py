@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from crossloss.hidden_concepts import Concept, concepts
 from crossloss.core import UserError
 from crossloss.corpus.stopwords import stop_words
 from crossloss.fidelity.retrain import Retrainer
 from crossloss.fidelity.validate import Validation, check_plans, compare
+from crossloss.hidden_concepts import Concept, concepts
 from crossloss.objectives import Described, Measured, Weat, load_objectives, measured
 from crossloss.objectives.parts import frequent
 from crossloss.objectives.stored import restored, stored

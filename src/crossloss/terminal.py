@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crossloss.hidden_concepts import Concept
 from crossloss.corpus.read import Corpus
 from crossloss.fidelity.validate import Validation
+from crossloss.hidden_concepts import Concept
 from crossloss.objectives import Coverage, Described, Measured, Weat
 from crossloss.objectives.weat import SIDES
 from crossloss.plans.outcome import Outcome
