@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from crossloss import pipeline, terminal
+from crossloss import pipeline, pipeline_words, terminal
 from crossloss.hidden_concepts import association_test
 from crossloss.run.progress import bars
 
@@ -44,5 +44,5 @@ def concepts(
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
         for name in objective or [test.name for test in tests]:
-            found = pipeline.concepts_run(opened, scores, name, [group.split(",") for group in words or []])
+            found = pipeline_words.concepts_run(opened, scores, name, [group.split(",") for group in words or []])
             terminal.concepts_table(found, association_test(scores, name))

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.corpus.stopwords import stop_words
 from crossloss.fidelity.retrain import Retrainer
 from crossloss.fidelity.validate import Validation, check_plans, compare
-from crossloss.hidden_concepts import Concept, concepts
 from crossloss.objectives import Described, Measured, Weat, load_objectives, measured
 from crossloss.objectives.parts import frequent
 from crossloss.objectives.stored import restored, stored
@@ -325,25 +323,6 @@ def robustness(
                 key = start if verdict == "zero" else f"{start}.significance"
                 figures = {"smallest_set": len(result.removed), "share": result.share, "retrained": result.after}
                 folder_of(run).record({f"{key}.{name}": float(value) for name, value in figures.items()})
-    return found
-
-
-def concepts_run(run: Run, scores: Scores, name: str, given: Sequence[Sequence[str]] = ()) -> list[Concept]:
-    """Hidden concepts of an objective, or groups of given words; into the metrics and concepts-NAME.json.
-
-    Raises
-    ------
-    UserError
-        As ``concepts``; or gensim, which holds the stop words, is not installed.
-    """
-    found = concepts(scores, name, words=given, ignore=() if given else stop_words())
-    folder = folder_of(run)
-    path = folder.file(f"concepts-{name}.json")
-    kept = atomic.read_json(path) if path.exists() else {}
-    for concept in found:
-        folder.record(concept.metrics(name))
-    part = {"given" if given else "found": [concept.to_json() for concept in found]}
-    atomic.write_json(path, kept | part)
     return found
 
 
