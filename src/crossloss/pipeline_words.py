@@ -1,6 +1,7 @@
 """The stages behind the commands that explain words and concepts (see ``pipeline``)."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def study_scifi(
     track: Track = quiet,
     **settings: Any,
 ) -> tuple[list[scifi.WordStudy], Path]:
-    """The sci-fi study of a corpus with a column universe: its figures into the metrics, its page into the folder.
+    """The sci-fi study of a corpus with a column universe: figures into metrics.json and scifi.json, the page beside.
 
     Raises
     ------
@@ -62,4 +63,5 @@ def study_scifi(
         studied = scifi.scifi_study(run, labels, explained, subsets=subsets, track=track)
         for word in studied:
             folder_of(run).record(word.metrics())
+        atomic.write_json(folder_of(run).file("scifi.json"), {word.word: asdict(word) for word in studied})
         return studied, scifi_page.write(studied, folder_of(run).path, command)

@@ -27,7 +27,7 @@ class RunFolder:
     influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html; of
     corrections fit-KEY.safetensors, ranking-KEY.safetensors, sweep-KEY.json (.safetensors), cost-KEY.json,
     transfer-KEY.json, plan-HOW.parquet (.tsv), sweep-HOW.csv, debias-HOW.json; concepts-NAME.json;
-    of studies study-NAME.*.
+    of studies study-NAME.*, scifi.json.
 
     Parameters
     ----------
