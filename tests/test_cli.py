@@ -288,7 +288,9 @@ def test_a_stopped_run_goes_on(files, sent):
     assert len(list(states.glob("*.safetensors"))) > 20
 
 
-@pytest.mark.parametrize("verb", ["check", "run", "demo", "train", "measure", "score", "explain", "plan", "validate"])
+@pytest.mark.parametrize(
+    "verb", ["check", "run", "demo", "train", "measure", "score", "explain", "plan", "validate", "show", "concepts"]
+)
 def test_help_teaches(crossloss, verb):
     code, said, _ = crossloss(verb, "--help")
     assert code == 0
