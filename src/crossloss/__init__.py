@@ -25,6 +25,7 @@ from crossloss.core import UserError
 from crossloss.corpus.read import Corpus, from_sentences, read
 from crossloss.edits import Edits, score_edits
 from crossloss.fieldscores import FieldScores
+from crossloss.hidden_concepts import concepts
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
 from crossloss.plans import Plan, Starts, correct, plan, remove_until
@@ -57,6 +58,7 @@ __all__ = [
     "UserError",
     "bars",
     "check_field",
+    "concepts",
     "correct",
     "from_gensim",
     "from_sentences",

@@ -108,10 +108,7 @@ class Scores(Ranking[Scored]):
 
     def documents(self, objective: Named = None) -> list[tuple[str, float, int]]:
         """(document, effect if removed, samples), strongest first."""
-        names, inverse = np.unique(np.asarray(self.run.corpus.documents, dtype=object), return_inverse=True)
-        totals, sizes = np.bincount(inverse, self.effects(objective)), np.bincount(inverse)
-        order = np.argsort(-np.abs(totals), kind="stable")
-        return [(str(names[i]), float(totals[i]), int(sizes[i])) for i in order]
+        return self.totals(self.run.corpus.documents, objective)
 
     def explain(self, sentence: str | int, objective: Named = None) -> Explanation:
         """Take a sentence apart, in the corpus (its number) or not (its text).

@@ -3,7 +3,8 @@
 import re
 from typing import NamedTuple
 
-TOKEN_PATTERN = r"[^\W\d_]+"
+LETTER = r"[^\W\d_]"
+TOKEN_PATTERN = LETTER + "+"
 """Runs of letters of any script."""
 WITH_NUMBERS = TOKEN_PATTERN + r"|\d+(?:[.,]\d+)*"
 """The same and numbers, all of which are one word."""
