@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import crossloss as cl
 
-# Not run here: the design's own sketches; formats, whose snippets take the reader's models; the tutorial has its own test.
+# Not run here: the design's own sketches; formats, which takes the reader's models; the tutorial has its own test.
 ELSEWHERE = {"design.md", "formats.md", "tutorial.md"}
 SNIPPETS = [p for p in PAGES if p.name not in ELSEWHERE and any(b.kind == "python" for b in blocks(p))]
 
