@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Real corpora for the long benchmarks; see benchmarks/README.md.
 DATA ?= ../shared/data
 
-.PHONY: demo test check bench bench-full lock clean
+.PHONY: demo test check pages docs wheel bench bench-full lock clean
 
 demo: $(READY)
 	$(BIN)/crossloss demo --out runs/demo
@@ -17,10 +17,31 @@ test: $(READY)
 	$(BIN)/pytest -m "slow or browser"
 
 check: $(READY)
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow and not browser"
+
+# docs/commands.md and docs/api.md, from the commands' own help and the public names.
+pages: $(READY)
+	$(BIN)/python docs/generate.py
+
+# The documentation as a site, into site/; a link that leads nowhere fails. In an environment of its own: no test needs it.
+docs:
+	test -x $(VENV)-docs/bin/mkdocs || $(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --disable-pip-version-check -q -r docs/requirements.txt
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict
+
+# Sdist, and the wheel made of it, into dist/; then what is in the wheel, and tests of it as installed (without src).
+wheel:
+	rm -rf dist
+	$(PYTHON) -m venv --clear $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip install --disable-pip-version-check -q build
+	$(VENV)-wheel/bin/python -m build
+	$(VENV)-wheel/bin/python -m pip install --disable-pip-version-check -q --no-deps -r requirements.lock
+	$(VENV)-wheel/bin/python -m pip install --disable-pip-version-check -q --no-deps dist/*.whl
+	$(VENV)-wheel/bin/python tests/wheel.py dist
+	$(VENV)-wheel/bin/pytest -m "not browser" tests/docs tests/report tests/objectives
 
 bench: $(READY)
 	$(BIN)/python benchmarks/passes.py
@@ -48,4 +69,4 @@ lock:
 	 sed 's/^\(torch==[0-9.]*\)+.*/\1/') > requirements.lock
 
 clean:
-	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-docs $(VENV)-wheel dist site runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,7 +2,8 @@
 
     python benchmarks/fidelity_grid.py ../shared/data/wikipedia-180k.tsv.gz --subsets 30
 
-Each row is one run with its own scores and retrainings; rows already in the JSON are not measured again.
+Each row is one run with its own scores and retrainings; rows already in the JSON are not measured again. "centred"
+scores are derivatives where the subsets have their centre, at 1 - share of every weight, not at the corpus as it is.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from crossloss.fidelity.retrain import Retrainer, changes, without
 from crossloss.fidelity.statistics import fidelity
 from crossloss.fidelity.subsets import random_subsets
 from crossloss.objectives import Weat, weat
+from crossloss.objectives.parts import frequent
+from crossloss.plans.starts import Starts
 from crossloss.skipgram.quality import quality
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
@@ -28,20 +31,18 @@ ROWS: dict[str, dict[str, Any]] = {
     "lr1-beta.9-steps100": {"lr": 1.0, "momentum": 0.9, "steps": 100},
     "steps25": {"steps": 25},
     "steps100": {"steps": 100},
-    "test-words-from-50": {"rare": 50},
-    "test-words-from-100": {"rare": 100},
+    "test-words-from-50": {"rare": (50,)},
+    "test-words-from-100": {"rare": (100,)},
     "share5": {"share": 0.05},
     "share50": {"share": 0.5},
     "negatives10": {"negatives": 10.0},
-    "v10000-d100": {"min_count": 8, "max_words": 10_000, "dimension": 100},
-    "v10000-d100-test-words-from-50": {"min_count": 8, "max_words": 10_000, "dimension": 100, "rare": 50},
+    "v10000-d100": {"min_count": 8, "max_words": 10_000, "dimension": 100, "rare": (0, 50)},
 }
 
 
 def trimmed(test: Weat, counts: dict[str, int], least: int) -> Weat:
-    """The test without words that occur less than ``least`` times."""
-    sides = {s: tuple(w for w in getattr(test, s) if counts.get(w, 0) >= least) for s in "XYAB"}
-    return replace(test, **sides)
+    """The test without words that occur less than ``least`` times, and named so."""
+    return replace(frequent(test, counts, least), name=f"{test.name}.from-{least}") if least else test
 
 
 def measure(record: Record, corpus: cl.Corpus, name: str, row: dict[str, Any], subsets: int) -> None:
@@ -51,20 +52,25 @@ def measure(record: Record, corpus: cl.Corpus, name: str, row: dict[str, Any], s
     run = cl.train(corpus, keep_words=[w for test in tests for w in test.words], **settings, memory="8GB")
     seconds = time.perf_counter() - start
     counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
-    tests = [trimmed(test, counts, row.get("rare", 0)) for test in tests]
+    tests = [trimmed(test, counts, least) for least in row.get("rare", (0,)) for test in tests]
     scores = cl.score(run, tests)
     found = quality(run.vocabulary.words, run.embeddings.vectors.numpy())
     figures: dict[str, float | None] = {
         "loss": run.loss, "wordsim353": found.wordsim353, "simlex999": found.simlex999, "seconds": seconds,
     }  # fmt: skip
-    drawn = random_subsets(run.weights, share=row.get("share", 0.1), count=subsets, seed=0)
+    share = row.get("share", 0.1)
+    drawn = random_subsets(run.weights, share=share, count=subsets, seed=0)
+    centred = Starts(run, tests).slopes((1 - share) * run.weights)
     retrainer = Retrainer(run, tests)
     retrained = [retrainer(without(run.weights, removed)) for removed in drawn]
-    for test in tests:
+    for test, derivatives in zip(tests, centred, strict=True):
         predicted = np.array([scores.group(removed, test) for removed in drawn])
         figures[f"{test.name}.value"] = scores.values[test.name]
         agreement = fidelity(predicted, changes(retrained, test.name, scores.values[test.name]))
         figures |= {f"{test.name}.{key}": figure for key, figure in asdict(agreement).items()}
+        predicted = np.array([-(derivatives * run.weights)[removed].sum() for removed in drawn])
+        agreement = fidelity(predicted, changes(retrained, test.name, scores.values[test.name]))
+        figures |= {f"{test.name}.centred.{key}": figure for key, figure in asdict(agreement).items()}
     for key, figure in figures.items():
         record.put(f"{name}.{key}", figure)
 
@@ -79,7 +85,7 @@ def main() -> None:
     record = Record(given.out)
     corpus = cl.read(given.corpus)
     for name in given.rows:
-        if f"{name}.{TESTS[-1]}.slope" not in record.figures:
+        if f"{name}.seconds" not in record.figures:
             measure(record, corpus, name, ROWS[name], given.subsets)
 
 

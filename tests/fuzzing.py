@@ -7,8 +7,10 @@ AssertionError where something was read wrongly or refused in other than one sen
 import bz2
 import csv
 import gzip
+import inspect
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -21,6 +23,7 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 import yaml
 
 import crossloss as cl
@@ -28,7 +31,10 @@ from crossloss import cli, pipeline
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus
 from crossloss.objectives import load_objectives
+from crossloss.objectives.inline import SYNTAX
+from crossloss.objectives.userfile import MADE_BY
 from crossloss.objectives.weat import Weat
+from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.word2vec import read_word2vec
 from dense import random_sentences
 
@@ -42,6 +48,9 @@ PIECES = [
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TEST = Weat("mine", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 3, "steps": 3, "lr": 0.5}
+MADE_UP = [f"w{i}" for i in range(14)]
+DRAWN = torch.randn(3, 14, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+VIEW = Embeddings(MADE_UP, {word: i for i, word in enumerate(MADE_UP)}, *DRAWN)
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -285,6 +294,59 @@ def word_sets(rng: Random, folder: Path) -> str:
     return "read"
 
 
+ARGUMENTS = ["word", "words", "near", "far", "toward", "along", "X", "Y", "A", "B", "pairs", "of", "weights", "sentences",
+             "file", "name", "question"]  # fmt: skip
+
+
+def objective(rng: Random, folder: Path) -> str:
+    """An objective written on the command line, or entries with a type in YAML; what is read has a finite value."""
+    some = [*MADE_UP, *MADE_UP, "weat6", "nan", "1", "-1", "inf", text(rng, 1, "\x00")]
+
+    def words():
+        if rng.random() < 0.8:
+            return rng.sample(MADE_UP, rng.randint(1, 4))
+        return [rng.choice(some) for _ in range(rng.randint(0, 4))]
+
+    if rng.random() < 0.5:
+        kind = rng.choice([*SYNTAX, text(rng, 1)])
+        given = f"{kind}:{'/'.join(','.join(words()[: rng.choice([1, 1, 4])]) for _ in range(rng.randint(1, 3)))}"
+        if kind in ("abs", "sum", "difference"):
+            given = (
+                f"{kind}:{'/'.join(rng.choice(['weat6', 'similarity:w0/w1', *some]) for _ in range(rng.randint(0, 3)))}"
+            )
+    else:
+        entries = {}
+        for name in ("one", "two"):
+            entry = {"type": rng.choice([*MADE_BY, "sum", "abs", text(rng, 1)])}
+            signature = (
+                list(inspect.signature(MADE_BY[entry["type"]]).parameters) if entry["type"] in MADE_BY else ARGUMENTS
+            )
+            for key in rng.sample(signature, min(len(signature), rng.randint(0, 4))):
+                value = rng.choice(
+                    [words(), rng.choice(some), [words(), words()], [words()[:2], words()[:2]], {"a": "b"}, ""]
+                )
+                entry[key if rng.random() < 0.9 else rng.choice(ARGUMENTS)] = value
+            if entry["type"] in ("sum", "abs") and rng.random() < 0.7:
+                entry["of"] = rng.choice(["one", ["one", "weat6"], ["one", "one"]])
+            entries[name] = entry
+        told = json.dumps(entries).encode()
+        (folder / "o.yaml").write_bytes(damaged(rng, told) if rng.random() < 0.3 else told)
+        given = str(folder / "o.yaml")
+    try:
+        with one_sentence():
+            read = load_objectives(given)
+            for one in read:
+                if isinstance(one, Weat) or not set(one.words) <= set(MADE_UP):
+                    continue
+                assert math.isfinite(float(one(VIEW))), f"{one.name} has no value"
+    except UserError:
+        return "refused"
+    except BaseException as error:
+        error.add_note((folder / "o.yaml").read_text(errors="replace") if given.endswith("o.yaml") else repr(given))
+        raise
+    return "read"
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
@@ -511,10 +573,11 @@ def run_folder(rng: Random, folder: Path) -> str:
 
 
 TARGETS = {
-    "corpus file": (corpus_file, 66),
+    "corpus file": (corpus_file, 56),
     "corpus folder": (corpus_folder, 5),
     "word2vec": (word2vec, 8),
     "word sets": (word_sets, 13),
+    "objective": (objective, 10),
     "arguments": (arguments, 4),
     "run folder": (run_folder, 4),
 }

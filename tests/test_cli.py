@@ -179,6 +179,58 @@ def test_a_vocabulary_too_large_for_memory_is_refused_before_training(crossloss,
     assert not (files / "new").exists()
 
 
+def test_other_objectives_from_the_command_line_to_the_report(crossloss, files):
+    (files / "held.txt").write_text("waa wab wac\nwad wai waj\n")
+    (files / "o.yaml").write_text(
+        f"mine: {json.dumps({side: WORDS[4 * i : 4 * i + 4] for i, side in enumerate('XYAB')})}\n"
+        "both: {type: sum, of: [mine, 'similarity:waa/wab'], weights: [1, -1]}\n"
+        "size: {type: abs, of: mine}\n"
+    )
+    given = ["similarity:waa/wab", "displacement:wac", f"{files}/o.yaml", f"likelihood:{files}/held.txt",
+             "one-sided:waa,wab/wac,wad/wai,waj"]  # fmt: skip
+    options = [part for written in given for part in ("--objective", written)]
+    corpus, out = files / "c.tsv", files / "run"
+    code, said, _ = crossloss("check", corpus, *options, *SETTINGS)
+    assert code == 0
+    assert "similarity-waa-wab: words and their occurrences" in said
+    code, said, errors = crossloss("run", corpus, *options, "--out", out, "--validate", 3, *SETTINGS)
+    assert (code, errors.count("Error")) == (0, 0), errors
+    for sentence in (
+        "similarity-waa-wab. Positive: waa and wab point the same way",
+        "displacement-wac. Never negative: how far training moved wac",
+        "both. Higher: mine higher and similarity-waa-wab lower",
+        "size. Never negative: the distance of mine from 0",
+        "likelihood-held. Higher: the word pairs of the 2 given sentences are better predicted",
+        "one-sided-waa_and_1-wac_and_1-wai_and_1. Positive: waa, wab lie nearer to wai, waj",
+    ):
+        assert sentence in said
+    metrics = json.loads((out / "metrics.json").read_text())
+    values = {name: metrics[f"objective.{name}.value"] for name in ("similarity-waa-wab", "both", "size")}
+    assert values["both"] == pytest.approx(metrics["weat.mine.effect"] - values["similarity-waa-wab"], abs=1e-6)
+    assert values["size"] == pytest.approx(abs(metrics["weat.mine.effect"]), abs=1e-6)
+    assert "fidelity.displacement-wac.unrolled.pearson" in metrics
+    assert "fidelity.size.co-occurrence.pearson" not in metrics
+    page = (out / "report.html").read_text()
+    for shown in ("mean squared displacement", "in squared units of the vectors", "one-sided WEAT effect size"):
+        assert shown in page
+    states = {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}
+    retrains = sorted((out / "retrains").iterdir())
+    code, said, _ = crossloss("validate", out, "--subsets", 3, "--seeds", 0, "--removals", 0)
+    assert code == 0
+    assert states == {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}, "scores are those of the run"
+    assert retrains == sorted((out / "retrains").iterdir()), "nothing is trained twice"
+    for verb in (
+        ["debias", out, "--how", "reweight", "--objective", "displacement:wac"],
+        ["measure", out, "--robustness"],
+    ):
+        code, _, errors = crossloss(*verb)
+        assert code == 2
+        assert "is for association tests, and" in errors
+    code, _, errors = crossloss("measure", out, "--objective", "similarity:waa/nurse")
+    assert code == 2
+    assert "the vocabulary lacks the word 'nurse'" in errors
+
+
 def test_a_folder_in_use_is_refused(crossloss, files):
     test, out = f"{files}/t.yaml:mine", files / "run"
     assert crossloss("train", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS)[0] == 0
@@ -251,6 +303,11 @@ def test_debias_and_robustness(crossloss, files):
     code, said, _ = crossloss("measure", out, "--robustness")
     assert code == 0
     assert "of 62 sentences" in said or "not significant as it is" in said
+    assert crossloss("report", out)[0] == 0
+    told = json.loads((out / "robustness.json").read_text())["mine"]
+    assert set(told) == {"mine zero", "mine insignificant"}
+    page = (out / "report.html").read_text()
+    assert all(f"<strong>{sentence}</strong>" in page for sentence, *_ in told.values())
     code, _, errors = crossloss("debias", out, "--how", "pray")
     assert code == 2
     assert "there are: remove, reweight" in errors

@@ -8,6 +8,10 @@
 >>> for s in scores.top(5):
 ...     print(f"{s.effect_if_removed:+.4f}  {s.text}")
 
+Other objectives, and sums of them:
+
+>>> drift = cl.objectives.displacement("dooku") - 2 * cl.objectives.similarity("dooku", "kirk")
+
 Any torch model:
 
 >>> field = cl.TorchField(model, lambda out, b: F.cross_entropy(out, b["y"], reduction="none"), {"x": x, "y": y})
@@ -22,8 +26,9 @@ from crossloss.corpus.read import Corpus, from_sentences, read
 from crossloss.fieldscores import FieldScores
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
-from crossloss.plans.remove import Plan, plan
-from crossloss.run.fields import FieldRun
+from crossloss.plans import Plan, Starts, correct, plan, remove_until
+from crossloss.plans.reweight import reweight
+from crossloss.run.fields import FieldRun, trained
 from crossloss.run.progress import bars
 from crossloss.run.recorder import Recorder
 from crossloss.run.runs import Run, load
@@ -45,10 +50,12 @@ __all__ = [
     "Recorder",
     "Run",
     "Scores",
+    "Starts",
     "TorchField",
     "UserError",
     "bars",
     "check_field",
+    "correct",
     "from_gensim",
     "from_sentences",
     "from_word2vec",
@@ -58,6 +65,9 @@ __all__ = [
     "permutation_test",
     "plan",
     "read",
+    "remove_until",
+    "reweight",
     "score",
     "train",
+    "trained",
 ]

@@ -21,7 +21,7 @@ from crossloss.core import UserError
 from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus
 from crossloss.corpus.vocabulary import build_vocabulary
-from crossloss.objectives import Weat
+from crossloss.objectives import SYNTAX, Described
 from crossloss.plans.table import check_corpus
 from crossloss.run.available import available_memory
 from crossloss.run.estimate import check_memory, estimate
@@ -46,8 +46,8 @@ Objectives = Annotated[
     list[str],
     typer.Option(
         "--objective",
-        help="weat1 ... weat10, paper-career, paper-math, paper-art, paper-race, demo-power, or your own word "
-        "sets: FILE.yaml or FILE.yaml:NAME. May be given several times.",
+        help="A test: weat1 ... weat10, paper-career, paper-math, paper-art, paper-race, demo-power; your own: "
+        f"FILE.yaml or FILE.yaml:NAME; or {', '.join(SYNTAX.values())}. May be given several times.",
     ),
 ]
 Named = Annotated[list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")]
@@ -83,7 +83,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def _estimate(corpus: Corpus, tests: list[Weat], settings: dict[str, Any], memory: str) -> None:
+def _estimate(corpus: Corpus, tests: list[Described], settings: dict[str, Any], memory: str) -> None:
     """Print coverage of the tests and what the run will take; refuse what does not fit."""
     chosen = make_settings(**settings)
     vocabulary = build_vocabulary(
@@ -122,7 +122,7 @@ def check(
 
 def _train(
     corpus: Corpus,
-    tests: list[Weat],
+    tests: list[Described],
     out: Path,
     overwrite: bool,
     memory: str,
@@ -139,7 +139,7 @@ def _train(
     return run
 
 
-def _chain(run: Run, tests: list[Weat], target: float, subsets: int, seeds: int, removals: int, show: int) -> None:
+def _chain(run: Run, tests: list[Described], target: float, subsets: int, seeds: int, removals: int, show: int) -> None:
     """Measure, score, plan, retrain, report."""
     terminal.measures_table(pipeline.measure(run, tests), tests)
     scores = pipeline.score_run(run, tests, track=bars)

@@ -22,7 +22,9 @@ def debias(
         list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")
     ] = None,
     target: Annotated[float, typer.Option(help="Where the objectives should go; away from 0: more biased.")] = 0.0,
-    starts: Annotated[int, typer.Option(min=1, help="Initial seeds to fit remove and reweight to.")] = 5,
+    starts: Annotated[
+        int, typer.Option(min=1, help="1: fit remove and reweight to the run's start; more: to the mean.")
+    ] = 4,
     others: Annotated[int, typer.Option(min=2, help="Further seeds by which the correction is judged.")] = 5,
     group: Annotated[list[str] | None, typer.Option(help="Word sets of hard debias: gender, race.")] = None,
     words: Annotated[bool, typer.Option(help="Fit to half of the words too, judged by the other half.")] = True,
@@ -53,8 +55,8 @@ def study_debias(
     objective: Annotated[
         list[str] | None, typer.Option("--objective", help="Tests to correct; default: the paper's four.")
     ] = None,
-    starts: Annotated[int, typer.Option(min=2, help="Initial seeds to fit to, beside the variant with one.")] = 3,
-    others: Annotated[int, typer.Option(min=2, help="Further seeds that judge.")] = 3,
+    starts: Annotated[int, typer.Option(min=2, help="Starts to fit to, beside the variant with one.")] = 4,
+    others: Annotated[int, typer.Option(min=2, help="Further seeds that judge.")] = 5,
     min_count: Annotated[int, typer.Option(min=1, help="Leave out words that occur less often.")] = 100,
     dimension: Annotated[int, typer.Option(min=1, help="Length of a word vector.")] = 50,
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 50,

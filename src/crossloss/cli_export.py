@@ -8,6 +8,7 @@ import typer
 from crossloss import pipeline, terminal
 from crossloss.export import FORMATS
 from crossloss.export import export as write
+from crossloss.objectives import Weat
 from crossloss.plans.table import check_corpus
 from crossloss.run.runs import load
 
@@ -31,5 +32,7 @@ def export(
         if plan is not None:
             taken, notes = pipeline.read_plan(plan)
             check_corpus(opened.corpus, notes, plan)
-        for path in write(opened, format, out, objectives=pipeline.recall(opened), plan=taken):
+        for path in write(
+            opened, format, out, objectives=[o for o in pipeline.recall(opened) if isinstance(o, Weat)], plan=taken
+        ):
             terminal.say(str(path))

@@ -40,6 +40,18 @@ class Objective(Protocol):
         ...
 
 
+class Family(Protocol):
+    """Objectives that are computed together; each of them has it as ``family``, and its ``index`` in it."""
+
+    def __call__(self, view: Any, /) -> Tensor:
+        """Values of all, (m,)."""
+        ...
+
+    def one(self, view: Any, index: Tensor) -> Tensor:
+        """Value of the one at ``index`` (an int64 tensor of shape ()), shape (), fit for ``torch.func.vmap``."""
+        ...
+
+
 class Accumulator(Protocol):
     """Collects d<g, a>/d(atom weight) for k directions over the steps of a run."""
 
@@ -86,6 +98,15 @@ class Pushforward(Protocol):
 
     def pushforward(self, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
         """J dtheta + (dg/dw) dw, shape (p,)."""
+        ...
+
+
+@runtime_checkable
+class Pairing(Protocol):
+    """What a field may also be: one that can leave J^T a out of a pullback."""
+
+    def pairing(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> None:
+        """Add to ``into`` what ``pullback`` adds."""
         ...
 
 

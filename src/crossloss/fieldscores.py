@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from crossloss.core import Objective
+from crossloss.estimators.gradient import objective_values
 from crossloss.ranking import Named, Ranking
 from crossloss.run.fields import FieldRun
 
@@ -41,8 +41,8 @@ class FieldScores(Ranking[ScoredSample]):
 
     def __init__(self, run: FieldRun, estimator: str, objectives: Sequence[Objective], samples: np.ndarray) -> None:
         self.run = run
-        with torch.no_grad():
-            values = {o.name: float(o(run.view)) for o in objectives}
+        found = objective_values(run.view, objectives).tolist()
+        values = {o.name: value for o, value in zip(objectives, found, strict=True)}
         weights = run.weights.cpu().numpy()
         super().__init__(estimator, objectives, samples, weights, weights != 0, values)
 

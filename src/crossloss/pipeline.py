@@ -5,6 +5,7 @@ A stage whose inputs and settings did not change is not done again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ import numpy as np
 from crossloss.core import UserError
 from crossloss.fidelity.retrain import Retrainer
 from crossloss.fidelity.validate import Validation, check_plans, compare
-from crossloss.objectives import PermutationResult, Weat, load_objectives, permutation_test
+from crossloss.objectives import Described, Measured, Weat, load_objectives, measured
 from crossloss.objectives.parts import frequent
+from crossloss.objectives.stored import restored, stored
 from crossloss.plans.cost import Yardstick
-from crossloss.plans.debias import fit_key, unseen
+from crossloss.plans.debias import fit_key
 from crossloss.plans.outcome import Outcome, judge
 from crossloss.plans.remove import Plan, plan
-from crossloss.plans.robustness import Common, Decisive, decisive, in_common
-from crossloss.plans.starts import Starts
+from crossloss.plans.robustness import Common, Decisive, decisive, in_common, sentences
+from crossloss.plans.starts import Starts, unseen
 from crossloss.plans.sweep import write_csv
 from crossloss.plans.table import check_corpus
 from crossloss.plans.transfer import Transferred, transfer, write_corpus
@@ -38,6 +40,11 @@ from crossloss.studies import debias_page
 from crossloss.studies.debias import DebiasStudy, debias_study
 
 VALIDATION = "validation.json"
+ROBUSTNESS = "robustness.json"
+LEAST = 50
+"""Occurrences from which the study counts a test word as frequent."""
+TRANSFERRED = ("reweight", "remove")
+"""Corrections of the study that are tried on gensim's Word2Vec."""
 
 
 def folder_of(run: Run) -> RunFolder:
@@ -46,7 +53,7 @@ def folder_of(run: Run) -> RunFolder:
     return run.folder
 
 
-def choose(names: Sequence[str]) -> list[Weat]:
+def choose(names: Sequence[str]) -> list[Described]:
     """Objectives by name or YAML file, each once.
 
     Raises
@@ -54,49 +61,55 @@ def choose(names: Sequence[str]) -> list[Weat]:
     UserError
         Unknown, none, or two of one name.
     """
-    chosen = [test for name in names for test in load_objectives(name)]
+    chosen: list[Described] = [objective for name in names for objective in load_objectives(name)]
     if not chosen:
-        raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own word sets.")
-    if len({test.name for test in chosen}) < len(chosen):
-        raise UserError("Two objectives have the same name: name each once.")
+        raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own.")
+    named = [objective.name for objective in chosen]
+    if len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
+        raise UserError(f"Two objectives are named {twice}: give each once, or other names in a .yaml file.")
     return chosen
 
 
-def remember(run: Run, objectives: Sequence[Weat]) -> list[Weat]:
+def remember(run: Run, objectives: Sequence[Described]) -> list[Described]:
     """Add objectives to those of the run's manifest; returns all of them.
 
     Raises
     ------
     UserError
-        The vocabulary lacks their words, or another test has the same name.
+        The vocabulary lacks their words, or another objective has the same name.
     """
     folder = folder_of(run)
     known = {test.name: test for test in recall(run)}
     for test in objectives:
         test.rows(run.vocabulary.index)
         if test.name in known and objective_key(known[test.name]) != objective_key(test):
-            raise UserError(f"The run has another test named {test.name}: rename yours.")
+            raise UserError(f"The run has another objective named {test.name}: rename yours.")
         known[test.name] = test
-    folder.describe(objectives=[_stored(test) for test in known.values()])
+    folder.describe(objectives=[stored(test) for test in known.values()])
     return list(known.values())
 
 
-def _stored(test: Weat) -> dict[str, Any]:
-    return {name: getattr(test, name) for name in Weat.__dataclass_fields__}
-
-
-def recall(run: Run) -> list[Weat]:
+def recall(run: Run) -> list[Described]:
     """Objectives of the run's manifest."""
-    stored = folder_of(run).manifest.get("objectives", [])
-    return [_restored(entry) for entry in stored]
+    return [restored(entry) for entry in folder_of(run).manifest.get("objectives", [])]
 
 
-def _restored(entry: Mapping[str, Any]) -> Weat:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-    return Weat(**values)
+def only_tests(objectives: Sequence[Described], what: str) -> list[Weat]:
+    """The objectives as association tests, which ``what`` is for.
+
+    Raises
+    ------
+    UserError
+        One is another objective.
+    """
+    for objective in objectives:
+        if not isinstance(objective, Weat):
+            raise UserError(f"{what} is for association tests, and {objective.name} is none: name them (--objective).")
+    return [objective for objective in objectives if isinstance(objective, Weat)]
 
 
-def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Weat]]:
+def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Described]]:
     """Open a finished run and its objectives; those named are added.
 
     Raises
@@ -111,11 +124,14 @@ def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Weat]]:
     return run, objectives
 
 
-def measure(run: Run, objectives: Sequence[Weat]) -> dict[str, PermutationResult]:
-    """Objectives with their p-values, and the quality of the vectors."""
-    results = {o.name: permutation_test(o, run.embeddings) for o in objectives}
+def measure(run: Run, objectives: Sequence[Described]) -> dict[str, Measured]:
+    """Objectives, those that are tests with their p-values, and the quality of the vectors."""
+    results = {o.name: measured(o, run.embeddings) for o in objectives}
     figures: dict[str, float | None] = {}
-    for name, result in results.items():
+    for name, (value, result) in results.items():
+        if result is None:
+            figures[f"objective.{name}.value"] = value
+            continue
         figures |= {
             f"weat.{name}.effect": result.effect,
             f"weat.{name}.statistic": result.statistic,
@@ -139,7 +155,7 @@ def qualities(run: Run) -> list[Quality]:
 
 
 def score_run(
-    run: Run, objectives: Sequence[Weat], estimator: str = "unrolled", damping: float = 0.0, track: Track = quiet
+    run: Run, objectives: Sequence[Described], estimator: str = "unrolled", damping: float = 0.0, track: Track = quiet
 ) -> Scores:
     """Scores of all objectives; written as scores.parquet (another estimator: scores-ESTIMATOR.parquet)."""
     scores = score(run, objectives, estimator, damping=damping, track=track)
@@ -164,7 +180,7 @@ def plan_run(run: Run, scores: Scores, targets: Mapping[str, float]) -> dict[str
     return plans
 
 
-def targets_of(run: Run, objectives: Sequence[Weat]) -> dict[str, float]:
+def targets_of(run: Run, objectives: Sequence[Described]) -> dict[str, float]:
     """Targets of the run's plans; 0 where none was set."""
     known = folder_of(run).manifest.get("targets", {})
     return {o.name: float(known.get(o.name, 0.0)) for o in objectives}
@@ -206,18 +222,19 @@ def stored_validation(run: Run) -> Validation | None:
 def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
     """Write report.html from what the folder holds."""
     folder = folder_of(run)
-    page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run)))
+    robust = {name: list(told.values()) for name, told in stored_robustness(run).items()}
+    page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run), robust))
     atomic.write_text(folder.file("report.html"), page)
     return folder.file("report.html")
 
 
 def debias(
     run: Run,
-    objectives: Sequence[Weat],
+    objectives: Sequence[Described],
     how: str,
     *,
     target: float = 0.0,
-    starts: int = 5,
+    starts: int = 4,
     others: int = 5,
     groups: Sequence[str] = ("gender",),
     words: bool = True,
@@ -236,9 +253,9 @@ def debias(
     target : float
         Of every objective; away from zero it makes the model more biased.
     starts : int
-        Initial seeds, from the run's own on, to whose mean remove and reweight are fitted.
+        Of remove and reweight: 1 fits them to the run's own start, more to the mean over starts (``Starts``).
     others : int
-        Further seeds, by which the correction is judged.
+        Further starts, by which the correction is judged.
     groups : sequence of str
         Word sets of hard debias.
     words : bool
@@ -251,16 +268,15 @@ def debias(
     """
     if starts < 1:
         raise UserError("Give at least one start to fit to.")
-    folder = folder_of(run)
-    seeds = list(range(run.settings.seed, run.settings.seed + starts))
-    yardstick = Yardstick(run, objectives, unseen(run, seeds, others), track)
+    folder, tests = folder_of(run), only_tests(objectives, "debias")
+    yardstick = Yardstick(run, tests, unseen(run, starts, others), track)
     outcomes = []
     single = how.rpartition("+")[2] in ARMS
-    for chosen in [[o] for o in objectives] if single else [list(objectives)]:
+    for chosen in [[o] for o in tests] if single else [tests]:
         targets = {o.name: target for o in chosen}
         outcome, made = judge(
             run, chosen, targets, how, yardstick,
-            seeds=seeds, groups=groups, tolerance=tolerance, words=words, also=objectives, track=track, **more,
+            starts=starts, groups=groups, tolerance=tolerance, words=words, also=tests, track=track, **more,
         )  # fmt: skip
         if made.table is not None:
             atomic.write_table(folder.file(f"plan-{outcome.name}.parquet"), made.table)
@@ -273,17 +289,41 @@ def debias(
 
 
 def study_debias(
-    run: Run, objectives: Sequence[Weat], *, starts: int = 3, others: int = 3, track: Track = quiet
+    run: Run,
+    objectives: Sequence[Described],
+    *,
+    starts: int = 4,
+    others: int = 5,
+    least: int = LEAST,
+    seeds: int = 5,
+    track: Track = quiet,
 ) -> tuple[DebiasStudy, Path]:
-    """The debias study of a run: its outcomes into the metrics, its page and figures into the folder."""
-    study = debias_study(run, objectives, starts=starts, others=others, track=track)
-    for outcome in study.outcomes:
-        folder_of(run).record(outcome.metrics())
-    return study, debias_page.write(study, folder_of(run).path)
+    """The debias study of a run with the robustness of its tests and the transfer of its plans, and its page.
+
+    Parameters
+    ----------
+    starts, others : int
+        As for ``debias_study``.
+    least : int
+        Count of a test word below which it is left out when robustness is found once more.
+    seeds : int
+        Models of gensim's Word2Vec before and after each of ``TRANSFERRED``; without gensim none is trained.
+    """
+    folder, tests = folder_of(run), only_tests(objectives, "The study")
+    robust = robustness(run, score_run(run, tests, track=track), tests, least=least, track=track)
+    study = debias_study(run, tests, starts=starts, others=others, track=track)
+    moved = {}
+    for name, table in study.plans.items():
+        atomic.write_table(folder.file(f"plan-{name}.parquet"), table)
+        if name in TRANSFERRED and find_spec("gensim") is not None:
+            moved[name] = transfer_run(run, tests, folder.file(f"plan-{name}.parquet"), seeds=seeds, track=track)
+    told = [" ".join(sentences(*pair)) for pair in robust]
+    study = replace(study, robustness=told, transferred=moved)
+    return study, debias_page.write(study, folder.path)
 
 
 def robustness(
-    run: Run, scores: Scores, objectives: Sequence[Weat], *, least: int = 0, track: Track = quiet
+    run: Run, scores: Scores, objectives: Sequence[Described], *, least: int = 0, track: Track = quiet
 ) -> list[tuple[Decisive, Common]]:
     """The fewest samples that decide each objective and, where it is significant, its significance.
 
@@ -299,17 +339,23 @@ def robustness(
     UserError
         Too few of a test's words occur so often.
     """
-    ranked = [(o, scores.of(o), f"robustness.{o.name}") for o in objectives]
+    tests = only_tests(objectives, "--robustness")
+    ranked = [(o, scores.of(o), o.name, f"robustness.{o.name}") for o in tests]
     if least:
         counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
-        parts = [replace(frequent(o, counts, least), name=f"{o.name} ({least} or more)") for o in objectives]
-        slopes = Starts(run, parts, track=track).linearise(run.weights)[1][0]
-        ranked += [(p, s, f"robustness.{o.name}.frequent") for o, p, s in zip(objectives, parts, slopes, strict=True)]
-    found = []
-    for test, ranking, start in ranked:
+        parts = [
+            replace(frequent(o, counts, least), name=f"{o.name} (words of {least} occurrences or more)") for o in tests
+        ]
+        slopes = Starts(run, parts, track=track).slopes(run.weights)
+        for o, part, slope in zip(tests, parts, slopes, strict=True):
+            ranked.append((part, slope, o.name, f"robustness.{o.name}.frequent"))
+    found, told = [], stored_robustness(run)
+    for test, ranking, owner, start in ranked:
         for verdict in ("zero", "insignificant"):
             result = decisive(run, test, ranking, verdict, track=track)
             found.append((result, in_common(run, result.removed)))
+            told.setdefault(owner, {})[f"{test.name} {verdict}"] = sentences(*found[-1])
+            atomic.write_json(folder_of(run).file(ROBUSTNESS), told)
             if result.found:
                 key = start if verdict == "zero" else f"{start}.significance"
                 figures = {"smallest_set": len(result.removed), "share": result.share, "retrained": result.after}
@@ -317,8 +363,14 @@ def robustness(
     return found
 
 
+def stored_robustness(run: Run) -> dict[str, dict[str, list[str]]]:
+    """By objective, what was found of its robustness before."""
+    path = folder_of(run).file(ROBUSTNESS)
+    return dict(atomic.read_json(path)) if path.exists() else {}
+
+
 def transfer_run(
-    run: Run, objectives: Sequence[Weat], plan_file: Path, *, seeds: int = 5, track: Track = quiet
+    run: Run, objectives: Sequence[Described], plan_file: Path, *, seeds: int = 5, track: Track = quiet
 ) -> dict[str, Transferred]:
     """Train gensim's Word2Vec before and after a plan; the corrected corpus is written beside the plan as .tsv.
 
@@ -331,7 +383,7 @@ def transfer_run(
     check_corpus(run.corpus, notes, plan_file)
     write_corpus(plan_file.with_suffix(".tsv"), run.corpus, weights)
     how = plan_file.stem.removeprefix("plan-")
-    key = fit_key(run, how, objectives, content_key(weights.tolist()), seeds)
+    key = fit_key(run, "transfer", objectives)
     file = None if key is None else folder_of(run).file(f"transfer-{key}.json")
     found = transfer(run, objectives, weights, range(1, seeds + 1), file=file, track=track)
     figures: dict[str, float | None] = {}

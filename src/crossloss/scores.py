@@ -16,6 +16,7 @@ from crossloss.corpus.tokens import tokenize
 from crossloss.estimators import ESTIMATORS, INVERSE_HESSIANS
 from crossloss.fieldscores import FieldScores
 from crossloss.objectives import as_objective
+from crossloss.objectives.stored import identity
 from crossloss.objectives.weat import Weat
 from crossloss.ranking import Named, Ranking
 from crossloss.run import atomic
@@ -300,6 +301,4 @@ def _pairs(influence: Accumulator) -> np.ndarray:
 
 def objective_key(objective: Objective) -> object:
     """What identifies an objective across processes; None for a Python function, which nothing identifies."""
-    if isinstance(objective, Weat):
-        return [objective.name, objective.kind, objective.X, objective.Y, objective.A, objective.B]
-    return None
+    return identity(objective)

@@ -11,10 +11,10 @@ from rich.text import Text
 from crossloss.corpus.layouts import Found
 from crossloss.corpus.read import Corpus
 from crossloss.fidelity.validate import Validation
-from crossloss.objectives import Coverage, PermutationResult, Weat
+from crossloss.objectives import Coverage, Described, Measured
 from crossloss.plans.outcome import Outcome
 from crossloss.plans.remove import Plan
-from crossloss.plans.robustness import Common, Decisive
+from crossloss.plans.robustness import Common, Decisive, sentences
 from crossloss.plans.transfer import Transferred
 from crossloss.report import words
 from crossloss.run.estimate import Estimate
@@ -78,17 +78,18 @@ def corpus_line(corpus: Corpus) -> None:
     console.print(literal(f"{corpus.source}: {', '.join(parts)}"))
 
 
-def coverage_table(test: Weat, coverage: Sequence[Coverage]) -> None:
-    """Words of a test with their counts, and those missing."""
+def coverage_table(test: Described, coverage: Sequence[Coverage]) -> None:
+    """Words of an objective with their counts, and those missing; nothing where it is not made of words."""
+    if not coverage:
+        return
     table = Table(title=f"{test.name}: words and their occurrences", title_justify="left", show_lines=True)
     for heading in ("set", "found", "words", "missing (left out)"):
         table.add_column(heading)
     for row in coverage:
         found = f"{len(row.present)} of {len(row.present) + len(row.missing)}"
         present = ", ".join(f"{word} {count}" for word, count in row.present)
-        table.add_row(
-            literal(f"{row.side}: {row.label}"), found, literal(present, 2000), literal(", ".join(row.missing), 2000)
-        )
+        side = row.side if row.label == row.side else f"{row.side}: {row.label}"
+        table.add_row(literal(side), found, literal(present, 2000), literal(", ".join(row.missing), 2000))
     console.print(table)
 
 
@@ -101,24 +102,32 @@ def estimate_line(cost: Estimate, available: int) -> None:
     )
 
 
-def measures_table(results: Mapping[str, PermutationResult], tests: Sequence[Weat]) -> None:
-    """Objectives with their p-values, and what the sign means."""
-    table = Table(title="Association tests", title_justify="left")
+def measures_table(results: Mapping[str, Measured], objectives: Sequence[Described]) -> None:
+    """Objectives, tests with their p-values, and what the signs mean."""
+    tests = Table(title="Association tests", title_justify="left")
     for heading in ("test", "effect size", "statistic", "p one-sided", "p two-sided", "splits"):
-        table.add_column(heading, justify="left" if heading == "test" else "right")
-    for name, r in results.items():
-        kind = "all" if r.exact else "drawn"
-        table.add_row(
-            name,
+        tests.add_column(heading, justify="left" if heading == "test" else "right")
+    others = Table(title="Objectives", title_justify="left")
+    for heading in ("objective", "value", "what it is"):
+        others.add_column(heading, justify="right" if heading == "value" else "left")
+    for objective in objectives:
+        value, r = results[objective.name]
+        if r is None:
+            others.add_row(objective.name, words.value(value), objective.measure)
+            continue
+        tests.add_row(
+            objective.name,
             words.value(r.effect),
             words.value(r.statistic),
             words.probability(r.p_value),
             words.probability(r.p_value_two_sided),
-            f"{r.splits:,} {kind}",
+            f"{r.splits:,} {'all' if r.exact else 'drawn'}",
         )
-    console.print(table)
-    for test in tests:
-        say(f"{test.name}. {test.reading()}")
+    for table in (tests, others):
+        if table.row_count:
+            console.print(table)
+    for objective in objectives:
+        say(f"{objective.name}. {objective.reading()}")
 
 
 def _verb(effect: float, name: str) -> str:
@@ -166,6 +175,8 @@ def plan_line(plan: Plan) -> None:
         f"Plan: removing {plan.size:,} of {plan.trained:,} sentences ({words.percent(plan.share)}) is predicted to "
         f"bring {plan.objective} from {words.value(plan.value)} to {words.value(plan.predicted)}{reach}."
     )
+    for word in plan.used_up:
+        say(f"  {word.sentence()}")
 
 
 def validation_lines(validation: Validation, plans: Mapping[str, Plan]) -> None:
@@ -262,12 +273,10 @@ def study_tables(found: Sequence[tuple[str, list[str], list[list[str]]]]) -> Non
 def robustness_lines(found: Sequence[tuple[Decisive, Common]]) -> None:
     """Say how few samples decide each measure, and what they have in common."""
     for result, common in found:
-        say(result.sentence())
-        if len(result.removed) > 1 and common.documents:
-            named = ", ".join(f"{document} ({mine} of its {whole})" for document, mine, whole in common.documents[:3])
-            console.print(literal(f"  Most are from: {named}"))
-        if len(result.removed) > 1 and common.words:
-            console.print(literal(f"  Their words: {', '.join(word for word, _, _ in common.words)}"))
+        first, *more = sentences(result, common)
+        say(first)
+        for line in more:
+            console.print(literal(f"  {line}"))
 
 
 def transfer_table(found: Mapping[str, Transferred]) -> None:

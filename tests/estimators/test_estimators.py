@@ -191,6 +191,25 @@ def test_many_objectives_at_once_are_each_alone():
             torch.testing.assert_close(estimator(case.run, [objective]).samples()[0], both[j], rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.parametrize("field", ["softmax", "perceptron", "clustering"])
+def test_as_many_objectives_as_parameters_cost_one_pass_over_the_field(field):
+    """The Jacobian keeps its matrix, and its scores are those of each objective alone."""
+    case, calls = made(field, torch.float64), []
+    p = len(case.theta)
+    objectives = [as_objective(lambda theta, j=j: torch.sin(theta * (j + 1)).sum()) for j in range(p)]
+    pullback = case.run.field.pullback
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(case.run.field, "pullback", lambda *args: calls.append(len(args[3])) or pullback(*args))
+        for solver in (Dense(), LiSSA(scale=30.0, depth=20, tolerance=1.0)):
+            calls.clear()
+            estimator = InverseHessian(solver=solver, damping=case.damping)
+            scores = estimator(case.run, objectives).samples()
+            assert calls == [p, p], "the matrix, and the scores"
+            for j in (0, p - 1):
+                alone = estimator(case.run, [objectives[j]]).samples()[0]
+                torch.testing.assert_close(scores[j], alone, rtol=1e-8, atol=1e-10)
+
+
 @pytest.mark.parametrize("solver", [Dense(), ConjugateGradient(), GMRES(), LiSSA(scale=1.0)])
 @pytest.mark.parametrize("curvature", ["jacobian", "absolute"])
 def test_a_singular_curvature_without_damping_is_refused(curvature, solver):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from crossloss.core import Objective, UserError
-from crossloss.objectives import Function, as_objective, weat
+from crossloss.estimators.gradient import objective_gradients, objective_values
+from crossloss.objectives import Function, as_objective, each, weat
 
 
 def view(requires_grad=False):
@@ -66,3 +67,74 @@ def test_what_is_not_one_finite_real_number_is_refused(case):
     with pytest.raises(UserError, match=message) as caught:
         Function("mine", function)(view(requires_grad=True))
     assert "mine" in str(caught.value)
+
+
+def given(function):
+    """A field without a module, rows (5, 3), and an objective for each of them."""
+    rows = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return SimpleNamespace(view=lambda theta: theta), rows, each(function, rows, torch.arange(1.0, 6.0))
+
+
+def waves(view, x, scale):
+    return torch.sin(x @ view) * scale
+
+
+def test_an_objective_for_each_row_is_each_alone():
+    """Values and gradients, of some of them, in any order and beside others; in one batched pass."""
+    theta, calls = torch.tensor([0.3, -1.0, 0.8], dtype=torch.float64), []
+    field, rows, family = given(lambda *args: calls.append(1) or waves(*args))
+    assert [o.name for o in family] == [f"objective.{i}" for i in range(5)]
+    assert all(isinstance(o, Objective) for o in family)
+    alone = [Function(f"{i}", lambda view, i=i: waves(view, rows[i], i + 1.0)) for i in range(5)]
+    other = Function("other", lambda view: (view**3).sum())
+    chosen, expected = ([f[4], f[1], other, f[2]] for f in (family, alone))
+    torch.testing.assert_close(objective_values(theta, chosen), objective_values(theta, expected))
+    torch.testing.assert_close(objective_gradients(field, theta, chosen), objective_gradients(field, theta, expected))
+    calls.clear()
+    objective_gradients(field, theta, family)
+    assert len(calls) == 1
+    assert float(family[3](theta)) == pytest.approx(float(alone[3](theta)), abs=1e-12)
+
+
+def test_rows_that_cannot_be_batched_are_taken_one_by_one():
+    def cubes(view, x, scale):
+        return (x @ view) ** 3 if view.abs().max().item() >= 0 else None  # vmap refuses .item()
+
+    theta = torch.tensor([0.3, -1.0, 0.8], dtype=torch.float64)
+    field, rows, family = given(cubes)
+    expected = 3 * (rows @ theta)[:, None] ** 2 * rows
+    torch.testing.assert_close(objective_gradients(field, theta, family), expected)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda view, x, scale: x @ view.detach(), "objective.0 must return one scalar"),
+        (lambda view, x, scale: torch.sqrt((x @ view) * (scale - 1)), "objective.. has no finite gradient"),
+    ],
+)
+def test_rows_without_a_gradient_are_refused(function, message):
+    field, _, family = given(function)
+    with pytest.raises(UserError, match=message):
+        objective_gradients(field, torch.ones(3, dtype=torch.float64), family)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda view, x, scale: (x @ view)[:2], r"shape \(5,\)"),
+        (lambda view, x, scale: (x @ view).sum(), r"shape \(5,\)"),
+        (lambda view, x, scale: (x @ view) / 0, "finite"),
+        (lambda view, x, scale: (x @ view).long(), "floats"),
+    ],
+)
+def test_rows_without_a_value_are_refused(function, message):
+    _, _, family = given(function)
+    with pytest.raises(UserError, match=message):
+        objective_values(torch.ones(3, dtype=torch.float64), family)
+
+
+def test_rows_are_equally_many():
+    for rows in ((), (torch.ones(3), torch.ones(2)), (torch.ones(()),), (torch.ones(0, 2),)):
+        with pytest.raises(UserError, match="equally many rows"):
+            each(waves, *rows)

@@ -2,8 +2,11 @@
 
 import pytest
 
+from crossloss import objectives as o
 from crossloss.core import UserError
 from crossloss.objectives import load, load_objectives
+from crossloss.objectives.stored import TYPES as TYPES_STORED
+from crossloss.objectives.stored import restored, stored
 
 GOOD = """
 mine:
@@ -29,7 +32,7 @@ def test_words_stay_words(tmp_path):
     assert [t.name for t in load_objectives(f"{tmp_path}/t.yaml")] == ["mine", "other"]
     assert [t.name for t in load_objectives(f"{tmp_path}/t.yaml:other")] == ["other"]
     assert [t.name for t in load_objectives("weat6")] == ["weat6"]
-    with pytest.raises(UserError, match="no test 'third'"):
+    with pytest.raises(UserError, match="no objective 'third'"):
         load_objectives(f"{tmp_path}/t.yaml:third")
 
 
@@ -60,6 +63,144 @@ def test_a_fault_is_one_sentence(tmp_path, content):
     with pytest.raises(UserError, match=r"t\.yaml") as caught:
         load(tmp_path / "t.yaml")
     assert BAD[content] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+TYPES = """
+drift: {type: displacement, word: Dooku}
+way: {type: displacement, word: dooku, along: [1, -2e0, 0.5]}
+toward: {type: displacement, word: dooku, toward: [vader, no]}
+near: {type: similarity, a: he, b: no}
+apart: {type: margin, word: dooku, near: vader, far: [kirk, on]}
+tied: {type: association, word: dooku, A: [a, b], B: [c]}
+half: {type: one-sided, X: [a, b], Y: [c, d], A: [e, f], labels: [x, y, z], kind: statistic}
+group: {type: separation, words: [a, b, c]}
+side: {type: projection, targets: nurse, pairs: [[he, she], [man, woman]]}
+inner: {type: ripa, targets: [nurse], pairs: [[he, she]]}
+mean: {type: mac, targets: [a], attributes: [[b, c], [d]]}
+text: {type: likelihood, sentences: ["No, he said.", "on"]}
+file: {type: likelihood, file: held.txt}
+both: {type: sum, of: [near, weat6, "similarity:a/b"], weights: [1, -0.5, 2]}
+size: {type: abs, of: both}
+"""
+
+
+def test_every_type_is_the_function_of_its_name(tmp_path):
+    (tmp_path / "held.txt").write_text("One.\n\nTwo three.\n")
+    (tmp_path / "t.yaml").write_text(TYPES)
+    given = load(tmp_path / "t.yaml")
+    near, first = o.similarity("he", "no", name="near"), o.similarity("a", "b")
+    both = o.Sum("both", ((1.0, near), (-0.5, o.weat("weat6")), (2.0, first)))
+    assert given == [
+        o.displacement("dooku", name="drift"),
+        o.displacement("dooku", along=[1, -2, 0.5], name="way"),
+        o.displacement("dooku", toward=["vader", "no"], name="toward"),
+        near,
+        o.margin("dooku", "vader", ["kirk", "on"], name="apart"),
+        o.association("dooku", ["a", "b"], ["c"], name="tied"),
+        o.one_sided(["a", "b"], ["c", "d"], ["e", "f"], ["x", "y", "z"], "statistic", name="half"),
+        o.separation(["a", "b", "c"], name="group"),
+        o.projection("nurse", [("he", "she"), ("man", "woman")], name="side"),
+        o.ripa("nurse", [("he", "she")], name="inner"),
+        o.mac("a", [["b", "c"], ["d"]], name="mean"),
+        o.likelihood(["No, he said.", "on"], name="text"),
+        o.likelihood(["One.", "Two three."], name="file"),
+        both,
+        o.Absolute("size", both),
+    ]
+    assert {type(objective) for objective in given} == set(TYPES_STORED.values()) - {o.Weat}
+    assert all(restored(stored(objective)) == objective for objective in given)
+
+
+BAD_TYPES = {
+    "t: {type: horoscope}": "there is no type 'horoscope'; there are: displacement,",
+    "t: {type: [a]}": "there is no type",
+    "t: {type: similarity, a: he}": "b: missing required argument",
+    "t: {type: similarity, a: he, b: she, c: it}": "c: unexpected keyword argument",
+    "t: {type: similarity, a: [he], b: she}": "a: input should be a valid string",
+    "t: {type: similarity, a: he, b: HE}": "t: the similarity of 'he' to itself",
+    "t: {type: similarity, a: he, b: she, name: u}": "leave name out",
+    "t: {type: margin, word: a, near: {b: c}, far: d}": "near: input should be a valid string",
+    "t: {type: displacement, word: a, along: [1, x]}": "along: input should be a valid number",
+    "t: {type: displacement, word: a, along: [1, nan]}": "finite",
+    "t: {type: ripa, targets: a, pairs: [[b]]}": "pairs: field required",
+    "t: {type: one-sided, X: [a], Y: [b], A: [c], kind: best}": "kind: input should be 'effect' or 'statistic'",
+    "t: {type: sum, of: [weat6]}": "two objectives or more",
+    "t: {type: sum, of: [weat6, u]}\nu: {type: similarity, a: b, b: c}": "no test 'u'",
+    "t: {type: sum, of: [weat6, t]}": "no test 't'",
+    "t: {type: sum, of: [weat6, weat7], weights: [1]}": "2 objectives and 1 weights",
+    "t: {type: sum, of: [weat6, weat7], weights: [1, x]}": "must be numbers",
+    "t: {type: sum, of: [weat6, weat7], weights: [1, 0]}": "not zero",
+    "t: {type: sum, of: [weat6, weat7], known: x}": "known is no key",
+    "t: {type: abs, of: [weat6]}": "must name one",
+    "t: {type: likelihood, file: absent.txt}": "cannot be read as text",
+    "t: {type: likelihood, sentences: []}": "no sentence",
+}
+
+
+@pytest.mark.parametrize("content", BAD_TYPES)
+def test_a_fault_of_a_type_is_one_sentence(tmp_path, content):
+    (tmp_path / "t.yaml").write_text(content)
+    with pytest.raises(UserError, match=r"t\.yaml, t") as caught:
+        load(tmp_path / "t.yaml")
+    assert BAD_TYPES[content] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+INLINE = {
+    "displacement:Dooku": o.displacement("dooku"),
+    "displacement:dooku/vader,sidious": o.displacement("dooku", toward=["vader", "sidious"]),
+    "similarity:he/nurse": o.similarity("he", "nurse"),
+    "margin:dooku/vader/kirk,spock": o.margin("dooku", "vader", ["kirk", "spock"]),
+    "association:doctor/man,he/woman": o.association("doctor", ["man", "he"], ["woman"]),
+    "one-sided:a,b/c,d/e,f": o.one_sided(["a", "b"], ["c", "d"], ["e", "f"]),
+    "separation:a,b,c": o.separation(["a", "b", "c"]),
+    "projection:nurse/he,she/man,woman": o.projection("nurse", [("he", "she"), ("man", "woman")]),
+    "ripa:nurse,doctor/he,she": o.ripa(["nurse", "doctor"], [("he", "she")]),
+    "mac:a,b/c,d/e": o.mac(["a", "b"], [["c", "d"], ["e"]]),
+    "abs:weat6": abs(o.weat("weat6")),
+    "abs:similarity:a/b": abs(o.similarity("a", "b")),
+    "sum:weat6/weat7/weat8": o.weat("weat6") + o.weat("weat7") + o.weat("weat8"),
+    "difference:weat7/weat8": o.weat("weat7") - o.weat("weat8"),
+}
+
+
+@pytest.mark.parametrize("written", INLINE)
+def test_an_objective_in_one_word(written):
+    assert load_objectives(written) == [INLINE[written]]
+    name = INLINE[written].name
+    assert name.replace("-", "").replace("_", "").isalnum(), "it names files"
+
+
+def test_every_type_is_taught(tmp_path):
+    (tmp_path / "held out.txt").write_text("he said\n")
+    (text,) = load_objectives(f"likelihood:{tmp_path}/held out.txt")
+    assert text == o.likelihood(["he said"], name="likelihood-held_out")
+    assert {written.split(":")[0] for written in INLINE} | {"likelihood"} == set(o.SYNTAX)
+
+
+NOT_INLINE = {
+    "similarty:he/she": r"no objective 'similarty' .* did you mean similarity:WORD/WORD",
+    "horoscope:he": "there are: displacement, similarity",
+    "similarity:he": "give similarity:WORD/WORD",
+    "similarity:he/she/it": "give similarity:WORD/WORD",
+    "similarity:he,she": "give similarity:WORD/WORD",
+    "similarity:he/": "give similarity:WORD/WORD",
+    "separation:a,,b": "give separation:WORD,WORD",
+    "margin:dooku/vader": "give margin:WORD/NEAR,.../FAR,...",
+    "ripa:nurse": "give ripa:WORD,.../he,she",
+    "ripa:nurse/he": "no pair",
+    "sum:weat6": "give sum:OBJECTIVE/OBJECTIVE",
+    "difference:weat6/weat7/weat8": "give difference:OBJECTIVE/OBJECTIVE",
+    "abs:weat66": "no test 'weat66'",
+    "likelihood:absent.txt": "cannot be read as text",
+}
+
+
+@pytest.mark.parametrize("written", NOT_INLINE)
+def test_what_is_written_otherwise_is_told_how(written):
+    with pytest.raises(UserError, match=NOT_INLINE[written]) as caught:
+        load_objectives(written)
     assert "\n" not in str(caught.value)
 
 

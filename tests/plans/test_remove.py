@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import crossloss as cl
+from crossloss import terminal
 from crossloss.core import UserError
+from crossloss.objectives.weat import Weat
+from crossloss.plans.rare import used_up
 from crossloss.plans.remove import remove
 
 SCORES = st.lists(st.integers(-50, 50), min_size=2, max_size=7)
@@ -77,3 +81,23 @@ def test_the_table_names_every_sample():
     assert table["sample"].to_pylist() == [0, 1]
     assert table["weight"].to_pylist() == [0.0, 1.0]
     assert b'"corpus": "abc"' in table.schema.metadata[b"crossloss"]
+
+
+def test_rare_words_that_a_plan_uses_up_are_told(capsys):
+    sentences = ["rare he work", "rare he work", "rare she home", "common he work she home"] * 2
+    corpus = cl.from_sentences([*sentences, *["common she home he work"] * 8])
+    run = cl.train(corpus, min_count=1, dimension=3, steps=3)
+    found = used_up(run, ["common", "rare", "absent", "rare"], np.array([0, 1, 2, 3]))
+    assert [(u.word, u.inside, u.count) for u in found] == [("rare", 3, 6)]
+    assert found[0].sentence().startswith("3 of the 6 occurrences of 'rare' are in these 4 sentences:")
+    assert [(u.word, u.inside) for u in used_up(run, ["common"], np.array([3]), much=0.1)] == [("common", 1)]
+    assert used_up(run, ["rare", "common"], np.array([], dtype=int)) == []
+    fewer = cl.train(corpus, weights=np.r_[0, np.ones(len(corpus) - 1)], min_count=1, dimension=3, steps=3)
+    assert [(u.inside, u.count) for u in used_up(fewer, ["rare"], np.array([0, 1, 2]))] == [(2, 5)]
+    weat = Weat("t", ("rare", "he"), ("she", "common"), ("work", "he"), ("home", "she"))
+    made = cl.plan(cl.score(run, [weat]), target=float(weat(run.embeddings)) - 0.01)
+    assert made.used_up == used_up(run, weat.words, made.removed)
+    terminal.plan_line(made)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(u.sentence() in shown for u in made.used_up)
+    assert ("is learnt from little" in shown) == bool(made.used_up)

@@ -63,11 +63,18 @@ def test_another_trainer_sees_the_removal_of_what_was_planted(run, tmp_path, mon
     assert np.mean(found.after) < np.mean(found.before) - 0.5
     assert found.spread == (np.std(found.before, ddof=1), np.std(found.after, ddof=1))
     done = json.loads(file.read_text())
-    del done["after.3"]
+    done.popitem()
     file.write_text(json.dumps(done))
     assert transfer(run, [ONE], weights, [1, 2, 3], epochs=15, file=file)["one"] == found
     monkeypatch.setattr(transferring, "Copies", lambda *unused: pytest.fail("trained again"))
     assert transfer(run, [ONE], weights, [1, 2, 3], epochs=15, file=file)["one"] == found
+    monkeypatch.undo()
+    # Another plan has the same models before it: only those after it are trained.
+    made, copies = [], transferring.Copies
+    monkeypatch.setattr(transferring, "Copies", lambda *given: made.append(given[1]) or copies(*given))
+    other = np.minimum(weights + 0.5, 1)
+    assert transfer(run, [ONE], other, [1, 2, 3], epochs=15, file=file)["one"].before == found.before
+    assert [w.tolist() for w in made] == [other.tolist()] * 3
 
 
 def test_no_difference_does_not_carry_over():

@@ -93,6 +93,7 @@ def objective(name: str = "paper-career", value: float = 1.5634, rows: int = 8) 
             fidelity("co-occurrence", 0.41, 90.0, seed=2),
         ],
         caveats=["Female names: 1 of 8 words is missing in this corpus."],
+        robustness=[["922 of 180,153 sentences decide paper-career: retrained without them.", "Their words: sister."]],
     )  # fmt: skip
 
 

@@ -67,6 +67,55 @@ def test_a_hostile_corpus_runs_nothing_from_file_to_page(tmp_path):
         assert "owned" not in title[1]
 
 
+def test_its_own_script_runs_under_the_policy(tmp_path):
+    document = dom(render(report()), tmp_path)
+    assert document.count('<div class="tools">') == 2
+    assert "5 of 8 shown" in document
+
+
+USE = """<script>
+const table = document.querySelector('table.sentences'), input = document.querySelector('.tools input');
+const more = document.querySelector('.tools button'), head = table.querySelector('th button');
+const shown = () => [...table.tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells[0].textContent).join(' ');
+const filter = text => { input.value = text; input.dispatchEvent(new Event('input')); };
+const found = {};
+found.first = shown();
+more.click(); found.all = shown();
+head.click(); found.descending = shown(); found.sorted = table.querySelector('th').ariaSort;
+head.click(); found.ascending = shown();
+table.querySelectorAll('th button')[1].click(); found.documents = table.tBodies[0].rows[0].cells[2].textContent;
+filter('MARRIAGE'); found.filtered = shown(); found.state = document.querySelector('.tools [role=status]').textContent;
+filter('<script>'); found.nothing = shown();
+for (const [name, text] of Object.entries(found)) document.documentElement.setAttribute('data-' + name, text);
+</script>"""
+
+
+def test_sentences_fold_sort_and_filter(tmp_path):
+    o = objective()
+    texts = ["a marriage", "b", "c", "d", "e", "f marriage", "g"]
+    effects = [-0.0307, -0.02, 0.5, -1234.5, -0.00001, 0.0, -3.0]
+    names = ["m", "n", "o", "p", "q", "r", "A first"]
+    listed = [
+        replace(o.amplifiers[0], text=text, effect_if_removed=effect, document=name, spans=(), pairs=())
+        for text, effect, name in zip(texts, effects, names, strict=True)
+    ]
+    root = root_tag(
+        dom(without_policy(render(report(replace(o, amplifiers=listed)))).replace("</body>", USE + "</body>"), tmp_path)
+    )
+    found = {name: html.unescape(text) for name, text in re.findall('data-([a-z]+)="([^"]*)"', root)}
+    written = ["−0.0307", "−0.0200", "+0.5000", "−1234.5000", "−0.000010", "0.0000", "−3.0000"]
+    order = sorted(range(7), key=lambda i: effects[i])
+    assert found["first"].split() == written[:5]
+    assert found["all"].split() == written
+    assert found["ascending"].split() == [written[i] for i in order]
+    assert found["descending"].split() == [written[i] for i in reversed(order)]
+    assert found["sorted"] == "descending"
+    assert found["documents"].startswith("A first")
+    assert sorted(found["filtered"].split()) == sorted([written[0], written[5]])
+    assert found["state"] == "2 of 7 hold this"
+    assert found["nothing"] == ""
+
+
 PROBE = """<script>
 addEventListener('load', () => {
   const top = parent.document.documentElement, own = document.documentElement;

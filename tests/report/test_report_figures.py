@@ -1,11 +1,12 @@
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
-from report_sample import fidelity
+from report_sample import fidelity, objective
 
 from crossloss.report.data import Curve
-from crossloss.report.figures import fidelity_panel, removal_curve
+from crossloss.report.figures import fidelity_panel, overview, removal_curve
 
 CURVE = Curve(list(range(1001)), [1.5 - i / 400 for i in range(1001)], [(100, 1.2), (300, 0.6), (500, 0.4)])
 
@@ -21,7 +22,7 @@ def dots(svg: str) -> list[tuple[float, float]]:
 
 
 def test_retrained_points_stand_where_their_numbers_say():
-    (x0, y0), (x1, y1), (x2, y2) = dots(removal_curve(CURVE, 0.0, "label"))
+    (x0, y0), (x1, y1), (x2, y2) = dots(removal_curve(CURVE, 0.0, "f", "label"))
     assert (x2 - x0) / (x1 - x0) == pytest.approx(400 / 200)
     # Up is less in SVG: 1.2, 0.6, 0.4.
     assert (y2 - y0) / (y1 - y0) == pytest.approx(0.8 / 0.6)
@@ -29,10 +30,10 @@ def test_retrained_points_stand_where_their_numbers_say():
 
 
 def test_curve_is_shown_up_to_half_as_far_again_as_the_target():
-    drawn = removal_curve(CURVE, 0.0, "label")
+    drawn = removal_curve(CURVE, 0.0, "f", "label")
     ticks = [int(t.replace(",", "")) for t in re.findall(r">([\d,]+)</text>", drawn)]
     assert max(ticks) in range(750, 1000)  # Crossing at 600, so 900 is the end; a tick stands at or before it.
-    whole = removal_curve(Curve(CURVE.counts, CURVE.predicted), -5.0, "label")
+    whole = removal_curve(Curve(CURVE.counts, CURVE.predicted), -5.0, "f", "label")
     assert "1,000</text>" in whole
 
 
@@ -48,13 +49,13 @@ def test_every_subset_is_a_point_and_only_unrolled_has_the_line_of_equality():
 
 
 def test_same_numbers_same_bytes_and_no_trace_of_day_or_place():
-    drawn = removal_curve(CURVE, 0.0, "label")
-    assert drawn == removal_curve(CURVE, 0.0, "label")
+    drawn = removal_curve(CURVE, 0.0, "f", "label")
+    assert drawn == removal_curve(CURVE, 0.0, "f", "label")
     assert not re.search(r"http|<style|metadata|xlink|<\?xml|DOCTYPE|20\d\d-", drawn)
 
 
 def test_ids_are_unique_between_figures_and_every_reference_has_one():
-    both = removal_curve(CURVE, 0.0, "a", "one") + removal_curve(CURVE, 0.0, "b", "two")
+    both = removal_curve(CURVE, 0.0, "f", "a", "one") + removal_curve(CURVE, 0.0, "f", "b", "two")
     ids = re.findall(r' id="([^"]+)"', both)
     assert ids
     assert len(ids) == len(set(ids))
@@ -72,5 +73,20 @@ def test_hostile_names_are_text():
 
 
 def test_a_curve_of_one_point_and_a_flat_one_can_be_drawn():
-    ET.fromstring(removal_curve(Curve([0], [0.0]), 0.0, "label"))
-    ET.fromstring(removal_curve(Curve([0, 1], [1.0, 1.0], [(0, 1.0)]), 0.0, "label"))
+    ET.fromstring(removal_curve(Curve([0], [0.0]), 0.0, "f", "label"))
+    ET.fromstring(removal_curve(Curve([0, 1], [1.0, 1.0], [(0, 1.0)]), 0.0, "f", "label"))
+
+
+def test_the_overview_has_a_row_of_marks_where_the_numbers_say():
+    made = [objective("first", 2.0), replace(objective("second", -1.0), plan=None, curve=None)]
+    made[0] = replace(made[0], plan=replace(made[0].plan, predicted=0.0, retrained=0.5))
+    drawn = overview(made, "label")
+    places = dots(drawn)  # Now, both rows; predicted; retrained.
+    assert len(places) == 4
+    (now, y), (second, below), (predicted, _), (retrained, _) = places
+    assert (retrained - predicted) / (now - predicted) == pytest.approx(0.25)
+    assert (second - predicted) / (now - predicted) == pytest.approx(-0.5)
+    assert below > y
+    bare = overview([replace(o, plan=None) for o in made], "label")
+    assert len(dots(bare)) == 2
+    assert ">retrained</text>" not in bare

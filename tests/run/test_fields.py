@@ -141,3 +141,33 @@ def test_what_cannot_be_done_is_one_sentence():
     ):
         with pytest.raises(UserError, match=message):
             call()
+
+
+def test_a_model_trained_elsewhere_is_scored_at_its_end():
+    run = cl.train(field(), cl.SGD(0.3), steps=15)
+    module = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).double()
+    module.load_state_dict({name: run.view[name] for name in run.view})
+    elsewhere = cl.trained(cl.TorchField(module, run.field.sample_loss, data()))
+    for name, damping in (("gradient-dot", 0.0), ("inverse-hessian", 0.3), ("inverse-hessian-ggn", 0.3)):
+        if name == "inverse-hessian-ggn":
+            pytest.importorskip("curvlinops")
+        found, expected = (cl.score(r, [held_out], name, damping=damping).samples for r in (elsewhere, run))
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    for name in ("unrolled", "tracin"):
+        with pytest.raises(UserError, match="no run to go back over"):
+            cl.score(elsewhere, [held_out], name)
+    with pytest.raises(UserError, match="no run to go back over"):
+        elsewhere.retrain(np.ones(N))
+    with pytest.raises(UserError, match="20 samples"):
+        cl.trained(field(), np.ones(3))
+
+
+def test_an_objective_for_each_row_has_the_scores_of_each():
+    run = train()
+    x = data()["x"][:4]
+    scores = cl.score(run, cl.objectives.each(lambda view, x: view(x)[:, 0], x))
+    assert list(scores.values) == [f"objective.{i}" for i in range(4)]
+    for i in range(4):
+        alone = cl.score(run, [lambda view, i=i: view(x)[i, 0]])
+        np.testing.assert_allclose(scores.of(f"objective.{i}"), alone.of(), rtol=1e-9, atol=1e-12)
+        assert scores.values[f"objective.{i}"] == pytest.approx(alone.values["objective"])

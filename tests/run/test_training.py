@@ -68,7 +68,7 @@ def test_training_lowers_the_loss_and_weights_matter():
     less = cl.train(corpus, weights=weights, like=run)
     assert not torch.equal(less.training.theta, run.training.theta)
     assert torch.equal(less.training.theta, run.retrain(weights))
-    assert less.field is run.field, "constants of the run are those of the corpus's own weights"
+    assert less.field.noise is run.field.noise, "constants of the run are those of the corpus's own weights"
 
 
 def test_bad_weights_and_bad_likeness():

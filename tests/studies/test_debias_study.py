@@ -35,11 +35,11 @@ def made(tmp_path_factory):
         patch.setattr(debias_study, "__kwdefaults__", debias_study.__kwdefaults__ | {"most_steps": 600})
         out = tmp_path_factory.mktemp("study") / "run"
         with cl.train(cl.from_sentences(random_sentences(7, sentences=120)), out=out, **SETTINGS) as run:
-            study, page = pipeline.study_debias(run, [ONE, TWO], starts=2, others=2)
+            study, page = pipeline.study_debias(run, [ONE, TWO], starts=2, others=2, least=1, seeds=2)
             first = {path.name: path.read_bytes() for path in out.glob("study-*")}
             trained, retrain = [], type(run).retrain
             patch.setattr(type(run), "retrain", lambda self, *a, **b: trained.append(1) or retrain(self, *a, **b))
-            pipeline.study_debias(run, [ONE, TWO], starts=2, others=2)
+            pipeline.study_debias(run, [ONE, TWO], starts=2, others=2, least=1, seeds=2)
             again = {path.name: path.read_bytes() for path in out.glob("study-*")}
             yield run, study, page, first, again, len(trained)
 
@@ -47,8 +47,8 @@ def made(tmp_path_factory):
 def test_every_correction_is_in_it(made):
     _, study, *_ = made
     hows = [o.how for o in study.outcomes]
-    assert hows[:5] == ["hard", "reweight-one-start", "reweight", "remove-one-start", "hard+reweight-one-start"]
-    assert hows[5:] == ["undo"] * 2 + ["reinforce"] * 2 + ["both"] * 2
+    assert hows[:6] == ["reweight", "reweight-one-start", "remove", "remove-one-start", "hard", "hard+reweight"]
+    assert hows[6:] == ["undo"] * 2 + ["reinforce"] * 2 + ["both"] * 2
     assert set(study.cells) == {(way, test) for way in ("undo", "reinforce", "both") for test in ("one", "two<b>")}
     for cells in study.cells.values():
         assert len(cells) == 16
@@ -75,13 +75,30 @@ def test_tables_hold_the_figures(made):
     headings, rows = found["Effects from the run's own start (the paper's Table 3)"]
     assert headings == ["correction", "one", "two<b>"]
     effects = {row[0]: row[1:] for row in rows}
-    hard = study.outcomes[0]
+    hard = study.outcomes[4]
     assert effects["hard"] == [debias_page.words.value(hard.effects[test][1]) for test in study.tests]
-    assert len(effects) == 9
+    assert len(effects) == 10
     chosen = next(rows for title, (_, rows) in found.items() if "Table 8" in title)
     undo = next(o for o in study.outcomes if o.how == "undo").chosen
     assert chosen[0][1] == f"{undo['size']}/0, {undo['passes']} passes"
     assert chosen[2][1].split("/")[0] == chosen[2][1].split("/")[1].split(",")[0]
+
+
+def test_robustness_and_transfer_are_in_it(made):
+    run, study, *_ = made
+    found = {title: (headings, rows) for title, headings, rows in debias_page.tables(study)}
+    told = found["How few sentences decide a test"][1]
+    assert len(told) == len(study.robustness) == 2 * 2 * 2  # tests, verdicts, all words and the frequent ones
+    assert all("one" in row[0] or "two<b>" in row[0] for row in told)
+    pytest.importorskip("gensim")
+    assert set(study.transferred) == {"reweight", "remove"}
+    for how, moved in study.transferred.items():
+        rows = next(rows for title, (_, rows) in found.items() if "gensim" in title and f"after {how}:" in title)
+        assert [row[0] for row in rows] == list(moved) == study.tests
+        assert run.folder.metrics[f"transfer.{how}.one.after"] == pytest.approx(np.mean(moved["one"].after))
+    assert study.transferred["reweight"]["one"].before == study.transferred["remove"]["one"].before
+    assert set(study.plans) >= {"reweight", "reweight-one-start", "remove", "remove-one-start", "hard+reweight"}
+    assert all(run.folder.file(f"plan-{name}.parquet").exists() for name in study.plans)
 
 
 def test_the_page_is_escaped_and_self_contained(made):
@@ -99,12 +116,13 @@ def test_the_page_is_escaped_and_self_contained(made):
     }
     rows = list(csv.reader(first["study-debias.csv"].decode().splitlines()))
     assert ["correction", "one", "two<b>"] in rows
-    assert run.folder.metrics["debias.reweight.one.effect"] == made[1].outcomes[2].effects["one"][1]
+    assert run.folder.metrics["debias.reweight.one.effect"] == made[1].outcomes[0].effects["one"][1]
 
 
 def test_a_second_study_trains_little_and_writes_the_same_bytes(made):
-    *_, first, again, trained = made
-    assert trained <= 13  # each correction once, from the own start
+    _, study, _, first, again, trained = made
+    # Each correction once, from the own start; robustness anew, by doubling and halving.
+    assert trained <= 14 + 8 * len(study.robustness)
     assert first["study-debias-passes.svg"] == again["study-debias-passes.svg"]
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+import crossloss as cl
 import small
 from crossloss.core import UserError
 from crossloss.estimators import ConjugateGradient, InverseHessian
@@ -164,3 +166,106 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "curvlinops", None)
     with pytest.raises(UserError, match=r"pip install 'crossloss\[ekfac\]'"):
         ggn(perceptron(), nn.MSELoss(), draw(2, 4), draw(2, 3))(torch.zeros(43), torch.ones(2))
+
+
+FIELDS = {
+    "cross-entropy": (lambda out, b: F.cross_entropy(out, b["y"], reduction="none"), nn.CrossEntropyLoss(), 1.0),
+    "half squares": (lambda out, b: ((out - b["soft"]) ** 2).sum(1) / 2, nn.MSELoss(), 1.5),
+    "logits": (
+        lambda out, b: F.binary_cross_entropy_with_logits(out, b["hard"], reduction="none").sum(1),
+        nn.BCEWithLogitsLoss(),
+        3.0,
+    ),
+}
+
+
+def rows():
+    soft = draw(N, 3)
+    return {"x": draw(N, 4), "y": torch.arange(N) % 3, "soft": soft, "hard": (soft > 0).double()}
+
+
+@pytest.mark.parametrize("problem", FIELDS)
+def test_a_field_knows_its_own_loss(problem):
+    """Scores by the registry's names: of the dense GGN, and of EK-FAC made by hand, in the field's own unit."""
+    sample_loss, loss, factor = FIELDS[problem]
+    data = rows()
+    targets = data[{"cross-entropy": "y", "half squares": "soft", "logits": "hard"}[problem]]
+    run = cl.train(cl.TorchField(perceptron(), sample_loss, data, batch_size=5, chunk=7), cl.SGD(0.1), steps=4)
+    field, theta, w = run.field, run.theta, run.weights
+    exact = factor * dense_ggn(perceptron(), loss, data["x"], targets, theta)
+    eye = torch.eye(len(theta), dtype=torch.float64)
+    torch.testing.assert_close(field.curvature("ggn", theta, w).product(eye), exact, rtol=1e-7, atol=1e-10)
+
+    def objective(view):
+        return torch.sin(view(data["x"][:3])).sum()
+
+    (slope,) = torch.autograd.grad(objective(field.view(leaf := theta.clone().requires_grad_(True))), leaf)
+    gradients = torch.stack([one_gradient(field, theta, w, i) for i in range(N)])
+    by_hand = ekfac(perceptron(), loss, data["x"], targets)(theta, w).product(eye) * factor
+    for name, matrix in (("inverse-hessian-ggn", exact), ("inverse-hessian-ekfac", by_hand)):
+        expected = -gradients @ torch.linalg.solve(matrix + 0.05 * eye, slope)
+        found = torch.from_numpy(cl.score(run, [objective], name, damping=0.05).samples[0])
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
+
+
+def one_gradient(field, theta, w, i):
+    """d g/d w_i."""
+    only = torch.zeros_like(w)
+    only[i] = 1
+    return field.gradient(theta, only, -1)
+
+
+def test_dropout_of_the_run_is_not_in_its_curvature():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.Dropout(0.5), nn.Linear(5, 3)).double()
+    data, w = rows(), torch.ones(N, dtype=torch.float64)
+    field = cl.TorchField(model, FIELDS["cross-entropy"][0], data, dropout_seed=1)
+    found = field.curvature("ggn", field.initial, w).product(draw(2, len(field.initial)))
+    still = ggn(model.eval(), nn.CrossEntropyLoss(), data["x"], data["y"])(field.initial, w)
+    torch.testing.assert_close(found, still.product(draw(2, len(field.initial))))
+
+
+def test_targets_of_one_output_need_no_second_axis():
+    y, w = draw(N), torch.ones(N, dtype=torch.float64)
+    field = cl.TorchField(perceptron(1), lambda out, b: (out[:, 0] - b[1]) ** 2, (draw(N, 4), y))
+    found = field.curvature("ggn", field.initial, w).product(draw(2, len(field.initial)))
+    by_hand = ggn(perceptron(1), nn.MSELoss(), draw(N, 4), y[:, None])(field.initial, w)
+    torch.testing.assert_close(found, by_hand.product(draw(2, len(field.initial))))
+
+
+class Table(nn.Module):
+    def __init__(self, padding_idx=None):
+        super().__init__()
+        self.table = nn.Embedding(4, 3, padding_idx=padding_idx)
+
+    def forward(self, x):
+        return self.table(x)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sample_loss": lambda out, b: F.huber_loss(out, b["soft"], reduction="none", delta=0.1).sum(1)}, "multiple"),
+        ({"sample_loss": lambda out, b: F.cross_entropy(out, b["y"], reduction="none") * (1 + b["y"])}, "multiple"),
+        ({"sample_loss": lambda out, b: -F.cross_entropy(out, b["y"], reduction="none")}, "multiple"),
+        ({"regulariser": lambda view: sum((p**2).sum() for p in view.values())}, "with a regulariser"),
+        ({"forward": lambda model, b: 2 * model(b["x"])}, "with a forward= of its own"),
+        ({"frozen": lambda view, w: view(rows()["x"]).softmax(1),
+          "sample_loss": lambda out, b, p: (p * (out - 1) ** 2).sum(1)}, "with frozen="),
+        ({"model": Table(0).double(), "data": rows() | {"x": torch.arange(N) % 4}}, "with padding rows"),
+        ({"kind": "kfac"}, "there are: jacobian, absolute, ggn, ekfac"),
+        ({"kind": "ekfac", "model": Table().double(), "data": rows() | {"x": torch.arange(N) % 4}},
+         "table is Embedding"),
+    ],
+)  # fmt: skip
+def test_a_field_that_they_do_not_apply_to_says_so(options, message):
+    options = {
+        "model": perceptron(),
+        "sample_loss": FIELDS["cross-entropy"][0],
+        "data": rows(),
+        "kind": "ggn",
+    } | options
+    kind = options.pop("kind")
+    field = cl.TorchField(**options)
+    with pytest.raises(UserError, match=message):
+        field.curvature(kind, field.initial, torch.ones(N, dtype=torch.float64))

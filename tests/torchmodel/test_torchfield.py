@@ -10,7 +10,7 @@ import torch_reference as reference
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, TensorDataset
-from torch_models import BATCHES, F64, KINDS, N, Words, cross_entropy, make, margin, mlp, objectives, penalty
+from torch_models import BATCHES, F64, KINDS, Bags, N, Words, cross_entropy, make, margin, mlp, objectives, penalty
 
 import crossloss as cl
 from crossloss.core import WHOLE, UserError
@@ -36,6 +36,8 @@ def by_autograd(case, rule, options, w=None, steps=STEPS):
     for layer in module.modules():
         if isinstance(layer, nn.Embedding):
             layer.sparse = False  # autograd cannot go through sparse gradients twice
+        elif isinstance(layer, Bags):
+            layer.written_out = True
     with sdpa_kernel(SDPBackend.MATH), torch.random.fork_rng():
         parameters = reference.trained(
             module,
@@ -149,6 +151,20 @@ def test_the_field_is_the_gradient_that_torch_optim_receives():
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("kind", ["bags", "bags-padded", "bags-max"])
+def test_bags_have_the_gradient_of_torchs_own(kind):
+    case = make(kind)
+    if kind != "bags":
+        case.x[3] = 2  # a bag of nothing but padding
+    field = field_of(case)
+    for layer in case.model.modules():
+        layer.sparse = False
+    F.cross_entropy(case.model(case.x), case.y).backward()
+    expected = torch.cat([p.grad.reshape(-1) for p in case.model.parameters()])
+    found = field.gradient(field.initial, torch.ones(N, dtype=F64), 0)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize("regulariser", [None, penalty], ids=["plain", "regularised"])
 def test_a_padding_row_is_held_and_its_effect_is_differentiated(regulariser):
     """As in torch, where only a regulariser moves it."""
@@ -188,6 +204,18 @@ def test_many_directions_at_once_equal_one_at_a_time():
             rows.append(field.pullback(field.initial, w, 0, row[None], apart)[0])
             torch.testing.assert_close(together.samples()[j], apart.samples()[0], rtol=1e-11, atol=1e-13)
         torch.testing.assert_close(back, torch.stack(rows), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["regularised", "mini-batches", "embedding", "lstm", "dropout", "bags"])
+def test_pairing_is_what_a_pullback_adds(kind):
+    field = field_of(make(kind))
+    w, p = torch.rand(N, dtype=F64), len(field.initial)
+    for step, k in ((1, 3), (WHOLE, 3), (WHOLE, p + 2)):
+        a = torch.randn(k, p, dtype=F64)
+        whole, part = field.accumulator(k), field.accumulator(k)
+        field.pullback(field.initial, w, step, a, whole)
+        field.pairing(field.initial, w, step, a, part)
+        torch.testing.assert_close(part.samples(), whole.samples(), rtol=1e-12, atol=1e-14)
 
 
 class Unbatched(torch.autograd.Function):
@@ -351,8 +379,24 @@ class Counting(nn.Module):
         return self.inner(x)
 
 
-def bags():
-    return nn.Sequential(nn.EmbeddingBag(9, 4), nn.Linear(4, 3))
+class BagOfItsOwn(nn.Module):
+    """By torch's kernel, whose backward has no derivative."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(9, 3))
+
+    def forward(self, x):
+        return F.embedding_bag(x, self.table)
+
+
+class OffsetBags(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.EmbeddingBag(9, 3)
+
+    def forward(self, x):
+        return self.table(x.reshape(-1), torch.arange(0, x.numel(), x.shape[1]))
 
 
 X, Y = torch.randn(N, 4), torch.arange(N) % 3
@@ -369,7 +413,8 @@ REFUSED = {
     "lazy layers": (lambda: nn.LazyLinear(3), X, {}, "lazy"),
     "max_norm": (lambda: nn.Sequential(nn.Embedding(9, 4, max_norm=1.0), nn.Flatten(), nn.Linear(20, 3)), IDS, {},
                  "max_norm"),
-    "no second derivative": (bags, IDS, {}, "differentiated twice"),
+    "no second derivative": (BagOfItsOwn, IDS, {}, "differentiated twice"),
+    "bags by offsets": (OffsetBags, IDS, {}, "offsets"),
     "fewer rows": (mlp, X[:-1], {}, "equally many"),
     "a batch too large": (mlp, X, {"batch_size": N + 1}, "between 1 and"),
     "rows that are not there": (mlp, X, {"order": [[0, N]]}, "0 to 11"),

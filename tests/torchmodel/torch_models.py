@@ -48,6 +48,22 @@ class Words(nn.Module):
         return self.head(torch.tanh(self.table(x).mean(1)))
 
 
+class Bags(nn.Module):
+    def __init__(self, mode, padding_idx=None):
+        super().__init__()
+        self.table = nn.EmbeddingBag(9, 4, mode=mode, sparse=mode != "max", padding_idx=padding_idx)
+        self.head, self.written_out = nn.Linear(4, CLASSES), False
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.by_rows(x) if self.written_out else self.table(x)))
+
+    def by_rows(self, x):
+        """A bag at a time, for the reference: torch's own bags have no second derivative."""
+        rows = [self.table.weight[[i for i in row if i != self.table.padding_idx]] for row in x.tolist()]
+        made = {"sum": lambda v: v.sum(0), "mean": lambda v: v.mean(0), "max": lambda v: v.max(0).values}
+        return torch.stack([made[self.table.mode](v) if len(v) else v.sum(0) for v in rows])
+
+
 class Recurrent(nn.Module):
     def __init__(self, dropout=0.0):
         super().__init__()
@@ -100,6 +116,9 @@ KINDS = {
     "frozen": lambda: Case(frozen_layer(), torch.randn(N, 4)),
     "embedding": lambda: Case(Words(False), torch.randint(0, 8, (N, 5))),
     "sparse": lambda: Case(Words(True), torch.randint(0, 8, (N, 5))),
+    "bags": lambda: Case(Bags("mean"), torch.randint(0, 8, (N, 5))),
+    "bags-padded": lambda: Case(Bags("sum", padding_idx=2), torch.randint(0, 5, (N, 3))),
+    "bags-max": lambda: Case(Bags("max", padding_idx=2), torch.randint(0, 5, (N, 3))),
     "convolution": lambda: Case(
         nn.Sequential(nn.Conv1d(2, 3, 2), nn.Tanh(), nn.Flatten(), nn.Linear(9, CLASSES)), torch.randn(N, 2, 4)
     ),

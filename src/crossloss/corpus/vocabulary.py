@@ -9,6 +9,7 @@ import numpy as np
 
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.tokens import TOKEN_PATTERN
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +26,15 @@ class Vocabulary:
         Probability to survive word2vec's subsampling; a factor of expected counts here, never a draw.
     subsample : float
         The threshold t that ``keep`` was made with; 0: none.
+    token_pattern : str
+        Regular expression of a word.
     """
 
     words: list[str]
     counts: np.ndarray
     keep: np.ndarray
     subsample: float
+    token_pattern: str = TOKEN_PATTERN
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -39,7 +43,12 @@ class Vocabulary:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
-        return {"words": self.words, "counts": self.counts.tolist(), "subsample": self.subsample}
+        return {
+            "words": self.words,
+            "counts": self.counts.tolist(),
+            "subsample": self.subsample,
+            "token_pattern": self.token_pattern,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Vocabulary":
@@ -52,14 +61,14 @@ class Vocabulary:
         """
         try:
             words, counts = list(value["words"]), np.array(value["counts"], dtype=np.int64)
-            threshold = float(value["subsample"])
+            threshold, pattern = float(value["subsample"]), str(value.get("token_pattern", TOKEN_PATTERN))
             if len(words) != len(counts) or len(set(words)) != len(words):
                 raise ValueError("words and counts do not match")
             if not all(isinstance(word, str) for word in words):
                 raise ValueError("a word is no text")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"The vocabulary file is damaged ({error}); run again with --overwrite.") from error
-        return cls(words, counts, keep_probability(counts, threshold), threshold)
+        return cls(words, counts, keep_probability(counts, threshold), threshold, pattern)
 
 
 def keep_probability(counts: np.ndarray, subsample: float) -> np.ndarray:
@@ -112,7 +121,7 @@ def build_vocabulary(
         )
     chosen_counts = counts[kept].astype(np.int64)
     keep = keep_probability(chosen_counts, subsample)
-    return Vocabulary([str(types[i]) for i in kept], chosen_counts, keep, subsample)
+    return Vocabulary([str(types[i]) for i in kept], chosen_counts, keep, subsample, corpus.token_pattern)
 
 
 def token_words(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:

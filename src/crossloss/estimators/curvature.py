@@ -22,15 +22,22 @@ class Jacobian:
     """J of the field, matrix-free, by pullbacks whose accumulators are thrown away.
 
     For a plain loss it is the Hessian; for a field that is no gradient it is not symmetric. Of the training loss as
-    a whole, or of one of the run's ``steps``.
+    a whole, or of one of the run's ``steps``. Asked for as many directions as there are parameters, it makes the
+    matrix, which costs no more, and keeps it.
     """
 
     def __init__(self, field: Field, theta: Tensor, weights: Tensor, steps: int, step: int = WHOLE) -> None:
         self.field, self.theta, self.weights = field, theta, weights
         self.steps, self.step = steps, step
+        self._matrix: Tensor | None = None
 
     def product(self, a: Tensor) -> Tensor:
         """J^T a for the rows of ``a``, (k, p)."""
+        if self._matrix is None and len(a) >= a.shape[1]:
+            self._matrix = self._pulled(torch.eye(a.shape[1], dtype=a.dtype, device=a.device))
+        return self._pulled(a) if self._matrix is None else a @ self._matrix
+
+    def _pulled(self, a: Tensor) -> Tensor:
         return self.field.pullback(self.theta, self.weights, self.step, a, self.field.accumulator(len(a)))
 
     def at(self, step: int) -> "Jacobian":

@@ -1,32 +1,93 @@
 """Gradient dot: the influence with the curvature left out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import grad, vmap
 
-from crossloss.core import WHOLE, Accumulator, Checkpoint, Field, Objective, Progress, Trajectory, UserError
+from crossloss.core import (
+    WHOLE,
+    Accumulator,
+    Checkpoint,
+    Family,
+    Field,
+    Objective,
+    Pairing,
+    Progress,
+    Trajectory,
+    UserError,
+)
+
+AT_ONCE = 256
+"""Objectives of a family differentiated in one batched pass."""
 
 
 def objective_gradients(field: Field, theta: Tensor, objectives: Sequence[Objective]) -> Tensor:
-    """Gradients of the objectives at ``theta``, (k, p).
+    """Gradients of the objectives at ``theta``, (k, p); those of a family in batched passes.
 
     Raises
     ------
     UserError
         An objective is not a finite scalar that depends on the parameters.
     """
-    gradients = []
-    for objective in objectives:
-        leaf = theta.detach().clone().requires_grad_(True)
-        value = objective(field.view(leaf))
-        if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
-            raise UserError(f"Objective {objective.name} must return one scalar tensor computed from the parameters.")
-        (gradient,) = torch.autograd.grad(value.reshape(()), leaf)
-        if not torch.isfinite(gradient).all():
-            raise UserError(f"Objective {objective.name} has no finite gradient at this model.")
-        gradients.append(gradient)
-    return torch.stack(gradients)
+    found = []
+    for family, members in _together(objectives):
+        batch = None if family is None else _batched(field, theta, family, _indices(members, theta))
+        found.append(torch.stack([_gradient(field, theta, o) for o in members]) if batch is None else batch)
+        for objective, finite in zip(members, torch.isfinite(found[-1]).all(1).tolist(), strict=True):
+            if not finite:
+                raise UserError(f"Objective {objective.name} has no finite gradient at this model.")
+    return torch.cat(found)
+
+
+def objective_values(view: Any, objectives: Sequence[Objective]) -> Tensor:
+    """Values of the objectives of a view, (k,) float64."""
+    found = []
+    with torch.no_grad():
+        for family, members in _together(objectives):
+            if family is None:
+                found.append(torch.stack([o(view).reshape(()) for o in members]).double())
+            else:
+                values = family(view)
+                found.append(values[_indices(members, values)].double())
+    return torch.cat(found)
+
+
+def _together(objectives: Sequence[Objective]) -> Iterator[tuple[Family | None, list[Objective]]]:
+    """Neighbours of one family, or of none."""
+    for family, members in groupby(objectives, lambda o: getattr(o, "family", None)):
+        yield family, list(members)
+
+
+def _indices(members: Sequence[Any], like: Tensor) -> Tensor:
+    return torch.tensor([o.index for o in members], device=like.device)
+
+
+def _gradient(field: Field, theta: Tensor, objective: Objective) -> Tensor:
+    leaf = theta.detach().clone().requires_grad_(True)
+    value = objective(field.view(leaf))
+    if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
+        raise UserError(f"Objective {objective.name} must return one scalar tensor computed from the parameters.")
+    (gradient,) = torch.autograd.grad(value.reshape(()), leaf)
+    return gradient
+
+
+def _batched(field: Field, theta: Tensor, family: Family, indices: Tensor) -> Tensor | None:
+    """Gradients of members of a family, (m, p); None where that cannot be batched, or one is zero (detached?)."""
+    one = grad(lambda leaf, index: family.one(field.view(leaf), index))
+    try:
+        found = torch.cat([vmap(one, (None, 0))(theta.detach(), part) for part in torch.split(indices, AT_ONCE)])
+    except (RuntimeError, TypeError, ValueError, AttributeError):
+        return None
+    return found if bool(found.any(1).all()) else None
+
+
+def pair(field: Field, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> None:
+    """Add d<g, a>/d(atom weight) to ``into``: a pullback, or what of it the field can do alone."""
+    (field.pairing if isinstance(field, Pairing) else field.pullback)(theta, w, step, a, into)
 
 
 def gradient_dot(
@@ -43,7 +104,7 @@ def gradient_dot(
     field, theta = trajectory.field, trajectory.theta
     into = field.accumulator(len(objectives))
     direction = -objective_gradients(field, theta, objectives)
-    field.pullback(theta, trajectory.weights, WHOLE, direction, into)
+    pair(field, theta, trajectory.weights, WHOLE, direction, into)
     if progress:
         progress(1, 1)
     return into

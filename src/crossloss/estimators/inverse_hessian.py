@@ -7,7 +7,7 @@ import torch
 
 from crossloss.core import WHOLE, Accumulator, Checkpoint, Invertible, Objective, Progress, Trajectory, UserError
 from crossloss.estimators.curvature import JACOBIAN, Maker, curvature
-from crossloss.estimators.gradient import objective_gradients
+from crossloss.estimators.gradient import objective_gradients, pair
 from crossloss.estimators.solvers import Dense, Solution, Solver, System
 
 
@@ -15,7 +15,7 @@ from crossloss.estimators.solvers import Dense, Solution, Solver, System
 class InverseHessian:
     """I_i = -grad f^T (H + damping)^-1 grad l_i, with H of the training loss whatever f is.
 
-    Solves (C^T + damping) x = grad f once for each objective; then one pullback with a = -x at the final
+    Solves (C^T + damping) x = grad f once for each objective; then one pairing with a = -x at the final
     parameters scores every sample (paper Eqs. 1, 6, 7, 9, 10, 13, with Koh and Liang's minus, and Algorithm 1
     where the solver is LiSSA). Exact for a run that ended at a point where the field vanishes and C is regular.
 
@@ -69,7 +69,7 @@ class InverseHessian:
         """
         field, x = trajectory.field, self.solve(trajectory, objectives, progress).x
         into = field.accumulator(len(objectives))
-        field.pullback(trajectory.theta, trajectory.weights, WHOLE, -x, into)
+        pair(field, trajectory.theta, trajectory.weights, WHOLE, -x, into)
         if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
             raise UserError("The inverse-Hessian scores overflowed: raise the damping or use float64.")
         if progress:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from crossloss.core import WHOLE, Field, Objective, Optimiser, Pushforward, State, Trajectory, UserError
 from crossloss.estimators.curvature import Jacobian
-from crossloss.estimators.gradient import objective_gradients
+from crossloss.estimators.gradient import objective_gradients, objective_values
 from crossloss.estimators.inverse_hessian import InverseHessian, solve
 from crossloss.estimators.solvers import System
 
@@ -148,8 +148,7 @@ class _Transposed:
 
 
 def _values(field: Field, theta: Tensor, objectives: Sequence[Objective]) -> Tensor:
-    with torch.no_grad():
-        values = torch.stack([objective(field.view(theta)).reshape(()) for objective in objectives])
+    values = objective_values(field.view(theta), objectives).to(theta.dtype)
     if not bool(torch.isfinite(values).all()):
         raise UserError("An objective is not finite at the predicted parameters: take fewer samples away at once.")
     return values

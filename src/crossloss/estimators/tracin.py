@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from crossloss.core import WHOLE, Accumulator, Checkpoint, Objective, Progress, Trajectory, UserError
-from crossloss.estimators.gradient import objective_gradients
+from crossloss.estimators.gradient import objective_gradients, pair
 from crossloss.estimators.resume import resume, save
 
 
@@ -63,7 +63,7 @@ class TracIn:
             bar, a = trajectory.optimiser.adjoint(state, t, bar | {"theta": slope.clone()})
             moved += a
             if (steps - t) % self.every == 0 or t == 0:
-                field.pullback(here, trajectory.weights, t if self.every == 1 else WHOLE, moved, into)
+                pair(field, here, trajectory.weights, t if self.every == 1 else WHOLE, moved, into)
                 save(checkpoint, t, bar, into)
             if progress:
                 progress(steps - t, steps)

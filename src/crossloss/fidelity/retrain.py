@@ -46,7 +46,7 @@ class Retrainer:
             if all(kept["objectives"].get(o.name) == self._keys[o.name] for o in self.objectives):
                 return dict(kept["values"])
         start = time.perf_counter()
-        view = self.run.field.view(self.run.retrain(weights, seed=seed))
+        view = self.run.view(self.run.retrain(weights, seed=seed), seed=seed)
         values = {o.name: float(o(view)) for o in self.objectives}
         values["seconds"] = time.perf_counter() - start
         measured = quality(view.words, view.vectors.cpu().numpy())

@@ -13,8 +13,9 @@ from crossloss.corpus.vocabulary import token_words
 from crossloss.fidelity.retrain import Retrainer, changes, without
 from crossloss.fidelity.statistics import Fidelity, fidelity
 from crossloss.fidelity.subsets import random_matching, random_subsets
-from crossloss.objectives.weat import Weat
+from crossloss.objectives import Described, Weat
 from crossloss.plans.remove import Plan
+from crossloss.plans.starts import deviation
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import CO_OCCURRENCE, Scores, score
@@ -103,7 +104,7 @@ class Validation:
             ):
                 if values:
                     figures[f"plan.{name}.{label}.mean"] = float(np.mean(values))
-                    figures[f"plan.{name}.{label}.sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+                    figures[f"plan.{name}.{label}.sd"] = deviation(values)
         return figures
 
     def beside(self, earlier: "Validation") -> "Validation":
@@ -179,7 +180,7 @@ def _check_plan(
 def _with_test_word(run: Run, objectives: Sequence[Objective], name: str) -> np.ndarray:
     """Samples (n,) that contain a word of the objective; all where it names no words."""
     objective = next(o for o in objectives if o.name == name)
-    if not isinstance(objective, Weat):
+    if not isinstance(objective, Described) or not objective.words:
         return np.ones(len(run.corpus), dtype=bool)
     wanted = np.zeros(len(run.vocabulary.words) + 1, dtype=bool)
     wanted[[run.vocabulary.index[word] for word in objective.words if word in run.vocabulary.index]] = True

@@ -4,21 +4,62 @@ Belongs here: value, reading of the sign, coverage of words, significance of an 
 Does not: how the parameters came about, or which samples made them.
 """
 
-from crossloss.objectives.custom import Function, as_objective
-from crossloss.objectives.permutation import PermutationResult, permutation_test
+from crossloss.objectives.algebra import Absolute, Described, Sum
+from crossloss.objectives.association import Association, association, margin
+from crossloss.objectives.custom import Function, as_objective, each
+from crossloss.objectives.displacement import Displacement, displacement
+from crossloss.objectives.ect import ect
+from crossloss.objectives.inline import SYNTAX
+from crossloss.objectives.likelihood import Likelihood, likelihood
+from crossloss.objectives.mac import Mac, mac
+from crossloss.objectives.one_sided import OneSided, one_sided
+from crossloss.objectives.permutation import Measured, PermutationResult, measured, permutation_test
+from crossloss.objectives.projection import Projection, projection
+from crossloss.objectives.ripa import Ripa, ripa
+from crossloss.objectives.separation import Separation, separation
+from crossloss.objectives.similarity import Similarity, similarity
 from crossloss.objectives.userfile import load, load_objectives
-from crossloss.objectives.weat import Coverage, Weat
+from crossloss.objectives.weat import Weat
+from crossloss.objectives.words import Coverage, WordObjective
 from crossloss.objectives.wordsets import names, weat
 
 __all__ = [
+    "SYNTAX",
+    "Absolute",
+    "Association",
     "Coverage",
+    "Described",
+    "Displacement",
     "Function",
+    "Likelihood",
+    "Mac",
+    "Measured",
+    "OneSided",
     "PermutationResult",
+    "Projection",
+    "Ripa",
+    "Separation",
+    "Similarity",
+    "Sum",
     "Weat",
+    "WordObjective",
     "as_objective",
+    "association",
+    "displacement",
+    "each",
+    "ect",
+    "likelihood",
     "load",
     "load_objectives",
+    "mac",
+    "margin",
+    "measured",
     "names",
+    "one_sided",
     "permutation_test",
+    "projection",
+    "ripa",
+    "separation",
+    "similarity",
     "weat",
 ]

@@ -4,11 +4,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, islice
+from typing import NamedTuple
 
 import numpy as np
 
-from crossloss.core import UserError
-from crossloss.objectives.weat import Weat, WordView, effect
+from crossloss.core import Objective, UserError
+from crossloss.objectives.one_sided import OneSided
+from crossloss.objectives.weat import Weat, effect
+from crossloss.objectives.words import WordView
 
 EXACT_SPLITS = 10**6
 ROWS_AT_ONCE = 50_000
@@ -43,7 +46,24 @@ class PermutationResult:
     exact: bool
 
 
-def permutation_test(weat: Weat, view: WordView, *, seed: int = 0, samples: int = 100_000) -> PermutationResult:
+class Measured(NamedTuple):
+    """Value of an objective, and its permutation test where it is an association test."""
+
+    value: float
+    tested: PermutationResult | None
+
+
+def measured(objective: Objective, view: WordView, *, seed: int = 0) -> Measured:
+    """Value and significance of an objective; UserError as the objective itself."""
+    if not isinstance(objective, Weat | OneSided):
+        return Measured(float(objective(view)), None)
+    tested = permutation_test(objective, view, seed=seed)
+    return Measured(tested.effect if objective.kind == "effect" else tested.statistic, tested)
+
+
+def permutation_test(
+    weat: Weat | OneSided, view: WordView, *, seed: int = 0, samples: int = 100_000
+) -> PermutationResult:
     """Test the null hypothesis that X and Y are exchangeable.
 
     Exact up to 10^6 splits of X and Y together, or where ``samples`` asks for all there are; beyond, ``samples``

@@ -1,12 +1,24 @@
-"""The user's own association tests, from YAML with strict strings."""
+"""The user's own objectives, from YAML with strict strings."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, validate_call
 
 from crossloss.core import UserError
+from crossloss.objectives.algebra import Absolute, Composable, Sum
+from crossloss.objectives.association import association, margin
+from crossloss.objectives.displacement import displacement
+from crossloss.objectives.inline import inline, text_file
+from crossloss.objectives.likelihood import likelihood
+from crossloss.objectives.mac import mac
+from crossloss.objectives.one_sided import one_sided
+from crossloss.objectives.projection import projection
+from crossloss.objectives.ripa import ripa
+from crossloss.objectives.separation import separation
+from crossloss.objectives.similarity import similarity
 from crossloss.objectives.weat import SIDES, Weat
 from crossloss.objectives.wordsets import weat
 
@@ -40,15 +52,34 @@ class _Test(BaseModel):
     question: str = ""
 
 
-def load(path: str | Path) -> list[Weat]:
-    """Association tests of a YAML file: ``name: {X: [...], Y: [...], A: [...], B: [...]}``.
+MADE_BY: dict[str, Callable[..., Composable]] = {
+    "displacement": displacement,
+    "similarity": similarity,
+    "margin": margin,
+    "association": association,
+    "one-sided": one_sided,
+    "separation": separation,
+    "projection": projection,
+    "ripa": ripa,
+    "mac": mac,
+    "likelihood": likelihood,
+}
+"""The function behind each ``type``; its arguments are the keys of an entry."""
 
-    ``labels`` (four) and ``question`` are optional. Words are lower-cased, as the vocabulary is.
+
+def load(path: str | Path) -> list[Any]:
+    """Objectives of a YAML file, each under its name.
+
+    An association test is ``name: {X: [...], Y: [...], A: [...], B: [...]}``; ``labels`` (four) and ``question`` are
+    optional. Another objective is ``name: {type: margin, word: dooku, near: [vader], far: [kirk]}``: ``type`` and the
+    arguments of the function of that name. ``{type: sum, of: [NAME, NAME], weights: [1, -1]}`` and
+    ``{type: abs, of: NAME}`` are of objectives above them in the file, shipped, or written as on the command line;
+    ``{type: likelihood, file: TEXT}`` reads a file beside this one. Words are lower-cased, as the vocabulary is.
 
     Raises
     ------
     UserError
-        The file cannot be read, or a test is not as above; the message names the test and the fault.
+        The file cannot be read, or an entry is not as above; the message names it and the fault.
     """
     path = Path(path)
     try:
@@ -58,13 +89,81 @@ def load(path: str | Path) -> list[Weat]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: an escape beyond Unicode
         raise UserError(f"{path} is no YAML that is read here ({' '.join(str(error).split())}).") from error
     if not isinstance(content, dict) or not content:
-        raise UserError(f"{path} must map test names to word sets: `name: {{X: [...], Y: [...], A: [...], B: [...]}}`.")
-    return [_test(path, name, value) for name, value in content.items()]
+        raise UserError(f"{path} must map names to objectives: `name: {{X: [...], Y: [...], A: [...], B: [...]}}`.")
+    known: dict[str, Composable] = {}
+    for name, value in content.items():
+        if not name.replace("-", "").replace("_", "").isalnum():
+            raise UserError(f"{path}: the name {name!r} may hold letters, digits, - and _ only.")
+        typed = isinstance(value, dict) and "type" in value
+        known[name] = _typed(path, name, value, known) if typed else _test(path, name, value)
+    return list(known.values())
+
+
+def _typed(path: Path, name: str, value: dict[str, Any], known: dict[str, Composable]) -> Composable:
+    """An entry with a ``type``."""
+    arguments = {key: item for key, item in value.items() if key != "type"}
+    kind, where = str(value["type"]), f"{path}, {name}"
+    try:
+        if kind == "sum":
+            return _sum(name, known, arguments)
+        if kind == "abs":
+            return _absolute(name, known, arguments)
+        if kind == "likelihood" and set(arguments) == {"file"}:
+            return text_file(path.parent / str(arguments["file"]), name)
+        if kind not in MADE_BY:
+            raise UserError(f"there is no type {kind!r}; there are: {', '.join([*MADE_BY, 'sum', 'abs'])}.")
+        if "name" in arguments:
+            raise UserError("leave name out: the entry is called by its key.")
+        return validate_call(MADE_BY[kind])(**arguments, name=name)
+    except ValidationError as error:
+        raise UserError(f"{where}, {_fault(error)}") from error
+    except UserError as error:
+        raise UserError(f"{where}: {str(error).removeprefix(f'{name}: ')}") from error
+
+
+def _found(name: str, known: dict[str, Composable]) -> Composable:
+    """An objective above in the file, shipped, or written as on the command line."""
+    if name in known:
+        return known[name]
+    return inline(name, lambda inner: _found(inner, known)) if ":" in name else weat(name)
+
+
+def _refuse_but(allowed: Sequence[str], given: dict[str, Any]) -> None:
+    for key in given:
+        if key not in allowed:
+            raise UserError(f"{key} is no key of this type: give {' and '.join(allowed)}.")
+
+
+def _sum(name: str, known: dict[str, Composable], given: dict[str, Any]) -> Sum:
+    _refuse_but(("of", "weights"), given)
+    names, weights = given.get("of"), given.get("weights")
+    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(n, str) for n in names):
+        raise UserError("of must list the names of two objectives or more.")
+    if weights is None:
+        weights = ["1"] * len(names)
+    try:
+        numbers = [float(weight) for weight in weights]
+    except (TypeError, ValueError):
+        raise UserError("weights must be numbers, one for each objective.") from None
+    if len(numbers) != len(names):
+        raise UserError(f"there are {len(names)} objectives and {len(numbers)} weights: give one for each.")
+    return Sum(name, tuple((number, _found(n, known)) for number, n in zip(numbers, names, strict=True)))
+
+
+def _absolute(name: str, known: dict[str, Composable], given: dict[str, Any]) -> Absolute:
+    _refuse_but(("of",), given)
+    if not isinstance(given.get("of"), str):
+        raise UserError("of must name one objective.")
+    return Absolute(name, _found(given["of"], known))
+
+
+def _fault(error: ValidationError) -> str:
+    """Where and what, of the first fault."""
+    first = error.errors()[0]
+    return f"{first['loc'][0]}: {first['msg'].lower()}."
 
 
 def _test(path: Path, name: str, value: Any) -> Weat:
-    if not name.replace("-", "").replace("_", "").isalnum():
-        raise UserError(f"{path}: the test name {name!r} may hold letters, digits, - and _ only.")
     try:
         test = _Test.model_validate(value)
     except ValidationError as error:
@@ -84,20 +183,20 @@ def _test(path: Path, name: str, value: Any) -> Weat:
     return Weat(name, x, y, a, b, labels, test.question, source=path.name)
 
 
-def load_objectives(given: str) -> list[Weat]:
-    """A shipped test by name, all tests of FILE.yaml, or one as FILE.yaml:NAME.
+def load_objectives(given: str) -> list[Any]:
+    """A shipped test by name, all objectives of FILE.yaml, one as FILE.yaml:NAME, or one written as TYPE:arguments.
 
     Raises
     ------
     UserError
-        No such test or file.
+        No such objective or file.
     """
     file, colon, name = given.rpartition(":")
     if colon and file.endswith((".yaml", ".yml")):
-        tests = {test.name: test for test in load(file)}
-        if name not in tests:
-            raise UserError(f"{file} has no test {name!r}; it has: {', '.join(tests)}.")
-        return [tests[name]]
+        known = {objective.name: objective for objective in load(file)}
+        if name not in known:
+            raise UserError(f"{file} has no objective {name!r}; it has: {', '.join(known)}.")
+        return [known[name]]
     if given.endswith((".yaml", ".yml")):
         return load(given)
-    return [weat(given)]
+    return [_found(given, {})]

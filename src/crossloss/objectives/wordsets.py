@@ -45,7 +45,8 @@ def weat(name: str, kind: Literal["effect", "statistic"] = "effect") -> Weat:
         close = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise UserError(
-            f"There is no test {name!r}; {hint}shipped are {', '.join(names())}; your own go into a .yaml file."
+            f"There is no test {name!r}; {hint}shipped are {', '.join(names())}; your own go into a .yaml file, and "
+            "other objectives are written as in similarity:he/nurse."
         )
     test = shipped()[name]
     if kind == "effect":

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from crossloss.core import Objective, UserError
 from crossloss.plans.corrections import Correction, Weighted
+from crossloss.plans.starts import deviation
 from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
@@ -38,7 +39,7 @@ class Row:
     @property
     def noise(self) -> float:
         """Standard deviation between starts, before."""
-        return float(np.std(self.before, ddof=1)) if len(self.before) > 1 else 0.0
+        return deviation(self.before)
 
     @property
     def change(self) -> float:
@@ -143,7 +144,7 @@ class Yardstick:
         self._before: dict[int, tuple[dict[str, float], np.ndarray]] = {}
 
     def _measure(self, correction: Correction, theta: Tensor, seed: int) -> dict[str, float]:
-        found = figures(self.run, self.objectives, self.run.field.view(theta))
+        found = figures(self.run, self.objectives, self.run.view(theta, seed=seed))
         found["loss"] = self.run.field.loss(theta, torch.from_numpy(self.run.corpus.weights))
         found["held_out_loss"] = held_out_loss(self.run, correction, seed, self.track)
         return found

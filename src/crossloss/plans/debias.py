@@ -86,7 +86,7 @@ def correct(
     targets: Mapping[str, float],
     how: str,
     *,
-    seeds: Sequence[int] | None = None,
+    starts: int = 1,
     groups: Sequence[str] = ("gender",),
     tolerance: float = 0.01,
     bound: float = BOUND,
@@ -107,8 +107,8 @@ def correct(
         Target of each objective by name.
     how : str
         One of ``WAYS``.
-    seeds : sequence of int, optional
-        Starts over whose mean remove and reweight are fitted; the run's own by default.
+    starts : int
+        Of remove and reweight: fitted to the run's own start (1), or to the mean over starts (``Starts``).
     groups : sequence of str
         Word sets of hard debias, applied in turn: gender, race.
     tolerance, bound
@@ -133,13 +133,13 @@ def correct(
     after = [After(o, hard) for o in objectives] if hard else list(objectives)
     names = sorted(groups) if hard else []
     if way in FITTED:
-        starts = Starts(run, after, seeds, track)
-        key = fit_key(run, how, objectives, names, dict(targets), starts.seeds, tolerance, bound)
+        several = Starts(run, after, starts, track)
+        key = fit_key(run, how, objectives, names, dict(targets), starts, several.seeds, tolerance, bound)
         file = _file(run, "fit", key, ".safetensors")
         if way == "reweight":
-            made = reweight(starts, targets, bound=bound, tolerance=tolerance, file=file)
+            made = reweight(several, targets, bound=bound, tolerance=tolerance, file=file)
         else:
-            made = remove_until(starts, targets, tolerance=tolerance, file=file)
+            made = remove_until(several, targets, tolerance=tolerance, file=file)
         correction: Correction = Weighted(made.weights)
         if hard:
             correction = Debiased(hard, correction)
@@ -232,7 +232,7 @@ def held_out_words(
     how: str,
     *,
     groups: Sequence[str] = ("gender",),
-    seeds: Sequence[int] | None = None,
+    starts: int = 1,
     tolerance: float = 0.01,
     track: Track = quiet,
 ) -> dict[str, tuple[float, float, float, float]]:
@@ -248,16 +248,10 @@ def held_out_words(
     parts = {o.name: halves(o, run.vocabulary.index) for o in objectives}
     goals = {fitted.name: targets[name] for name, (fitted, _) in parts.items()}
     fitted = [half for half, _ in parts.values()]
-    made = correct(run, fitted, goals, how, groups=groups, seeds=seeds, tolerance=tolerance, track=track)
+    made = correct(run, fitted, goals, how, groups=groups, starts=starts, tolerance=tolerance, track=track)
     views = [run.field.view(t) for t in (run.training.theta, made.correction(run, run.settings.seed, None, track))]
     found = {}
     for name, (_, judged) in parts.items():
         both = [float(replace(judged, kind=kind)(view)) for kind in ("effect", "statistic") for view in views]
         found[name] = (both[0], both[1], both[2], both[3])
     return found
-
-
-def unseen(run: Run, seeds: Sequence[int] | None, count: int) -> list[int]:
-    """The ``count`` smallest seeds above all that a correction was fitted to."""
-    last = max([run.settings.seed, *(seeds or ())])
-    return list(range(last + 1, last + 1 + count))

@@ -2,6 +2,10 @@
 
 One prediction from the untouched weights overshoots for large changes. Each round here is a Gauss-Newton step
 from where the last one ended; going back to the untouched weights with scores taken elsewhere does not converge.
+
+With several starts the derivatives of a round come from starts of its own, and are averaged with those of the rounds
+before (stochastic approximation; Robbins, Monro 1951): what is special to a start averages out, and whether a step
+helps is judged by starts that no derivative was taken from.
 """
 
 import time
@@ -22,6 +26,8 @@ FRACTIONS = (1.0, 0.5, 0.25, 0.125, 0.0625)
 SUFFICIENT = 0.1
 """Least part of the predicted decrease of the gap that a step must achieve."""
 ROUNDS = 12
+REMEMBERED = 4
+"""Rounds over which derivatives are averaged, about, where they come from several starts."""
 
 Propose = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
 """(weights (n,), slopes (k, n), gaps (k,), fraction) -> weights (n,) predicted to close that fraction of the gaps."""
@@ -39,12 +45,14 @@ class Fit:
         Target of each objective by name.
     weights, before : (n,) float64 arrays
         Fitted, and as the run was trained.
-    values : (rounds + 1, s, k) float64 array
-        Objectives by round, seed and name, as retrained; round 0 is the untouched run.
+    values : (rounds + 1, j, k) float64 array
+        Objectives by round, start and name, as retrained; round 0 is the untouched run.
+    shift : (k,) float64 array
+        What the mean over these starts lacks to that over many, of the untouched run: added to every mean.
     fractions : (rounds,) float64 array
-        Part of the gap that each accepted step asked for.
+        Part of the gap that each step asked for; 0 where none helped.
     reached : bool
-        Whether the mean over seeds is within the tolerance of every target; otherwise these weights got nearest.
+        Whether the mean over starts is within the tolerance of every target; otherwise these weights got nearest.
     seconds : float
     """
 
@@ -53,14 +61,16 @@ class Fit:
     weights: np.ndarray
     before: np.ndarray
     values: np.ndarray
+    shift: np.ndarray
     fractions: np.ndarray
     reached: bool
     seconds: float
     notes: dict[str, object]
 
     def value(self, name: str, round: int = -1) -> float:
-        """Mean over the seeds of one objective after a round; the last by default."""
-        return float(self.values[round, :, list(self.targets).index(name)].mean())
+        """Mean over starts of one objective after a round; the last by default."""
+        column = list(self.targets).index(name)
+        return float(self.values[round, :, column].mean() + self.shift[column])
 
     @property
     def moved(self) -> float:
@@ -107,10 +117,9 @@ def fit(
     tolerance : float
         Largest distance from a target that counts as reached.
     rounds : int
-        Most accepted steps.
+        Most steps.
     file : path, optional
-        Where each accepted step is kept, and that no step helps any more; a stopped fit goes on from there. Its
-        name must identify the fit.
+        Where each step is kept; a stopped fit goes on from there. Its name must identify the fit.
 
     Raises
     ------
@@ -123,42 +132,50 @@ def fit(
     if not np.isfinite(wanted).all():
         raise UserError("Targets must be finite numbers.")
     begun = time.perf_counter()
-    before = starts.run.weights
-    weights, fractions, spent, stuck = before, [], 0.0, False
+    weights = before = starts.run.weights
+    slopes, spent = np.zeros((len(wanted), len(before))), 0.0
+    fractions: list[float] = []
     if file is not None and file.exists():
         kept = atomic.read_arrays(file)
-        weights, values, fractions = kept["weights"], list(kept["values"]), list(kept["fractions"])
-        spent, stuck = float(kept["seconds"][0]), bool(kept["stuck"][0])
+        weights, slopes, spent = kept["weights"], kept["slopes"], float(kept["seconds"][0])
+        values, shift, fractions = list(kept["values"]), kept["shift"], kept["fractions"].tolist()
     else:
-        values = [starts.values(before)]
+        many = starts.values(before, starts.untouched)
+        values = [many[: len(starts.seeds)]]
+        shift = many.mean(axis=0) - values[0].mean(axis=0)
 
     def keep() -> None:
         if file is not None:
-            arrays = {"weights": weights, "values": np.array(values), "fractions": np.array(fractions)}
             seconds = np.array([spent + time.perf_counter() - begun])
-            atomic.write_arrays(file, arrays | {"seconds": seconds, "stuck": np.array([int(stuck)])})
+            arrays = {"weights": weights, "slopes": slopes, "values": np.array(values), "shift": shift}
+            atomic.write_arrays(file, arrays | {"fractions": np.array(fractions), "seconds": seconds})
 
     def off(found: np.ndarray) -> np.ndarray:
-        return np.asarray(wanted - found.mean(axis=0))
+        return np.asarray(wanted - found.mean(axis=0) - shift)
 
     def near(found: np.ndarray) -> bool:
         return bool(np.abs(off(found)).max() <= tolerance)
 
-    while len(fractions) < rounds and not near(values[-1]) and not stuck:
+    def stuck() -> bool:
+        """Whether no step helped and the next round's derivatives would be the same."""
+        return starts.count == 1 and bool(fractions) and fractions[-1] == 0
+
+    if not fractions:
+        keep()
+    while len(fractions) < rounds and not near(values[-1]) and not stuck():
         gap = off(values[-1])
-        slopes = starts.linearise(weights)[1].mean(axis=0)
+        remembered = 1 if starts.count == 1 else min(len(fractions) + 1, REMEMBERED)
+        slopes = slopes + (starts.slopes(weights, len(fractions)) - slopes) / remembered
         for fraction in FRACTIONS:
             trial = propose(weights, slopes, gap, fraction)
             if not trial.any() or np.array_equal(trial, weights):
                 continue
             found = starts.values(trial)
             if np.linalg.norm(off(found)) <= (1 - SUFFICIENT * fraction) * np.linalg.norm(gap):
+                weights = trial
                 break
         else:
-            stuck = True
-            keep()
-            break
-        weights = trial
+            fraction, found = 0.0, values[-1]
         values.append(found)
         fractions.append(fraction)
         keep()
@@ -168,8 +185,9 @@ def fit(
         weights=weights,
         before=before,
         values=np.array(values),
+        shift=shift,
         fractions=np.array(fractions),
         reached=near(values[-1]),
         seconds=spent + time.perf_counter() - begun,
-        notes={"seeds": starts.seeds} | origin(starts.run),
+        notes={"starts": starts.count, "seeds": starts.seeds} | origin(starts.run),
     )

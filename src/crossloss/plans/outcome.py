@@ -12,6 +12,7 @@ from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.plans.cost import Cost, Yardstick
 from crossloss.plans.debias import FITTED, HARD, Corrected, correct, fit_key, held_out_words
+from crossloss.plans.starts import deviation
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.skipgram.hard_debias import cluster_purity, hard_debias, most_biased
@@ -90,8 +91,9 @@ class Outcome:
                 found |= {
                     f"{label}.{name}.effect": own,
                     f"{label}.{name}.other_seeds.mean": float(np.mean(others)),
-                    f"{label}.{name}.other_seeds.sd": float(np.std(others, ddof=1)),
+                    f"{label}.{name}.other_seeds.sd": deviation(others),
                     f"{label}.{name}.other_seeds.mean_size": float(np.mean(np.abs(others))),
+                    f"{label}.{name}.other_seeds.farthest": float(np.max(np.abs(others))),
                 }
             if name in self.held_out_words:
                 effect_before, effect_after, *_ = self.held_out_words[name]
@@ -111,10 +113,10 @@ class Outcome:
         return found | {f"{start}{one}.seconds": self.seconds, f"{start}{one}.moved": self.moved}
 
 
-def label(how: str, seeds: Sequence[int]) -> str:
+def label(how: str, starts: int) -> str:
     """Name of a way with the number of its starts in it, where that is one."""
     fitted = how.rpartition("+")[2] in FITTED
-    return f"{how}-one-start" if fitted and len(seeds) == 1 else how
+    return f"{how}-one-start" if fitted and starts == 1 else how
 
 
 def judge(
@@ -124,7 +126,7 @@ def judge(
     how: str,
     yardstick: Yardstick,
     *,
-    seeds: Sequence[int],
+    starts: int = 1,
     groups: Sequence[str] = ("gender",),
     tolerance: float = 0.01,
     words: bool = True,
@@ -137,10 +139,10 @@ def judge(
     Parameters
     ----------
     yardstick : Yardstick
-        With starts that are not among ``seeds``; it may measure more objectives than are corrected.
+        With starts that the correction is not fitted to; it may measure more objectives than are corrected.
     words : bool
         Whether a second correction is fitted to half of the words and judged by the others.
-    how, seeds, groups, tolerance, also, **more
+    how, starts, groups, tolerance, also, **more
         As for ``correct``.
 
     Raises
@@ -149,10 +151,10 @@ def judge(
         As ``correct`` and ``held_out_words``.
     """
     made = correct(
-        run, objectives, targets, how, seeds=seeds, groups=groups, tolerance=tolerance, also=also, track=track, **more
+        run, objectives, targets, how, starts=starts, groups=groups, tolerance=tolerance, also=also, track=track, **more
     )  # fmt: skip
     measured = [*objectives, *yardstick.objectives]
-    inputs = (dict(targets), list(seeds), yardstick.seeds, sorted(groups), tolerance, more)
+    inputs = (dict(targets), starts, yardstick.seeds, sorted(groups), tolerance, more)
     key = fit_key(run, how, measured, *inputs)
     file = None if run.folder is None or key is None else run.folder.file(f"cost-{key}.json")
     cost = yardstick.cost(made.correction, file)
@@ -164,7 +166,7 @@ def judge(
     held: dict[str, tuple[float, float, float, float]] = {}
     if words and how.rpartition("+")[2] in FITTED:
         held = held_out_words(
-            run, objectives, targets, how, groups=groups, seeds=seeds, tolerance=tolerance, track=track
+            run, objectives, targets, how, groups=groups, starts=starts, tolerance=tolerance, track=track
         )
     purity = {}
     for debias in (hard_debias(group) for group in groups) if HARD in how.split("+") else ():
@@ -174,7 +176,7 @@ def judge(
         )  # fmt: skip
     weights = run.weights if made.table is None else made.table["weight"].to_numpy()
     outcome = Outcome(
-        how=label(how, seeds),
+        how=label(how, starts),
         targets=dict(targets),
         effects={name: (before[name].effect, after[name].effect) for name in before},
         p_values={name: (before[name].p_value, after[name].p_value) for name in before},

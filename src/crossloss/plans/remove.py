@@ -1,7 +1,7 @@
 """Remove: the smallest set of samples predicted to bring an objective to a target, in one step or until it is there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import Objective, UserError
+from crossloss.objectives.weat import Weat
 from crossloss.plans.fit import ROUNDS, Fit, fit
+from crossloss.plans.rare import UsedUp, used_up
 from crossloss.plans.smallest import fewest
 from crossloss.plans.starts import Starts
 from crossloss.plans.table import origin, plan_table
@@ -34,6 +36,8 @@ class Plan:
         False where removing every helpful sample is not predicted to reach the target.
     trained : int
         Samples of positive weight before.
+    used_up : list of UsedUp
+        Words of the objective that lose much of their occurrences with the samples removed.
     """
 
     objective: str
@@ -46,6 +50,7 @@ class Plan:
     reached: bool
     trained: int
     notes: dict[str, Any] = field(default_factory=dict)
+    used_up: list[UsedUp] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -131,8 +136,9 @@ def plan(scores: Scores, *, target: float = 0.0, objective: str | Objective | No
     UserError
         The objective was not scored, or as ``remove``.
     """
-    run, name = scores.run, scores.objectives[scores.row(objective)].name
-    return remove(
+    run, chosen = scores.run, scores.objectives[scores.row(objective)]
+    name = chosen.name
+    made = remove(
         scores.of(name),
         value=scores.values[name],
         target=target,
@@ -140,6 +146,8 @@ def plan(scores: Scores, *, target: float = 0.0, objective: str | Objective | No
         objective=name,
         **origin(run),
     )
+    words = chosen.words if isinstance(chosen, Weat) else ()
+    return replace(made, used_up=used_up(run, words, made.removed))
 
 
 def remove_until(

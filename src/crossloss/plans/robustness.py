@@ -179,6 +179,17 @@ class Common:
     words: list[tuple[str, float, float]]
 
 
+def sentences(found: Decisive, common: Common) -> list[str]:
+    """What a reader is told of a decisive set: how few, then where they are from and their words."""
+    told = [found.sentence()]
+    if len(found.removed) > 1 and common.documents:
+        named = ", ".join(f"{document} ({mine} of its {whole})" for document, mine, whole in common.documents[:3])
+        told.append(f"Most are from: {named}.")
+    if len(found.removed) > 1 and common.words:
+        told.append(f"Their words: {', '.join(word for word, _, _ in common.words)}.")
+    return told
+
+
 def in_common(run: Run, samples: np.ndarray, count: int = 10) -> Common:
     """Documents and words that a set of samples shares more than chance would have it."""
     corpus, size = run.corpus, len(run.vocabulary.words)

@@ -1,7 +1,10 @@
-"""Objectives of a run as functions of its sample weights, at one or several initial seeds.
+"""Objectives of a run as functions of its sample weights, from one start or as the mean over starts.
 
-A model trained from one start is not a property of the corpus alone: a plan fitted to one start carries over to
-others only in part, one fitted to the mean over several does.
+A model trained from one start is not a property of the corpus alone, and derivatives taken from a few starts are in
+good part about those: weights fitted to them leave other starts half corrected. So values are the mean over some
+starts, always the same, and derivatives come from others, new in every round: nothing is fitted to a start. What
+weights change varies less between starts than the value itself, so the untouched run's mean is taken over more starts
+and the change alone from those few (a control variate; ``Fit.shift``).
 """
 
 from collections.abc import Sequence
@@ -15,58 +18,87 @@ from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.run.training import MemoryStates, Training
 
+JUDGES, UNTOUCHED = 3, 16
+"""Starts that give the values, and the untouched run's mean, for each that gives derivatives, which take most time."""
+FIRST_FRESH = 1_000_000
+"""Seeds of the derivatives count from here, after the run's own."""
+
+
+def untouched(run: Run, count: int) -> list[int]:
+    """Seeds of the untouched run's mean in a fit to ``count`` starts; the run's own is the first."""
+    return list(range(run.settings.seed, run.settings.seed + (1 if count == 1 else UNTOUCHED * count)))
+
+
+def unseen(run: Run, count: int, number: int) -> list[int]:
+    """``number`` seeds that a fit to ``count`` starts takes neither values nor derivatives from."""
+    last = untouched(run, count)[-1]
+    return list(range(last + 1, last + 1 + number))
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Standard deviation between starts (n - 1); 0 of one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
 
 class Starts:
-    """Values of k objectives after training from each of s seeds, and their derivatives by the weights.
+    """Values of k objectives after training from each of j seeds, and their derivatives by the weights from others.
 
     Parameters
     ----------
     run : Run
         Gives field, optimiser, steps and the weights to start from.
     objectives : sequence of Objective
-    seeds : sequence of int, optional
-        Initial seeds, each once; the run's own by default.
+    count : int
+        Starts whose derivatives are averaged in a round. With one, values and derivatives are those of the run's own
+        start.
+
+    Attributes
+    ----------
+    untouched : list of int
+        Seeds of the untouched run's mean: the run's own and the next, or the run's own alone.
+    seeds : list of int
+        Those of the values: the first of them.
 
     Raises
     ------
     UserError
-        No objective, no seed, or one of them twice.
+        No start, no objective, or one of them twice.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        objectives: Sequence[Objective],
-        seeds: Sequence[int] | None = None,
-        track: Track = quiet,
-    ) -> None:
-        self.run, self.objectives, self.track = run, list(objectives), track
-        self.seeds = [run.settings.seed] if seeds is None else list(seeds)
+    def __init__(self, run: Run, objectives: Sequence[Objective], count: int = 1, track: Track = quiet) -> None:
+        self.run, self.objectives, self.count, self.track = run, list(objectives), count, track
         self.names = [o.name for o in self.objectives]
         if not self.names or len(set(self.names)) < len(self.names):
             raise UserError("A plan needs at least one objective, each once.")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise UserError("A plan needs at least one initial seed, each once.")
+        if count < 1:
+            raise UserError("Give at least one start to fit to.")
+        self.untouched = untouched(run, count)
+        self.seeds = self.untouched[: 1 if count == 1 else JUDGES * count]
 
-    def values(self, weights: np.ndarray) -> np.ndarray:
-        """Objectives after training with these weights, (s, k) float64."""
+    def fresh(self, round: int) -> list[int]:
+        """Seeds of the derivatives of a round: no other round's, and none of the values'."""
+        first = self.run.settings.seed
+        return [first] if self.count == 1 else [first + FIRST_FRESH + round * self.count + i for i in range(self.count)]
+
+    def values(self, weights: np.ndarray, seeds: Sequence[int] | None = None) -> np.ndarray:
+        """Objectives after training with these weights from these seeds (``self.seeds``), (j, k) float64."""
         rows = []
-        for seed in self.seeds:
-            view = self.run.field.view(self.run.retrain(weights, seed=seed, track=self.track))
+        for seed in self.seeds if seeds is None else seeds:
+            view = self.run.view(self.run.retrain(weights, seed=seed, track=self.track), seed=seed)
             rows.append([float(o(view)) for o in self.objectives])
         return np.array(rows)
 
-    def linearise(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Objectives (s, k) and their exact derivatives by the sample weights (s, k, n) at these weights."""
-        run, rows, scores = self.run, [], []
+    def slopes(self, weights: np.ndarray, round: int = 0) -> np.ndarray:
+        """Exact derivatives (k, n) by the sample weights at these weights, mean over the starts of a round."""
+        run, total = self.run, np.zeros((len(self.objectives), len(weights)))
         w = torch.from_numpy(np.array(weights, dtype=np.float64))
-        for seed in self.seeds:
+        for seed in self.fresh(round):
             start, like = run.field.initial(seed), run.training
-            training = Training(run.field, like.optimiser, w, like.steps, start, MemoryStates(), like.every)
+            training = Training(
+                run.field.started(start), like.optimiser, w, like.steps, start, MemoryStates(), like.every
+            )
             with self.track(f"training (seed {seed})") as progress:
                 training.finish(progress)
             with self.track(f"scoring (seed {seed})") as progress:
-                scores.append(unrolled(training, self.objectives, progress=progress).samples().numpy())
-            view = run.field.view(training.theta)
-            rows.append([float(o(view)) for o in self.objectives])
-        return np.array(rows), np.stack(scores)
+                total += unrolled(training, self.objectives, progress=progress).samples().numpy()
+        return total / self.count

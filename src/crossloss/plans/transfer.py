@@ -10,7 +10,9 @@ import torch
 
 from crossloss.core import Objective, UserError
 from crossloss.corpus.read import Corpus
+from crossloss.plans.starts import deviation
 from crossloss.run import atomic
+from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.skipgram.embeddings import Embeddings
@@ -70,8 +72,7 @@ class Transferred:
     @property
     def spread(self) -> tuple[float, float]:
         """Standard deviations between seeds before and after."""
-        before, after = (float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in (self.before, self.after))
-        return before, after
+        return deviation(self.before), deviation(self.after)
 
     @property
     def carries_over(self) -> bool:
@@ -99,8 +100,8 @@ def transfer(
     seeds : sequence of int
         Of gensim's draws; each is one model before and one after.
     file : path, optional
-        Where each model's figures are kept; a stopped transfer goes on. Its name must identify run, objectives and
-        plan.
+        Where each model's figures are kept, by weights and seed: a stopped transfer goes on, and no model is trained
+        twice. Its name must identify run and objectives.
 
     Raises
     ------
@@ -113,9 +114,11 @@ def transfer(
         raise UserError("Transfer needs gensim: install crossloss[gensim].") from error
     done: dict[str, dict[str, float]] = dict(atomic.read_json(file)) if file is not None and file.exists() else {}
     settings = run.settings
+    before, after = (content_key(w.tolist())[:16] for w in (run.weights, weights))
+    sides = {before: run.weights, after: weights}
     with track("training gensim's Word2Vec") as progress:
-        for number, (side, seed) in enumerate((side, seed) for seed in seeds for side in ("before", "after")):
-            progress(number, 2 * len(seeds))
+        for number, (side, seed) in enumerate((side, seed) for seed in seeds for side in sides):
+            progress(number, len(sides) * len(seeds))
             if f"{side}.{seed}" in done:
                 continue
             model = Word2Vec(
@@ -132,7 +135,7 @@ def transfer(
             )
             # Words and their frequencies are those of the corpus as it was, for both sides.
             model.build_vocab_from_freq(dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True)))
-            chosen = Copies(run, run.weights if side == "before" else weights, seed)
+            chosen = Copies(run, sides[side], seed)
             model.train(chosen, total_examples=int(run.weights.sum()), epochs=epochs)
             words = list(model.wv.index_to_key)
             vectors = torch.from_numpy(np.array(model.wv.vectors))
@@ -141,6 +144,6 @@ def transfer(
             if file is not None:
                 atomic.write_json(file, done)
     return {
-        o.name: Transferred(*([done[f"{side}.{seed}"][o.name] for seed in seeds] for side in ("before", "after")))
+        o.name: Transferred(*([done[f"{side}.{seed}"][o.name] for seed in seeds] for side in (before, after)))
         for o in objectives
     }

@@ -1,6 +1,6 @@
 """One self-contained HTML page for a run.
 
-Belongs here: figures as inline SVG, the page template. Does not: computing anything it shows.
+Belongs here: figures as inline SVG, the page template, its style and its script. Does not: computing anything it shows.
 """
 
 from crossloss.report.data import (

@@ -171,6 +171,8 @@ class ObjectiveReport:
         Strongest first.
     caveats : sequence of str
         Sentences the reader must not miss.
+    robustness : sequence of sequence of str
+        How few sentences decide it, and what they have in common; a paragraph each.
     """
 
     name: str
@@ -189,6 +191,7 @@ class ObjectiveReport:
     curve: Curve | None = None
     fidelity: Sequence[FidelityRow] = ()
     caveats: Sequence[str] = ()
+    robustness: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Figures as inline SVG: drawn without pyplot's global state, the same bytes for the same numbers."""
 
+import base64
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -13,10 +14,11 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from crossloss.report.data import Curve, FidelityRow
+from crossloss.report.data import Curve, FidelityRow, ObjectiveReport
 from crossloss.report.text import clean
 
-# Drawn in these colours, then handed to the page's style sheet, so that dark mode reaches the figures.
+# Blue and vermillion of Okabe and Ito's palette, which colour-blind people tell apart; what they stand for differs in
+# shape as well. Drawn in these colours, then handed to the page's style sheet, so that dark mode reaches the figures.
 INK, MUTED, GRID, BLUE, ORANGE = "#1b1f24", "#59636e", "#d8dee4", "#0072b2", "#d55e00"
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", BLUE: "blue", ORANGE: "orange"}
 
@@ -42,10 +44,55 @@ _STYLE: Any = {
 }
 # matplotlib would write its own address and version otherwise.
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+# How lines end and meet.
+LINES = "stroke-linejoin: round; stroke-linecap: butt"
 _MOST_POINTS = 400
+# A longer name would leave the axes no room.
+_LONGEST_NAME = 40
 
 
-def removal_curve(curve: Curve, target: float, label: str, key: str = "curve") -> str:
+def overview(objectives: Sequence[ObjectiveReport], label: str, key: str = "overview") -> str:
+    """Draw each objective as a row: a ring where it is, a bar where its plan is predicted to bring it, a dot retrained.
+
+    ``label`` and ``key`` are those of :func:`removal_curve`.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element.
+    """
+    plans = [o.plan for o in objectives]
+
+    def draw(axes: Axes) -> None:
+        rows = range(len(objectives))
+        for target in {plan.target for plan in plans if plan}:
+            axes.axvline(target, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
+        for row, o in enumerate(objectives):
+            ends = [o.effect, *([] if o.plan is None else [o.plan.predicted, o.plan.retrained])]
+            drawn = [x for x in ends if x is not None]
+            axes.plot((min(drawn), max(drawn)), (row, row), color=GRID, linewidth=3, zorder=1, solid_capstyle="round")
+        ring = {"color": MUTED, "markerfacecolor": "none", "markersize": 7, "linestyle": "none"}
+        axes.plot([o.effect for o in objectives], rows, "o", label="now", **ring)  # type: ignore[arg-type]
+        for label, marker, size, colour, values in (
+            ("predicted", "|", 15, BLUE, [plan and plan.predicted for plan in plans]),
+            ("retrained", "o", 7, ORANGE, [plan and plan.retrained for plan in plans]),
+        ):
+            shown = [(x, row) for row, x in enumerate(values) if x is not None]
+            if shown:
+                x, y = zip(*shown, strict=True)
+                axes.plot(x, y, marker, markersize=size, markeredgewidth=2, color=colour, label=label, linestyle="none")
+        axes.set_yticks(rows, [clean(o.name)[:24] for o in objectives], parse_math=False)
+        axes.set_ylim(len(objectives) - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("score")
+        axes.margins(x=0.06)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3, handletextpad=0.3, columnspacing=1.4)
+
+    return _svg(draw, (4.6, 1.1 + 0.34 * len(objectives)), label, key)
+
+
+def removal_curve(curve: Curve, target: float, name: str, label: str, key: str = "curve") -> str:
     """Draw f against the number of sentences removed: predicted as a line, retrained as points.
 
     Parameters
@@ -55,6 +102,8 @@ def removal_curve(curve: Curve, target: float, label: str, key: str = "curve") -
         target, whichever is later; all of it where there is neither.
     target : float
         Dashed line.
+    name : str
+        Of the objective, at the axis.
     label : str
         What a reader who cannot see the figure hears.
     key : str
@@ -83,7 +132,7 @@ def removal_curve(curve: Curve, target: float, label: str, key: str = "curve") -
             at, value = zip(*curve.retrained, strict=True)
             axes.plot(at, value, "o", color=ORANGE, markersize=7, label="retrained")
         axes.set_xlabel("sentences removed")
-        axes.set_ylabel("score")
+        axes.set_ylabel(clean(name)[:_LONGEST_NAME], parse_math=False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.margins(x=0.02)
@@ -117,18 +166,16 @@ def fidelity_panel(row: FidelityRow, label: str, key: str = "fidelity") -> str:
         if row.estimator == "unrolled":
             both = [*row.predicted, *row.found]
             ends = (min(both), max(both))
-            axes.plot(ends, ends, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
-            axes.annotate(
-                "equal", (ends[1], ends[1]), xytext=(-7, 0), textcoords="offset points",
-                color=MUTED, ha="right", va="center", fontsize=9.5,
-            )  # fmt: skip
+            axes.plot(ends, ends, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), label="equal")
         axes.plot(row.predicted, row.found, "o", color=BLUE, markersize=5, alpha=0.8)
-        # A longer name would leave the axes no room.
-        name = clean(row.estimator)[:40]
-        axes.set_title(name, fontsize=11, fontweight="bold", loc="left", parse_math=False)
+        axes.set_title(
+            clean(row.estimator)[:_LONGEST_NAME], fontsize=11, fontweight="bold", loc="left", parse_math=False
+        )
         axes.set_xlabel("predicted change")
         axes.set_ylabel("change after retraining")
         axes.locator_params(nbins=5)
+        if row.estimator == "unrolled":
+            axes.legend(loc="best", fontsize=9.5, handlelength=1.8)
 
     return _svg(draw, (3.3, 3.0), label, key)
 
@@ -143,8 +190,8 @@ def _svg(draw: Callable[[Axes], None], inches: tuple[float, float], label: str, 
         figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :].strip()
-    # Inside HTML no namespaces are needed, and the rule for * would reach the whole page (it is in the
-    # template instead, for figures only).
+    # Inside HTML no namespaces are needed, and the rule for * would reach the whole page (style.css has it, for
+    # figures only).
     drawn = re.sub(r' xmlns(:xlink)?="[^"]*"|<style.*?</style>', "", drawn).replace("xlink:href", "href")
     # A page holds many figures: names of groups nothing refers to go, the others become unique.
     used = set(re.findall(r'(?:href="#|url\(#)([\w.-]+)', drawn))
@@ -154,3 +201,12 @@ def _svg(draw: Callable[[Axes], None], inches: tuple[float, float], label: str, 
         drawn = drawn.replace(colour, f"var(--{name}, {colour})")
     head = f'<svg role="img" aria-label="{escape(clean(label))}"'
     return drawn.replace("<svg", head, 1)
+
+
+def standalone(svg: str) -> str:
+    """Make a figure of a page a file of its own: a ``data:`` address of the same drawing in the colours of paper."""
+    alone = re.sub(r"var\(--\w+, (#\w+)\)", r"\1", svg).replace(" href=", " xlink:href=")
+    alone = alone.replace("'DejaVu Sans'", "'DejaVu Sans', 'Liberation Sans', Arial, sans-serif")
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    alone = re.sub("<svg([^>]*)>", rf"<svg {spaces}\1><style>* {{ {LINES} }}</style>", alone, count=1)
+    return "data:image/svg+xml;base64," + base64.b64encode(alone.encode()).decode()

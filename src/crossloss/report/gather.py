@@ -6,8 +6,7 @@ import numpy as np
 
 from crossloss.core import Objective
 from crossloss.fidelity.validate import Compared, Validation
-from crossloss.objectives import permutation_test
-from crossloss.objectives.weat import Weat
+from crossloss.objectives import Described, Weat, measured
 from crossloss.plans.remove import Plan
 from crossloss.report.data import (
     Curve,
@@ -23,7 +22,7 @@ from crossloss.run.folder import RunFolder
 from crossloss.run.runs import Run
 from crossloss.scores import Scored, Scores
 
-SENTENCES = 20
+SENTENCES = 50
 PAIRS = 12
 FEW = 10
 CURVE_POINTS = 200
@@ -36,8 +35,9 @@ def gather(
     plans: Mapping[str, Plan],
     validation: Validation | None,
     quality: Sequence[Quality],
+    robustness: Mapping[str, Sequence[Sequence[str]]],
 ) -> Report:
-    """Everything the page shows, as plain values."""
+    """Everything the page shows, as plain values; ``robustness`` holds paragraphs by objective."""
     environment = folder.manifest.get("environment", {})
     metrics = folder.metrics
     settings = {name.replace("_", " "): str(value) for name, value in run.settings.model_dump().items()}
@@ -50,7 +50,10 @@ def gather(
         n_samples=int(trained.sum()),
         n_documents=len(named),
         n_words=int(run.vocabulary.counts.sum()),
-        objectives=[_objective(run, scores, o, plans.get(o.name), validation) for o in scores.objectives],
+        objectives=[
+            _objective(run, scores, o, plans.get(o.name), validation, robustness.get(o.name, ()))
+            for o in scores.objectives
+        ],
         quality=quality,
         settings=settings | {"vocabulary": f"{len(run.vocabulary.words):,} words"},
         versions={name: str(value) for name, value in environment.items()},
@@ -73,7 +76,12 @@ def _note(validation: Validation | None) -> str | None:
 
 
 def _objective(
-    run: Run, scores: Scores, objective: Objective, plan: Plan | None, validation: Validation | None
+    run: Run,
+    scores: Scores,
+    objective: Objective,
+    plan: Plan | None,
+    validation: Validation | None,
+    robustness: Sequence[Sequence[str]],
 ) -> ObjectiveReport:
     name = objective.name
     shown = {
@@ -87,17 +95,18 @@ def _objective(
         "plan": _plan(plan, validation),
         "curve": _curve(plan, validation),
         "fidelity": [_row(row) for row in compared],
+        "robustness": robustness,
     }
-    if not isinstance(objective, Weat):
+    if not isinstance(objective, Described):
         return ObjectiveReport(**common, **shown, measure="value", caveats=())  # type: ignore[arg-type]
     counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
-    tested = permutation_test(objective, run.embeddings)
+    tested = measured(objective, run.embeddings).tested
     coverage = objective.coverage(counts)
-    rare = [word for row in coverage for word, count in row.present if count < FEW]
-    caveats = []
+    rare = list(dict.fromkeys(word for row in coverage for word, count in row.present if count < FEW))
+    caveats = [word.sentence() for word in plan.used_up] if plan else []
     if rare:
         caveats.append(
-            f"{len(rare)} test words occur fewer than {FEW} times ({', '.join(rare[:8])}"
+            f"{len(rare)} of its words occur fewer than {FEW} times ({', '.join(rare[:8])}"
             f"{', ...' if len(rare) > 8 else ''}): a few sentences decide where they lie."
         )
     if any(row.missing for row in coverage):
@@ -105,14 +114,14 @@ def _objective(
     return ObjectiveReport(
         **common,  # type: ignore[arg-type]
         **shown,  # type: ignore[arg-type]
-        measure="WEAT effect size" if objective.kind == "effect" else "WEAT statistic",
-        question=objective.question,
+        measure=objective.measure,
+        question=objective.question if isinstance(objective, Weat) else "",
         reading=objective.reading(),
         sets=[WordSet(row.label, row.present, row.missing) for row in coverage],
-        p_value=tested.p_value,
-        p_value_two_sided=tested.p_value_two_sided,
-        splits=tested.splits,
-        exact=tested.exact,
+        p_value=tested.p_value if tested else None,
+        p_value_two_sided=tested.p_value_two_sided if tested else None,
+        splits=tested.splits if tested else 0,
+        exact=tested.exact if tested else False,
         caveats=caveats,
     )
 

@@ -1,11 +1,15 @@
 """The page of a run: one HTML string that needs nothing else."""
 
+import base64
+import hashlib
+import re
+from importlib.resources import files
+
 from crossloss.core import UserError
 from crossloss.report import words
 from crossloss.report.data import Explained, Report
 from crossloss.report.text import Piece, clean, highlight
 
-SHOWN_SENTENCES = 5
 SHOWN_PAIRS = 6
 
 
@@ -13,7 +17,8 @@ def render(report: Report) -> str:
     """Write the page of a run.
 
     Whatever the corpus holds is escaped, and control characters and lone surrogates appear as U+FFFD: the
-    result encodes to UTF-8 and runs nothing. The same report gives the same bytes.
+    result encodes to UTF-8 and runs nothing but its own script, which its policy knows by hash. The same report gives
+    the same bytes.
 
     Parameters
     ----------
@@ -22,7 +27,7 @@ def render(report: Report) -> str:
     Returns
     -------
     str
-        HTML with its style and figures inline.
+        HTML with its style, script and figures inline.
 
     Raises
     ------
@@ -49,14 +54,17 @@ def render(report: Report) -> str:
         words.duration, words.spread, words.interval, words.answer,
     ):  # fmt: skip
         environment.filters[write.__name__] = write
+    environment.filters |= {"file_name": _file_name, "standalone": figures.standalone}
+    script = files("crossloss.report").joinpath("script.js").read_text(encoding="utf-8")
     page = environment.get_template("template.html.j2").render(
         report=report,
         words=words,
         figures=figures,
         pieces=_pieces,
         removed=_removed,
-        shown_sentences=SHOWN_SENTENCES,
         shown_pairs=SHOWN_PAIRS,
+        policy=policy(script),
+        script=script,
     )
     return clean(page)
 
@@ -69,3 +77,13 @@ def _removed(sentence: Explained, contribution: float) -> float:
     """Turn a contribution to the score into an effect if removed, the only sign that readers meet."""
     mass = -sentence.effect_if_removed / sentence.score if sentence.score else 1.0
     return -contribution * mass
+
+
+def policy(script: str) -> str:
+    """Write the content security policy of a page: nothing is fetched, and no script runs but this one."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:60].strip(".-") or "figure"

@@ -113,6 +113,26 @@ def answer(report: Report, objective: ObjectiveReport) -> str:
     return f"{removing}; retrained without {it}, it is {value(plan.retrained)}."
 
 
+def answers(report: Report) -> str:
+    """Write the answer for several objectives in one sentence: what their plans do, each with its own."""
+    objectives = report.objectives
+    plans = [(o, o.plan) for o in objectives if o.plan is not None and o.plan.size]
+    if not plans:
+        values = ", ".join(f"{o.name} {value(o.effect)}" for o in objectives)
+        return f"They are {values}; there is no plan to change them yet."
+    sizes = sorted({plan.size for _, plan in plans})
+    removed = count(sizes[0]) if len(sizes) == 1 else f"{count(sizes[0])} to {count(sizes[-1])}"
+    targets = {plan.target for _, plan in plans}
+    target = f"its target of {_sign(f'{targets.pop():g}')}" if len(targets) == 1 else "its target"
+    who = "each" if len(plans) == len(objectives) else f"{len(plans)} of them"
+    short = [o.name for o, plan in plans if not plan.reached]
+    said = f"Removing {removed} of {several(report.n_samples, 'sentence')} is predicted to bring {who} to {target}"
+    if short:
+        said += f" ({', '.join(short)} only nearer to it)"
+    found = ", ".join(f"{o.name} {value(p.retrained)}" for o, p in plans if p.retrained is not None)
+    return f"{said}; retrained without them: {found}." if found else f"{said}; not yet retrained without them."
+
+
 def strongest(objective: ObjectiveReport) -> Explained | None:
     """Pick the sentence to show first: the strongest that the plan removes, of those trained on."""
     plan = objective.plan
@@ -174,7 +194,9 @@ def _overlap(a: FidelityRow, b: FidelityRow) -> str:
 
 
 def _two(x: float) -> str:
-    # 0.996 must not be read as 1, nor the small slope of a baseline as nothing.
+    # 0.996 must not be read as 1, nor the small slope of a baseline as nothing; a large one has no unit of ours.
+    if abs(x) >= 100:
+        return _sign(f"{x:,.0f}")
     if 0 < abs(x) < 0.095:
         return _sign(_figures(x))
     return _sign(f"{x:.3f}" if 0.995 <= abs(x) < 1 else f"{x:.2f}")

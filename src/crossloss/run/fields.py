@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Optimiser, UserError
+from crossloss.estimators.trained import NoRun
 from crossloss.run.progress import Track, quiet
 from crossloss.run.settings import parse_bytes
 from crossloss.run.training import MemoryStates, Training, retrained, spacing
@@ -20,7 +21,7 @@ class FieldRun:
     ----------
     field : TorchField
     training : Training
-        The trajectory.
+        The trajectory; of no steps where the model was trained elsewhere.
     """
 
     field: TorchField
@@ -47,7 +48,13 @@ class FieldRun:
         return self.field.loss(self.theta, self.weights)
 
     def retrain(self, weights: object, *, initial: Tensor | None = None, track: Track = quiet) -> Tensor:
-        """Final parameters (p,) of the same run with other weights or another start; nothing is stored."""
+        """Final parameters (p,) of the same run with other weights or another start; nothing is stored.
+
+        Raises
+        ------
+        UserError
+            The model was trained elsewhere, or the weights do not fit.
+        """
         training = self.training
         w = sample_weights(self.field, weights)
         theta = training.initial if initial is None else initial
@@ -68,6 +75,21 @@ def sample_weights(field: TorchField, weights: object) -> Tensor:
     if w.shape != (field.samples,) or not bool(torch.isfinite(w).all()):
         raise UserError(f"The field has {field.samples} samples: pass that many finite weights.")
     return w
+
+
+def trained(field: TorchField, weights: object = None) -> FieldRun:
+    """A model trained elsewhere, at the parameters that its module had when the field was made.
+
+    Estimators of the final parameters score it (inverse Hessian, gradient dot); those of a run say that there is none.
+
+    Raises
+    ------
+    UserError
+        Weights that do not fit.
+    """
+    states = MemoryStates()
+    states.put(0, {"theta": field.initial})
+    return FieldRun(field, Training(field, NoRun(), sample_weights(field, weights), 0, field.initial, states))
 
 
 def train_field(

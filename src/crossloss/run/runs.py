@@ -83,6 +83,12 @@ class Run:
         """Final training loss, nats per pair."""
         return self.field.loss(self.training.theta, self.training.weights)
 
+    def view(self, theta: Tensor, *, seed: int | None = None) -> Embeddings:
+        """Words with the vectors of other final parameters (p,), from another start where ``seed`` is given."""
+        if seed is None or seed == self.settings.seed:
+            return self.field.view(theta)
+        return self.field.started(self.field.initial(seed)).view(theta)
+
     def retrain(self, weights: np.ndarray, *, seed: int | None = None, track: Track = quiet) -> Tensor:
         """Final parameters (p,) of the same run with other weights or another start; nothing is stored."""
         w = torch.from_numpy(np.array(weights, dtype=np.float64))
@@ -296,6 +302,7 @@ def _assemble(
             states.clear()
             folder.describe(training=key)
     every = _needs(corpus, counts, initial).every(settings.steps, memory)
+    field = field.started(initial)
     training = Training(field, optimiser, torch.from_numpy(weights), settings.steps, initial, states, every)
     return Run(corpus, vocabulary, counts, settings, field, training, tuple(keep), key, memory, folder)
 

@@ -3,22 +3,49 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
+
+from crossloss.core import UserError
+
+
+class TextModel(Protocol):
+    """What says how likely a text is."""
+
+    def log_likelihood(self, vectors: Tensor, contexts: Tensor, sentences: Sequence[str]) -> Tensor:
+        """Mean log-likelihood of the sentences' pairs, nats a pair, shape ()."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
     """Word vectors U and context vectors C, each (V, d), by word.
 
-    ``words[i]`` has row i in both; ``index`` is the inverse.
+    ``words[i]`` has row i in both; ``index`` is the inverse. ``initial`` (V, d) is U before the first step of the run
+    that made them; None where no run is known. ``field`` gives texts a likelihood; None where the vectors are not its
+    parameters as they stand.
     """
 
     words: Sequence[str]
     index: Mapping[str, int]
     vectors: Tensor
     contexts: Tensor
+    initial: Tensor | None = None
+    field: "TextModel | None" = None
+
+    def log_likelihood(self, sentences: Sequence[str]) -> Tensor:
+        """Mean log-likelihood of the sentences' pairs with their negatives, nats a pair, shape (). Differentiable.
+
+        Raises
+        ------
+        UserError
+            No sentence has two words of the vocabulary, or the vectors are not a field's own parameters.
+        """
+        if self.field is None:
+            raise UserError("These vectors give no text a likelihood: take the embeddings of a trained run.")
+        return self.field.log_likelihood(self.vectors, self.contexts, sentences)
 
     def __getitem__(self, word: str) -> Tensor:
         """Vector (d,) of a word; KeyError where the vocabulary lacks it."""

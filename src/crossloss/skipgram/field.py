@@ -11,6 +11,9 @@ Both passes use that dL/dS[w,c] = r_w p_c rho[w,c] with r_w = k X_w/N, rho = s +
 and p go into the matrices outside, so the plane itself is touched by a sigmoid and at its observed pairs only.
 """
 
+import copy
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse
 import torch
@@ -22,6 +25,7 @@ from crossloss.corpus.vocabulary import Vocabulary
 from crossloss.skipgram.curvature import curvature, pushforward
 from crossloss.skipgram.embeddings import Embeddings, initial_vectors
 from crossloss.skipgram.products import products
+from crossloss.skipgram.text import log_likelihood
 from crossloss.skipgram.threads import each_in_a_thread, one_core
 from crossloss.skipgram.tiles import Tiling
 
@@ -85,6 +89,7 @@ class SkipGramField:
         self.noise = self._tensor(np.maximum(noise, LEAST_NOISE))
         self._precision = self._tensor(np.stack([per_word, per_context]))
         self._weighted: tuple[Tensor, int, Tensor, Tensor] | None = None
+        self._start: Tensor | None = None
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, self.dtype)
@@ -123,6 +128,12 @@ class SkipGramField:
         """Initial parameters (p,) from the seed and the words."""
         return self._tensor(initial_vectors(self.vocabulary.words, self.dimension, seed)).view(-1)
 
+    def started(self, theta: Tensor) -> "SkipGramField":
+        """The same field in a run from these initial parameters (p,): its view shows where each word began."""
+        field = copy.copy(self)
+        field._start = theta.detach()
+        return field
+
     def step_scale(self) -> Tensor:
         """1/D, (p,): the inverse frequency of each word and context; 0 for a row that is never trained."""
         inverse = torch.where(self._precision > 0, 1 / self._precision, torch.zeros_like(self._precision))
@@ -131,7 +142,12 @@ class SkipGramField:
     def view(self, theta: Tensor) -> Embeddings:
         """Words with their vectors: all that an objective sees."""
         u, c = self._matrices(theta)
-        return Embeddings(self.vocabulary.words, self.vocabulary.index, u, c)
+        start = None if self._start is None else self._matrices(self._start)[0]
+        return Embeddings(self.vocabulary.words, self.vocabulary.index, u, c, start, self)
+
+    def log_likelihood(self, vectors: Tensor, contexts: Tensor, sentences: Sequence[str]) -> Tensor:
+        """Mean log-likelihood of a text's pairs, with their negatives: see ``skipgram.text``."""
+        return log_likelihood(self, vectors, contexts, sentences)
 
     def _strips(self, matrix: Tensor, cut: list[slice]) -> list[Tensor]:
         """The transposed matrix (V, m) in strips (m, length), each contiguous."""

@@ -101,7 +101,7 @@ class HardDebias:
             part = (torch.sqrt((1 - nu.square().sum(1)).clamp(min=0)) * side)[:, None] * g
             vectors = vectors.index_copy(0, torch.tensor(first, device=unit.device), nu + part)
             vectors = vectors.index_copy(0, torch.tensor(second, device=unit.device), nu - part)
-        return replace(view, vectors=vectors)
+        return replace(view, vectors=vectors, initial=None, field=None)
 
 
 def _unit(vectors: Tensor) -> Tensor:

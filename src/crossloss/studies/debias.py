@@ -5,16 +5,19 @@ it was not fitted to, and what it costs. All pieces are kept in the run's folder
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
 from crossloss.plans.cost import Yardstick
-from crossloss.plans.debias import unseen
+from crossloss.plans.debias import Corrected
 from crossloss.plans.outcome import Outcome, judge
+from crossloss.plans.starts import unseen
 from crossloss.plans.sweep import Cell
+from crossloss.plans.transfer import Transferred
 from crossloss.plans.update import ARMS
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
@@ -36,12 +39,18 @@ class DebiasStudy:
     original : dict
         Effects of the untouched run from its own start.
     outcomes : list of Outcome
-        hard, reweight (one start and several), remove, hard+reweight: all tests at once. Undo, reinforce, both:
-        one for each test.
+        reweight (several starts and one), remove, hard, hard+reweight: all tests at once. Undo, reinforce, both: one
+        for each test.
     over : Outcome
         Reweighted the wrong way round.
     cells : dict of (way, test) -> list of Cell
         The sweeps, every test measured in every cell.
+    plans : dict
+        Plan of every correction that has one, by the outcome's name.
+    robustness : list of str
+        How few sentences decide each test; as found by ``pipeline.robustness``.
+    transferred : dict of how -> name -> Transferred
+        What plans do to gensim's Word2Vec.
     """
 
     tests: list[str]
@@ -49,6 +58,9 @@ class DebiasStudy:
     outcomes: list[Outcome]
     over: Outcome
     cells: dict[tuple[str, str], list[Cell]]
+    plans: dict[str, pa.Table]
+    robustness: list[str] = field(default_factory=list)
+    transferred: dict[str, dict[str, Transferred]] = field(default_factory=dict)
 
     def best_update(self, test: str) -> Outcome:
         """Of undo, reinforce and both for a test, the one nearest to the target on the words it was judged by."""
@@ -65,8 +77,8 @@ def debias_study(
     run: Run,
     tests: Sequence[Weat],
     *,
-    starts: int = 3,
-    others: int = 3,
+    starts: int = 4,
+    others: int = 5,
     groups: Sequence[str] = ("gender",),
     most_steps: int = MOST_STEPS,
     track: Track = quiet,
@@ -78,7 +90,7 @@ def debias_study(
     run : Run
         In a folder.
     starts, others : int
-        Initial seeds that ``reweight`` is fitted to beside the variant with one, and further ones that judge all.
+        Starts that remove and reweight are fitted to, beside the variant with one, and further ones that judge all.
     groups : sequence of str
         Word sets of hard debias.
     most_steps : int
@@ -91,29 +103,39 @@ def debias_study(
     """
     if starts < 2:
         raise UserError("The study compares fitting to one start with several: give at least two starts.")
-    tests, own = list(tests), run.settings.seed
-    many, one = list(range(own, own + starts)), [own]
-    yardstick = Yardstick(run, tests, unseen(run, many, others), track)
+    tests = list(tests)
+    yardstick = Yardstick(run, tests, unseen(run, starts, others), track)
     original = {test.name: float(test(run.embeddings)) for test in tests}
     zero = dict.fromkeys(original, 0.0)
-    outcomes, cells = [], {}
-    for how, seeds, words in (
-        ("hard", one, False),
-        ("reweight", one, True),
-        ("reweight", many, False),
-        ("remove", one, False),
-        ("hard+reweight", one, False),
-    ):
-        made, _ = judge(run, tests, zero, how, yardstick, seeds=seeds, groups=groups, words=words, track=track)
+    outcomes, cells, plans = [], {}, {}
+
+    def add(made: Outcome, correction: Corrected) -> None:
+        """Keep a correction, and its figures in the run's metrics at once."""
         outcomes.append(made)
+        if correction.table is not None:
+            plans[made.name] = correction.table
+        if run.folder is not None:
+            run.folder.record(made.metrics())
+
+    for how, fitted_to, words in (
+        ("reweight", starts, False),
+        ("reweight", 1, True),
+        ("remove", starts, False),
+        ("remove", 1, False),
+        ("hard", 1, False),
+        ("hard+reweight", starts, False),
+    ):
+        add(*judge(run, tests, zero, how, yardstick, starts=fitted_to, groups=groups, words=words, track=track))
     for way in ARMS:
         for test in tests:
             made, correction = judge(
                 run, [test], {test.name: 0.0}, way, yardstick,
-                seeds=one, groups=groups, words=False, also=tests, most_steps=most_steps, track=track,
+                groups=groups, words=False, also=tests, most_steps=most_steps, track=track,
             )  # fmt: skip
-            outcomes.append(made)
+            add(made, correction)
             cells[way, test.name] = correction.cells
     turned = {name: OVER * (float(np.sign(value)) or 1.0) for name, value in original.items()}
-    over, _ = judge(run, tests, turned, "reweight", yardstick, seeds=one, words=False, track=track)
-    return DebiasStudy([test.name for test in tests], original, outcomes, over, cells)
+    over, _ = judge(run, tests, turned, "reweight", yardstick, words=False, track=track)
+    if run.folder is not None:
+        run.folder.record({f"debias.over-bias.{name}.effect": after for name, (_, after) in over.effects.items()})
+    return DebiasStudy([test.name for test in tests], original, outcomes, over, cells, plans)

@@ -89,6 +89,18 @@ def tables(study: DebiasStudy) -> list[Table]:
             [_cost(_name(o), o, study) for o in [*whole, *updates, study.over]],
         ),
     ]
+    found += [
+        (
+            f"gensim's Word2Vec on the corpus before and after {how}: mean and standard deviation",
+            ["test", "before", "after", "carries over"],
+            [
+                [n, words.spread(t.before), words.spread(t.after), "yes" if t.carries_over else "not beyond the spread"]
+                for n, t in moved.items()
+            ],
+        )
+        for how, moved in study.transferred.items()
+    ]
+    found.append(("How few sentences decide a test", ["found by retraining"], [[told] for told in study.robustness]))
     for group, (before, _) in next((o.purity for o in whole if o.purity), {}).items():
         after = [[o.how, words.percent(o.purity[group][1])] for o in whole if group in o.purity]
         title = f"Words most biased by {group} before, told apart by two clusters"

@@ -1,19 +1,29 @@
 """GGN and EK-FAC of a torch module's training loss, by curvlinops (Dangel et al. 2025); the extra ``ekfac``.
 
 ``ggn(...)`` and ``ekfac(...)`` give what an inverse-Hessian estimator takes as its curvature: a function of the
-final parameters and the sample weights. Regularisers are not in it: give theirs as damping.
+final parameters and the sample weights. Regularisers are not in it: give theirs as damping. ``of_field`` finds model,
+loss and data of a field for them.
 """
 
 import copy
 import importlib
+import itertools
+import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from crossloss.core import UserError
+from crossloss.torchmodel.data import leaves
+from crossloss.torchmodel.view import first_part
 
+if TYPE_CHECKING:
+    from crossloss.torchmodel.field import TorchField
+
+KINDS = ("ggn", "ekfac")
 LOSSES = (nn.MSELoss, nn.CrossEntropyLoss, nn.BCEWithLogitsLoss)
 LAYERS = (nn.Linear, nn.Conv2d)
 ROWS_AT_ONCE = 1_024
@@ -58,6 +68,72 @@ def ekfac(
     return lambda theta, weights: Kronecker(
         *_operator("EKFACLinearOperator", model, loss, inputs, targets, theta, weights)
     )
+
+
+def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> "Gauss":
+    """The curvature called ``kind`` of a field's training loss as a whole: there are "ggn" and "ekfac".
+
+    Its ``sample_loss`` is any function, so it is compared on the field's own data with the losses that these are made
+    for, in value and in slope, up to a constant factor.
+
+    Raises
+    ------
+    UserError
+        Another kind; a field with a regulariser, ``frozen``, a padding row or a ``forward`` of its own; a loss that is
+        none of the three; or as ``ggn`` and ``ekfac``.
+    """
+    if kind not in KINDS:
+        known = ", ".join(("jacobian", "absolute", *KINDS))
+        raise UserError(f"A torch field has no curvature {kind!r}; there are: {known}.")
+    refused = {
+        "a regulariser": field.regulariser is not None,
+        "frozen=": field.frozen is not None,
+        "padding rows": bool(field._padding),
+        "a forward= of its own": field.forward is not first_part,
+    }
+    for what, is_there in refused.items():
+        if is_there:
+            raise UserError(f"GGN and EK-FAC do not take a field with {what}: use jacobian with CG or GMRES.")
+    inputs: Tensor = first_part(lambda x: x, field.rows)
+    with torch.no_grad():
+        outputs = torch.cat([field.view(theta)(part) for part in torch.split(inputs, field.chunk)])
+    loss, targets, factor = _recognised(field, outputs)
+    maker = {"ggn": ggn, "ekfac": ekfac}[kind](field._still, loss, inputs, targets)
+    made: Gauss = maker(theta, w)
+    made.scale *= factor
+    return made
+
+
+def _recognised(field: "TorchField", outputs: Tensor) -> tuple[nn.Module, Tensor, float]:
+    """Which loss the field's own is, its targets, and how many times the loss of a sample it is."""
+    mine = _value_and_slope(lambda out: field.sample_loss(out, field.rows), outputs)
+    precision = math.sqrt(torch.finfo(mine.dtype).eps)
+    for kind, y in itertools.product(LOSSES, leaves(field.rows)):
+        targets = y.to(outputs) if y.is_floating_point() else y
+        if targets.numel() == outputs.numel():
+            targets = targets.view_as(outputs)  # (n,) for one output
+        elif kind is not nn.CrossEntropyLoss:
+            continue
+        try:
+            other = _value_and_slope(partial(kind(reduction="none"), target=targets), outputs)
+        except (RuntimeError, ValueError, IndexError):
+            continue  # of another shape or type
+        factor = float(mine @ other) / max(float(other @ other), torch.finfo(other.dtype).tiny)
+        if factor > 0 and bool((mine - factor * other).norm() <= precision * mine.norm()):
+            return kind(), targets, factor
+    raise UserError(
+        "The sample_loss of this field is no multiple of MSELoss, CrossEntropyLoss or BCEWithLogitsLoss on one of its "
+        "tensors, which GGN and EK-FAC take: use jacobian with CG or GMRES."
+    )
+
+
+def _value_and_slope(loss: Callable[[Tensor], Tensor], outputs: Tensor) -> Tensor:
+    """The loss of each sample (its mean where there are several numbers) and its slope by the outputs, in one row."""
+    out = outputs.detach().requires_grad_(True)
+    losses = loss(out)
+    losses = losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+    (slope,) = torch.autograd.grad(losses.sum(), out)
+    return torch.cat([losses.detach(), slope.reshape(-1)])
 
 
 class Gauss:

@@ -8,31 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossloss.core import WHOLE, Accumulator, UserError
-from crossloss.torchmodel.data import GivenOrder, Order, Rows, each, load_order, load_rows
+from crossloss.core import WHOLE, Accumulator, Curvature, UserError
+from crossloss.torchmodel.curvature import of_field
+from crossloss.torchmodel.data import GivenOrder, Order, each, load_order, load_rows
 from crossloss.torchmodel.module import differentiable, own_copy, padding_rows, seeded, unchanged_buffers, vjp
-from crossloss.torchmodel.view import Layout, ModelView
+from crossloss.torchmodel.view import Layout, ModelView, first_part
 
 AT_ONCE = 16_384
 """Samples times directions in one batched pass."""
-
-
-def first_part(model: ModelView, batch: Rows) -> Any:
-    """Call the model with the batch, with its first part, or with its "x".
-
-    Raises
-    ------
-    UserError
-        A dict without "x".
-    """
-    if isinstance(batch, Tensor):
-        return model(batch)
-    if isinstance(batch, dict):
-        if "x" not in batch:
-            names = ", ".join(sorted(batch))
-            raise UserError(f'The data have no "x" but {names}: pass forward=lambda model, batch: model(batch[...]).')
-        return model(batch["x"])
-    return model(batch[0])
 
 
 class TorchField:
@@ -175,35 +158,54 @@ class TorchField:
         UserError
             An operator has no second derivative.
         """
+        back = torch.zeros_like(a)
+        self._pull(theta, w, step, a, into, back)
+        return back
+
+    def pairing(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> None:
+        """D<g, a>/dw into ``into``, without J^T a; UserError as ``pullback``."""
+        if len(a) <= a.shape[1]:
+            self._pull(theta, w, step, a, into, None)
+            return
+        assert isinstance(into, SampleInfluence)
+        units = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
+        by_unit = self.accumulator(len(units))
+        self._pull(theta, w, step, units, by_unit, None)
+        into.sums += a.double() @ by_unit.sums
+
+    def _pull(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator, back: Tensor | None) -> None:
+        """D<g, a>/dw into ``into``, and J^T a into ``back`` where it is wanted."""
         assert isinstance(into, SampleInfluence)
         w, k = w.to(theta), len(a)
         direction = a if self._moved is None else a * self._moved
         batch = self.batch(step)
-        back = torch.zeros_like(a)
         x, weights = theta.detach().requires_grad_(True), w.detach().requires_grad_(True)
         target = self._target(x, weights)
         bar = None if target is None else target.new_zeros(k, *target.shape)
         for rows in self._chunks(batch, step):
             y, u = theta.detach().requires_grad_(True), w[rows].detach().requires_grad_(True)
-            inputs = [y, u]
-            constant = None
-            if target is not None:
-                constant = target.detach().requires_grad_(True)
-                inputs.append(constant)
+            constant = None if target is None else target.detach().requires_grad_(True)
             loss = self._data_loss(y, u, rows, constant, len(batch), step)
+            inputs = [v for v in (u, constant, y if back is not None else None) if v is not None]
             found = vjp(_grad(loss, y, again=True), inputs, direction, max(1, AT_ONCE // len(rows)))
-            back += found[0]
-            into.sums.index_add_(1, rows, found[1].double())
+            into.sums.index_add_(1, rows, found[0].double())
             if bar is not None:
-                bar += found[2]
-        if self.regulariser:
+                bar += found[1]
+            if back is not None:
+                back += found[-1]
+        if self.regulariser and back is not None:
             y = theta.detach().requires_grad_(True)
             back += vjp(_grad(self._penalty(y), y, again=True), [y], a, k)[0]
         if target is not None and bar is not None:
-            through = vjp(target, [x, weights], bar, max(1, AT_ONCE // self.samples))
-            back += through[0]
-            into.sums += through[1].double()
-        return back.detach()
+            inputs = [weights] if back is None else [weights, x]
+            through = vjp(target, inputs, bar, max(1, AT_ONCE // self.samples))
+            into.sums += through[0].double()
+            if back is not None:
+                back += through[1]
+
+    def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Curvature:
+        """The curvature ``kind`` of the training loss as a whole, "ggn" or "ekfac": see ``torchmodel.curvature``."""
+        return of_field(self, kind, theta, w)
 
     def batch(self, step: int) -> Tensor:
         """Rows that a step sees, (B,) int64."""

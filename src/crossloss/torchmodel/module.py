@@ -16,9 +16,9 @@ from crossloss.core import UserError
 def own_copy(model: nn.Module) -> nn.Module:
     """A copy of the module for the field, with embeddings that are differentiated in full.
 
-    A sparse gradient cannot be differentiated, and is the same numbers as a dense one. The padding row of an
-    embedding (``padding_rows``) is the field's to hold: torch leaves it out of both derivatives, though the
-    gradient depends on it.
+    A sparse gradient cannot be differentiated, and is the same numbers as a dense one; torch's bags have no second
+    derivative, and become sums of an embedding. The padding row of an embedding (``padding_rows``) is the field's to
+    hold: torch leaves it out of both derivatives, though the gradient depends on it.
 
     Raises
     ------
@@ -39,17 +39,44 @@ def own_copy(model: nn.Module) -> nn.Module:
     except (RuntimeError, TypeError) as error:
         raise UserError(f"The model cannot be copied: {error}") from error
     for layer in mine.modules():
-        if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)):
+        if isinstance(layer, nn.Embedding):
             layer.sparse, layer.padding_idx = False, None
+        elif type(layer) is nn.EmbeddingBag:
+            layer.__class__ = Bag
     return mine
 
 
+class Bag(nn.EmbeddingBag):
+    """``nn.EmbeddingBag`` by operators that have a second derivative; its padding row is never read."""
+
+    def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Tensor:
+        """Sum, mean or maximum (n, d) of the rows named by ``input`` (n, m).
+
+        Raises
+        ------
+        UserError
+            Bags by offsets.
+        """
+        if offsets is not None or input.dim() != 2:
+            raise UserError(
+                "An EmbeddingBag with offsets has no samples first: give it rows (n, m) with a padding_idx."
+            )
+        vectors = nn.functional.embedding(input, self.weight)
+        here = torch.ones_like(input, dtype=torch.bool) if self.padding_idx is None else input != self.padding_idx
+        if self.mode == "max":
+            lowest = vectors.masked_fill(~here[:, :, None], -torch.inf).max(1).values
+            return torch.where(here.any(1, keepdim=True), lowest, torch.zeros_like(lowest))
+        share = here.to(vectors) if per_sample_weights is None else here * per_sample_weights
+        total = (share[:, :, None] * vectors).sum(1)
+        return total if self.mode == "sum" else total / here.sum(1, keepdim=True).clamp(min=1)
+
+
 def padding_rows(model: nn.Module) -> list[tuple[str, int]]:
-    """(name of the weight, row) of every embedding's padding row, which its gradient leaves alone."""
+    """(name of the weight, row) of every embedding's padding row, which is read and its gradient leaves alone."""
     return [
         (f"{name}.weight".lstrip("."), layer.padding_idx)
         for name, layer in model.named_modules()
-        if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) and layer.padding_idx is not None
+        if isinstance(layer, nn.Embedding) and layer.padding_idx is not None
     ]
 
 

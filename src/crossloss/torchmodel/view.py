@@ -1,6 +1,6 @@
 """Names and shapes in one flat theta, and the module called with them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from crossloss.core import UserError
+from crossloss.torchmodel.data import Rows
 from crossloss.torchmodel.module import twice_differentiable
 
 
@@ -101,3 +102,21 @@ class ModelView(Mapping[str, Tensor]):
         """Outputs of the module at these parameters."""
         with twice_differentiable(self._module) if self._twice else nullcontext():
             return torch.func.functional_call(self._module, self._parameters, args, kwargs)
+
+
+def first_part(model: Callable[[Any], Any], batch: Rows) -> Any:
+    """Call the model with the batch, with its first part, or with its "x".
+
+    Raises
+    ------
+    UserError
+        A dict without "x".
+    """
+    if isinstance(batch, Tensor):
+        return model(batch)
+    if isinstance(batch, dict):
+        if "x" not in batch:
+            names = ", ".join(sorted(batch))
+            raise UserError(f'The data have no "x" but {names}: pass forward=lambda model, batch: model(batch[...]).')
+        return model(batch["x"])
+    return model(batch[0])

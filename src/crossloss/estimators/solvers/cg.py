@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.linalg import vecdot, vector_norm
 
 from crossloss.core import Progress, UserError
 from crossloss.estimators.curvature import require_finite
-from crossloss.estimators.solvers.system import Solution, System, relative
+from crossloss.estimators.solvers.system import Solution, System
 
 
 @dataclass(frozen=True)
@@ -35,24 +36,29 @@ class ConjugateGradient:
             reached.
         """
         system.require_symmetric(b, "CG")
-        x, r = torch.zeros_like(b), b.clone()
-        direction, square = r.clone(), (r * r).sum(1)
-        done, used = relative(r, b) <= self.tolerance, 0
-        while used < self.iterations and not bool(done.all()):
-            active = (~done).nonzero().flatten()
-            d = direction[active]
+        sizes = b.norm(dim=1, keepdim=True)
+        x, rows, used = torch.zeros_like(b), sizes.flatten().nonzero().flatten(), 0
+        # What is still to be solved, a row each, in units of its own |b|.
+        r = b[rows] / sizes[rows]
+        at, d, square = torch.zeros_like(r), r.clone(), vecdot(r, r)
+        while used < self.iterations and len(rows):
             image = system.product(d)
-            curved = (d * image).sum(1)
+            curved = vecdot(d, image)
             self._require_positive(system, d, image, curved)
-            step = (square[active] / curved)[:, None]
-            x[active] += step * d
-            r[active] -= step * image
-            before, square[active] = square[active], (r[active] * r[active]).sum(1)
-            direction[active] = r[active] + (square[active] / before)[:, None] * d
+            step = (square / curved)[:, None]
+            at.addcmul_(step, d)
+            r.addcmul_(step, image, value=-1)
+            before, square = square, vecdot(r, r)
+            d = torch.addcmul(r, (square / before)[:, None], d)
             used += 1
-            done = relative(r, b) <= self.tolerance
+            going = square > self.tolerance**2
+            if not bool(going.all()):
+                x[rows[~going]] = at[~going]
+                rows, at, r, d, square = (part[going] for part in (rows, at, r, d, square))
             if progress:
                 progress(used, self.iterations)
+        x[rows] = at
+        x *= sizes
         solution = system.solution(x, b, used)
         # The recursion drifts from the true residual by rounding; that much is allowed, more is not.
         worst = float(solution.residual.max())
@@ -68,9 +74,10 @@ class ConjugateGradient:
     @staticmethod
     def _require_positive(system: System, d: Tensor, image: Tensor, curved: Tensor) -> None:
         """Refuse a direction without curvature, naming a damping that would bend it up."""
-        require_finite(curved)
-        flat = curved <= torch.finfo(d.dtype).eps * d.norm(dim=1) * image.norm(dim=1)
-        if bool(flat.any()):
+        bent = curved > torch.finfo(d.dtype).eps * vector_norm(d, dim=1) * vector_norm(image, dim=1)
+        if not bool(bent.all()):
+            require_finite(curved)
+            flat = ~bent
             lowest = float((curved / (d * d).sum(1))[flat].min()) - system.damping
             raise UserError(
                 f"The curvature has a direction of {lowest:.1e}, so that with damping {system.damping:g} it is not "

@@ -45,10 +45,15 @@ class System:
         return Solution(x, relative(b - self.product(x), b), iterations)
 
     def symmetric(self, b: Tensor) -> bool:
-        """Whether <C^T u, v> = <C^T v, u> for two random directions like ``b``; costs one product of two rows."""
+        """Whether <C^T u, v> = <C^T v, u> for two random directions like ``b``; costs one product of two rows.
+
+        Of as many rows as parameters where ``b`` has so many, which is when a Jacobian keeps its matrix.
+        """
         generator = torch.Generator(device=b.device).manual_seed(0)
-        u, v = pair = torch.randn(2, b.shape[1], generator=generator, dtype=b.dtype, device=b.device)
-        image_u, image_v = images = self.curvature.product(pair)
+        k, p = b.shape
+        drawn = torch.randn(max(2, p if k >= p else 0), p, generator=generator, dtype=b.dtype, device=b.device)
+        images = self.curvature.product(drawn)[:2]
+        (u, v), (image_u, image_v) = drawn[:2], images
         require_finite(images)
         size = image_u.norm() * v.norm() + image_v.norm() * u.norm()
         apart = (image_u @ v - image_v @ u).abs()

@@ -1,0 +1,144 @@
+"""crossloss beside other packages: every setting of every package, each in its own venv, into results/peers.json.
+
+    python benchmarks/peers/run.py [--problems mixture digits words] [--packages ...] [--again]
+
+What is recorded already is not measured again. ``tables.py`` writes docs/peers.md from it.
+"""
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+from record import RESULTS, Record  # noqa: E402
+from tasks import WORK  # noqa: E402
+
+from crossloss.fidelity.statistics import fidelity, pearson  # noqa: E402
+
+PACKAGES = ("crossloss", "torch", "dattri", "pydvl", "captum", "kronfluence")
+OWN = ("crossloss", "torch")
+"""Run by the interpreter that runs this."""
+LIMIT = 900
+"""Seconds for a setting, all its repeats."""
+
+
+def interpreter(package: str) -> str:
+    return sys.executable if package in OWN else str(WORK / package / "bin" / "python")
+
+
+def settings(package: str, problem: str) -> list[str]:
+    """Names of the settings, asked of the venv that can import them."""
+    code = f"import use_{package} as u; print('\\n'.join(u.SETTINGS.get({problem!r}, {{}})))"
+    found = subprocess.run([interpreter(package), "-c", code], cwd=HERE, env=env(), capture_output=True, text=True)
+    if found.returncode:
+        raise SystemExit(f"{package} is not installed: make bench-peers. {found.stderr[-200:]}")
+    return [line for line in found.stdout.splitlines() if line]
+
+
+def env() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "ignore"}
+
+
+def measure(problem: str, package: str, setting: str, repeats: int) -> dict[str, Any]:
+    """Figures of one setting, or why there are none."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.pt"
+        command = [interpreter(package), "worker.py", problem, package, setting, str(out), "--repeats", str(repeats)]
+        try:
+            done = subprocess.run(command, cwd=HERE, env=env(), capture_output=True, text=True, timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            return {"error": f"not done after {LIMIT} s"}
+        if done.returncode:
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            return {"error": "killed for memory" if done.returncode == -9 else lines[-1][:200]}
+        kept = torch.load(out, weights_only=True)
+    scores = kept.pop("scores").numpy()
+    truth = torch.load(WORK / f"{problem}.pt", weights_only=True)
+    kept |= {"nan": int(np.isnan(scores).sum()), "zero rows": int((scores == 0).all(1).sum())}
+    return kept | JUDGED[problem](scores, truth)
+
+
+def rows(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Pearson r of each row; 0 where the scores are constant or not finite."""
+    usable = np.isfinite(scores).all(1) & (np.ptp(np.nan_to_num(scores), axis=1) > 0)
+    found = np.zeros(len(scores))
+    found[usable] = pearson(scores[usable], truth[usable])
+    return found
+
+
+def judged_by_rows(scores: np.ndarray, truth: dict[str, Any]) -> dict[str, Any]:
+    exact, retrained = -truth["exact"].numpy(), truth["retrained"].numpy()
+    by_exact, by_retraining = rows(scores, exact), rows(scores, retrained)
+    whole = float(np.corrcoef(scores.ravel(), exact.ravel())[0, 1]) if np.isfinite(scores).all() else None
+    return {
+        "r exact": whole,
+        "worst row": float(by_exact.min()),
+        "above .8": float((by_retraining > 0.8).mean()),
+        "mean r": float(by_retraining.mean()),
+    }
+
+
+def judged_by_subsets(scores: np.ndarray, truth: dict[str, Any]) -> dict[str, Any]:
+    """LDS: Spearman correlation of predicted and found changes over subsets; the mean over objectives by bootstrap."""
+    gone = 1 - torch.stack(list(truth["subsets"])).double().numpy()
+    found = torch.stack(list(truth["found"])).numpy().T
+    if not np.isfinite(scores).all():
+        return {}
+    predicted = scores @ gone.T
+    if (np.ptp(predicted, axis=1) == 0).any():
+        return {}
+    each = [fidelity(p, f) for p, f in zip(predicted, found, strict=True)]
+    draws = np.random.default_rng(0).integers(0, len(gone), (2_000, len(gone)))
+    means = np.mean(
+        [
+            pearson(rankdata(p[draws], axis=1), rankdata(f[draws], axis=1))
+            for p, f in zip(predicted, found, strict=True)
+        ],
+        axis=0,
+    )
+    low, high = np.quantile(means, [0.025, 0.975])
+    return {
+        "LDS": float(np.mean([e.spearman for e in each])), "LDS low": float(low), "LDS high": float(high),
+        "LDS each": [round(e.spearman, 4) for e in each], "subsets": len(gone),
+    }  # fmt: skip
+
+
+JUDGED = {"mixture": judged_by_rows, "digits": judged_by_subsets, "words": judged_by_rows}
+REPEATS = {"mixture": 5, "digits": 1, "words": 5}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problems", nargs="+", default=list(JUDGED))
+    parser.add_argument("--packages", nargs="+", default=list(PACKAGES))
+    parser.add_argument("--settings", nargs="+", default=None)
+    parser.add_argument("--repeats", type=int, default=None)
+    parser.add_argument("--again", action="store_true", help="measure what is recorded already")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    record = Record(RESULTS / "peers.json")
+    for problem in given.problems:
+        for package in given.packages:
+            if importlib.util.find_spec(f"use_{package}") is None:
+                continue
+            for setting in settings(package, problem):
+                key = f"{problem}/{package}/{setting}"
+                if (given.settings and setting not in given.settings) or (key in record.figures and not given.again):
+                    continue
+                found = measure(problem, package, setting, given.repeats or REPEATS[problem])
+                record.put(key, {k: round(v, 6) if isinstance(v, float) else v for k, v in found.items()})
+
+
+if __name__ == "__main__":
+    main()

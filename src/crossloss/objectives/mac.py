@@ -1,0 +1,65 @@
+"""Mean average cosine distance (Manzini et al. 2019)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from crossloss.core import UserError
+from crossloss.objectives.words import WordObjective, WordView, given_name, listed, several
+
+
+@dataclass(frozen=True)
+class Mac(WordObjective):
+    """Mean over targets and attribute sets of the mean of 1 - cos(target, attribute), 0 to 2 (Manzini et al. 2019)."""
+
+    name: str
+    targets: tuple[str, ...]
+    attributes: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        both = [w for words in self.attributes for w in words if w in self.targets]
+        if both or not self.attributes:
+            what = f"{both[0]!r} is target and attribute" if both else "there is no set of attributes"
+            raise UserError(f"{self.name}: {what}: give targets, and other words as attributes.")
+
+    @property
+    def sets(self) -> dict[str, tuple[str, ...]]:
+        """Targets and the sets of attributes."""
+        return {"targets": self.targets} | {f"attributes {i + 1}": words for i, words in enumerate(self.attributes)}
+
+    def __call__(self, view: WordView) -> Tensor:
+        """Mean cosine distance, shape ().
+
+        Raises
+        ------
+        UserError
+            All words of a set are absent, or a vector has no direction.
+        """
+        targets, *sets = self.units(view).values()
+        return 1 - targets.mean(0) @ torch.stack([words.mean(0) for words in sets]).mean(0)
+
+    @property
+    def measure(self) -> str:
+        """What the number is."""
+        return "mean cosine distance"
+
+    def reading(self) -> str:
+        """What the value means."""
+        return (
+            f"Never negative: below 1 {listed(self.targets)} lie near the attributes, at 1 at right angles, above 1 "
+            "away from them; one minus a mean cosine."
+        )
+
+
+def mac(targets: str | Sequence[str], attributes: Sequence[Sequence[str]], name: str = "") -> Mac:
+    """Mean average cosine distance of targets to sets of attributes.
+
+    Raises
+    ------
+    UserError
+        An empty set, or a word that is target and attribute.
+    """
+    words, sets = several(targets), tuple(several(group) for group in attributes)
+    return Mac(name or given_name("mac", words, *sets[:1]), words, sets)

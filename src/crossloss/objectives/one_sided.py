@@ -1,0 +1,113 @@
+"""The association test with one set of attributes (paper Sec. 4.3.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from crossloss.core import UserError
+from crossloss.objectives.weat import effect
+from crossloss.objectives.words import WordObjective, WordView, given_name, listed, several
+
+SIDES = ("X", "Y", "A")
+
+
+@dataclass(frozen=True)
+class OneSided(WordObjective):
+    """A WEAT with s(w) = mean_a cos(w, a): which of two sets of targets lies nearer to A (paper Sec. 4.3.1).
+
+    The effect is (mean_X s - mean_Y s) over the population standard deviation of s on X and Y together; the
+    statistic is sum_X s - sum_Y s.
+
+    Parameters
+    ----------
+    name : str
+    X, Y, A : tuples of str
+    labels : three str
+        What the sets are called.
+    kind : "effect" or "statistic"
+    """
+
+    name: str
+    X: tuple[str, ...]
+    Y: tuple[str, ...]
+    A: tuple[str, ...]
+    labels: tuple[str, str, str] = SIDES
+    kind: Literal["effect", "statistic"] = "effect"
+
+    least: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("effect", "statistic"):
+            raise UserError(f'{self.name}: kind is "effect" or "statistic", not {self.kind!r}.')
+        both = set(self.X) & set(self.Y)
+        if both:
+            raise UserError(f"{self.name}: {', '.join(sorted(both))} stands in both X and Y.")
+
+    @property
+    def sets(self) -> dict[str, tuple[str, ...]]:
+        """Targets and attributes."""
+        return {side: getattr(self, side) for side in SIDES}
+
+    def label(self, side: str) -> str:
+        """What a set is called."""
+        return self.labels[SIDES.index(side)]
+
+    def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
+        """s(w), the mean cosine to A, of the present words of X and of Y.
+
+        Raises
+        ------
+        UserError
+            Too few words, or a vector that has no direction.
+        """
+        unit = self.units(view)
+        centre = unit["A"].mean(0)
+        return unit["X"] @ centre, unit["Y"] @ centre
+
+    def __call__(self, view: WordView) -> Tensor:
+        """Effect size or statistic, shape ().
+
+        Raises
+        ------
+        UserError
+            As ``associations``, or all of them equal.
+        """
+        x, y = self.associations(view)
+        return x.sum() - y.sum() if self.kind == "statistic" else effect(self.name, x, y)
+
+    @property
+    def measure(self) -> str:
+        """What the number is."""
+        return f"one-sided WEAT {'effect size' if self.kind == 'effect' else 'statistic'}"
+
+    def reading(self) -> str:
+        """What the sign means."""
+        x, y, a = (
+            listed(words) if label == side else label
+            for (side, words), label in zip(self.sets.items(), self.labels, strict=True)
+        )
+        unit = "standard deviations of their mean cosines" if self.kind == "effect" else "summed mean cosines"
+        return f"Positive: {x} lie nearer to {a} than {y} do; negative: {y} do; in {unit}."
+
+
+def one_sided(
+    X: Sequence[str],
+    Y: Sequence[str],
+    A: Sequence[str],
+    labels: Sequence[str] = SIDES,
+    kind: Literal["effect", "statistic"] = "effect",
+    name: str = "",
+) -> OneSided:
+    """Which of X and Y lies nearer to A, as an effect size (paper Sec. 4.3.1).
+
+    Raises
+    ------
+    UserError
+        An empty set, or a word in both X and Y.
+    """
+    x, y, a = several(X), several(Y), several(A)
+    if len(labels) != 3:
+        raise UserError("labels must name the three sets X, Y, A.")
+    return OneSided(name or given_name("one-sided", x, y, a), x, y, a, (labels[0], labels[1], labels[2]), kind)

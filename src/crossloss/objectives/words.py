@@ -1,0 +1,177 @@
+"""What every objective of word vectors says of itself: its words, their coverage, its unit, its sign."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from crossloss.core import UserError
+from crossloss.objectives.algebra import Composable
+
+
+class WordView(Protocol):
+    """What a word objective sees: rows of ``vectors`` (V, d) by word."""
+
+    @property
+    def index(self) -> Mapping[str, int]:
+        """Row of each word."""
+        ...
+
+    @property
+    def vectors(self) -> Tensor:
+        """Word vectors (V, d)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Words of one set that a vocabulary has, with their counts, and those it lacks."""
+
+    side: str
+    label: str
+    present: tuple[tuple[str, int], ...]
+    missing: tuple[str, ...]
+
+
+class WordObjective(Composable):
+    """An objective made of named sets of words; a subclass is a frozen dataclass with a ``name``.
+
+    Words that the vocabulary lacks are left out of their set, the other sets stay as they are; a set with fewer than
+    ``least`` words present is an error.
+    """
+
+    least: ClassVar[int] = 1
+
+    @property
+    def sets(self) -> dict[str, tuple[str, ...]]:
+        """Its words by set."""
+        raise NotImplementedError
+
+    def label(self, side: str) -> str:
+        """What a set is called."""
+        return side
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All its words, each once."""
+        return tuple(dict.fromkeys(word for words in self.sets.values() for word in words))
+
+    def rows(self, index: Mapping[str, int]) -> dict[str, list[int]]:
+        """Rows of the words present, by set.
+
+        Raises
+        ------
+        UserError
+            Fewer than ``least`` words of a set are in the vocabulary.
+        """
+        return {side: self.present(side, words, index) for side, words in self.sets.items()}
+
+    def present(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> list[int]:
+        """Rows of the words of one set that are present; UserError for fewer than ``least``."""
+        found = [index[word] for word in words if word in index]
+        if len(found) < self.least:
+            raise UserError(self._lacking(side, words, index))
+        return found
+
+    def _lacking(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> str:
+        if len(words) == 1 and self.least == 1:
+            return (
+                f"{self.name}: the vocabulary lacks the word {words[0]!r}: name this objective when training, add "
+                "text, or choose another word."
+            )
+        missing = [word for word in words if word not in index]
+        called = f"{self.label(side)}; " if self.label(side) != side else ""
+        needed = "one is" if self.least == 1 else "two are"
+        return (
+            f"{self.name}: the vocabulary has {len(words) - len(missing)} of the {len(words)} words of {side} "
+            f"({called}missing: {', '.join(missing)}) and {needed} needed: add text, or words to the set."
+        )
+
+    def units(self, view: WordView) -> dict[str, Tensor]:
+        """Vectors of the words present, each of length 1, by set: (words, d).
+
+        Raises
+        ------
+        UserError
+            Too few words, or a vector that is not finite or of length zero.
+        """
+        return {side: self.unit_rows(view, rows, side) for side, rows in self.rows(view.index).items()}
+
+    def vectors(self, view: WordView, rows: Sequence[int], side: str) -> Tensor:
+        """Vectors of some rows, (rows, d); UserError where one is not finite."""
+        vectors = view.vectors[torch.tensor(rows, device=view.vectors.device)]
+        if not bool(torch.isfinite(vectors).all()):
+            raise UserError(f"{self.name}: a word of {side} has a vector that is not finite: train with a lower lr.")
+        return vectors
+
+    def unit_rows(self, view: WordView, rows: Sequence[int], side: str) -> Tensor:
+        """Vectors of some rows, each of length 1, (rows, d); UserError where one has no direction."""
+        vectors = self.vectors(view, rows, side)
+        lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        if not bool((lengths > 0).all()):
+            raise UserError(f"{self.name}: a word of {side} has a vector of length zero, which has no direction.")
+        unit: Tensor = vectors / lengths
+        return unit
+
+    def coverage(self, counts: Mapping[str, int]) -> list[Coverage]:
+        """Which words of each set occur, and how often."""
+        table = []
+        for side, words in self.sets.items():
+            present = tuple((word, counts[word]) for word in words if counts.get(word, 0) > 0)
+            table.append(Coverage(side, self.label(side), present, tuple(w for w in words if not counts.get(w, 0))))
+        return table
+
+    @property
+    def measure(self) -> str:
+        """What the number is, and its unit, in a few words."""
+        raise NotImplementedError
+
+    def reading(self) -> str:
+        """What sign and unit mean, in one sentence."""
+        raise NotImplementedError
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words for a sentence: all of three, else the first two and how many more."""
+    if len(words) <= 3:
+        return ", ".join(words)
+    return f"{words[0]}, {words[1]} and {len(words) - 2} more"
+
+
+def given_name(kind: str, *arguments: Sequence[str]) -> str:
+    """Name of an objective that was given none: similarity-he-nurse, margin-dooku-vader_and_2-kirk."""
+    parts = [words[0] if len(words) == 1 else f"{words[0]}_and_{len(words) - 1}" for words in arguments if words]
+    return "-".join("".join(c if c.isalnum() or c in "-_" else "_" for c in part) for part in (kind, *parts))
+
+
+def one(word: str) -> str:
+    """A word as the vocabulary has it: lower-cased.
+
+    Raises
+    ------
+    UserError
+        Nothing but white space.
+    """
+    if not word.strip():
+        raise UserError("A word of an objective is empty: give words.")
+    return word.strip().lower()
+
+
+def several(words: str | Sequence[str]) -> tuple[str, ...]:
+    """Words as the vocabulary has them; one may be given alone.
+
+    Raises
+    ------
+    UserError
+        None, or one twice.
+    """
+    given = [words] if isinstance(words, str) else list(words)
+    lowered = tuple(one(word) for word in given)
+    if not lowered:
+        raise UserError("A set of words of an objective is empty: give words.")
+    if len(set(lowered)) < len(lowered):
+        twice = next(word for word in lowered if lowered.count(word) > 1)
+        raise UserError(f"{twice!r} stands twice in a set of words: name each word once.")
+    return lowered

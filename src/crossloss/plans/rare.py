@@ -1,0 +1,49 @@
+"""Rare words that a removal uses up: where much of a word goes, it is learnt from little, and first order may miss."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossloss.corpus.vocabulary import token_words
+from crossloss.run.runs import Run
+
+MUCH = 0.25
+"""Part of a word's occurrences from which it counts as used up."""
+
+
+@dataclass(frozen=True)
+class UsedUp:
+    """A word of which ``inside`` of all ``count`` occurrences are in a set of ``samples`` samples."""
+
+    word: str
+    inside: int
+    count: int
+    samples: int
+
+    def sentence(self) -> str:
+        """What a reader must know of it."""
+        here = "this sentence" if self.samples == 1 else f"these {self.samples:,} sentences"
+        return (
+            f"{self.inside:,} of the {self.count:,} occurrences of {self.word!r} are in {here}: without them it is "
+            "learnt from little, and the prediction may miss."
+        )
+
+
+def used_up(run: Run, words: Iterable[str], removed: np.ndarray, much: float = MUCH) -> list[UsedUp]:
+    """Words of which at least the part ``much`` of all occurrences trained on is in the samples ``removed``.
+
+    Largest part first.
+    """
+    size = len(run.vocabulary.words)
+    tokens = token_words(run.corpus, run.vocabulary)
+    chosen = np.zeros(len(run.corpus), dtype=bool)
+    chosen[removed] = True
+    of_token = np.repeat(np.arange(len(run.corpus)), np.diff(run.corpus.indptr))
+    trained = (tokens >= 0) & (run.weights[of_token] > 0)
+    counts = np.bincount(tokens[trained], minlength=size)
+    inside = np.bincount(tokens[trained & chosen[of_token]], minlength=size)
+    rows = [run.vocabulary.index[w] for w in dict.fromkeys(words) if w in run.vocabulary.index]
+    rows = [i for i in rows if inside[i] and inside[i] >= much * counts[i]]
+    rows.sort(key=lambda i: -inside[i] / counts[i])
+    return [UsedUp(run.vocabulary.words[i], int(inside[i]), int(counts[i]), len(removed)) for i in rows]
