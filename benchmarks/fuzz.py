@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from record import RESULTS, environment
 
-from fuzzing import TARGETS, chosen
+from fuzzing_runs import TARGETS, chosen
 
 EVERY = 500
 

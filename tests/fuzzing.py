@@ -1,4 +1,4 @@
-"""Inputs made to break readers, commands and run folders, each from a seed and a number; benchmarks/fuzz.py too.
+"""Inputs made to break readers, each from a seed and a number; fuzzing_runs.py has those of commands and run folders.
 
 A target is a function of a ``random.Random`` and a scratch folder. It returns "read" or "refused", and raises
 AssertionError where something was read wrongly or refused in other than one sentence, or whatever else came.
@@ -7,30 +7,31 @@ AssertionError where something was read wrongly or refused in other than one sen
 import bz2
 import csv
 import gzip
+import inspect
 import io
 import json
-import os
+import math
 import re
 import shutil
-import signal
-import sys
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 import yaml
 
 import crossloss as cl
-from crossloss import cli, pipeline
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus
 from crossloss.objectives import load_objectives
+from crossloss.objectives.inline import SYNTAX
+from crossloss.objectives.userfile import MADE_BY
 from crossloss.objectives.weat import Weat
+from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.word2vec import read_word2vec
-from dense import random_sentences
 
 PIECES = [
     "red", "blue", "Ångström", "İstanbul", "ß", "𝔘niversal", "数学", "עברית", " ", "  ", ". ", "! A", "a b", "I.",
@@ -39,9 +40,9 @@ PIECES = [
     "\\", "/", "'", '"', '""', ",", ";", "|", "\t", "\r", "\n", "\r\n", "=1+1", "NaN", "null", "no", "1e999", "-0",
     "a" * 300, "\u0301" * 20, "%s", "$(x)",
 ]  # fmt: skip
-WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
-TEST = Weat("mine", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
-SETTINGS = {"min_count": 1, "window": 3, "dimension": 3, "steps": 3, "lr": 0.5}
+MADE_UP = [f"w{i}" for i in range(14)]
+DRAWN = torch.randn(3, 14, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+VIEW = Embeddings(MADE_UP, {word: i for i, word in enumerate(MADE_UP)}, *DRAWN)
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -285,243 +286,56 @@ def word_sets(rng: Random, folder: Path) -> str:
     return "read"
 
 
-# --- commands --------------------------------------------------------------------------------------------------------
-
-
-class Hung(BaseException):
-    """An input took too long."""
-
-
-def command(arguments: list[str], seconds: int = 300) -> tuple[int, str, str]:
-    """Exit code, output and errors of a command in this process, written to streams that take UTF-8 only."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", errors=kind) for kind in ("strict", "backslashreplace"))
-
-    def late(*unused):
-        raise Hung(f"took more than {seconds} s")
-
-    before = (sys.argv, signal.signal, signal.getsignal(signal.SIGALRM))
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    code = 0
-    try:
-        sys.argv, signal.signal = ["crossloss", *arguments], lambda *unused: None
-        with redirect_stdout(out), redirect_stderr(err):
-            cli.main()
-    except SystemExit as stopped:
-        code = 0 if stopped.code is None else int(stopped.code)
-    finally:
-        sys.argv, signal.signal = before[:2]
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before[2])
-    streams = []
-    for stream in (out, err):
-        stream.flush()
-        streams.append(stream.buffer.getvalue().decode())
-    return code, *streams
-
-
-def judged(arguments: list[str]) -> str:
-    code, out, err = command(arguments)
-    assert code in (0, 2), f"exit code {code}"
-    assert "Traceback" not in err
-    for told in (out, err):
-        assert not FORBIDDEN.search(told.replace("\r", "")), "control characters reach the terminal"
-    if code == 2:
-        error = err[err.rfind("Error: ") :].strip()
-        assert error.startswith("Error: "), err
-        assert len(error.splitlines()) == 1, "more than one line"
-        assert len(error) <= 2000, "too long"
-        if os.environ.get("SHOW"):
-            print(error[:200])
-    return "read" if code == 0 else "refused"
-
-
-VALUES = [
-    "-1", "0", "1", "2", "3", "0.5", "nan", "inf", "-inf", "1e400", "x", "", " ", "--", "None", "[]", "é", "\x1b[31m",
-    "\u202e", "\udcff", "a" * 5000, "../..", ".", "/dev/null", "mine", "weat6", "4GB", "1KB", "9e9TB",
+ARGUMENTS = [
+    "word", "words", "near", "far", "toward", "along", "X", "Y", "A", "B", "pairs", "of", "weights", "sentences",
+    "file", "name", "question",
 ]  # fmt: skip
-SMALL = ["-1", "0", "1", "2", "3", "0.5", "nan", "x", "", "-inf"]  # of options whose large values only take long
-OPTIONS = {
-    "check": ["--objective", "--text", "--document", "--id", "--token-pattern", "--candidates", "--memory", "--split"],
-    "train": ["--objective", "--weights", "--memory", "--out", "--overwrite", "--text", "--split", "--candidates"],
-    "measure": ["--objective"],
-    "score": ["--objective", "--estimator", "--damping", "--show"],
-    "explain": ["--objective"],
-    "plan": ["--objective", "--target"],
-    "info": [],
-    "export": ["--format", "--out", "--plan"],
-    "debias": ["--how", "--objective"],
-    "validate": ["--subsets", "--share", "--seeds", "--removals"],
-    "run": ["--objective", "--out", "--target", "--memory", "--text", "--show"],
-}
-NUMBERS = ["min-count", "max-words", "subsample", "window", "negatives", "exponent", "dimension", "steps", "lr",
-           "momentum", "seed", "dtype", "device"]  # fmt: skip
-TAKES_LONG = {"--steps", "--subsets", "--seeds", "--removals", "--dimension", "--show"}
-FLAGS = {"--split", "--overwrite"}
 
 
-def options() -> list[str]:
-    """The settings as a command has them."""
-    return [part for name, value in SETTINGS.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+def objective(rng: Random, folder: Path) -> str:
+    """An objective written on the command line, or entries with a type in YAML; what is read has a finite value."""
+    some = [*MADE_UP, *MADE_UP, "weat6", "nan", "1", "-1", "inf", text(rng, 1, "\x00")]
 
+    def words():
+        if rng.random() < 0.8:
+            return rng.sample(MADE_UP, rng.randint(1, 4))
+        return [rng.choice(some) for _ in range(rng.randint(0, 4))]
 
-def made(folder: Path) -> Path:
-    """A small run, a corpus, a test and a plan, made once in a folder."""
-    home = folder / "made"
-    if not home.exists():
-        home.mkdir(parents=True)
-        (home / "c.txt").write_text("\n".join(random_sentences(3, sentences=60)) + "\n")
-        (home / "t.yaml").write_text(json.dumps({"mine": {side: getattr(TEST, side) for side in "XYAB"}}))
-        with cl.train(cl.read(home / "c.txt"), keep_words=TEST.words, out=home / "run", **SETTINGS) as run:
-            pipeline.remember(run, [TEST])
-            scores = pipeline.score_run(run, [TEST])
-            pipeline.plan_run(run, scores, {"mine": 0.0})
-    return home
-
-
-def arguments(rng: Random, folder: Path) -> str:
-    home = made(folder)
-    run = folder / "run"
-    if not run.exists():
-        shutil.copytree(home / "run", run)
-    new = str(folder / "new")
-    good = {
-        "--objective": f"{home}/t.yaml:mine", "--out": new, "--format": rng.choice(["word2vec", "projector", "corpus"]),
-        "--how": "remove", "--plan": str(home / "run" / "plan-mine.parquet"), "--estimator": "gradient-dot",
-        "--weights": str(home / "run" / "plan-mine.parquet"), "--candidates": f"{home}/c.txt", "--memory": "4GB",
-    }  # fmt: skip
-    verb = rng.choice([*OPTIONS, "train", "check", text(rng, 1)])
-    argv = [verb]
-    on_corpus = verb in ("check", "train", "run")
-    place = [f"{home}/c.txt", f"{home}/t.yaml", str(home)] if on_corpus else [str(run), str(run), f"{home}/c.txt"]
-    if rng.random() < 0.95:
-        argv.append(rng.choice([*place[:1] * 5, *place, text(rng), rng.choice(VALUES)]))
-    if verb == "explain" and rng.random() < 0.9:
-        argv.append(rng.choice(["waa wab wai", text(rng), rng.choice(VALUES)]))
-    named = [o for o in OPTIONS.get(verb, []) if rng.random() < 0.4]
-    if on_corpus:
-        named += [o for o in ("--objective", "--out") if o in OPTIONS[verb] and rng.random() < 0.9 and o not in named]
-        argv += options()
-        named += [f"--{rng.choice(NUMBERS)}" for _ in range(rng.choice([0, 0, 1, 2]))]
-    for option in named:
-        argv.append(option)
-        if option not in FLAGS:
-            values = SMALL if option in TAKES_LONG else VALUES
-            argv.append(good[option] if option in good and rng.random() < 0.8 else rng.choice(values))
-    if rng.random() < 0.05:
-        rng.shuffle(argv)
-    argv = [a for a in argv if "\x00" not in a]  # no program can be given one
-    if verb == "debias":
-        argv += ["--others", "2", "--starts", "1", "--no-words"]
-    if verb == "validate":
-        few = {"--subsets": "3", "--seeds": "1", "--removals": "1"}
-        argv += [part for option, value in few.items() if option not in argv for part in (option, value)]
-    before = os.getcwd()
-    (folder / "in" / "deep" / "down").mkdir(parents=True)
-    os.chdir(folder / "in" / "deep" / "down")
-    try:
-        return judged(argv)
-    except BaseException as error:
-        error.add_note(f"argv: {argv!r}")
-        raise
-    finally:
-        os.chdir(before)
-        for path in (folder / "new", folder / "in"):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-HOSTILE = [
-    "waa <script>document.title='owned'</script> wab wai",
-    "waa \x1b]0;owned\x07\x1b[31m\x1b[2J \x9b31m wab waj",
-    "waa \u202egnirts\u202c \u2066wab\u2069 \u200f waj",
-    "waa \x00 wab \x00\x00 wak",
-    "waa \ud800 wab \udfff wai",
-    "{{7*7}} {% raw %} ${x} [bold]waa[/bold] wab :smile: wai",
-    "</title></style></bdi><img src=x onerror=alert(1)> waa wab wai",
-]
-
-
-def hostile_run(folder):
-    """A run whose corpus holds every hostile text, as sentences and as documents, and its commands' output."""
-    rows = [{"text": text, "document": text, "id": f"{i}{text}"} for i, text in enumerate(HOSTILE)]
-    home = made(folder)
-    plain = [{"text": line} for line in (home / "c.txt").read_text().splitlines()]
-    path = folder / "\u202ehostile \x1b[31m<script>.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows + plain))
-    out = folder / "<img src=x onerror=alert(1)>\x1b[31m"
-    test = f"{home}/t.yaml"
-    told = []
-    run = ["run", str(path), "--objective", test, "--out", str(out), "--show", "70", *options()]
-    for given in (["check", str(path), "--objective", test, *options()], run, ["info", str(out)],
-                  ["explain", str(out), HOSTILE[1]], ["explain", str(out), "waa wab wai \udcff"],
-                  ["train", str(path), "--out", str(out), "--text", "\x1b[31m", *options()],
-                  ["plan", str(out), "--objective", "\x1b[31m\u202e"]):  # fmt: skip
-        told.append(command(given))
-    return out, told
-
-
-# --- run folders -----------------------------------------------------------------------------------------------------
-
-
-def run_folder(rng: Random, folder: Path) -> str:
-    """One file of a finished run cut, edited, emptied, exchanged, deleted, doubled; then a command."""
-    home, run, other = made(folder), folder / "run", folder / "other"
-    if not other.exists():
-        with cl.train(cl.from_sentences(random_sentences(4, sentences=60)), out=other, **SETTINGS) as made_:
-            pipeline.remember(made_, [TEST])
-            pipeline.score_run(made_, [TEST])
-    shutil.rmtree(run, ignore_errors=True)
-    shutil.copytree(home / "run", run)
     if rng.random() < 0.5:
-        (run / "influence-unrolled.safetensors").unlink()  # so that states are read
-    files = sorted(p for p in run.rglob("*") if p.is_file() and p.name != ".lock")
-    victim = rng.choice(files)
-    kind = rng.randrange(7)
-    if kind == 0:
-        victim.write_bytes(damaged(rng, victim.read_bytes()))
-    elif kind == 1:
-        victim.write_bytes(victim.read_bytes()[: rng.randrange(victim.stat().st_size)])
-    elif kind == 2:
-        victim.write_bytes(rng.choice([b"", b"{}", b"[]", b"null", rng.randbytes(50)]))
-    elif kind == 3:
-        shutil.copy(rng.choice([p for p in files if p != victim]), victim)
-    elif kind == 4:
-        victim.unlink()
-    elif kind == 5 and (other / victim.relative_to(run)).exists():
-        shutil.copy(other / victim.relative_to(run), victim)
+        kind = rng.choice([*SYNTAX, text(rng, 1)])
+        given = f"{kind}:{'/'.join(','.join(words()[: rng.choice([1, 1, 4])]) for _ in range(rng.randint(1, 3)))}"
+        if kind in ("abs", "sum", "difference"):
+            given = (
+                f"{kind}:{'/'.join(rng.choice(['weat6', 'similarity:w0/w1', *some]) for _ in range(rng.randint(0, 3)))}"
+            )
     else:
-        shutil.copy(victim, victim.with_name(f"0{victim.name}"))
-    told = f"{kind} {victim.relative_to(run)}"
-    scored = ["score", str(run), "--show", "1"]
-    again = ["train", f"{home}/c.txt", "--out", str(run), "--objective", f"{home}/t.yaml", *options()]
-    exported = ["export", str(run), "--format", "projector", "--out", str(folder / "new")]
-    command_ = rng.choice([scored, scored, scored, ["info", str(run)], ["plan", str(run)], exported, again])
+        entries = {}
+        for name in ("one", "two"):
+            entry = {"type": rng.choice([*MADE_BY, "sum", "abs", text(rng, 1)])}
+            signature = (
+                list(inspect.signature(MADE_BY[entry["type"]]).parameters) if entry["type"] in MADE_BY else ARGUMENTS
+            )
+            for key in rng.sample(signature, min(len(signature), rng.randint(0, 4))):
+                value = rng.choice(
+                    [words(), rng.choice(some), [words(), words()], [words()[:2], words()[:2]], {"a": "b"}, ""]
+                )
+                entry[key if rng.random() < 0.9 else rng.choice(ARGUMENTS)] = value
+            if entry["type"] in ("sum", "abs") and rng.random() < 0.7:
+                entry["of"] = rng.choice(["one", ["one", "weat6"], ["one", "one"]])
+            entries[name] = entry
+        told = json.dumps(entries).encode()
+        (folder / "o.yaml").write_bytes(damaged(rng, told) if rng.random() < 0.3 else told)
+        given = str(folder / "o.yaml")
     try:
-        said = judged(command_)
-        if said == "read" and command_ is scored:
-            same = (run / "scores.parquet").read_bytes() == (home / "run" / "scores.parquet").read_bytes()
-            assert same or victim.name == "scores.parquet", "other scores"
-        if said == "read" and command_[0] == "train":
-            model = (run / "model.safetensors").read_bytes() == (home / "run" / "model.safetensors").read_bytes()
-            assert model or victim.name == "model.safetensors", "another model"
+        with one_sentence():
+            read = load_objectives(given)
+            for one in read:
+                if isinstance(one, Weat) or not set(one.words) <= set(MADE_UP):
+                    continue
+                assert math.isfinite(float(one(VIEW))), f"{one.name} has no value"
+    except UserError:
+        return "refused"
     except BaseException as error:
-        error.add_note(f"{told}; {command_[0]}")
+        error.add_note((folder / "o.yaml").read_text(errors="replace") if given.endswith("o.yaml") else repr(given))
         raise
-    return said
-
-
-TARGETS = {
-    "corpus file": (corpus_file, 66),
-    "corpus folder": (corpus_folder, 5),
-    "word2vec": (word2vec, 8),
-    "word sets": (word_sets, 13),
-    "arguments": (arguments, 4),
-    "run folder": (run_folder, 4),
-}
-
-
-def chosen(seed: int, number: int):
-    """The generator of an input, and the name of its target."""
-    rng = Random(f"{seed}:{number}")
-    names, shares = list(TARGETS), [share for _, share in TARGETS.values()]
-    return rng, rng.choices(names, shares)[0]
+    return "read"

@@ -16,7 +16,8 @@ from crossloss import cli, pipeline, terminal
 from crossloss.core import UserError
 from crossloss.run import atomic
 from crossloss.run.ledger import LEDGER
-from fuzzing import FORBIDDEN, TARGETS, chosen, command, hostile_run, made, options
+from fuzzing import FORBIDDEN
+from fuzzing_runs import TARGETS, chosen, command, hostile_run, made, options
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -11,7 +11,7 @@ from hostile import ACT, hostile
 from report_sample import objective, report
 
 from crossloss.report import render
-from fuzzing import hostile_run
+from fuzzing_runs import hostile_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
