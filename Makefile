@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Real corpora for the long benchmarks; see benchmarks/README.md.
 DATA ?= ../shared/data
 
-.PHONY: demo test check pages docs wheel bench bench-full lock clean
+.PHONY: demo test check pages docs wheel bench bench-full bench-peers lock clean
 
 demo: $(READY)
 	$(BIN)/crossloss demo --out runs/demo
@@ -52,6 +52,21 @@ bench-full: bench
 	$(BIN)/python benchmarks/fidelity_grid.py $(DATA)/wikipedia-180k.tsv.gz
 	$(BIN)/python benchmarks/mixture.py --run runs/mixture
 	$(BIN)/python benchmarks/gensim_fidelity.py $(DATA)/wikipedia-20k.tsv.gz --kept runs/gensim.json
+
+# Other packages, each with its own pinned venv (they conflict): about 5 GB under benchmarks/peers/.venvs.
+PEERS := benchmarks/peers
+PEER_VENVS := $(patsubst %,$(PEERS)/.venvs/%/.ready,dattri pydvl captum kronfluence)
+
+bench-peers: $(READY) $(PEER_VENVS)
+	$(PEERS)/.venvs/pydvl/bin/python $(PEERS)/load_digits.py
+	for problem in mixture words digits; do $(BIN)/python $(PEERS)/prepare.py $$problem || exit 1; done
+	$(BIN)/python $(PEERS)/run.py
+	$(BIN)/python $(PEERS)/tables.py
+
+$(PEERS)/.venvs/%/.ready: $(PEERS)/requirements/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --disable-pip-version-check -q -r $<
+	touch $@
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -101,6 +101,17 @@ def test_the_whole_chain(crossloss, files):
     code, said, _ = crossloss("score", out, "--estimator", "gradient-dot", "--show", 1)
     assert code == 0
     assert (out / "scores-gradient-dot.parquet").exists()
+    code, said, _ = crossloss("show", out, "--objective", "mine", "--document", "d2", "--word", "waa", "--documents", 3)
+    assert code == 0
+    assert "(d2)" in said
+    assert "(d1)" not in said
+    assert "Documents by their effect on mine" in said
+    code, said, _ = crossloss(
+        "concepts", out, "--objective", "mine", "--words", "waq,war,was", "--words", "wat,zzz,wau"
+    )
+    assert code == 0
+    assert "wat: not in the vocabulary and left out: zzz" in said
+    assert "concepts.mine.waq.p_holm" in (out / "metrics.json").read_text()
     code, said, _ = crossloss("plan", out, "--objective", "turned", "--target", "0.1")
     assert code == 0
     assert "Plan: removing" in said
@@ -277,7 +288,9 @@ def test_a_stopped_run_goes_on(files, sent):
     assert len(list(states.glob("*.safetensors"))) > 20
 
 
-@pytest.mark.parametrize("verb", ["check", "run", "demo", "train", "measure", "score", "explain", "plan", "validate"])
+@pytest.mark.parametrize(
+    "verb", ["check", "run", "demo", "train", "measure", "score", "explain", "plan", "validate", "show", "concepts"]
+)
 def test_help_teaches(crossloss, verb):
     code, said, _ = crossloss(verb, "--help")
     assert code == 0

@@ -1,12 +1,13 @@
 """Train the models that the packages are given, and find the truth: the exact matrix, and retraining.
 
-    python benchmarks/peers/prepare.py mixture|digits
+    python benchmarks/peers/prepare.py mixture|digits|words
 
 Plain torch loops, nothing of any package. What is found already is kept (``.venvs/``, not in git).
 """
 
 import sys
 
+import numpy as np
 import torch
 from tasks import (
     DIGITS_BATCH,
@@ -17,12 +18,16 @@ from tasks import (
     MEANS,
     MIXTURE_DECAY,
     STD,
+    WORDS,
+    WORDS_DECAY,
     WORK,
     cross_entropy,
     digits_measure,
     digits_model,
     mixture_measure,
     mixture_model,
+    weat,
+    words_model,
 )
 from torch import Tensor, nn
 from torch.func import functional_call, grad, hessian, jacrev, vmap
@@ -87,6 +92,69 @@ def mixture() -> None:
             "initial": {}, "order": torch.zeros(0),
         },
         WORK / "mixture.pt",
+    )  # fmt: skip
+
+
+def words() -> None:
+    """60 sentences of 8 pairs, drawn so that words 0-3 prefer the company of 8-11, and 4-7 that of 12-15.
+
+    The decay is towards the initial vectors: one towards 0 would leave rotations without any curvature.
+    """
+    torch.manual_seed(0)
+    model, n, generator = words_model().double(), 60, np.random.default_rng(0)
+    noise = model.noise.numpy() / float(model.noise.sum())
+    pairs = np.zeros((n, 8, 3), dtype=np.int64)
+    for row in pairs.reshape(-1, 3):
+        word = generator.choice(WORDS, p=noise)
+        near = noise.copy()
+        near[8:12] *= 4 if word < 4 else 1
+        near[12:16] *= 4 if 4 <= word < 8 else 1
+        row[:] = word, generator.choice(WORDS, p=near / near.sum()), generator.integers(0, 3)
+    x = torch.from_numpy(pairs)
+    start = flat(dict(model.named_parameters()))
+
+    def loss(theta: Tensor, w: Tensor) -> Tensor:
+        return (w * functional_call(model, unflat(model, theta), (x,))).mean() + WORDS_DECAY / 2 * (
+            (theta - start) ** 2
+        ).sum()
+
+    def objective(theta: Tensor) -> Tensor:
+        return weat(unflat(model, theta)["words.weight"])
+
+    ones, theta = torch.ones(n, dtype=torch.float64), start
+    for _ in range(1_500):
+        theta = theta - 0.2 * grad(loss)(theta, ones)
+    for _ in range(5):
+        theta = theta - torch.linalg.solve(hessian(loss)(theta, ones), grad(loss)(theta, ones))
+    curvature = hessian(loss)(theta, ones)
+    print("gradient norm", float(grad(loss)(theta, ones).norm()), "WEAT", float(objective(theta)))
+    print("least eigenvalue with decay", float(torch.linalg.eigvalsh(curvature)[0]))
+    exact = -grad(objective)(theta) @ torch.linalg.solve(curvature, jacrev(grad(loss), argnums=1)(theta, ones))
+
+    def retrained(w: Tensor) -> Tensor:
+        """WEAT at the minimum for each row of weights (m, n), by steps with the first Hessian."""
+        inverse, moved = torch.linalg.inv(curvature), theta.repeat(len(w), 1)
+        for _ in range(200):
+            g = vmap(grad(loss))(moved, w)
+            moved = moved - 0.5 * g @ inverse
+        assert float(g.norm(dim=1).max()) < 1e-8, float(g.norm(dim=1).max())
+        return vmap(objective)(moved)
+
+    near, eye = 1e-3, torch.eye(n, dtype=torch.float64)
+    by_differences = (retrained(1 + near * eye) - retrained(1 - near * eye)) / (2 * near)
+    worst = float((by_differences - exact).abs().max() / exact.abs().max())
+    print("differences of retraining against the dense inverse:", worst)
+    assert worst < 1e-5
+    left_out = retrained(1 - eye) - objective(theta)
+    state = {name: p.float() for name, p in model.state_dict().items()}
+    state |= {name: p.float() for name, p in unflat(model, theta).items()}
+    torch.save(
+        {
+            "state": state, "x": x, "y": torch.zeros(n), "queries": x[:1], "targets": torch.ones(1),
+            "decay": WORDS_DECAY, "checkpoints": [state], "exact": exact[None],
+            "retrained": left_out[None], "initial": {}, "order": torch.zeros(0),
+        },
+        WORK / "words.pt",
     )  # fmt: skip
 
 
@@ -156,7 +224,7 @@ def digits(subsets: int) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     WORK.mkdir(exist_ok=True)
-    if sys.argv[1] == "mixture":
-        mixture()
-    else:
+    if sys.argv[1] != "digits" and not (WORK / f"{sys.argv[1]}.pt").exists():
+        {"mixture": mixture, "words": words}[sys.argv[1]]()
+    elif sys.argv[1] == "digits":
         digits(DIGITS_SUBSETS if len(sys.argv) < 3 else int(sys.argv[2]))

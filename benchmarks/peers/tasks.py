@@ -20,6 +20,7 @@ STD = 1.25
 MIXTURE_DECAY = 0.01
 DIGITS_WIDTH, DIGITS_ROWS, DIGITS_BATCH, DIGITS_STEPS, DIGITS_RATE, DIGITS_MOMENTUM = 960, 1_000, 64, 160, 0.02, 0.9
 
+WORDS, WORDS_DIMENSION, WORDS_DECAY = 30, 5, 0.1
 DAMPINGS = (1e-3, 1e-2, 1e-1)
 """Tried with every estimator of the digits that takes one."""
 
@@ -83,8 +84,40 @@ def digits_measure(out: Tensor, target: Tensor) -> Tensor:
     return torch.where(kind == 0, error, torch.where(kind == 1, nine, entropy))
 
 
-MEASURES = {"mixture": mixture_measure, "digits": digits_measure}
-MODELS = {"mixture": mixture_model, "digits": digits_model}
+class SkipGram(nn.Module):
+    """Exact skip-gram with negative sampling (paper Eq. 8 as meant): the loss of each sentence of pairs.
+
+    Called with (n, m, 3) int64: word, context, and how often (0 fills up); returns (n,).
+    """
+
+    def __init__(self, noise: Tensor, dimension: int = WORDS_DIMENSION, negatives: float = 2.0) -> None:
+        super().__init__()
+        self.words = nn.Embedding(len(noise), dimension)
+        self.contexts = nn.Embedding(len(noise), dimension)
+        self.register_buffer("noise", noise)
+        self.negatives = negatives
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        u = self.words(pairs[..., 0])
+        seen = F.logsigmoid((u * self.contexts(pairs[..., 1])).sum(-1))
+        unseen = F.logsigmoid(-(u @ self.contexts.weight.T)) @ self.noise
+        return -(pairs[..., 2] * (seen + self.negatives * unseen)).sum(-1)
+
+
+def weat(vectors: Tensor) -> Tensor:
+    """WEAT's effect (paper Eqs. 11, 12) with words 0-3, 4-7 as targets and 8-11, 12-15 as attributes."""
+    unit = F.normalize(vectors[:16], dim=1)
+    s = (unit[:8] @ unit[8:12].T).mean(1) - (unit[:8] @ unit[12:].T).mean(1)
+    return (s[:4].mean() - s[4:].mean()) / s.std(correction=0)
+
+
+def words_model() -> nn.Module:
+    """Two tables of 30 words, 300 parameters."""
+    noise = 1 / (torch.arange(WORDS) + 3.0)
+    return SkipGram(noise / noise.sum())
+
+
+MODELS = {"mixture": mixture_model, "digits": digits_model, "words": words_model}
 
 
 def load(name: str) -> Problem:

@@ -9,7 +9,7 @@ import torch
 from captum.influence import TracInCP
 from captum.influence._core.arnoldi_influence_function import ArnoldiInfluenceFunction
 from captum.influence._core.influence_function import NaiveInfluenceFunction
-from tasks import Problem, digits_measure, mixture_measure
+from tasks import Problem, digits_measure, mixture_measure, weat
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -51,6 +51,36 @@ def with_tracin(problem: Problem, measure: Callable[..., Tensor], checkpoints: i
         return scores.view(k, -1, n).mean(1)
 
 
+class WithWeat(nn.Module):
+    """Loss and WEAT side by side: the package's losses see outputs only."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        losses = self.inner(x)
+        return torch.stack([losses, weat(self.inner.words.weight).expand_as(losses)], -1)
+
+
+def with_words(problem: Problem, make: Callable[..., Any], **settings: Any) -> Tensor:
+    n = len(problem.x)
+    with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+        model = WithWeat(problem.fresh())
+        torch.save(model.state_dict(), file.name)
+        influence = make(
+            model,
+            TensorDataset(problem.x, problem.y),
+            file.name,
+            loss_fn=lambda out, y: out[:, 0],
+            test_loss_fn=lambda out, y: out[:, 1],
+            batch_size=n,
+            hessian_reg=problem.decay * n,
+            **settings,
+        )
+        return influence.influence((problem.queries, problem.targets))
+
+
 class Measured(nn.Module):
     reduction = "sum"
 
@@ -81,5 +111,11 @@ SETTINGS = {
         ),
         "gradient dot": partial(with_tracin, measure=digits_measure, checkpoints=1),
         "TracIn, 10 checkpoints": partial(with_tracin, measure=digits_measure, checkpoints=10),
+    },
+    "words": {
+        "Naive, rank 300": partial(
+            with_words, make=NaiveInfluenceFunction, projection_dim=300, hessian_inverse_tol=-1e9
+        ),
+        "Arnoldi (default)": partial(with_words, make=ArnoldiInfluenceFunction),
     },
 }  # fmt: skip

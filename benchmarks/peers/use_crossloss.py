@@ -11,6 +11,7 @@ from tasks import (
     cross_entropy,
     digits_measure,
     mixture_measure,
+    weat,
 )
 from torch import Tensor
 
@@ -37,6 +38,13 @@ def with_run(problem: Problem, estimator: str) -> Tensor:
     return -cl.score(run, three, estimator).samples
 
 
+def with_words(problem: Problem, estimator: str) -> Tensor:
+    field = cl.TorchField(problem.model, lambda out, batch: out, problem.x)
+    return -cl.score(
+        cl.trained(field), [lambda view: weat(view["words.weight"])], estimator, damping=problem.decay
+    ).samples
+
+
 SETTINGS = {
     "mixture": {
         "exact": partial(with_trained, estimator="inverse-hessian"),
@@ -48,5 +56,10 @@ SETTINGS = {
         "gradient-dot": partial(with_digits, estimator="gradient-dot"),
         **{f"EK-FAC, {d:g}": partial(with_digits, estimator="inverse-hessian-ekfac", damping=d) for d in DAMPINGS},
         **{f"CG on the GGN, {d:g}": partial(with_digits, estimator="inverse-hessian-ggn", damping=d) for d in DAMPINGS},
+    },
+    "words": {
+        "exact": partial(with_words, estimator="inverse-hessian"),
+        "CG": partial(with_words, estimator="inverse-hessian-cg"),
+        "EK-FAC": partial(with_words, estimator="inverse-hessian-ekfac"),
     },
 }

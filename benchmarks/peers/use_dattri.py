@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from dattri.algorithm import influence_function
 from dattri.algorithm.tracin import TracInAttributor
 from dattri.task import AttributionTask
-from tasks import DAMPINGS, Problem, digits_measure, mixture_measure
+from tasks import DAMPINGS, Problem, digits_measure, mixture_measure, weat
 from torch import Tensor
 from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
@@ -57,13 +57,28 @@ def with_tracin(problem: Problem, measure: Callable[..., Tensor], checkpoints: i
         return attributor.attribute(train, test).T
 
 
+def with_words(problem: Problem, make: Callable[..., Any]) -> Tensor:
+    model = problem.fresh()
+    task = AttributionTask(
+        loss_func=lambda params, data: functional_call(model, params, (data[0],)).mean(),
+        model=model,
+        checkpoints=model.state_dict(),
+        target_func=lambda params, data: weat(params["words.weight"]),
+    )
+    rows = DataLoader(TensorDataset(problem.x, problem.y), batch_size=len(problem.x))
+    attributor = make(task, problem.decay)
+    attributor.cache(rows)
+    with torch.no_grad():
+        return attributor.attribute(rows, DataLoader(TensorDataset(problem.queries, problem.targets))).T
+
+
 def attributor(measure: Callable[..., Tensor], kind: str, **settings: Any) -> partial[Tensor]:
     strength = {"IFAttributorLiSSA": "damping", "IFAttributorEKFAC": "damping"}.get(kind, "regularization")
 
     def make(task: AttributionTask, decay: float) -> Any:
         return getattr(influence_function, kind)(task, **({strength: decay} | settings))
 
-    return partial(with_attributor, make=make, measure=measure)
+    return partial(with_words, make=make) if measure is weat else partial(with_attributor, make=make, measure=measure)
 
 
 SETTINGS = {
@@ -100,5 +115,10 @@ SETTINGS = {
         "DataInf, 0.1": attributor(digits_measure, "IFAttributorDataInf", regularization=0.1),
         "gradient dot": partial(with_tracin, measure=digits_measure, checkpoints=1),
         "TracIn, 10 checkpoints": partial(with_tracin, measure=digits_measure, checkpoints=10),
+    },
+    "words": {
+        "Explicit": attributor(weat, "IFAttributorExplicit"),
+        "CG, 40 iterations": attributor(weat, "IFAttributorCG", max_iter=40),
+        "EK-FAC": attributor(weat, "IFAttributorEKFAC"),
     },
 }

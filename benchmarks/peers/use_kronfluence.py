@@ -11,7 +11,7 @@ from kronfluence.analyzer import Analyzer, prepare_model
 from kronfluence.arguments import FactorArguments, ScoreArguments
 from kronfluence.task import Task
 from kronfluence.utils.dataset import DataLoaderKwargs
-from tasks import DAMPINGS, Problem, digits_measure, mixture_measure
+from tasks import DAMPINGS, Problem, digits_measure, mixture_measure, weat
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -30,6 +30,21 @@ class Given(Task):
     def compute_measurement(self, batch: Any, model: nn.Module) -> Tensor:
         measured = self.measure(model(batch[0]), batch[1])
         return measured.sum() * len(measured) / measured.numel()
+
+
+class Words(Task):
+    """The loss that the module gives, and WEAT."""
+
+    def compute_train_loss(self, batch: Any, model: nn.Module, sample: bool = False) -> Tensor:
+        return model(batch[0]).sum()
+
+    def compute_measurement(self, batch: Any, model: nn.Module) -> Tensor:
+        return weat(model.words.weight)
+
+
+def with_words(problem: Problem) -> Tensor:
+    prepare_model(problem.fresh(), Words())
+    raise AssertionError("prepared: write the rest")
 
 
 def with_analyzer(problem: Problem, measure: Callable[..., Tensor], strategy: str, damping: float | None) -> Tensor:
@@ -68,4 +83,5 @@ SETTINGS = {
         "EK-FAC (default damping)": partial(with_analyzer, measure=digits_measure, strategy="ekfac", damping=None),
         "gradient dot": partial(with_analyzer, measure=digits_measure, strategy="identity", damping=0.0),
     },
+    "words": {"EK-FAC": with_words},
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from pydvl.influence import torch as influence_torch
-from tasks import DAMPINGS, Problem, digits_measure, mixture_measure
+from tasks import DAMPINGS, Problem, digits_measure, mixture_measure, weat
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -31,13 +31,34 @@ def with_influence(problem: Problem, make: Callable[..., Any], measure: Callable
     return torch.cat([influence.influences_from_factors(factors, x, t) for x, t in rows], 1)
 
 
+class WithWeat(nn.Module):
+    """Loss and WEAT side by side: the package's loss sees outputs only."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        losses = self.inner(x)
+        return torch.stack([losses, weat(self.inner.words.weight).expand_as(losses)], -1)
+
+
+def with_words(problem: Problem, make: Callable[..., Any]) -> Tensor:
+    def loss(out: Tensor, query: Tensor) -> Tensor:
+        return torch.where(query == 1, out[..., 1], out[..., 0]).mean()
+
+    influence = make(WithWeat(problem.fresh()).eval(), loss, problem.decay)
+    influence = influence.fit(DataLoader(TensorDataset(problem.x, problem.y), batch_size=len(problem.x)))
+    return influence.influences(problem.queries, problem.targets, problem.x, problem.y)
+
+
 def influence(measure: Callable[..., Tensor], kind: str, **settings: Any) -> partial[Tensor]:
     def make(model: nn.Module, loss: Callable[..., Tensor], decay: float) -> Any:
         if kind == "EkfacInfluence":
             return influence_torch.EkfacInfluence(model, **({"hessian_regularization": decay} | settings))
         return getattr(influence_torch, kind)(model, loss, **({"regularization": decay} | settings))
 
-    return partial(with_influence, make=make, measure=measure)
+    return partial(with_words, make=make) if measure is weat else partial(with_influence, make=make, measure=measure)
 
 
 GAUSS_NEWTON = influence_torch.SecondOrderMode.GAUSS_NEWTON
@@ -71,5 +92,11 @@ SETTINGS = {
             for d in DAMPINGS
         },
         "Nystroem, rank 20, 0.1": influence(digits_measure, "NystroemSketchInfluence", rank=20, regularization=0.1),
+    },
+    "words": {
+        "Direct": influence(weat, "DirectInfluence"),
+        "CG (default)": influence(weat, "CgInfluence"),
+        "block CG": influence(weat, "CgInfluence", rtol=1e-5, maxiter=200, solve_simultaneously=True),
+        "EK-FAC": influence(weat, "EkfacInfluence", update_diagonal=True),
     },
 }

@@ -23,7 +23,9 @@ __version__ = "0.1.0"
 from crossloss import objectives
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus, from_sentences, read
+from crossloss.edits import Edits, score_edits
 from crossloss.fieldscores import FieldScores
+from crossloss.hidden_concepts import concepts
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
 from crossloss.plans import Plan, Starts, correct, plan, remove_until
@@ -44,6 +46,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Corpus",
+    "Edits",
     "FieldRun",
     "FieldScores",
     "Plan",
@@ -55,6 +58,7 @@ __all__ = [
     "UserError",
     "bars",
     "check_field",
+    "concepts",
     "correct",
     "from_gensim",
     "from_sentences",
@@ -68,6 +72,7 @@ __all__ = [
     "remove_until",
     "reweight",
     "score",
+    "score_edits",
     "train",
     "trained",
 ]

@@ -14,9 +14,11 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli_debias import debias
+from crossloss.cli_edits import register
 from crossloss.cli_export import export
 from crossloss.cli_reading import CorpusArgument, read_corpus, with_reading
 from crossloss.cli_study import study
+from crossloss.cli_words import concepts, show
 from crossloss.core import UserError
 from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus
@@ -303,8 +305,9 @@ def plan(
             terminal.say(f"Train with it: crossloss train CORPUS --weights {run / f'plan-{name}.parquet'} --out MENDED")
 
 
-app.command()(debias)
-app.command()(export)
+for command in (debias, export, show, concepts):
+    app.command()(command)
+register(app)
 app.add_typer(study, name="study")
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from crossloss import terminal
+from crossloss import pipeline_words, terminal
 from crossloss.run.atomic import make_folder
 from crossloss.run.progress import bars
+from crossloss.studies.scifi_page import tables
 
 study = typer.Typer(help="The paper's experiments, each as HTML, CSV and SVG.", no_args_is_help=True)
 
@@ -35,3 +36,21 @@ def mixture(
     for line in summary(found):
         terminal.say(line)
     terminal.say(f"Page: {path}")
+
+
+@study.command()
+def scifi(
+    corpus: Annotated[Path, typer.Option(help="A tsv or csv with the columns universe, document and sentence.")],
+    out: Annotated[Path, typer.Option(help="The run folder to make.")],
+    word: Annotated[list[str] | None, typer.Option("--word", help="Further words to explain.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Keep all words of the corpus, not the 10,000 first.")] = False,
+    subsets: Annotated[int, typer.Option(min=3, help="Random subsets to retrain without.")] = 30,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 50,
+) -> None:
+    """What moved Dooku, Kirk, the Doctor and other words to where they are (Table 1); a stopped study goes on."""
+    command = shlex.join(["crossloss", *sys.argv[1:]])
+    found, page = pipeline_words.study_scifi(
+        corpus, out, word or [], full=full, subsets=subsets, steps=steps, command=command, track=bars
+    )
+    terminal.study_tables(tables(found))
+    terminal.say(f"Page: {page}")

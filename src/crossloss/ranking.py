@@ -75,22 +75,41 @@ class Ranking(Generic[S]):
     def _shown(self, sample: int, score: float, effect: float, rank: int, objective: Named) -> S:
         raise NotImplementedError
 
-    def _pick(self, order: np.ndarray, objective: Named) -> list[S]:
+    def shown(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> list[S]:
+        """Samples by number, with their scores for one objective."""
         scores, effects, ranks = self.of(objective), self.effects(objective), self.ranks(objective)
-        return [self._shown(int(i), float(scores[i]), float(effects[i]), int(ranks[i]), objective) for i in order]
+        return [self._shown(int(i), float(scores[i]), float(effects[i]), int(ranks[i]), objective) for i in samples]
 
     def top(self, count: int = 10, objective: Named = None) -> list[S]:
         """Samples that move the objective most, either way."""
-        return self._pick(np.argsort(-np.abs(self.of(objective)), kind="stable")[:count], objective)
+        return self.shown(np.argsort(-np.abs(self.of(objective)), kind="stable")[:count], objective)
 
     def amplifiers(self, count: int = 10, objective: Named = None) -> list[S]:
         """Samples that pushed the objective up most: removing them is predicted to lower it."""
-        return self._pick(np.argsort(-self.of(objective), kind="stable")[:count], objective)
+        return self.shown(np.argsort(-self.of(objective), kind="stable")[:count], objective)
 
     def mitigators(self, count: int = 10, objective: Named = None) -> list[S]:
         """Samples that held the objective down most: removing them is predicted to raise it."""
-        return self._pick(np.argsort(self.of(objective), kind="stable")[:count], objective)
+        return self.shown(np.argsort(self.of(objective), kind="stable")[:count], objective)
 
     def group(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> float:
         """Effect of removing a set of samples together, to first order: the sum."""
         return float(self.effects(objective)[np.asarray(samples, dtype=np.int64)].sum())
+
+    def totals(self, labels: Sequence[str], objective: Named = None) -> list[tuple[str, float, int]]:
+        """(label, effect if all its samples are removed, samples), strongest first, of one label a sample.
+
+        Labels are documents, or any column of the corpus: ``cl.read(FILE, document="source").documents``.
+
+        Raises
+        ------
+        UserError
+            Another number of labels than of samples.
+        """
+        effects = self.effects(objective)
+        if len(labels) != len(effects):
+            raise UserError(f"{len(labels)} labels were given for {len(effects)} samples: give one for each.")
+        names, inverse = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+        sums, sizes = np.bincount(inverse, effects), np.bincount(inverse)
+        order = np.argsort(-np.abs(sums), kind="stable")
+        return [(str(names[i]), float(sums[i]), int(sizes[i])) for i in order]

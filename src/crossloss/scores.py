@@ -108,10 +108,7 @@ class Scores(Ranking[Scored]):
 
     def documents(self, objective: Named = None) -> list[tuple[str, float, int]]:
         """(document, effect if removed, samples), strongest first."""
-        names, inverse = np.unique(np.asarray(self.run.corpus.documents, dtype=object), return_inverse=True)
-        totals, sizes = np.bincount(inverse, self.effects(objective)), np.bincount(inverse)
-        order = np.argsort(-np.abs(totals), kind="stable")
-        return [(str(names[i]), float(totals[i]), int(sizes[i])) for i in order]
+        return self.totals(self.run.corpus.documents, objective)
 
     def explain(self, sentence: str | int, objective: Named = None) -> Explanation:
         """Take a sentence apart, in the corpus (its number) or not (its text).
@@ -121,16 +118,18 @@ class Scores(Ranking[Scored]):
         UserError
             The sentence has no two words of the vocabulary.
         """
-        run, values = self.run, self.pairs[self.row(objective)]
-        text = run.corpus.texts[sentence] if isinstance(sentence, int) else sentence
-        tokens = [t for t in tokenize(text, run.corpus.token_pattern) if t.word in run.vocabulary.index]
-        if len(tokens) < 2:
+        text = self.run.corpus.texts[sentence] if isinstance(sentence, int) else sentence
+        taken = self.take_apart(text, objective)
+        if len(taken.spans) < 2:
             raise UserError("The sentence has fewer than two words of the vocabulary, so it has no pairs.")
-        words = np.array([run.vocabulary.index[t.word] for t in tokens])
-        near_by = near(words, np.zeros_like(words), run.vocabulary.keep, run.counts.window)
-        at, to, count = (np.concatenate(part) for part in zip(*near_by, strict=True))
-        count = np.where(words[at] == words[to], 2 * count, count)
-        known, column = find_pairs(run.counts.pairs, words[at], words[to])
+        return taken
+
+    def take_apart(self, text: str, objective: Named = None) -> Explanation:
+        """``explain`` for any text: one with fewer than two words of the vocabulary has no pairs and scores 0."""
+        run, values = self.run, self.pairs[self.row(objective)]
+        tokens = [t for t in tokenize(text, run.corpus.token_pattern) if t.word in run.vocabulary.index]
+        words = np.array([run.vocabulary.index[t.word] for t in tokens], dtype=np.int64)
+        at, to, count, known, column = pair_terms(run, words, np.zeros_like(words))
         contribution = np.where(known, values[column] * count, 0.0)
         by_token = np.bincount(at, contribution, len(words)) + np.bincount(to, contribution, len(words))
         by_pair: dict[tuple[str, str], float] = {}
@@ -143,7 +142,7 @@ class Scores(Ranking[Scored]):
             score=float(contribution.sum()),
             pairs=sorted(((a, b, v) for (a, b), v in by_pair.items()), key=lambda p: -abs(p[2])),
             spans=[(t.start, t.end, float(v) / 2) for t, v in zip(tokens, by_token, strict=True)],
-            unseen=float(count[~known].sum() / count.sum()),
+            unseen=float(count[~known].sum() / count.sum()) if len(count) else 0.0,
         )
 
     def table(self) -> pa.Table:
@@ -166,6 +165,28 @@ class Scores(Ranking[Scored]):
         return pa.table(columns).replace_schema_metadata(
             {"crossloss": json.dumps({"estimator": self.estimator, "values": self.values}, sort_keys=True)}
         )
+
+
+def pair_terms(run: Run, words: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Pairs of positions in texts that need not be samples of the run.
+
+    Parameters
+    ----------
+    words, sample : (t,) int64 arrays
+        Vocabulary row, and number of its text, of every token of the vocabulary.
+
+    Returns
+    -------
+    at, to, count, known, column : arrays, one entry a pair of positions
+        Its two positions, its expected count, whether any sample of the run has this pair of words, and where.
+    """
+    parts = list(near(words, sample, run.vocabulary.keep, run.counts.window))
+    if not parts:
+        nowhere = np.empty(0, dtype=np.int64)
+        return nowhere, nowhere, np.empty(0), nowhere.astype(bool), nowhere
+    at, to, count = (np.concatenate(part) for part in zip(*parts, strict=True))
+    count = np.where(words[at] == words[to], 2 * count, count)
+    return at, to, count, *find_pairs(run.counts.pairs, words[at], words[to])
 
 
 def find_pairs(pairs: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

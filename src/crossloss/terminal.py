@@ -10,12 +10,17 @@ from rich.text import Text
 
 from crossloss.corpus.layouts import Found
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.versions import WNC, Versions
+from crossloss.edits import Edit, Edits
 from crossloss.fidelity.validate import Validation
-from crossloss.objectives import Coverage, Described, Measured
+from crossloss.hidden_concepts import Concept
+from crossloss.objectives import Coverage, Described, Measured, Weat
+from crossloss.objectives.weat import SIDES
 from crossloss.plans.outcome import Outcome
 from crossloss.plans.remove import Plan
 from crossloss.plans.robustness import Common, Decisive, sentences
 from crossloss.plans.transfer import Transferred
+from crossloss.reading import find, fold
 from crossloss.report import words
 from crossloss.run.estimate import Estimate
 from crossloss.run.runs import Run
@@ -135,19 +140,57 @@ def _verb(effect: float, name: str) -> str:
     return f"removing it is predicted to {direction} {name} by {words.effect(abs(effect)).lstrip('+')}"
 
 
-def ranking(scores: Scores, name: str, count: int = 5) -> None:
-    """Strongest amplifiers and mitigators of one objective."""
-    for title, chosen in (
-        (f"Amplifiers of {name}: removing one is predicted to lower it", scores.amplifiers(count, name)),
-        (f"Mitigators of {name}: removing one is predicted to raise it", scores.mitigators(count, name)),
+def ranking(scores: Scores, name: str, count: int = 5, *, document: str | None = None, word: str | None = None) -> None:
+    """Strongest amplifiers and mitigators of one objective; near-duplicates stand as a number behind the first."""
+    for title, sign in (
+        (f"Amplifiers of {name}: removing one is predicted to lower it", 1),
+        (f"Mitigators of {name}: removing one is predicted to raise it", -1),
     ):
         table = Table(title=title, title_justify="left", show_lines=True)
         table.add_column("effect if removed", justify="right")
         table.add_column("sample")
         table.add_column("sentence")
-        for s in chosen:
-            table.add_row(words.effect(s.effect_if_removed), literal(_where(s), 60), literal(s.text))
+        chosen = find(scores, name, document=document, word=word, sign=sign)
+        for alike in fold(scores.run.corpus, chosen, count):
+            s = scores.shown(alike[:1], name)[0]
+            text = literal(s.text)
+            if len(alike) > 1:
+                more, together = words.several(len(alike) - 1, "near-duplicate"), scores.group(alike, name)
+                text.append(f" (and {more}; together {words.effect(together)})")
+            table.add_row(words.effect(s.effect_if_removed), literal(_where(s), 60), text)
         console.print(table)
+
+
+def totals_table(scores: Scores, name: str, count: int) -> None:
+    """Documents by what removing all of one is predicted to do."""
+    table = Table(title=f"Documents by their effect on {name} if removed", title_justify="left")
+    for heading in ("effect if removed", "document", "sentences"):
+        table.add_column(heading, justify="left" if heading == "document" else "right")
+    for document, effect, size in scores.documents(name)[:count]:
+        table.add_row(words.effect(effect), literal(document, 60), f"{size:,}")
+    console.print(table)
+
+
+def concepts_table(found: Sequence[Concept], test: Weat) -> None:
+    """Groups of words, what pulls them in, and which targets lie nearer to them."""
+    x, y, a, b = test.labels
+    table = Table(title=f"Words outside {test.name} that its strongest sentences pull in", title_justify="left")
+    for heading in ("words", "pull", f"cosine to {x}", f"to {y}", f"to {a}", f"to {b}", "effect", "p", "p, Holm"):
+        table.add_column(heading, justify="left" if heading == "words" else "right")
+    for c in found:
+        cosines = (f"{words.value(c.cosines[side])}" for side in SIDES)
+        p = (words.probability(c.p_value), words.probability(c.p_holm))
+        table.add_row(literal(", ".join(c.words), 120), words.effect(c.pull), *cosines, words.value(c.test.effect), *p)
+    console.print(table)
+    say(
+        f"Pull: the part of the strongest sentences' scores that these words carry; positive pushes {test.name} up. "
+        f"Effect: one-sided WEAT, positive where {x} lie nearer to the words than {y}; p is two-sided."
+    )
+    for c in found:
+        if c.missing:
+            console.print(literal(f"{c.name}: not in the vocabulary and left out: {', '.join(c.missing)}"))
+        for s in c.samples[:1]:
+            console.print(literal(f"{c.name}: {s.text}"))
 
 
 def _where(s: Scored) -> str:
@@ -166,6 +209,49 @@ def explanation(taken: Explanation, name: str, count: int = 12) -> None:
     console.print(table)
     if taken.unseen:
         say(f"{taken.unseen:.0%} of its expected word pairs occur nowhere in the corpus and are left out.")
+
+
+def edits_table(found: Edits, name: str, count: int) -> None:
+    """The strongest edits of one objective, with the words that go and those that come."""
+    table = Table(title=f"Edits: replacing is predicted to change {name} by", title_justify="left", show_lines=True)
+    for heading in ("change", "from", "to", "pairs"):
+        table.add_column(heading, justify="right" if heading == "change" else "left")
+    for number in found.strongest(count, name):
+        edit = found.edit(number, name)
+        pairs = "; ".join(f"{a} - {b} {words.effect(v)}" for a, b, v in edit.pairs[:3])
+        table.add_row(words.effect(edit.effect), *_versions(edit), literal(pairs))
+    console.print(table)
+    if unseen := float(found.unseen.mean()):
+        say(
+            f"{words.percent(unseen)} of the edits' word pairs occur nowhere in the corpus and are left out; none are "
+            "where the versions not trained on are --candidates of the run."
+        )
+
+
+def _versions(edit: Edit) -> tuple[Text, Text]:
+    shown = []
+    for text, spans, style in ((edit.before, edit.removed, "red strike"), (edit.after, edit.added, "green underline")):
+        marked = literal(text, len(text))
+        for start, end, _ in spans:
+            marked.stylize(style, start, end)
+        shown.append(marked)
+    return shown[0], shown[1]
+
+
+def versions_table(found: Sequence[Versions]) -> None:
+    """What files with pairs of versions hold, and where WNC is published."""
+    table = Table(title="Files", title_justify="left")
+    for heading in ("file", "layout", "rows", "pairs", "of one version", "malformed"):
+        table.add_column(heading, justify="left" if heading in ("file", "layout") else "right")
+    for v in found:
+        numbers = (v.rows, len(v.before), len(v.same), len(v.malformed))
+        table.add_row(literal(v.source), v.layout, *(words.count(n) for n in numbers))
+    console.print(table)
+    for v in found:
+        if v.malformed:
+            lines = ", ".join(map(str, v.malformed[:5])) + (", ..." if len(v.malformed) > 5 else "")
+            console.print(literal(f"{v.source}: malformed rows are left out (lines {lines})."))
+    say(f"The Wiki Neutrality Corpus (Pryzant et al. 2020) is published at {WNC}: biased.full has the pairs.")
 
 
 def plan_line(plan: Plan) -> None:

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 import crossloss as cl
 
-# Described, not meant to be run: the design's own sketches; the tutorial has a test of its own.
-ELSEWHERE = {"design.md", "tutorial.md"}
+# Not run here: the design's own sketches; formats, whose snippets take the reader's models; the tutorial has its own test.
+ELSEWHERE = {"design.md", "formats.md", "tutorial.md"}
 SNIPPETS = [p for p in PAGES if p.name not in ELSEWHERE and any(b.kind == "python" for b in blocks(p))]
 
 

@@ -110,7 +110,7 @@ def test_a_target_turned_round_over_biases(run):
         assert outcome.effects["two"][1] * np.sign(before) > abs(before)
 
 
-def test_robustness_and_transfer_write_their_figures(run):
+def test_robustness_and_transfer_write_their_figures(run, tmp_path):
     pytest.importorskip("gensim")
     scores = pipeline.score_run(run, [ONE])
     found = pipeline.robustness(run, scores, [ONE])
@@ -139,9 +139,10 @@ def test_robustness_and_transfer_write_their_figures(run):
     assert len(cl.read(plan.with_suffix(".tsv"))) == int(pq.read_table(plan)["weight"].to_numpy().sum())
     table = pq.read_table(plan)
     notes = json.loads(table.schema.metadata[b"crossloss"]) | {"corpus": "another"}
-    pq.write_table(table.replace_schema_metadata({"crossloss": json.dumps(notes)}), plan)
+    elsewhere = tmp_path / "plan.parquet"
+    pq.write_table(table.replace_schema_metadata({"crossloss": json.dumps(notes)}), elsewhere)
     with pytest.raises(UserError, match="made for another corpus"):
-        pipeline.transfer_run(run, [ONE], plan, seeds=2)
+        pipeline.transfer_run(run, [ONE], elsewhere, seeds=2)
 
 
 def test_quality_without_word_lists_is_the_loss():

@@ -17,7 +17,7 @@ from crossloss.core import Progress, UserError
 from crossloss.corpus.builtin import BUILTIN, wikipedia
 from crossloss.corpus.layouts import Columns, Found, Row
 from crossloss.corpus.sources import source_rows
-from crossloss.corpus.tokens import TOKEN_PATTERN, Token, tokenize
+from crossloss.corpus.tokens import TOKEN_PATTERN, Token, tokenize, word_of
 
 CANDIDATE = "candidate:"
 
@@ -160,7 +160,7 @@ def read(
     split : bool
         Whether texts are paragraphs, to be split into sentences (``corpus.sentences``).
     token_pattern : str
-        Regular expression of a word.
+        Regular expression of a word; numbers that it matches are one word, whatever the number.
     candidates : path or dataset, optional
         Samples of weight 0, in the same columns: not trained on, but scored.
     progress : Progress, optional
@@ -262,7 +262,7 @@ def _tokenise(
         for word in find(text):
             kind = surface.get(word)
             if kind is None:
-                kind = surface[word] = kinds.setdefault(word.lower(), len(kinds))
+                kind = surface[word] = kinds.setdefault(word_of(word), len(kinds))
             flat.append(kind)
         ends[i + 1] = len(flat)
         if progress and (i % 5000 == 0 or i + 1 == len(texts)):

@@ -236,10 +236,12 @@ def _count(
     track: Track,
 ) -> tuple[Vocabulary, PairCounts]:
     key = content_key(corpus.digest, settings.counting, keep)
-    if folder is not None and folder.done("counts", key, "samples.parquet", "vocabulary.json", "pairs.safetensors"):
-        return _load_counts(folder)
-    if like is not None:
+    files = ("samples.parquet", "vocabulary.json", "pairs.safetensors")
+    done = folder is not None and folder.done("counts", key, *files)
+    if like is not None:  # before what is stored: two runs at once hold one set of counts
         vocabulary, counts = like.vocabulary, like.counts
+    elif folder is not None and done:
+        vocabulary, counts = _load_counts(folder)
     else:
         vocabulary = build_vocabulary(
             corpus,
@@ -250,7 +252,7 @@ def _count(
         )
         with track("counting pairs") as progress:
             counts = count_pairs(corpus, vocabulary, window=settings.window, progress=progress)
-    if folder is not None:
+    if folder is not None and not done:
         _save_counts(folder, key, corpus, vocabulary, counts)
     return vocabulary, counts
 

@@ -169,7 +169,7 @@ def passes_figure(study: DebiasStudy) -> str:
             panel.set_ylabel("effect size")
             panel.legend(fontsize=7, frameon=False)
 
-    return _svg(draw, panels=len(study.tests))
+    return svg(draw, panels=len(study.tests))
 
 
 def quality_figure(study: DebiasStudy) -> str:
@@ -190,10 +190,10 @@ def quality_figure(study: DebiasStudy) -> str:
         panel.set_xlabel("mean size of the effects it corrects, starts not fitted to")
         panel.set_ylabel(figure)
 
-    return _svg(draw, panels=1)
+    return svg(draw, panels=1)
 
 
-def _svg(draw: Callable[[Sequence[Any]], None], panels: int) -> str:
+def svg(draw: Callable[[Sequence[Any]], None], panels: int) -> str:
     """Draw without pyplot's global state; the same bytes for the same numbers."""
     try:
         from matplotlib import rc_context
@@ -233,7 +233,7 @@ def write(study: DebiasStudy, folder: Path) -> Path:
     found = tables(study)
     lines = []
     for title, headings, rows in found:
-        lines += [_csv([title]), *(_csv(row) for row in [headings, *rows]), ""]
+        lines += [csv_row([title]), *(csv_row(row) for row in [headings, *rows]), ""]
     atomic.write_text(folder / "study-debias.csv", "\n".join(lines))
     environment = jinja2.Environment(loader=jinja2.PackageLoader("crossloss", "studies"), autoescape=True)
     inline = {name: re.sub(r"^.*?(?=<svg)", "", svg, flags=re.DOTALL) for name, svg in drawn.items()}
@@ -243,5 +243,6 @@ def write(study: DebiasStudy, folder: Path) -> Path:
     return path
 
 
-def _csv(row: Sequence[str]) -> str:
+def csv_row(row: Sequence[str]) -> str:
+    """A line of CSV, every cell quoted."""
     return ",".join('"' + cell.replace('"', '""') + '"' for cell in row)

@@ -1,0 +1,102 @@
+"""The commands about pairs of versions of sentences; no logic."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossloss import pipeline, pipeline_edits, terminal
+from crossloss.cli_study import study
+from crossloss.corpus.read import read
+from crossloss.corpus.versions import look, read_versions, sides
+from crossloss.report import words
+from crossloss.run.progress import bars
+from crossloss.studies.debias import TESTS
+from crossloss.studies.wnc import SETTINGS
+from crossloss.studies.wnc_page import plain_tables, summary
+
+data = typer.Typer(help="Check data that you downloaded.", no_args_is_help=True)
+
+
+@data.callback()
+def _group() -> None:
+    """Keep ``wnc`` a command of a group, of which it is the only one."""
+
+
+def edits(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Pairs of versions: before<TAB>after, or as `data wnc` reads them (a folder too)."
+        ),
+    ],
+    objective: Annotated[
+        list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")
+    ] = None,
+    apply: Annotated[
+        int, typer.Option(min=0, help="Make this many of the strongest edits of each objective, and retrain.")
+    ] = 0,
+    show: Annotated[int, typer.Option(min=0, help="Edits shown for each objective.")] = 10,
+) -> None:
+    """Rank edits of sentences by what they would do to each objective; with --apply, make them and retrain."""
+    opened, tests = pipeline.open_run(run, objective or ())
+    with opened:
+        scores = pipeline.score_run(opened, tests, track=bars)
+        found = pipeline_edits.edit_run(opened, scores, read_versions(file))
+        for test in pipeline.choose(objective) if objective else tests:
+            terminal.edits_table(found, test.name, show)
+            if apply:
+                done = pipeline_edits.apply_edits(opened, found, test.name, apply, track=bars)
+                terminal.say(
+                    f"Making the {words.several(done.edits, 'strongest edit')} changes {test.name} by "
+                    f"{words.effect(done.predicted)} as predicted and {words.effect(done.retrained)} as retrained: "
+                    f"{run / f'plan-edits-{test.name}.parquet'}"
+                )
+
+
+@data.command()
+def wnc(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder with the files of WNC, or one file.")],
+) -> None:
+    """Check a download of the Wiki Neutrality Corpus: rows, pairs, malformed rows; and say where it is published."""
+    terminal.versions_table(look(path))
+
+
+@study.command(name="wnc")
+def study_wnc(
+    corpus: Annotated[Path, typer.Option(help="WNC: a folder, or a file that `data wnc` reads.")],
+    out: Annotated[Path, typer.Option(help="The run folder to make.")],
+    background: Annotated[
+        str | None, typer.Option(help="A corpus, as in `run`, added to both sides where WNC's words are too few.")
+    ] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option("--objective", help="Association tests; default: the paper's four.")
+    ] = None,
+    min_count: Annotated[int, typer.Option(min=1, help="Leave out words that occur less often.")] = 5,
+    max_words: Annotated[
+        int, typer.Option(min=0, help="Most frequent words kept, beside the tests' words; 0: all.")
+    ] = SETTINGS["max_words"],
+    dimension: Annotated[int, typer.Option(min=1, help="Length of a word vector.")] = SETTINGS["dimension"],
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 50,
+) -> None:
+    """Biased and neutralised sentences trained alike: tests, sentences, edits (Tables 2, 7); a stopped one goes on."""
+    versions = read_versions(corpus)
+    with bars("reading") as progress:
+        added = read(background, progress=progress) if background else None
+    terminal.versions_table([versions])
+    found, page = pipeline_edits.study_wnc(
+        sides(versions, added), pipeline.only_tests(pipeline.choose(objective or TESTS), "The study"), out,
+        command=shlex.join(["crossloss", *sys.argv[1:]]), track=bars,
+        min_count=min_count, max_words=max_words, dimension=dimension, steps=steps,
+    )  # fmt: skip
+    terminal.study_tables(plain_tables(summary(found)))
+    terminal.say(f"Page: {page}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``edits`` and ``data`` to the commands."""
+    app.command()(edits)
+    app.add_typer(data, name="data")

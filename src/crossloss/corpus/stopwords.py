@@ -1,0 +1,35 @@
+"""Words so common that they say nothing of a topic: gensim's list, and a token pattern that passes over words."""
+
+import re
+from collections.abc import Iterable
+
+from crossloss.core import UserError
+from crossloss.corpus.tokens import LETTER, TOKEN_PATTERN
+
+
+def stop_words() -> frozenset[str]:
+    """Stop words of English, as gensim has them (337, of Stone, Dennis, Kwantes 2010).
+
+    Raises
+    ------
+    UserError
+        gensim is not installed.
+    """
+    try:
+        from gensim.parsing.preprocessing import STOPWORDS
+    except ImportError as error:
+        raise UserError(
+            'The list of stop words lies in gensim, which is not installed: run `pip install "crossloss[gensim]"`.'
+        ) from error
+    return frozenset(STOPWORDS)
+
+
+def pattern_without(words: Iterable[str]) -> str:
+    """Regular expression of a word that is none of these, whatever its case.
+
+    As a corpus's token pattern it takes the words out of the text: what stood on their two sides becomes neighbours.
+    """
+    left_out = "|".join(sorted(map(re.escape, words)))
+    if not left_out:
+        return TOKEN_PATTERN
+    return rf"(?<!{LETTER})(?!(?i:{left_out})(?!{LETTER})){TOKEN_PATTERN}"

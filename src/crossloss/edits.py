@@ -1,0 +1,276 @@
+"""Edits: what replacing one version of a sentence by another is predicted to do to each objective.
+
+An edit (before, after) takes away the pairs of one text and adds those of the other, so to first order it changes f by
+the score of ``after`` minus the score of ``before``. Where the version that was not trained on is a sample of weight 0
+(a candidate), every pair of it has its own influence, and nothing is unseen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from crossloss.core import UserError
+from crossloss.corpus.read import Corpus
+from crossloss.corpus.tokens import tokenize
+from crossloss.corpus.vocabulary import token_words
+from crossloss.plans.table import origin, plan_table
+from crossloss.ranking import Named
+from crossloss.scores import Explanation, Scores, pair_terms
+
+ABSENT = -1
+"""Sample number of a text that is no sample of the run."""
+TEXTS_AT_ONCE = 20_000
+Span = tuple[int, int, float]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit, for one objective.
+
+    Attributes
+    ----------
+    number : int
+        Its place among the edits, from 0.
+    before, after : str
+    effect : float
+        Replacing ``before`` by ``after`` is predicted to change the objective by this much.
+    removed, added : list of (start, end, part)
+        The words of ``before`` that go and those of ``after`` that come, each with its own part of the effect (half
+        of every pair it is in); the rest of the effect lies in the words around them, whose neighbours change.
+    pairs : list of (word, word, part)
+        What each word pair adds to the effect, strongest first; together they are the effect.
+    unseen : float
+        Share of the pairs of both versions that no sample of the run has, left out of the effect.
+    """
+
+    number: int
+    before: str
+    after: str
+    effect: float
+    removed: list[Span]
+    added: list[Span]
+    pairs: list[tuple[str, str, float]]
+    unseen: float
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """Scored pairs of versions.
+
+    Attributes
+    ----------
+    scores : Scores
+    before, after : list of str
+        m each.
+    samples : (m, 2) int64 array
+        Sample numbers of both versions; -1 for a text that is no sample of the run.
+    effects : (k, m) float64 array
+        Predicted change of each objective by each edit, in f's own unit.
+    unseen : (m,) float64 array
+        As in ``Edit``.
+    """
+
+    scores: Scores
+    before: list[str]
+    after: list[str]
+    samples: np.ndarray
+    effects: np.ndarray
+    unseen: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.before)
+
+    def of(self, objective: Named = None) -> np.ndarray:
+        """Predicted change of one objective by each edit, (m,) float64."""
+        return np.asarray(self.effects[self.scores.row(objective)])
+
+    def strongest(self, count: int = 10, objective: Named = None, *, sign: int = 0) -> np.ndarray:
+        """Numbers of the edits that change an objective most: either way, or up (sign 1) or down (-1) only."""
+        size = self.of(objective) * sign if sign else np.abs(self.of(objective))
+        order = np.argsort(-size, kind="stable")[:count]
+        return order[size[order] > 0]
+
+    def edit(self, number: int, objective: Named = None) -> Edit:
+        """One edit with its changed words and word pairs."""
+        before, after = self.before[number], self.after[number]
+        old, new = (self.scores.take_apart(text, objective) for text in (before, after))
+        pattern = self.scores.run.corpus.token_pattern
+        gone, come = changed_words(before, after, pattern)
+        return Edit(
+            number=int(number),
+            before=before,
+            after=after,
+            effect=float(self.of(objective)[number]),
+            removed=[(start, end, -_share(old, start)) for start, end in gone],
+            added=[(start, end, _share(new, start)) for start, end in come],
+            pairs=_difference(old, new),
+            unseen=float(self.unseen[number]),
+        )
+
+    def apply(self, chosen: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Sample weights (n,) with edits made: each takes its first version's weight and gives it to the second.
+
+        Raises
+        ------
+        UserError
+            A version is no sample of the run, or the first has no weight to give.
+        """
+        weights = self.scores.run.weights.copy()
+        for number in chosen:
+            old, new = self.samples[number]
+            if old == ABSENT or new == ABSENT or not weights[old]:
+                raise UserError(
+                    f"Edit {number + 1} cannot be applied: its first version must be a sentence of the run's corpus "
+                    "and its second a candidate (train with --candidates FILE)."
+                )
+            weights[new] += weights[old]
+            weights[old] = 0.0
+        return weights
+
+    def predicted(self, weights: np.ndarray, objective: Named = None) -> float:
+        """Predicted change of an objective when the run is trained with these weights (n,) instead."""
+        return float((weights - self.scores.run.weights) @ self.scores.of(objective))
+
+    def plan(self, chosen: Sequence[int] | np.ndarray, objective: Named = None) -> pa.Table:
+        """Table of sample and weight with edits made; what it is for in the schema's metadata.
+
+        Raises
+        ------
+        UserError
+            As ``apply``.
+        """
+        name = self.scores.objectives[self.scores.row(objective)].name
+        weights, value = self.apply(chosen), self.scores.values[name]
+        what: dict[str, Any] = {
+            "objective": name,
+            "value": value,
+            "predicted": value + self.predicted(weights, name),
+            "edits": len(chosen),
+        }
+        return plan_table(weights, what | origin(self.scores.run))
+
+    def table(self) -> pa.Table:
+        """Edit (from 1), before, after, both sample numbers, unseen, and per objective NAME.effect."""
+        columns: dict[str, Any] = {
+            "edit": np.arange(1, len(self) + 1),
+            "before": pa.array(self.before, pa.string()),
+            "after": pa.array(self.after, pa.string()),
+            "before_sample": self.samples[:, 0],
+            "after_sample": self.samples[:, 1],
+            "unseen": self.unseen,
+        }
+        return pa.table(columns | {f"{o.name}.effect": self.of(o) for o in self.scores.objectives})
+
+
+def score_edits(scores: Scores, before: Sequence[str], after: Sequence[str]) -> Edits:
+    """Score edits, given as texts; those that are samples of the run have these samples' scores.
+
+    A text is taken for a sample that has it word for word: ``before`` for one that was trained on, ``after`` for a
+    candidate, where there is one. Texts that occur several times are taken in turn.
+
+    Parameters
+    ----------
+    scores : Scores
+    before, after : sequences of str
+        m each.
+
+    Raises
+    ------
+    UserError
+        No edit, or another number of texts on either side.
+    """
+    if not before or len(before) != len(after):
+        raise UserError(f"Edits are pairs of texts: there are {len(before)} before and {len(after)} after.")
+    samples = np.stack([_located(scores, before, trained=True), _located(scores, after, trained=False)], axis=1)
+    return _scored(scores, list(before), list(after), samples)
+
+
+def score_sample_edits(scores: Scores, before: np.ndarray, after: np.ndarray) -> Edits:
+    """Score edits whose versions are samples of the run, given by their numbers, (m,) each."""
+    texts = scores.run.corpus.texts
+    samples = np.stack([before, after], axis=1).astype(np.int64)
+    return _scored(scores, [texts[i] for i in before], [texts[i] for i in after], samples)
+
+
+def changed_words(before: str, after: str, pattern: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Characters (start, end) of the words of ``before`` that go and of the words of ``after`` that come."""
+    old, new = tokenize(before, pattern), tokenize(after, pattern)
+    gone: list[tuple[int, int]] = []
+    come: list[tuple[int, int]] = []
+    matcher = SequenceMatcher(None, [t.word for t in old], [t.word for t in new], autojunk=False)
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind != "equal":
+            gone += [(t.start, t.end) for t in old[a:b]]
+            come += [(t.start, t.end) for t in new[c:d]]
+    return gone, come
+
+
+def _share(taken: Explanation, start: int) -> float:
+    """Contribution of the word that starts there; 0 for one that the vocabulary lacks."""
+    return next((value for at, _, value in taken.spans if at == start), 0.0)
+
+
+def _difference(old: Explanation, new: Explanation) -> list[tuple[str, str, float]]:
+    change: dict[tuple[str, str], float] = {}
+    for taken, sign in ((new, 1), (old, -1)):
+        for a, b, value in taken.pairs:
+            pair = (b, a) if (b, a) in change else (a, b)
+            change[pair] = change.get(pair, 0.0) + sign * value
+    return sorted(((a, b, v) for (a, b), v in change.items() if v), key=lambda p: -abs(p[2]))
+
+
+def _located(scores: Scores, texts: Sequence[str], *, trained: bool) -> np.ndarray:
+    """Sample that has each text, (m,): of those trained on first, or of the others first; -1 where none has."""
+    wanted, weights = set(texts), scores.run.weights
+    having: dict[str, list[int]] = {}
+    for i, text in enumerate(scores.run.corpus.texts):
+        if text in wanted:
+            having.setdefault(text, []).append(i)
+    for found in having.values():
+        found.sort(key=lambda i: (weights[i] > 0) != trained)
+    turns: dict[str, int] = {}
+    located = np.full(len(texts), ABSENT, dtype=np.int64)
+    for i, text in enumerate(texts):
+        if text in having:
+            turn = turns.get(text, 0)
+            located[i] = having[text][min(turn, len(having[text]) - 1)]
+            turns[text] = turn + 1
+    return located
+
+
+def _scored(scores: Scores, before: list[str], after: list[str], samples: np.ndarray) -> Edits:
+    """Score of the second version minus score of the first, and the share of pairs that no sample has."""
+    texts = np.array([before, after], dtype=object).T
+    parts = np.zeros((len(scores.objectives), *samples.shape))
+    total, unseen = np.zeros(samples.shape), np.zeros(samples.shape)
+    inside = samples != ABSENT
+    parts[:, inside] = scores.samples[:, samples[inside]]
+    total[inside] = np.asarray(scores.run.counts.matrix.sum(axis=1)).ravel()[samples[inside]]
+    parts[:, ~inside], total[~inside], unseen[~inside] = _outside(scores, list(texts[~inside]))
+    all_pairs = total.sum(axis=1)
+    share = np.divide(unseen.sum(axis=1), all_pairs, out=np.zeros(len(samples)), where=all_pairs > 0)
+    return Edits(scores, before, after, samples, parts[:, :, 1] - parts[:, :, 0], share)
+
+
+def _outside(scores: Scores, texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores (k, t), expected pairs (t,) and unseen ones (t,) of texts that are no samples."""
+    run, values = scores.run, scores.pairs.astype(np.float64)
+    found = np.zeros((len(values), len(texts)))
+    total, unseen = np.zeros(len(texts)), np.zeros(len(texts))
+    for first in range(0, len(texts), TEXTS_AT_ONCE):
+        block = texts[first : first + TEXTS_AT_ONCE]
+        size, here = len(block), slice(first, first + len(block))
+        corpus = Corpus([""] * size, [""] * size, block, np.zeros(size), run.corpus.token_pattern)
+        words = token_words(corpus, run.vocabulary).astype(np.int64)
+        sample = np.repeat(np.arange(size), np.diff(corpus.indptr))[words >= 0]
+        at, _, count, known, column = pair_terms(run, words[words >= 0], sample)
+        text = sample[at]
+        total[here] = np.bincount(text, count, size)
+        unseen[here] = np.bincount(text, np.where(known, 0.0, count), size)
+        for row, value in zip(found, values, strict=True):
+            row[here] = np.bincount(text, np.where(known, value[column] * count, 0.0), size)
+    return found, total, unseen

@@ -1,0 +1,68 @@
+"""The stages behind the commands that explain words and concepts (see ``pipeline``)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from crossloss.corpus.layouts import Columns
+from crossloss.corpus.read import read
+from crossloss.corpus.sources import source_rows
+from crossloss.corpus.stopwords import pattern_without, stop_words
+from crossloss.hidden_concepts import Concept, concepts
+from crossloss.pipeline import folder_of
+from crossloss.run import atomic
+from crossloss.run.progress import Track, quiet
+from crossloss.run.runs import Run, train
+from crossloss.scores import Scores
+from crossloss.studies import scifi, scifi_page
+
+
+def concepts_run(run: Run, scores: Scores, name: str, given: Sequence[Sequence[str]] = ()) -> list[Concept]:
+    """Hidden concepts of an objective, or groups of given words; into the metrics and concepts-NAME.json.
+
+    Raises
+    ------
+    UserError
+        As ``concepts``; or gensim, which holds the stop words, is not installed.
+    """
+    found = concepts(scores, name, words=given, ignore=() if given else stop_words())
+    folder = folder_of(run)
+    path = folder.file(f"concepts-{name}.json")
+    kept = atomic.read_json(path) if path.exists() else {}
+    for concept in found:
+        folder.record(concept.metrics(name))
+    part = {"given" if given else "found": [concept.to_json() for concept in found]}
+    atomic.write_json(path, kept | part)
+    return found
+
+
+def study_scifi(
+    corpus: Path,
+    out: Path,
+    words: Sequence[str] = (),
+    *,
+    full: bool = False,
+    subsets: int = 30,
+    command: str = "",
+    track: Track = quiet,
+    **settings: Any,
+) -> tuple[list[scifi.WordStudy], Path]:
+    """The sci-fi study of a corpus with a column universe: figures into metrics.json and scifi.json, the page beside.
+
+    Raises
+    ------
+    UserError
+        The file lacks a column, a word is not in the vocabulary, or what the study needs is not installed.
+    """
+    explained = list(dict.fromkeys([*scifi.WORDS, *(word.lower() for word in words)]))
+    labels = [row.document for row in source_rows(corpus, Columns("", "universe"))[0]]
+    found = read(corpus, token_pattern=pattern_without(stop_words()))
+    chosen = scifi.SETTINGS | ({"max_words": 0} if full else {}) | settings
+    with train(found, keep_words=[*explained, *scifi.OTHERS], out=out, track=track, **chosen) as run:
+        folder_of(run).describe(command=command)
+        studied = scifi.scifi_study(run, labels, explained, subsets=subsets, track=track)
+        for word in studied:
+            folder_of(run).record(word.metrics())
+        atomic.write_json(folder_of(run).file("scifi.json"), {word.word: asdict(word) for word in studied})
+        return studied, scifi_page.write(studied, folder_of(run).path, command)

@@ -1,0 +1,79 @@
+"""Reading aids: which samples to look at, by document, word and sign, with near-duplicates folded into one."""
+
+import numpy as np
+import scipy.sparse
+
+from crossloss.core import UserError
+from crossloss.corpus.read import Corpus
+from crossloss.ranking import Named
+from crossloss.scores import Scores
+
+ALIKE = 0.8
+"""Samples are near-duplicates whose sets of words have this part of their union in common (Jaccard 1912)."""
+
+
+def find(
+    scores: Scores, objective: Named = None, *, document: str | None = None, word: str | None = None, sign: int = 0
+) -> np.ndarray:
+    """Numbers of the samples asked for, int64, the strongest first.
+
+    Parameters
+    ----------
+    objective : optional
+        The first scored where None.
+    document : str, optional
+        Only samples of this document.
+    word : str, optional
+        Only samples that contain it.
+    sign : int
+        Positive: only amplifiers; negative: only mitigators; 0: both.
+
+    Raises
+    ------
+    UserError
+        The corpus has no such document or word.
+    """
+    corpus, values = scores.run.corpus, scores.of(objective)
+    wanted = values * sign > 0 if sign else np.ones(len(corpus), dtype=bool)
+    if document is not None:
+        inside = np.array([name == document for name in corpus.documents])
+        if not inside.any():
+            raise UserError(f"The corpus has no document {document!r}: give its name as `crossloss score` shows it.")
+        wanted &= inside
+    if word is not None:
+        if word.lower() not in corpus.types:
+            raise UserError(f"The corpus has no word {word!r}.")
+        at = np.flatnonzero(corpus.tokens == corpus.types.index(word.lower()))
+        holds = np.zeros(len(corpus), dtype=bool)
+        holds[np.searchsorted(corpus.indptr, at, side="right") - 1] = True
+        wanted &= holds
+    chosen = np.flatnonzero(wanted)
+    return chosen[np.argsort(-np.abs(values[chosen]), kind="stable")]
+
+
+def fold(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
+    """The first ``count`` samples that are not near-duplicates of one before, each followed by its near-duplicates.
+
+    Parameters
+    ----------
+    samples : int array
+        Numbers in the order of interest; only among them are duplicates looked for.
+    """
+    parts = (np.ones(len(corpus.tokens), dtype=np.int32), corpus.tokens, corpus.indptr)
+    holds = scipy.sparse.csr_matrix(parts, shape=(len(corpus), len(corpus.types)), copy=True)[samples]
+    holds.sum_duplicates()
+    holds.data[:] = 1
+    sizes = np.diff(holds.indptr)
+    folded: list[np.ndarray] = []
+    left = np.ones(len(samples), dtype=bool)
+    for first in range(len(samples)):
+        if len(folded) == count:
+            break
+        if not left[first]:
+            continue
+        common = (holds @ holds[first].T).toarray().ravel()
+        alike = left & (common >= ALIKE * np.maximum(sizes + sizes[first] - common, 1))
+        alike[first] = False
+        folded.append(np.concatenate([samples[[first]], samples[alike]]))
+        left[alike] = left[first] = False
+    return folded

@@ -1,0 +1,312 @@
+"""The WNC study: association tests on both sides of the Wiki Neutrality Corpus (paper Sec. 4.3, Tables 2, 3, 7).
+
+What makes the tests large on the biased side and on the neutralised one, and which edits move them.
+
+D_B and D_N are one corpus with other weights (``corpus.versions.Sides``): the same words, counts, initial vectors and
+step sizes. So the two models differ by the edits alone, every version not trained on is a candidate, and D_N is D_B
+with all edits applied.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossloss.core import UserError
+from crossloss.corpus.read import Corpus
+from crossloss.corpus.versions import Side, Sides
+from crossloss.edits import Edit, Edits, score_sample_edits
+from crossloss.fidelity.retrain import Retrainer
+from crossloss.objectives.permutation import PermutationResult, permutation_test
+from crossloss.objectives.weat import Weat
+from crossloss.run import atomic
+from crossloss.run.progress import Track, quiet
+from crossloss.run.runs import Run, train
+from crossloss.scores import Scores, score
+
+CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
+    "word2vec": {"negatives": 10.0, "exponent": 0.75},
+    "paper": {"negatives": 1.0, "exponent": 1.0},
+}
+"""Ten negatives summed, noise to the power .75 (word2vec); and what the published code trains, whatever it draws."""
+SIDES: Mapping[Side, str] = {"before": "biased", "after": "neutral"}
+"""D_B is made of the earlier versions, D_N of the later ones."""
+SETTINGS: Mapping[str, Any] = {"window": 10, "dimension": 100, "max_words": 10_000}
+"""The paper's (App. H), at most 10,000 words beside the tests' own."""
+APPLIED = 100
+EDITS_SHOWN = 10
+SENTENCES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of the corpus (not of the background) and what removing it is predicted to do.
+
+    Attributes
+    ----------
+    text : str
+    effect : float
+        Effect if removed.
+    rank : int
+        Among all sentences of its side, the background's too; 1 is the strongest of its set.
+    spans : list of (start, end, part of the effect)
+    """
+
+    text: str
+    effect: float
+    rank: int
+    spans: list[tuple[int, int, float]]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A sentence that is strong on both sides: both versions, and the effects if removed on D_B and on D_N."""
+
+    before: str
+    after: str
+    effects: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """Edits applied together: how many, and the change of the test as predicted and as retrained."""
+
+    edits: int
+    predicted: float
+    retrained: float
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What one convention of negatives gave, by test.
+
+    Attributes
+    ----------
+    measured : dict of (side, test) -> PermutationResult
+    sentences : dict of (side, test, "A" or "M") -> list of Sentence
+        Those that amplify the size of the test most, and those that mitigate it most.
+    shared : dict of test -> list of Shared
+    overlap : dict of test -> int
+        How many of D_B's strongest sentences are among D_N's, of as many as ``applied`` has edits.
+    edits : dict of test -> list of Edit
+        The strongest of D_B.
+    applied : dict of (test, set) -> Applied
+        ``top``: the strongest either way; ``nearer``: those that bring the test nearest to zero; ``all``: D_N.
+    agreement : dict of test -> float
+        Correlation of the edits' effects as predicted on D_B and on D_N.
+    """
+
+    measured: dict[tuple[str, str], PermutationResult]
+    sentences: dict[tuple[str, str, str], list[Sentence]]
+    shared: dict[str, list[Shared]]
+    overlap: dict[str, int]
+    edits: dict[str, list[Edit]]
+    applied: dict[tuple[str, str], Applied]
+    agreement: dict[str, float]
+
+
+@dataclass(frozen=True)
+class WncStudy:
+    """What the study found.
+
+    Attributes
+    ----------
+    tests : list of str
+    sizes : dict
+        pairs, same, background, words: sentences and the size of the vocabulary.
+    applied : int
+        Edits of ``top`` and ``nearer``.
+    conventions : dict of name -> Convention
+    """
+
+    tests: list[str]
+    sizes: dict[str, int]
+    applied: int
+    conventions: dict[str, Convention]
+
+    def metrics(self) -> dict[str, float]:
+        """Flat figures wnc.CONVENTION.SIDE.NAME.effect (.p_value, ...) and edits.NAME.top100.predicted (...).
+
+        Predicted and retrained are changes of the test. Of the paper's convention: wnc.paper.edits.NAME. ...
+        """
+        found: dict[str, float] = {f"wnc.{name}": value for name, value in self.sizes.items()}
+        for label, convention in self.conventions.items():
+            for (side, test), result in convention.measured.items():
+                start = f"wnc.{label}.{side}.{test}"
+                found |= {
+                    f"{start}.effect": result.effect,
+                    f"{start}.p_value": result.p_value,
+                    f"{start}.p_value_two_sided": result.p_value_two_sided,
+                }
+            for test in self.tests:
+                found[f"wnc.{label}.{test}.overlap"] = convention.overlap[test]
+                found[f"wnc.{label}.{test}.agreement"] = convention.agreement[test]
+            for (test, chosen), done in convention.applied.items():
+                size = "" if chosen == "all" else self.applied
+                start = f"edits.{test}.{chosen}{size}"
+                start = start if label == "word2vec" else f"wnc.{label}.{start}"
+                found |= {f"{start}.predicted": done.predicted, f"{start}.retrained": done.retrained}
+        return found
+
+
+def enough_text(corpus: Corpus, tests: Sequence[Weat]) -> None:
+    """Refuse tests whose words the corpus lacks, before anything is trained.
+
+    Raises
+    ------
+    UserError
+        Fewer than two words of a set occur.
+    """
+    index = {word: i for i, word in enumerate(corpus.types)}
+    for test in tests:
+        try:
+            test.rows(index)
+        except UserError as error:
+            raise UserError(f"{error} --background FILE adds the same text to both sides.") from error
+
+
+def train_biased(both: Sides, tests: Sequence[Weat], out: Path, track: Track = quiet, **settings: Any) -> Run:
+    """Train D_B in word2vec's convention: the run that the study goes out from.
+
+    Raises
+    ------
+    UserError
+        Too little text for a test, or as ``train``.
+    """
+    enough_text(both.corpus, tests)
+    return train(
+        both.corpus,
+        weights=both.weights("before"),
+        keep_words=[word for test in tests for word in test.words],
+        out=out,
+        track=track,
+        **(dict(SETTINGS) | settings | dict(CONVENTIONS["word2vec"])),
+    )
+
+
+def wnc_study(
+    run: Run, both: Sides, tests: Sequence[Weat], *, applied: int = APPLIED, track: Track = quiet
+) -> WncStudy:
+    """Train the other side and the other convention, score, and apply edits; a stopped study goes on.
+
+    Parameters
+    ----------
+    run : Run
+        D_B in word2vec's convention (``train_biased``), in a folder; the other three runs are folders in it.
+    both : Sides
+        What it was trained on.
+    tests : sequence of Weat
+    applied : int
+        Edits applied at once.
+    """
+    assert run.folder is not None, "the study works on a run in a folder"
+    found = {}
+    for label, convention in CONVENTIONS.items():
+        runs: dict[Side, Run] = {}
+        try:
+            for side, name in SIDES.items():
+                where = "-".join(part for part in (label.replace("word2vec", ""), name) if part)
+                first = label == "word2vec" and side == "before"
+                runs[side] = run if first else train(
+                    both.corpus, weights=both.weights(side), like=run, out=run.folder.file(where), track=track,
+                    memory=f"{run.memory}B", **convention,
+                )  # fmt: skip
+            found[label] = _convention(runs, both, tests, applied, track)
+        finally:
+            for opened in runs.values():
+                if opened is not run:
+                    opened.close()
+    sizes = {
+        "pairs": both.pairs,
+        "same": both.own - 2 * both.pairs,
+        "background": len(both.corpus) - both.own,
+        "words": len(run.vocabulary.words),
+    }
+    return WncStudy([test.name for test in tests], sizes, applied, found)
+
+
+def _convention(runs: Mapping[Side, Run], both: Sides, tests: Sequence[Weat], applied: int, track: Track) -> Convention:
+    measured, sentences = {}, {}
+    scores: dict[Side, Scores] = {}
+    for side, run in runs.items():
+        scores[side] = score(run, tests, track=track)
+        for test in tests:
+            result = measured[SIDES[side], test.name] = permutation_test(test, run.embeddings)
+            for name, sign in (("A", 1.0), ("M", -1.0)):
+                key = SIDES[side], test.name, name
+                sentences[key] = _sentences(scores[side], both, test.name, sign * np.sign(result.effect))
+    edits = score_sample_edits(scores["before"], both.before, both.after)
+    back = score_sample_edits(scores["after"], both.before, both.after)
+    folder = runs["before"].folder
+    assert folder is not None
+    atomic.write_table(folder.file("edits.parquet"), edits.table())
+    shared, overlap = {}, {}
+    for test in tests:
+        shared[test.name], overlap[test.name] = _shared(scores, both, test.name, applied)
+    return Convention(
+        measured=measured,
+        sentences=sentences,
+        shared=shared,
+        overlap=overlap,
+        edits={t.name: [edits.edit(i, t) for i in edits.strongest(EDITS_SHOWN, t)] for t in tests},
+        applied=_applied(runs, edits, tests, applied, track),
+        agreement={t.name: _correlation(edits.of(t), back.of(t)) for t in tests},
+    )
+
+
+def _sentences(scores: Scores, both: Sides, test: str, sign: float) -> list[Sentence]:
+    """Sentences of one side, without the background, with the largest score times ``sign``."""
+    size = np.where(scores.run.weights > 0, scores.of(test) * sign, -np.inf)
+    order = np.argsort(-size, kind="stable")
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[order] = np.arange(1, len(order) + 1)
+    chosen = [int(i) for i in order[order < both.own][:SENTENCES_SHOWN] if size[i] > 0]
+    effects, found = scores.effects(test), []
+    for i in chosen:
+        text = scores.run.corpus.texts[i]
+        spans = [(a, b, -value) for a, b, value in scores.take_apart(text, test).spans]
+        found.append(Sentence(text, float(effects[i]), int(ranks[i]), spans))
+    return found
+
+
+def _shared(scores: Mapping[Side, Scores], both: Sides, test: str, applied: int) -> tuple[list[Shared], int]:
+    """Sentences strong on both sides in one direction, and how many of the strongest of either side are the other's."""
+    same = np.arange(2 * both.pairs, both.own)
+    numbers = {"before": np.concatenate([both.before, same]), "after": np.concatenate([both.after, same])}
+    on = {side: scores[side].of(test)[numbers[side]] for side in SIDES}
+    least = np.minimum(np.abs(on["before"]), np.abs(on["after"])) * (on["before"] * on["after"] > 0)
+    texts = scores["before"].run.corpus.texts
+    found = []
+    for i in np.argsort(-least, kind="stable")[:SENTENCES_SHOWN]:
+        if least[i] > 0:
+            old, new = (texts[numbers[side][i]] for side in SIDES)
+            found.append(Shared(old, new, (-float(on["before"][i]), -float(on["after"][i]))))
+    first, second = (set(np.argsort(-np.abs(on[side]), kind="stable")[:applied].tolist()) for side in SIDES)
+    return found, len(first & second)
+
+
+def _applied(
+    runs: Mapping[Side, Run], edits: Edits, tests: Sequence[Weat], count: int, track: Track
+) -> dict[tuple[str, str], Applied]:
+    retrainer = Retrainer(runs["before"], tests)
+    found = {}
+    with track("retraining with edits") as progress:
+        for number, test in enumerate(tests):
+            value = edits.scores.values[test.name]
+            for sign, name in ((0, "top"), (-int(np.sign(value)), "nearer")):
+                chosen = edits.strongest(count, test, sign=sign)
+                weights = edits.apply(chosen)
+                change = retrainer(weights)[test.name] - value
+                found[test.name, name] = Applied(len(chosen), edits.predicted(weights, test), change)
+            progress(number + 1, len(tests))
+    for test in tests:
+        change = float(test(runs["after"].embeddings)) - edits.scores.values[test.name]
+        found[test.name, "all"] = Applied(len(edits), float(edits.of(test).sum()), change)
+    return found
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson correlation; 0 where one of them is constant."""
+    return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
