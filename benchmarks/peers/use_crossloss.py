@@ -16,12 +16,20 @@ from tasks import (
 from torch import Tensor
 
 import crossloss as cl
+from crossloss.estimators import ConjugateGradient, InverseHessian
 
 
 def with_trained(problem: Problem, estimator: str) -> Tensor:
     field = cl.TorchField(problem.model, lambda out, b: cross_entropy(out, b[1]), (problem.x, problem.y))
     nll = cl.objectives.each(lambda view, x, t: mixture_measure(view(x), t), problem.queries, problem.targets)
     return -cl.score(cl.trained(field), nll, estimator, damping=problem.decay).samples
+
+
+def with_solver(problem: Problem, tolerance: float) -> Tensor:
+    field = cl.TorchField(problem.model, lambda out, b: cross_entropy(out, b[1]), (problem.x, problem.y))
+    nll = cl.objectives.each(lambda view, x, t: mixture_measure(view(x), t), problem.queries, problem.targets)
+    estimator = InverseHessian(solver=ConjugateGradient(tolerance), damping=problem.decay)
+    return -estimator(cl.trained(field).training, nll).samples()
 
 
 def with_digits(problem: Problem, estimator: str, damping: float = 0.0) -> Tensor:
@@ -49,6 +57,7 @@ SETTINGS = {
     "mixture": {
         "exact": partial(with_trained, estimator="inverse-hessian"),
         "CG": partial(with_trained, estimator="inverse-hessian-cg"),
+        "CG, tolerance 1e-2": partial(with_solver, tolerance=1e-2),
     },
     "digits": {
         "unrolled (and its training)": partial(with_run, estimator="unrolled"),

@@ -67,8 +67,8 @@ def main() -> None:
     run = cl.load(given.run)
     field, tests = run.field, [cl.objectives.weat(name) for name in TESTS]
     sentences = Sentences(field.counts.matrix.tocsr(), field.counts.pairs)
-    theta = run.theta.view(2, field.size, field.dimension)
-    slopes = objective_gradients(field, run.theta, tests).view(len(tests), *theta.shape)
+    theta = run.training.theta.view(2, field.size, field.dimension)
+    slopes = objective_gradients(field, run.training.theta, tests).view(len(tests), *theta.shape)
 
     found, scored = np.zeros((len(tests), len(run.weights))), []
     for j, test in enumerate(tests):

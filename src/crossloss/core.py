@@ -64,7 +64,7 @@ class Accumulator(Protocol):
         ...
 
     def tensors(self) -> dict[str, Tensor]:
-        """The live tensors that hold the sums, to be saved and copied back into."""
+        """The live tensors that hold the sums, (k, ...) each, to be saved and copied back into."""
         ...
 
 

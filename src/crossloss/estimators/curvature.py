@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from crossloss.core import WHOLE, Curvature, Field, OffersCurvature, Progress, Trajectory, UserError
+from crossloss.core import WHOLE, Accumulator, Curvature, Field, OffersCurvature, Progress, Trajectory, UserError
+from crossloss.estimators.gradient import pair
 
 Maker = Callable[[Tensor, Tensor], Curvature]
 """(theta (p,), weights (n,)) -> the curvature there."""
@@ -23,22 +24,35 @@ class Jacobian:
 
     For a plain loss it is the Hessian; for a field that is no gradient it is not symmetric. Of the training loss as
     a whole, or of one of the run's ``steps``. Asked for as many directions as there are parameters, it makes the
-    matrix, which costs no more, and keeps it.
+    matrix, which costs no more, and keeps it, with what that pass says of the weights.
     """
 
     def __init__(self, field: Field, theta: Tensor, weights: Tensor, steps: int, step: int = WHOLE) -> None:
         self.field, self.theta, self.weights = field, theta, weights
         self.steps, self.step = steps, step
         self._matrix: Tensor | None = None
+        self._by_weight: Accumulator | None = None
 
     def product(self, a: Tensor) -> Tensor:
         """J^T a for the rows of ``a``, (k, p)."""
-        if self._matrix is None and len(a) >= a.shape[1]:
-            self._matrix = self._pulled(torch.eye(a.shape[1], dtype=a.dtype, device=a.device))
-        return self._pulled(a) if self._matrix is None else a @ self._matrix
+        if self._matrix is not None:
+            return a @ self._matrix
+        k, p = a.shape
+        into = self.field.accumulator(min(k, p))
+        if k < p:
+            return self.field.pullback(self.theta, self.weights, self.step, a, into)
+        units = torch.eye(p, dtype=a.dtype, device=a.device)
+        self._matrix = self.field.pullback(self.theta, self.weights, self.step, units, into)
+        self._by_weight = into
+        return a @ self._matrix
 
-    def _pulled(self, a: Tensor) -> Tensor:
-        return self.field.pullback(self.theta, self.weights, self.step, a, self.field.accumulator(len(a)))
+    def pairing(self, a: Tensor, into: Accumulator) -> None:
+        """Add d<g, a>/d(atom weight) to ``into``; from the matrix's own pass where there was one."""
+        if self._by_weight is None:
+            pair(self.field, self.theta, self.weights, self.step, a, into)
+            return
+        for name, live in into.tensors().items():  # linear in a, with its rows first
+            live += torch.tensordot(a.to(live), self._by_weight.tensors()[name], 1)
 
     def at(self, step: int) -> "Jacobian":
         """The same at a step of the run: of its mini-batch."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from crossloss.core import WHOLE, Accumulator, Checkpoint, Invertible, Objective, Progress, Trajectory, UserError
-from crossloss.estimators.curvature import JACOBIAN, Maker, curvature
+from crossloss.estimators.curvature import JACOBIAN, Jacobian, Maker, curvature
 from crossloss.estimators.gradient import objective_gradients, pair
 from crossloss.estimators.solvers import Dense, Solution, Solver, System
 
@@ -49,8 +49,13 @@ class InverseHessian:
         UserError
             The curvature is not offered or singular, or the solver cannot take it.
         """
+        return self._solve(self.system(trajectory), trajectory, objectives, progress)
+
+    def _solve(
+        self, system: System, trajectory: Trajectory, objectives: Sequence[Objective], progress: Progress | None
+    ) -> Solution:
         gradients = objective_gradients(trajectory.field, trajectory.theta, objectives)
-        return solve(self.system(trajectory), self.solver, gradients, progress)
+        return solve(system, self.solver, gradients, progress)
 
     def __call__(
         self,
@@ -67,9 +72,13 @@ class InverseHessian:
         UserError
             As ``solve``, or the scores overflow.
         """
-        field, x = trajectory.field, self.solve(trajectory, objectives, progress).x
+        system, field = self.system(trajectory), trajectory.field
+        x = self._solve(system, trajectory, objectives, progress).x
         into = field.accumulator(len(objectives))
-        pair(field, trajectory.theta, trajectory.weights, WHOLE, -x, into)
+        if isinstance(system.curvature, Jacobian):
+            system.curvature.pairing(-x, into)
+        else:
+            pair(field, trajectory.theta, trajectory.weights, WHOLE, -x, into)
         if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
             raise UserError("The inverse-Hessian scores overflowed: raise the damping or use float64.")
         if progress:
