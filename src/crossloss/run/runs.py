@@ -27,6 +27,7 @@ from crossloss.run.settings import Settings, make_settings, parse_bytes
 from crossloss.run.training import FolderStates, MemoryStates, States, Training, retrained
 from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.field import SkipGramField
+from crossloss.skipgram.negatives import DrawnNegatives
 
 MEMORY = "4GB"
 """Default budget of a run."""
@@ -198,7 +199,7 @@ def _open_folder(path: Path, identity: dict[str, Any], overwrite: bool) -> RunFo
     if known is not None and known != identity:
         if not overwrite:
             folder.close()
-            different = [name for name, value in identity["settings"].items() if known["settings"][name] != value]
+            different = [name for name, value in identity["settings"].items() if known["settings"].get(name) != value]
             different += [name for name in ("corpus", "keep_words", "weights") if known[name] != identity[name]]
             raise UserError(
                 f"{path} holds another run (different: {', '.join(different)}): "
@@ -273,20 +274,12 @@ def _assemble(
     memory: int,
     like: Run | None = None,
 ) -> Run:
-    same = ("dimension", "negatives", "exponent", "dtype", "device")
+    same = ["dimension", "negatives", "negative_columns", "exponent", "dtype", "device"]
+    same += ["seed"] * bool(settings.negative_columns)
     if like is not None and all(getattr(settings, name) == getattr(like.settings, name) for name in same):
         field = like.field
     else:
-        field = SkipGramField(
-            counts,
-            vocabulary,
-            corpus.weights,
-            dimension=settings.dimension,
-            negatives=settings.negatives,
-            exponent=settings.exponent,
-            dtype=settings.torch_dtype,
-            device=settings.device,
-        )
+        field = _field(counts, vocabulary, corpus.weights, settings)
     optimiser = HeavyBall(settings.lr * field.step_scale(), rising(settings.momentum))
     initial = field.initial(settings.seed)
     states: States = MemoryStates()
@@ -298,6 +291,15 @@ def _assemble(
     every = _needs(corpus, counts, initial).every(settings.steps, memory)
     training = Training(field, optimiser, torch.from_numpy(weights), settings.steps, initial, states, every)
     return Run(corpus, vocabulary, counts, settings, field, training, tuple(keep), key, memory, folder)
+
+
+def _field(counts: PairCounts, vocabulary: Vocabulary, weights: np.ndarray, settings: Settings) -> SkipGramField:
+    given: dict[str, Any] = {name: getattr(settings, name) for name in ("dimension", "negatives", "exponent", "device")}
+    given["dtype"] = settings.torch_dtype
+    if settings.negative_columns:
+        given |= {"columns": settings.negative_columns, "seed": settings.seed}
+        return DrawnNegatives(counts, vocabulary, weights, **given)
+    return SkipGramField(counts, vocabulary, weights, **given)
 
 
 def _needs(corpus: Corpus, counts: PairCounts, initial: Tensor) -> Needs:
