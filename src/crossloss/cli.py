@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_origin
 
 import typer
 
-from crossloss import pipeline, terminal
+from crossloss import pipeline, processes, terminal
 from crossloss.cli_debias import debias
 from crossloss.cli_study import study
 from crossloss.core import UserError
@@ -385,7 +385,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        app()
+        with processes.joined():
+            terminal.console.quiet = not processes.first()
+            app()
     except UserError as error:
         terminal.errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)

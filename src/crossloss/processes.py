@@ -54,7 +54,7 @@ def joined() -> Iterator[None]:
         yield
     finally:
         _patient = None
-        if sys.exc_info()[0] is None:  # with a dead neighbour there is nobody to take leave of
+        if not isinstance(sys.exc_info()[1], UserError):  # beside a dead one there is nobody to take leave of
             dist.destroy_process_group()
 
 

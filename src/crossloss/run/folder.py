@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from crossloss import processes
 from crossloss.core import UserError
-from crossloss.run.atomic import PARTIAL, read_json, write_json
+from crossloss.run.atomic import PARTIAL, alone, delete, read_json, write_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -21,7 +22,7 @@ def content_key(*parts: Any) -> str:
 
 
 class RunFolder:
-    """A folder held by one process.
+    """A folder held by one process, or by the first of several that run together.
 
     Files: manifest.json, samples.parquet, vocabulary.json, pairs.safetensors, model.safetensors, states/,
     influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html; of
@@ -52,6 +53,19 @@ class RunFolder:
                 raise UserError(f"{path} holds files but no run (no {MANIFEST}): choose another folder.")
             if not create:
                 raise UserError(f"{path} holds no run: make one with `crossloss run CORPUS --out {path}`.")
+        self._lock = -1
+        alone(self._hold)
+        self.manifest: dict[str, Any] = {"format": FORMAT, "stages": {}}
+        if (path / MANIFEST).exists():
+            self.manifest = read_json(path / MANIFEST)
+            if not isinstance(self.manifest, dict) or self.manifest.get("format") != FORMAT:
+                self.close()
+                raise UserError(f"{path} was written by another version of crossloss: choose another --out.")
+        processes.wait()
+
+    def _hold(self) -> None:
+        """Take the lock, and clean up after a process that was killed."""
+        path = self.path
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -64,12 +78,6 @@ class RunFolder:
             raise UserError(f"{path} is in use by another crossloss process: wait for it or stop it.") from error
         for leftover in path.rglob(f".*{PARTIAL}"):
             leftover.unlink()
-        self.manifest: dict[str, Any] = {"format": FORMAT, "stages": {}}
-        if (path / MANIFEST).exists():
-            self.manifest = read_json(path / MANIFEST)
-            if not isinstance(self.manifest, dict) or self.manifest.get("format") != FORMAT:
-                self.close()
-                raise UserError(f"{path} was written by another version of crossloss: choose another --out.")
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -120,7 +128,5 @@ class RunFolder:
     def clear(self) -> None:
         """Delete what crossloss wrote here, and nothing else (``--overwrite``)."""
         written = ("*.parquet", "*.safetensors", "*.json", "sweep-*.csv", "study-*.*", "plan-*.tsv", "report.html")
-        for pattern in (*written, "states/*.safetensors", "retrains/*.json"):
-            for path in self.path.glob(pattern):
-                path.unlink()
+        delete(self.path, *written, "states/*.safetensors", "retrains/*.json")
         self.manifest = {"format": FORMAT, "stages": {}}

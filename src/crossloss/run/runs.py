@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 import crossloss
+from crossloss import processes
 from crossloss.core import UserError
 from crossloss.corpus.pairs import PairCounts, count_pairs
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.streamed import Streamed
 from crossloss.corpus.vocabulary import Vocabulary, build_vocabulary
 from crossloss.optimisers import HeavyBall, rising
 from crossloss.run import atomic
@@ -218,6 +220,7 @@ def environment() -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "threads": str(torch.get_num_threads()),
+        "processes": str(processes.count()),
         "cores": str(os.cpu_count()),
     }
 
@@ -244,22 +247,24 @@ def _count(
             subsample=settings.subsample,
         )
         with track("counting pairs") as progress:
-            counts = count_pairs(corpus, vocabulary, window=settings.window, progress=progress)
-    if folder is not None:
-        _save_counts(folder, key, corpus, vocabulary, counts)
-    return vocabulary, counts
-
-
-def _save_counts(folder: RunFolder, key: str, corpus: Corpus, vocabulary: Vocabulary, counts: PairCounts) -> None:
+            if folder is None:
+                return vocabulary, count_pairs(corpus, vocabulary, window=settings.window, progress=progress)
+            parts = Streamed(corpus, vocabulary, window=settings.window, folder=folder.path, progress=progress)
+            atomic.write(folder.file("pairs.safetensors"), parts.write)
+            parts.close()
+    if folder is None:
+        return vocabulary, counts
+    if like is not None:
+        atomic.write_arrays(folder.file("pairs.safetensors"), counts.to_tensors())
     atomic.write_table(folder.file("samples.parquet"), corpus.to_table())
     atomic.write_json(folder.file("vocabulary.json"), vocabulary.to_json())
-    atomic.write_arrays(folder.file("pairs.safetensors"), counts.to_tensors())
     folder.finish("counts", key)
+    return _load_counts(folder)
 
 
 def _load_counts(folder: RunFolder) -> tuple[Vocabulary, PairCounts]:
     vocabulary = Vocabulary.from_json(atomic.read_json(folder.file("vocabulary.json")))
-    return vocabulary, PairCounts.from_tensors(atomic.read_arrays(folder.file("pairs.safetensors")))
+    return vocabulary, PairCounts.from_tensors(atomic.map_arrays(folder.file("pairs.safetensors")))
 
 
 def _assemble(

@@ -296,7 +296,7 @@ class PairInfluence:
         field = self.field
         apart = field._first != field._second
         both = np.empty((len(self.pairs), len(apart)))
-        dense = processes.add_(self.words.double()).cpu().numpy()
+        dense = processes.add_(self.words.to(torch.float64, copy=True)).cpu().numpy()
         for row, pairs, words in zip(both, self.pairs, dense, strict=True):
             row[:] = processes.add_(field.tiling.fold(pairs.double())).cpu().numpy()
             row += words[field._first]
