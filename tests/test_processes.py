@@ -135,6 +135,8 @@ def test_sums_saved_at_different_steps_are_not_gone_on_from(tmp_path):
 
     assert results(2, lambda rank: saved(rank, lambda rank: 4)) == [True, True]
     assert results(2, lambda rank: saved(rank, lambda rank: 4 + rank)) == [False, False]
+    next(iter(tmp_path.glob("*2-of-2*"))).unlink()
+    assert results(2, lambda rank: FileCheckpoint(tmp_path / "sums.safetensors").load()) == [None, None]
 
 
 def test_one_that_does_not_answer_counts_as_dead():

@@ -77,7 +77,7 @@ class DrawnNegatives(SkipGramField):
         return processes.add_(torch.stack([by_word, by_context])).view(-1)
 
     def pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
-        """J^T a (k, p), and the pair influences of the same pass into ``into``; (4 + 16 k) V m d flops."""
+        """J^T a (k, p), and the pair influences of the same pass into ``into``; 20 k V m d flops."""
         if step == WHOLE:
             return super().pullback(theta, w, step, a, into)
         assert isinstance(into, PairInfluence)

@@ -1,0 +1,161 @@
+"""Two processes against one, a thread each: seconds of a pass, what goes over the wire, and what a death does.
+
+    python benchmarks/distributed.py ../shared/data/wikipedia-180k.tsv.gz --kept runs/distributed
+
+Passes are timed in processes that torchrun starts; bytes are those that the loopback interface counted, so nothing else
+may talk over it, beside the model's: an all-reduce of S bytes among n processes sends 2 (n - 1) S. ``killed`` stops one
+of three processes with SIGKILL during training, waits for the others, and gives the command again.
+"""
+
+import argparse
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from record import RESULTS, Record
+
+import crossloss as cl
+from crossloss import processes
+
+CASES: dict[str, dict[str, Any]] = {
+    "v4337": {"min_count": 100, "max_words": 0, "dimension": 50},
+    "v25094": {"min_count": 8, "max_words": 0, "dimension": 50},
+    "v25094-drawn": {"min_count": 8, "max_words": 0, "dimension": 50, "negative_columns": 1024},
+}
+TEST = "paper-career"
+REPEATS, DIRECTIONS = 5, (1, 4)
+LOOPBACK = Path("/sys/class/net/lo/statistics/tx_bytes")
+
+
+def torchrun(count: int, *command: str) -> list[str]:
+    """A command in ``count`` processes of one thread."""
+    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), *command]
+
+
+def one_thread() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def worker(folder: Path, out: Path, key: str) -> None:
+    """Time the passes of a stored run in this process, together with the others; the first one records."""
+    with processes.joined():
+        run = cl.load(folder)
+        field, theta, w = run.field, run.training.theta, run.training.weights
+        figures: dict[str, float] = {"words": field.size, "ordered_pairs": len(field.tiling)}
+
+        def timed(name: str, work: Callable[[], object]) -> None:
+            work()
+            processes.wait()
+            sent, seconds = int(LOOPBACK.read_text()), []
+            for _ in range(REPEATS):
+                start = time.perf_counter()
+                work()
+                seconds.append(time.perf_counter() - start)
+            processes.wait()
+            figures[f"{name}.seconds"] = min(seconds)
+            figures[f"{name}.bytes"] = (int(LOOPBACK.read_text()) - sent) / REPEATS
+            processes.wait()
+
+        timed("gradient", lambda: field.gradient(theta, w, 0))
+        for k in DIRECTIONS:
+            a, into = torch.ones(k, field.parameters), field.accumulator(k)
+            timed(f"pullback_{k}", lambda a=a, into=into: field.pullback(theta, w, 0, a, into))
+        buffer = torch.zeros(field.parameters)
+        timed("sum", lambda: processes.add_(buffer))
+        timed("reweight", lambda: field._at(w.clone()))
+        if processes.first():
+            record, n = Record(out), processes.count()
+            size = 4 * field.parameters
+            for name, directions in (("gradient", 1), *((f"pullback_{k}", k) for k in DIRECTIONS)):
+                figures[f"{name}.model_bytes"] = 2 * (n - 1) * size * directions
+            for name, figure in figures.items():
+                record.put(f"{key}.n{n}.{name}", figure)
+        run.close()
+
+
+def passes(record: Record, corpus: str, case: str, kept: Path) -> None:
+    folder = kept / case
+    if not folder.exists():
+        words = cl.objectives.weat(TEST).words
+        cl.train(cl.read(corpus), keep_words=words, out=folder, steps=1, **CASES[case]).close()
+    for count in (1, 2):
+        command = torchrun(count, __file__, corpus, "--worker", str(folder), "--out", str(record.path), "--case", case)
+        subprocess.run(command, env=one_thread(), check=True)
+    again = Record(record.path)
+    for name in ("gradient", *(f"pullback_{k}" for k in DIRECTIONS)):
+        one, two = (again.figures[f"{case}.n{n}.{name}.seconds"] for n in (1, 2))
+        again.put(f"{case}.{name}.speedup", one / two)
+    record.figures = again.figures
+
+
+def train_command(corpus: str, out: Path) -> list[str]:
+    settings = ["--min-count", "100", "--max-words", "0", "--objective", TEST]
+    return torchrun(3, "-m", "crossloss", "train", corpus, "--out", str(out), *settings)
+
+
+def digest(out: Path) -> str:
+    return hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
+
+
+def killed(record: Record, corpus: str, kept: Path) -> None:
+    """Kill one of three amid training; how long until the others said so and ended, and whether the rest is right."""
+    whole, broken = kept / "whole", kept / "broken"
+    subprocess.run(train_command(corpus, whole), env=one_thread(), check=True, capture_output=True)
+    agent = subprocess.Popen(train_command(corpus, broken), env=one_thread(), stderr=subprocess.PIPE, text=True)
+    while len(list(broken.glob("states/*.safetensors"))) < 15:
+        time.sleep(0.05)
+        assert agent.poll() is None
+    children = subprocess.run(
+        ["pgrep", "-P", str(agent.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    workers = [pid for pid in children if b"train" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    start = time.perf_counter()
+    os.kill(int(workers[1]), signal.SIGKILL)
+    while any(_runs(pid) for pid in workers):
+        time.sleep(0.01)
+    record.put("killed.seconds_until_all_ended", time.perf_counter() - start)
+    said = agent.communicate()[1]
+    record.put("killed.told", said.count("lost another one") + said.count("Stopped."))
+    record.put("killed.steps_stored", max(int(path.stem) for path in broken.glob("states/*.safetensors")))
+    subprocess.run(train_command(corpus, broken), env=one_thread(), check=True, capture_output=True)
+    record.put("killed.same_bytes_after_resume", float(digest(whole) == digest(broken)))
+
+
+def _runs(pid: str) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus")
+    parser.add_argument("--case", choices=[*CASES, "killed"], nargs="+", default=[*CASES, "killed"])
+    parser.add_argument("--kept", type=Path, default=Path("runs/distributed"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "distributed.json")
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.worker:
+        worker(given.worker, given.out, given.case[0])
+        return
+    given.kept.mkdir(parents=True, exist_ok=True)
+    record = Record(given.out)
+    for case in given.case:
+        if case == "killed":
+            if "killed.same_bytes_after_resume" not in record.figures:
+                killed(record, given.corpus, given.kept)
+        elif f"{case}.gradient.speedup" not in record.figures:
+            passes(record, given.corpus, case, given.kept)
+
+
+if __name__ == "__main__":
+    main()
