@@ -72,6 +72,7 @@ def measure(record: Record, corpus: str) -> None:
     missing = [point for point in points() if _key(point) not in record.figures]
     if not missing:
         return
+    record.put("model.threads", torch.get_num_threads())
     whole, vocabulary = as_one_sample(cl.read(corpus))
     for words, part in dict.fromkeys((v, part) for v, _, _, part in missing):
         counts, cut = part_of(whole, vocabulary, words, part)

@@ -4,7 +4,9 @@
 
 Passes are timed in processes that torchrun starts; bytes are those that the loopback interface counted, so nothing else
 may talk over it, beside the model's: an all-reduce of S bytes among n processes sends 2 (n - 1) S. ``killed`` stops one
-of three processes with SIGKILL during training, waits for the others, and gives the command again.
+of three processes with SIGKILL during training, waits for the others, and gives the command again. ``model`` sets the
+seconds beside the cost model's (cost_model.py, fitted to two threads): its seconds over the threads at work, and the
+time of the sum at the speed and with the start-up that sums of two sizes had.
 """
 
 import argparse
@@ -18,7 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from cost_model import TERMS, features
 from record import RESULTS, Record
 
 import crossloss as cl
@@ -29,6 +33,8 @@ CASES: dict[str, dict[str, Any]] = {
     "v25094": {"min_count": 8, "max_words": 0, "dimension": 50},
     "v25094-drawn": {"min_count": 8, "max_words": 0, "dimension": 50, "negative_columns": 1024},
 }
+EXACT = ("v4337", "v25094")
+WHAT = [*CASES, "killed", "model"]
 TEST = "paper-career"
 REPEATS, DIRECTIONS = 5, (1, 4)
 LOOPBACK = Path("/sys/class/net/lo/statistics/tx_bytes")
@@ -73,6 +79,7 @@ def worker(folder: Path, out: Path, key: str) -> None:
         if processes.first():
             record, n = Record(out), processes.count()
             size = 4 * field.parameters
+            figures["sum.bytes_reduced"] = size
             for name, directions in (("gradient", 1), *((f"pullback_{k}", k) for k in DIRECTIONS)):
                 figures[f"{name}.model_bytes"] = 2 * (n - 1) * size * directions
             for name, figure in figures.items():
@@ -136,10 +143,34 @@ def _runs(pid: str) -> bool:
         return False
 
 
+def model(record: Record) -> None:
+    """What the cost model says of the passes measured here, and by how much it is off."""
+    known = Record(RESULTS / "cost-model.json").figures
+    terms = {name: np.array([known[f"model.{name}.{term}"] for term in TERMS[name]]) for name in TERMS}
+    sizes, seconds = (
+        [record.figures[f"{case}.n2.{name}"] for case in EXACT] for name in ("sum.bytes_reduced", "sum.seconds")
+    )
+    speed = (sizes[1] - sizes[0]) / (seconds[1] - seconds[0])
+    start = max(seconds[0] - sizes[0] / speed, 0.0)
+    record.put("model.sum.bytes_per_second", speed)
+    record.put("model.sum.start_seconds", start)
+    for case in EXACT:
+        pairs = record.figures[f"{case}.n1.ordered_pairs"]
+        words, dimension = record.figures[f"{case}.n1.words"], CASES[case]["dimension"]
+        for name, k in (("gradient", 0), *((f"pullback_{k}", k) for k in DIRECTIONS)):
+            row = features(words, dimension, k, pairs)
+            for n in (1, 2):
+                own = float(row @ terms["pullback" if k else "gradient"]) * known["model.threads"] / n
+                sent = (n > 1) * (start + max(k, 1) * record.figures[f"{case}.n2.sum.bytes_reduced"] / speed)
+                record.put(f"model.{case}.n{n}.{name}.seconds", own + sent)
+                measured = record.figures[f"{case}.n{n}.{name}.seconds"]
+                record.put(f"model.{case}.n{n}.{name}.off", (own + sent) / measured - 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus")
-    parser.add_argument("--case", choices=[*CASES, "killed"], nargs="+", default=[*CASES, "killed"])
+    parser.add_argument("--case", choices=WHAT, nargs="+", default=WHAT)
     parser.add_argument("--kept", type=Path, default=Path("runs/distributed"))
     parser.add_argument("--out", type=Path, default=RESULTS / "distributed.json")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
@@ -153,6 +184,8 @@ def main() -> None:
         if case == "killed":
             if "killed.same_bytes_after_resume" not in record.figures:
                 killed(record, given.corpus, given.kept)
+        elif case == "model":
+            model(record)
         elif f"{case}.gradient.speedup" not in record.figures:
             passes(record, given.corpus, case, given.kept)
 
