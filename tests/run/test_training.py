@@ -1,5 +1,7 @@
 """Stored states, spacing, settings, estimates and starts."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -127,8 +129,8 @@ def test_the_estimate_grows_with_what_it_pays_for():
 
 
 def test_drawn_negatives_cost_less_where_words_are_many_and_pairs_few():
-    sentences = [f"w{i} w{i + 1}" for i in range(4000)]
-    corpus = cl.from_sentences(sentences)
+    words = ["".join(letters) for letters in itertools.product("abcdefghijklmnop", repeat=3)]
+    corpus = cl.from_sentences([f"{a} {b}" for a, b in itertools.pairwise(words)])
     vocabulary = build_vocabulary(corpus, min_count=1)
     names = ("train_seconds", "score_seconds", "memory_bytes")
     exact, drawn = (
