@@ -5,7 +5,7 @@
 Passes are timed in processes that torchrun starts; bytes are those that the loopback interface counted, so nothing else
 may talk over it, beside the model's: an all-reduce of S bytes among n processes sends 2 (n - 1) S. ``killed`` stops one
 of three processes with SIGKILL during training, waits for the others, and gives the command again. ``model`` sets the
-seconds beside the cost model's (cost_model.py, fitted to two threads): its seconds over the threads at work, and the
+seconds beside the cost model's (cost_model.py): its seconds of one core over the processes, and the
 time of the sum at the speed and with the start-up that sums of two sizes had.
 """
 
@@ -160,7 +160,7 @@ def model(record: Record) -> None:
         for name, k in (("gradient", 0), *((f"pullback_{k}", k) for k in DIRECTIONS)):
             row = features(words, dimension, k, pairs)
             for n in (1, 2):
-                own = float(row @ terms["pullback" if k else "gradient"]) * known["model.threads"] / n
+                own = float(row @ terms["pullback" if k else "gradient"]) / n
                 sent = (n > 1) * (start + max(k, 1) * record.figures[f"{case}.n2.sum.bytes_reduced"] / speed)
                 record.put(f"model.{case}.n{n}.{name}.seconds", own + sent)
                 measured = record.figures[f"{case}.n{n}.{name}.seconds"]
