@@ -23,7 +23,7 @@ from crossloss.corpus.streamed import Streamed
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.run.atomic import map_arrays
 
-HOW, PARTS = ("read", "held", "streamed"), (0.25, 0.5, 1.0)
+HOW, PARTS = ("read", "held", "streamed"), (0.25, 1.0)
 
 
 class Watched:

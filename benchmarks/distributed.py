@@ -2,7 +2,8 @@
 
     python benchmarks/distributed.py ../shared/data/wikipedia-180k.tsv.gz --kept runs/distributed
 
-Passes are timed in processes that torchrun starts; bytes are those that the loopback interface counted, so nothing else
+Passes are timed in processes that torchrun starts, by the clock and by the seconds that the slowest process ran, which
+other work on the machine disturbs less. Bytes are those that the loopback interface counted, so nothing else
 may talk over it, beside the model's: an all-reduce of S bytes among n processes sends 2 (n - 1) S. ``killed`` stops one
 of three processes with SIGKILL during training, waits for the others, and gives the command again. ``model`` sets the
 seconds beside the cost model's (cost_model.py): its seconds of one core over the processes, and the
@@ -59,14 +60,19 @@ def worker(folder: Path, out: Path, key: str) -> None:
         def timed(name: str, work: Callable[[], object]) -> None:
             work()
             processes.wait()
-            sent, seconds = int(LOOPBACK.read_text()), []
+            sent, seconds, of_core = int(LOOPBACK.read_text()), [], []
             for _ in range(REPEATS):
-                start = time.perf_counter()
+                start, ran = time.perf_counter(), time.process_time()
                 work()
                 seconds.append(time.perf_counter() - start)
+                of_core.append(time.process_time() - ran)
+            processes.wait()
+            figures[f"{name}.bytes"] = (int(LOOPBACK.read_text()) - sent) / REPEATS
             processes.wait()
             figures[f"{name}.seconds"] = min(seconds)
-            figures[f"{name}.bytes"] = (int(LOOPBACK.read_text()) - sent) / REPEATS
+            every = torch.zeros(processes.count(), dtype=torch.float64)
+            every[processes.rank()] = min(of_core)
+            figures[f"{name}.core_seconds"] = float(processes.add_(every).max())
             processes.wait()
 
         timed("gradient", lambda: field.gradient(theta, w, 0))
@@ -97,8 +103,9 @@ def passes(record: Record, corpus: str, case: str, kept: Path) -> None:
         subprocess.run(command, env=one_thread(), check=True)
     again = Record(record.path)
     for name in ("gradient", *(f"pullback_{k}" for k in DIRECTIONS)):
-        one, two = (again.figures[f"{case}.n{n}.{name}.seconds"] for n in (1, 2))
-        again.put(f"{case}.{name}.speedup", one / two)
+        for clock in ("seconds", "core_seconds"):
+            one, two = (again.figures[f"{case}.n{n}.{name}.{clock}"] for n in (1, 2))
+            again.put(f"{case}.{name}.speedup.{clock}", one / two)
     record.figures = again.figures
 
 
@@ -163,7 +170,7 @@ def model(record: Record) -> None:
                 own = float(row @ terms["pullback" if k else "gradient"]) / n
                 sent = (n > 1) * (start + max(k, 1) * record.figures[f"{case}.n2.sum.bytes_reduced"] / speed)
                 record.put(f"model.{case}.n{n}.{name}.seconds", own + sent)
-                measured = record.figures[f"{case}.n{n}.{name}.seconds"]
+                measured = record.figures[f"{case}.n{n}.{name}.core_seconds"]
                 record.put(f"model.{case}.n{n}.{name}.off", (own + sent) / measured - 1)
 
 
@@ -186,7 +193,7 @@ def main() -> None:
                 killed(record, given.corpus, given.kept)
         elif case == "model":
             model(record)
-        elif f"{case}.gradient.speedup" not in record.figures:
+        elif f"{case}.gradient.speedup.seconds" not in record.figures:
             passes(record, given.corpus, case, given.kept)
 
 

@@ -61,7 +61,7 @@ def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds
 
 
 def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, objectives: int, memory: int) -> Estimate:
-    """Cost of a run, before its pairs are counted (so from above).
+    """Cost of a run in a folder, before its pairs are counted (so from above).
 
     Parameters
     ----------
@@ -75,14 +75,14 @@ def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, obje
     UserError
         The budget is too small.
     """
-    entries, pairs = estimate_pairs(corpus, vocabulary, settings.window)
+    _, pairs = estimate_pairs(corpus, vocabulary, settings.window)
     words = len(vocabulary.words)
     speed = tile_speed(settings.dimension, settings.torch_dtype, torch.device(settings.device))
     speed *= processes.count()
     k = max(objectives, 1)
     gradient, pullback, each = _seconds(settings, words, 2 * pairs / processes.count(), speed)
     wanted = needs(
-        samples=len(corpus), tokens=len(corpus.tokens), elements=entries, pairs=pairs,
+        samples=len(corpus), tokens=len(corpus.tokens), elements=0, pairs=pairs,
         parameters=2 * words * settings.dimension, width=8 if settings.dtype == "float64" else 4,
         drawn=bool(settings.negative_columns),
     )  # fmt: skip

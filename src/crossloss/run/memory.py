@@ -78,7 +78,7 @@ def needs(
     samples, tokens : int
         Of the corpus.
     elements, pairs : int
-        Stored elements and columns of the counts.
+        Elements of the counts that are held, not mapped from a file, and columns.
     parameters, width : int
         p, and bytes of a number.
     drawn : bool

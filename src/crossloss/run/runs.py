@@ -79,7 +79,7 @@ class Run:
     @property
     def needs(self) -> Needs:
         """What it holds in memory."""
-        return _needs(self.corpus, self.counts, self.training.initial, self.settings)
+        return _needs(self.corpus, self.counts, self.training.initial, self.settings, mapped=self.folder is not None)
 
     @property
     def loss(self) -> float:
@@ -293,7 +293,7 @@ def _assemble(
         if folder.manifest.get("training") != key:
             states.clear()
             folder.describe(training=key)
-    every = _needs(corpus, counts, initial, settings).every(settings.steps, memory)
+    every = _needs(corpus, counts, initial, settings, mapped=folder is not None).every(settings.steps, memory)
     training = Training(field, optimiser, torch.from_numpy(weights), settings.steps, initial, states, every)
     return Run(corpus, vocabulary, counts, settings, field, training, tuple(keep), key, memory, folder)
 
@@ -307,11 +307,11 @@ def _field(counts: PairCounts, vocabulary: Vocabulary, weights: np.ndarray, sett
     return SkipGramField(counts, vocabulary, weights, **given)
 
 
-def _needs(corpus: Corpus, counts: PairCounts, initial: Tensor, settings: Settings) -> Needs:
+def _needs(corpus: Corpus, counts: PairCounts, initial: Tensor, settings: Settings, *, mapped: bool) -> Needs:
     return needs(
         samples=len(corpus),
         tokens=len(corpus.tokens),
-        elements=counts.matrix.nnz,
+        elements=0 if mapped else counts.matrix.nnz,
         pairs=len(counts.pairs),
         parameters=initial.numel(),
         width=initial.element_size(),

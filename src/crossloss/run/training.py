@@ -211,8 +211,8 @@ class FileCheckpoint:
         saved = read_tensors(self.path) if self.path.exists() else None
         at = torch.zeros(processes.count(), dtype=torch.int64)
         at[processes.rank()] = -1 if saved is None else saved["step"]
-        same = len(processes.add_(at).unique()) == 1
-        if saved is None or not same:
+        processes.add_(at)
+        if saved is None or bool((at != at[0]).any()):
             return None
         return {name: tensor.to(self.device) for name, tensor in saved.items()}
 
