@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_origin
 
 import typer
 
-from crossloss import pipeline, terminal
+from crossloss import pipeline, processes, terminal
 from crossloss.cli_debias import debias
 from crossloss.cli_edits import register
 from crossloss.cli_export import export
@@ -359,7 +359,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        sys.exit(app(standalone_mode=False))
+        with processes.joined():
+            terminal.console.quiet = not processes.first()
+            sys.exit(app(standalone_mode=False))
     except UserError as error:
         terminal.refuse(str(error))
     except OSError as error:

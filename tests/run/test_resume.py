@@ -30,7 +30,7 @@ def work(folder):
     corpus = cl.from_sentences(random_sentences(2))
     counts = count_pairs(corpus, build_vocabulary(corpus, min_count=1), window=3)
     parameters = 2 * counts.pairs.max() * 3 + 6
-    wanted = needs(samples=len(corpus), tokens=len(corpus.tokens), elements=counts.matrix.nnz, pairs=len(counts.pairs),
+    wanted = needs(samples=len(corpus), tokens=len(corpus.tokens), elements=0, pairs=len(counts.pairs),
                    parameters=parameters, width=4)  # fmt: skip
     memory = f"{wanted.fixed + wanted.direction + LEFT}B"
     with cl.train(corpus, out=folder, memory=memory, **SETTINGS) as run:

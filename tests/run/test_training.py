@@ -1,5 +1,7 @@
 """Stored states, spacing, settings, estimates and starts."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -129,6 +131,23 @@ def test_the_estimate_grows_with_what_it_pays_for():
     assert twice.train_seconds > 1.5 * base.train_seconds
     assert four.score_seconds > 1.5 * base.score_seconds
     assert four.memory_bytes > base.memory_bytes
+
+
+def test_drawn_negatives_cost_less_where_words_are_many_and_pairs_few():
+    words = ["".join(letters) for letters in itertools.product("abcdefghijklmnop", repeat=3)]
+    corpus = cl.from_sentences([f"{a} {b}" for a, b in itertools.pairwise(words)])
+    vocabulary = build_vocabulary(corpus, min_count=1)
+    names = ("train_seconds", "score_seconds", "memory_bytes")
+    exact, drawn = (
+        [
+            getattr(estimate(make_settings(negative_columns=m), corpus, vocabulary, objectives=1, memory=10**10), n)
+            for n in names
+        ]
+        for m in (0, 64)
+    )
+    assert drawn[0] < exact[0] / 5
+    assert drawn[1] < exact[1] / 5
+    assert drawn[2] > exact[2]
 
 
 def test_a_device_that_is_not_there_is_one_sentence_and_one_that_is_gives_the_same(tmp_path):

@@ -87,17 +87,16 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
     counts_of: list[np.ndarray] = []
     lengths = np.zeros(len(corpus) + 1, dtype=np.int64)
     unions: list[np.ndarray] = []
-    for done, (sample, key, count) in _blocks(corpus, vocabulary, window):
+    for done, (sample, key, count) in blocks(corpus, vocabulary, window):
         lengths[1 : done + 1] += np.bincount(sample, minlength=done)
         keys_of.append(key)
         counts_of.append(count.astype(np.float32))
-        _unite(unions, _distinct(key))
+        unite(unions, distinct(key))
         if progress:
             progress(done, len(corpus))
-    unique = reduce(_union, unions, np.empty(0, dtype=np.int64))
+    unique = reduce(union, unions, np.empty(0, dtype=np.int64))
     unions.clear()
-    if not len(unique):
-        raise UserError("No sentence has two words of the vocabulary: lower --min-count or give more text.")
+    pairs = pairs_of(unique, size)
     for i, keys in enumerate(keys_of):  # in place, so that the long keys go as the short columns come
         keys_of[i] = np.searchsorted(unique, keys).astype(np.int32)
     columns = np.concatenate(keys_of)
@@ -108,37 +107,53 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
     if indptr[-1] < 2**31:
         indptr = indptr.astype(np.int32)
     matrix = scipy.sparse.csr_matrix((counts, columns, indptr), shape=(len(corpus), len(unique)))
-    pairs = np.stack([unique // size, unique % size], axis=1).astype(np.int32)
     return PairCounts(pairs, matrix, window)
 
 
-def _unite(unions: list[np.ndarray], keys: np.ndarray) -> None:
+def pairs_of(keys: np.ndarray, size: int) -> np.ndarray:
+    """Word rows (m, 2) int32 of pair keys.
+
+    Raises
+    ------
+    UserError
+        There are none.
+    """
+    if not len(keys):
+        raise UserError("No sentence has two words of the vocabulary: lower --min-count or give more text.")
+    return np.stack([keys // size, keys % size], axis=1).astype(np.int32)
+
+
+def unite(unions: list[np.ndarray], keys: np.ndarray) -> None:
     """Add sorted unique keys to a stack of unions, each more than twice as long as the next: few, and little work."""
     while unions and len(unions[-1]) <= 2 * len(keys):
-        keys = _union(unions.pop(), keys)
+        keys = union(unions.pop(), keys)
     unions.append(keys)
 
 
-def _distinct(keys: np.ndarray) -> np.ndarray:
+def distinct(keys: np.ndarray) -> np.ndarray:
     """Sort and drop repeats. numpy's own ``unique`` hashes integers first, which takes ten times as long here."""
     keys = np.sort(keys)
     return np.asarray(keys[np.diff(keys, prepend=-1) != 0])
 
 
-def _union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return _distinct(np.concatenate([a, b]))
+def union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distinct keys of both, sorted."""
+    return distinct(np.concatenate([a, b]))
 
 
-def _blocks(
-    corpus: Corpus, vocabulary: Vocabulary, window: int
+def blocks(
+    corpus: Corpus, vocabulary: Vocabulary, window: int, samples: slice | None = None
 ) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
-    """Yield samples done, and (sample, pair key, count) of a block, sorted by sample and key."""
+    """Yield samples done, and (sample, pair key a V + b, count) of a block, sorted by sample and key.
+
+    ``samples`` is a stretch of them; all by default.
+    """
     words = token_words(corpus, vocabulary)
     known = words >= 0
     before = np.concatenate([[0], np.cumsum(known)])
     starts = before[corpus.indptr]
     words = words[known].astype(np.int64)
-    n, first = len(corpus), 0
+    first, n = (0, len(corpus)) if samples is None else (samples.start, samples.stop)
     while first < n:
         last = int(np.searchsorted(starts, starts[first] + TOKENS_AT_ONCE, side="right")) - 1
         last = min(max(last, first + 1), n)
@@ -206,7 +221,7 @@ def estimate_pairs(corpus: Corpus, vocabulary: Vocabulary, window: int) -> tuple
         chosen = (sample % step == 0) & (words >= 0)
         _, key, _ = _count_block(words[chosen].astype(np.int64), sample[chosen], vocabulary, window)
         elements.append(len(key))
-        pairs.append(len(_distinct(key)))
+        pairs.append(len(distinct(key)))
     if every == 1 or elements[0] == 0:
         return elements[-1], pairs[-1]
     total = round(elements[-1] * (words >= 0).sum() / chosen.sum())

@@ -1,8 +1,12 @@
-"""Files that are complete or absent: written aside, fsynced, renamed; in a run folder checked against its ledger."""
+"""Files that are complete or absent: written aside, fsynced, renamed; in a run folder checked against its ledger.
+
+Of several processes the first one writes, while the others wait: all of them ask for the same files at the same points
+of the program, and from there on all can read them.
+"""
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ import safetensors.numpy
 import safetensors.torch
 from torch import Tensor
 
+from crossloss import processes
 from crossloss.core import UserError
 from crossloss.run import ledger
 
@@ -83,10 +88,38 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def alone(work: Callable[[], object]) -> None:
+    """Let the first process do something to files; none goes on before all have come and it is done."""
+    processes.wait()
+    if processes.first():
+        work()
+    processes.wait()
+
+
+def delete(folder: Path, *patterns: str) -> None:
+    """Delete the files of a folder that match a pattern."""
+
+    def unlink() -> None:
+        for pattern in patterns:
+            for path in folder.glob(pattern):
+                path.unlink()
+
+    alone(unlink)
+
+
+def write(path: Path, write: Callable[[Path], object]) -> None:
+    """Replace a file by what ``write`` writes to the path it is given."""
+
+    def replace() -> None:
+        with replacing(path) as aside:
+            write(aside)
+
+    alone(replace)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file."""
-    with replacing(path) as aside:
-        aside.write_bytes(content)
+    write(path, lambda aside: aside.write_bytes(content))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -116,8 +149,17 @@ def read_json(path: Path) -> Any:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Replace a safetensors file of torch tensors."""
+    write(path, lambda aside: _save(tensors, aside))
+
+
+def write_own(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Replace a file that belongs to this process alone: no other waits for it, and none reads it."""
     with replacing(path) as aside:
-        safetensors.torch.save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, aside)
+        _save(tensors, aside)
+
+
+def _save(tensors: Mapping[str, Tensor], file: Path) -> None:
+    safetensors.torch.save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, file)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -137,8 +179,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Replace a safetensors file of numpy arrays."""
-    with replacing(path) as aside:
-        safetensors.numpy.save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, aside)
+    contiguous = {n: np.ascontiguousarray(a) for n, a in arrays.items()}
+    write(path, lambda aside: safetensors.numpy.save_file(contiguous, aside))
+
+
+def map_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a safetensors file as they lie in it: what is not looked at takes no memory.
+
+    Raises
+    ------
+    UserError
+        The file is cut off, was changed, or is no safetensors file.
+    """
+    try:
+        ledger.check(path)
+        return {name: t.numpy() for name, t in safetensors.torch.load_file(path).items()}
+    except (OSError, safetensors.SafetensorError, UnicodeEncodeError) as error:
+        raise UserError(f"{path} is damaged ({_said(error)}); delete it and run again.") from error
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -158,8 +215,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Replace a Parquet file."""
-    with replacing(path) as aside:
-        pq.write_table(table, aside, compression="zstd")
+    write(path, lambda aside: pq.write_table(table, aside, compression="zstd"))
 
 
 def read_table(path: Path) -> pa.Table:

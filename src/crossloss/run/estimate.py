@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from crossloss import processes
 from crossloss.core import UserError
 from crossloss.corpus.pairs import estimate_pairs
 from crossloss.corpus.read import Corpus
@@ -17,6 +18,8 @@ from crossloss.skipgram.tiles import TILE_CPU, TILE_GPU
 
 SECONDS_PER_PAIR = 1.3e-9
 """Measured time for each thing done at an observed pair (docs/performance.md)."""
+SECONDS_PER_SPARSE_PRODUCT = 1e-10
+"""The same for a sparse product, for each pair and dimension on one thread, where negatives are drawn."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds
 
 
 def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, objectives: int, memory: int) -> Estimate:
-    """Cost of a run, before its pairs are counted (so from above).
+    """Cost of a run in a folder, before its pairs are counted (so from above).
 
     Parameters
     ----------
@@ -70,23 +73,36 @@ def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, obje
     UserError
         The budget is too small.
     """
-    entries, pairs = estimate_pairs(corpus, vocabulary, settings.window)
+    _, pairs = estimate_pairs(corpus, vocabulary, settings.window)
     words = len(vocabulary.words)
     speed = tile_speed(settings.dimension, settings.torch_dtype, torch.device(settings.device))
-    product = words**2 * settings.dimension / speed
-    per_pair = 2 * pairs * SECONDS_PER_PAIR
+    speed *= processes.count()
     k = max(objectives, 1)
+    gradient, pullback, each = _seconds(settings, words, 2 * pairs / processes.count(), speed)
     wanted = needs(
-        samples=len(corpus), tokens=len(corpus.tokens), elements=entries, pairs=pairs,
+        samples=len(corpus), tokens=len(corpus.tokens), elements=0, pairs=pairs,
         parameters=2 * words * settings.dimension, width=8 if settings.dtype == "float64" else 4,
+        drawn=bool(settings.negative_columns),
     )  # fmt: skip
     steps = settings.steps
     passes = -(-k // wanted.at_once(k, steps, memory))
     return Estimate(
-        train_seconds=steps * (6 * product + per_pair),
-        score_seconds=steps * (passes * (8 * product + 2 * per_pair) + k * (12 * product + per_pair)),
+        train_seconds=steps * gradient,
+        score_seconds=steps * (passes * (gradient + pullback) + k * each),
         memory_bytes=wanted.peak(k, steps, memory),
     )
+
+
+def _seconds(settings: Settings, words: int, ordered: float, speed: float) -> tuple[float, float, float]:
+    """Of a gradient, and of a pullback: what it costs whatever the objectives, and for each of them."""
+    if settings.negative_columns:
+        product = words * min(settings.negative_columns, words) * settings.dimension / speed
+        sparse = ordered * settings.dimension * SECONDS_PER_SPARSE_PRODUCT
+        if settings.device == "cpu":
+            sparse /= torch.get_num_threads()
+        return 8 * product + 3 * sparse, sparse, 20 * product + 6 * sparse
+    product, pair = words**2 * settings.dimension / speed, ordered * SECONDS_PER_PAIR
+    return 6 * product + pair, 2 * product + pair, 12 * product + pair
 
 
 def check_memory(needed: int, available: int) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from crossloss import processes
 from crossloss.core import UserError
-from crossloss.run.atomic import PARTIAL, read_json, write_json
+from crossloss.run.atomic import PARTIAL, alone, delete, read_json, write_json
 from crossloss.run.ledger import LEDGER
 
 MANIFEST = "manifest.json"
@@ -30,7 +31,7 @@ def _undecodable(path: Path) -> bool:
 
 
 class RunFolder:
-    """A folder held by one process.
+    """A folder held by one process, or by the first of several that run together.
 
     Files: manifest.json, SHA256SUMS, samples.parquet, vocabulary.json, pairs.safetensors, model.safetensors, states/,
     influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html; of
@@ -68,6 +69,22 @@ class RunFolder:
                 raise UserError(f"{path} holds files but no run (no {MANIFEST}): choose another folder.")
             if not create:
                 raise UserError(f"{path} holds no run: make one with `crossloss run CORPUS --out {path}`.")
+        self._lock = -1
+        alone(self._hold)
+        self.manifest: dict[str, Any] = {"format": FORMAT, "stages": {}}
+        try:
+            if (path / MANIFEST).exists():
+                self.manifest = self._read_manifest()
+        except UserError:
+            if not overwrite:
+                self.close()
+                raise
+            self.clear()
+        processes.wait()
+
+    def _hold(self) -> None:
+        """Take the lock, and clean up after a process that was killed."""
+        path = self.path
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -78,16 +95,11 @@ class RunFolder:
         except OSError as error:
             self.close()
             raise UserError(f"{path} is in use by another crossloss process: wait for it or stop it.") from error
-        self.manifest: dict[str, Any] = {"format": FORMAT, "stages": {}}
         try:
             self._tidy()
-            if (path / MANIFEST).exists():
-                self.manifest = self._read_manifest()
         except UserError:
-            if not overwrite:
-                self.close()
-                raise
-            self.clear()
+            self.close()
+            raise
 
     def _tidy(self) -> None:
         try:
@@ -159,10 +171,8 @@ class RunFolder:
         """Delete what crossloss wrote here, and nothing else (``--overwrite``)."""
         written = ("*.parquet", "*.safetensors", "*.json", "sweep-*.csv", "study-*.*", "plan-*.tsv", "report.html")
         try:
-            for pattern in (*written, "states/*.safetensors", "retrains/*.json", LEDGER):
-                for path in self.path.glob(pattern):
-                    path.unlink()
-            (self.path / LEDGER).touch()
+            delete(self.path, *written, "states/*.safetensors", "retrains/*.json", LEDGER)
+            alone((self.path / LEDGER).touch)
         except OSError as error:
             raise UserError(f"{self.path} cannot be written ({error}); choose another --out.") from error
         self.manifest = {"format": FORMAT, "stages": {}}

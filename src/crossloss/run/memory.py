@@ -6,13 +6,15 @@ The constants are bytes, counted from what the code holds at its fullest and com
 
 from dataclasses import dataclass
 
+from crossloss import processes
 from crossloss.core import UserError
 from crossloss.run.training import spacing
 
 INTERPRETER = 450_000_000
 """Python with torch, and gensim and matplotlib where they are used."""
 SAMPLE, TOKEN = 600, 16
-ELEMENT, PAIR, ORDERED_PAIR = 14, 24, 12
+ELEMENT, PAIR, ORDERED_PAIR, DRAWN_PAIR = 14, 24, 12, 48
+"""An ordered pair costs ``DRAWN_PAIR`` more where negatives are drawn: the sparse matrix and what a pass has of it."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +68,30 @@ class Needs:
         return self.fixed + self.at_once(directions, steps, budget) * self.direction + (2 + every) * self.theta
 
 
-def needs(*, samples: int, tokens: int, elements: int, pairs: int, parameters: int, width: int) -> Needs:
-    """Needs of a skip-gram run.
+def needs(
+    *, samples: int, tokens: int, elements: int, pairs: int, parameters: int, width: int, drawn: bool = False
+) -> Needs:
+    """Needs of a skip-gram run, of one process where there are several.
 
     Parameters
     ----------
     samples, tokens : int
         Of the corpus.
     elements, pairs : int
-        Stored elements and columns of the counts.
+        Elements of the counts that are held, not mapped from a file, and columns.
     parameters, width : int
         p, and bytes of a number.
+    drawn : bool
+        Whether negatives are drawn.
     """
-    ordered = 2 * pairs
+    ordered = 2 * pairs // processes.count()
     return Needs(
         fixed=INTERPRETER
         + samples * SAMPLE
         + tokens * TOKEN
         + elements * ELEMENT
         + pairs * PAIR
-        + ordered * ORDERED_PAIR
+        + ordered * (ORDERED_PAIR + DRAWN_PAIR * drawn)
         + 6 * parameters * width,
         # Its sums, the larger of what a pass and what the result needs beside them, and the scores.
         direction=ordered * width

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 import crossloss
+from crossloss import processes
 from crossloss.core import UserError
 from crossloss.corpus.pairs import PairCounts, count_pairs
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.streamed import Streamed
 from crossloss.corpus.vocabulary import Vocabulary, build_vocabulary
 from crossloss.optimisers import HeavyBall, rising
 from crossloss.run import atomic
@@ -27,6 +29,7 @@ from crossloss.run.settings import Settings, make_settings, parse_bytes
 from crossloss.run.training import FolderStates, MemoryStates, States, Training, retrained
 from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.field import SkipGramField
+from crossloss.skipgram.negatives import DrawnNegatives
 
 MEMORY = "4GB"
 """Default budget of a run."""
@@ -76,7 +79,7 @@ class Run:
     @property
     def needs(self) -> Needs:
         """What it holds in memory."""
-        return _needs(self.corpus, self.counts, self.training.initial)
+        return _needs(self.corpus, self.counts, self.training.initial, self.settings, mapped=self.folder is not None)
 
     @property
     def loss(self) -> float:
@@ -204,7 +207,7 @@ def _open_folder(path: Path, identity: dict[str, Any], overwrite: bool) -> RunFo
     if known is not None and known != identity:
         if not overwrite:
             folder.close()
-            different = [name for name, value in identity["settings"].items() if known["settings"][name] != value]
+            different = [name for name, value in identity["settings"].items() if known["settings"].get(name) != value]
             different += [name for name in ("corpus", "keep_words", "weights") if known[name] != identity[name]]
             raise UserError(
                 f"{path} holds another run (different: {', '.join(different)}): "
@@ -223,6 +226,7 @@ def environment() -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "threads": str(torch.get_num_threads()),
+        "processes": str(processes.count()),
         "cores": str(os.cpu_count()),
     }
 
@@ -251,22 +255,24 @@ def _count(
             subsample=settings.subsample,
         )
         with track("counting pairs") as progress:
-            counts = count_pairs(corpus, vocabulary, window=settings.window, progress=progress)
-    if folder is not None and not done:
-        _save_counts(folder, key, corpus, vocabulary, counts)
-    return vocabulary, counts
-
-
-def _save_counts(folder: RunFolder, key: str, corpus: Corpus, vocabulary: Vocabulary, counts: PairCounts) -> None:
+            if folder is None:
+                return vocabulary, count_pairs(corpus, vocabulary, window=settings.window, progress=progress)
+            parts = Streamed(corpus, vocabulary, window=settings.window, folder=folder.path, progress=progress)
+            atomic.write(folder.file("pairs.safetensors"), parts.write)
+            parts.close()
+    if folder is None or done:
+        return vocabulary, counts
+    if like is not None:
+        atomic.write_arrays(folder.file("pairs.safetensors"), counts.to_tensors())
     atomic.write_table(folder.file("samples.parquet"), corpus.to_table())
     atomic.write_json(folder.file("vocabulary.json"), vocabulary.to_json())
-    atomic.write_arrays(folder.file("pairs.safetensors"), counts.to_tensors())
     folder.finish("counts", key)
+    return (vocabulary, counts) if like is not None else _load_counts(folder)
 
 
 def _load_counts(folder: RunFolder) -> tuple[Vocabulary, PairCounts]:
     vocabulary = Vocabulary.from_json(atomic.read_json(folder.file("vocabulary.json")))
-    return vocabulary, PairCounts.from_tensors(atomic.read_arrays(folder.file("pairs.safetensors")))
+    return vocabulary, PairCounts.from_tensors(atomic.map_arrays(folder.file("pairs.safetensors")))
 
 
 def _assemble(
@@ -281,20 +287,12 @@ def _assemble(
     memory: int,
     like: Run | None = None,
 ) -> Run:
-    same = ("dimension", "negatives", "exponent", "dtype", "device")
+    same = ["dimension", "negatives", "negative_columns", "exponent", "dtype", "device"]
+    same += ["seed"] * bool(settings.negative_columns)
     if like is not None and all(getattr(settings, name) == getattr(like.settings, name) for name in same):
         field = like.field
     else:
-        field = SkipGramField(
-            counts,
-            vocabulary,
-            corpus.weights,
-            dimension=settings.dimension,
-            negatives=settings.negatives,
-            exponent=settings.exponent,
-            dtype=settings.torch_dtype,
-            device=settings.device,
-        )
+        field = _field(counts, vocabulary, corpus.weights, settings)
     optimiser = HeavyBall(settings.lr * field.step_scale(), rising(settings.momentum))
     initial = field.initial(settings.seed)
     states: States = MemoryStates()
@@ -303,20 +301,30 @@ def _assemble(
         if folder.manifest.get("training") != key:
             states.clear()
             folder.describe(training=key)
-    every = _needs(corpus, counts, initial).every(settings.steps, memory)
+    every = _needs(corpus, counts, initial, settings, mapped=folder is not None).every(settings.steps, memory)
     field = field.started(initial)
     training = Training(field, optimiser, torch.from_numpy(weights), settings.steps, initial, states, every)
     return Run(corpus, vocabulary, counts, settings, field, training, tuple(keep), key, memory, folder)
 
 
-def _needs(corpus: Corpus, counts: PairCounts, initial: Tensor) -> Needs:
+def _field(counts: PairCounts, vocabulary: Vocabulary, weights: np.ndarray, settings: Settings) -> SkipGramField:
+    given: dict[str, Any] = {name: getattr(settings, name) for name in ("dimension", "negatives", "exponent", "device")}
+    given["dtype"] = settings.torch_dtype
+    if settings.negative_columns:
+        given |= {"columns": settings.negative_columns, "seed": settings.seed}
+        return DrawnNegatives(counts, vocabulary, weights, **given)
+    return SkipGramField(counts, vocabulary, weights, **given)
+
+
+def _needs(corpus: Corpus, counts: PairCounts, initial: Tensor, settings: Settings, *, mapped: bool) -> Needs:
     return needs(
         samples=len(corpus),
         tokens=len(corpus.tokens),
-        elements=counts.matrix.nnz,
+        elements=0 if mapped else counts.matrix.nnz,
         pairs=len(counts.pairs),
         parameters=initial.numel(),
         width=initial.element_size(),
+        drawn=bool(settings.negative_columns),
     )
 
 

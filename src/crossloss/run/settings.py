@@ -19,6 +19,7 @@ class Settings(BaseModel):
     subsample: float = Field(1e-3, ge=0, description="word2vec's subsampling threshold, in expectation; 0: none")
     window: int = Field(5, ge=1, le=100, description="words on either side that count as context")
     negatives: float = Field(5.0, gt=0, description="expected negatives for each observed pair")
+    negative_columns: int = Field(0, ge=0, description="negatives drawn for each word and step; 0: all, exactly")
     exponent: float = Field(0.75, ge=0, le=2, description="of the noise distribution over contexts")
     dimension: int = Field(50, ge=1, le=4096, description="length of a word vector")
     steps: int = Field(50, ge=1, description="full-batch training steps")

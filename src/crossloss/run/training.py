@@ -15,8 +15,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from crossloss import processes
 from crossloss.core import Field, Optimiser, Progress, State, UserError
-from crossloss.run.atomic import make_folder, read_tensors, write_tensors
+from crossloss.run.atomic import delete, make_folder, read_tensors, write_own, write_tensors
 from crossloss.run.progress import Track, quiet
 
 
@@ -81,8 +82,7 @@ class FolderStates:
 
     def clear(self) -> None:
         """Delete all states."""
-        for path in self.folder.glob("*.safetensors"):
-            path.unlink()
+        delete(self.folder, "*.safetensors")
 
 
 def spacing(steps: int, state_bytes: int, replay_bytes: int, memory: int) -> int:
@@ -195,23 +195,34 @@ class Training:
 
 
 class FileCheckpoint:
-    """A ``core.Checkpoint`` in one file, saved at most every ``seconds``."""
+    """A ``core.Checkpoint`` in one file, saved at most every ``seconds``.
+
+    Of several processes each has a file, with its own part of the sums; they save at the same steps, and go on only
+    where all were saved at the same one.
+    """
 
     def __init__(self, path: Path, device: torch.device | str = "cpu", seconds: float = 30.0) -> None:
+        if processes.count() > 1:
+            path = path.with_suffix(f".{processes.rank() + 1}-of-{processes.count()}{path.suffix}")
         self.path, self.device, self.seconds = path, device, seconds
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Tensor] | None:
         """What was last saved, or None."""
-        if not self.path.exists():
+        saved = read_tensors(self.path) if self.path.exists() else None
+        at = torch.zeros(processes.count(), dtype=torch.int64)
+        at[processes.rank()] = -1 if saved is None else saved["step"]
+        processes.add_(at)
+        if saved is None or bool((at != at[0]).any()):
             return None
-        return {name: tensor.to(self.device) for name, tensor in read_tensors(self.path).items()}
+        return {name: tensor.to(self.device) for name, tensor in saved.items()}
 
     def due(self, t: int) -> bool:
-        """Whether ``seconds`` have passed since the last save."""
-        return time.monotonic() - self._last >= self.seconds
+        """Whether ``seconds`` have passed since the last save, for any process."""
+        passed = time.monotonic() - self._last >= self.seconds
+        return bool(processes.add_(torch.tensor([float(passed)])) > 0)
 
     def save(self, tensors: Mapping[str, Tensor]) -> None:
-        """Replace the file."""
-        write_tensors(self.path, tensors)
+        """Replace the file; ``tensors`` hold the ``step``."""
+        write_own(self.path, tensors)
         self._last = time.monotonic()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from crossloss import processes
 from crossloss.core import UserError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class WordBlocks:
             h.mul_(sigma).mul_(1 - sigma)
             by_word[r].addmm_(h, self._squares(c[q]))
             by_context[q].addmm_(h.T, self._squares(u[r]))
+        processes.add_(self.packed)
 
     def _squares(self, rows: Tensor) -> Tensor:
         """Upper triangles of x x^T for the rows x."""

@@ -9,16 +9,20 @@ preconditioner are taken at the corpus's own weights and stay constants of the r
 
 Both passes use that dL/dS[w,c] = r_w p_c rho[w,c] with r_w = k X_w/N, rho = s + x (s - 1) and x = X[w,c]/(N r_w p_c): r
 and p go into the matrices outside, so the plane itself is touched by a sigmoid and at its observed pairs only.
+
+Everything here is a sum over strips of words, or over samples: of several processes (``crossloss.processes``) each
+takes its own, and sums over the processes make the same whole in all of them.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import scipy.sparse
 import torch
 from torch import Tensor
 
+from crossloss import processes
 from crossloss.core import Accumulator, Invertible
 from crossloss.corpus.pairs import PairCounts
 from crossloss.corpus.vocabulary import Vocabulary
@@ -97,10 +101,9 @@ class SkipGramField:
     def _unordered(self, weights: np.ndarray) -> np.ndarray:
         """X(w) on the unordered pairs, (m,) float64, a block of samples at a time."""
         matrix, total = self.counts.matrix, np.zeros(self.counts.matrix.shape[1])
-        for start in range(0, matrix.shape[0], ROWS_AT_ONCE):
-            block = matrix[start : start + ROWS_AT_ONCE]
-            total += block.T @ weights[start : start + ROWS_AT_ONCE]
-        return total
+        for rows in _blocks(matrix.shape[0]):
+            total += matrix[rows].T @ weights[rows]
+        return processes.add_(torch.from_numpy(total)).numpy()
 
     def _row_sums(self, unordered: np.ndarray) -> np.ndarray:
         """X_w, (V,): both orders of each pair, the diagonal once."""
@@ -167,7 +170,7 @@ class SkipGramField:
             missed = torch.nn.functional.softplus(-at)
             plane.view(-1).index_add_(0, local, observed[tile.pairs] * missed)
             loss += rows[tile.rows] @ (plane @ self.noise[tile.columns])
-        return float(loss)
+        return float(processes.add_(loss))
 
     @one_core()
     def gradient(self, theta: Tensor, w: Tensor, step: int = 0) -> Tensor:
@@ -190,7 +193,8 @@ class SkipGramField:
                 grad_c[tile.column].add_(self._product(side_u[tile.row], rho.T))
 
         each_in_a_thread(work, range(len(shares)))
-        return torch.stack([self._joined(grad_u, rows), self._joined(_summed(parts_c), self.noise)]).view(-1)
+        both = torch.stack([self._joined(grad_u, rows), self._joined(_summed(parts_c), self.noise)])
+        return processes.add_(both).view(-1)
 
     @staticmethod
     def _observe(sigma: Tensor, local: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -258,7 +262,7 @@ class SkipGramField:
 
         each_in_a_thread(work, range(len(shares)))
         both = torch.stack([self._joined(out_u, rows), self._joined(_summed(parts_c), self.noise)])
-        return both.view(2, self.size, k, d).permute(2, 0, 1, 3).reshape(k, -1)
+        return processes.add_(both).view(2, self.size, k, d).permute(2, 0, 1, 3).reshape(k, -1)
 
     def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Invertible:
         """The curvature ``kind`` of the training loss: see ``skipgram.curvature``."""
@@ -276,6 +280,8 @@ def _summed(parts: list[list[Tensor]]) -> list[Tensor]:
 
 class PairInfluence:
     """Sums of d<g, a>/dX[w,c] over steps: one number an ordered pair and one a word, for k directions.
+
+    Of several processes each has those of its own words; ``unordered`` and ``samples`` are of all.
 
     Attributes
     ----------
@@ -304,8 +310,9 @@ class PairInfluence:
         field = self.field
         apart = field._first != field._second
         both = np.empty((len(self.pairs), len(apart)))
-        for row, pairs, words in zip(both, self.pairs, self.words.double().cpu().numpy(), strict=True):
-            row[:] = field.tiling.fold(pairs.double()).cpu().numpy()
+        dense = processes.add_(self.words.to(torch.float64, copy=True)).cpu().numpy()
+        for row, pairs, words in zip(both, self.pairs, dense, strict=True):
+            row[:] = processes.add_(field.tiling.fold(pairs.double())).cpu().numpy()
             row += words[field._first]
             row += words[field._second] * apart
         return both
@@ -317,5 +324,14 @@ class PairInfluence:
 
 def project(matrix: scipy.sparse.csr_matrix, pairs: np.ndarray) -> np.ndarray:
     """Sums (k, n) of pair values (k, m) over the samples of a CSR matrix, a block of samples at a time."""
-    blocks = [matrix[i : i + ROWS_AT_ONCE] @ pairs.T for i in range(0, matrix.shape[0], ROWS_AT_ONCE)]
-    return np.asarray(np.concatenate(blocks).T)
+    sums = np.zeros((len(pairs), matrix.shape[0]))
+    for rows in _blocks(matrix.shape[0]):
+        sums[:, rows] = (matrix[rows] @ pairs.T).T
+    return processes.add_(torch.from_numpy(sums)).numpy()
+
+
+def _blocks(samples: int) -> Iterator[slice]:
+    """Yield the samples of this process, some at a time."""
+    mine = processes.part(samples)
+    for start in range(mine.start, mine.stop, ROWS_AT_ONCE):
+        yield slice(start, min(start + ROWS_AT_ONCE, mine.stop))

@@ -1,5 +1,7 @@
 """The word x context plane cut into tiles, with the observed pairs sorted by tile once.
 
+Of several processes each takes its own strips of words, dealt in turn, since frequent words have more pairs.
+
 A tile is small enough to stay in cache, so that no V x V matrix ever exists. Pairs are counted unordered (a
 pair stands for both orders); a tile needs them ordered, as (word, context) positions inside it.
 """
@@ -11,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+
+from crossloss import processes
 
 TILE_CPU, TILE_GPU = (768, 1024), (4096, 8192)
 """Words x contexts of a tile: on a CPU it stays in cache, on a GPU it fills the device."""
@@ -52,9 +56,11 @@ class Tiling:
     threads : int
         Torch's threads when this was made; 1 on a GPU.
     rows, columns : list of slice
-        Strips of words and of contexts.
+        Strips of words and of contexts, all of them.
+    tiles : list of Tile
+        Those of this process.
     source : (o,) int32 tensor
-        For each ordered pair, the unordered pair it came from; m <= o <= 2 m.
+        For each ordered pair of them, the unordered pair it came from; of one process, m <= o <= 2 m.
     """
 
     def __init__(
@@ -68,7 +74,7 @@ class Tiling:
         on_cpu = torch.device(device).type == "cpu"
         self.threads = torch.get_num_threads() if on_cpu else 1
         if shape is None:
-            shape = _evened(size, TILE_CPU if on_cpu else TILE_GPU, self.threads)
+            shape = _evened(size, TILE_CPU if on_cpu else TILE_GPU, self.threads * processes.count())
         height, width = self.shape = min(shape[0], size), min(shape[1], size)
         # In int32, and dropped as soon as it may be: this is where a run is at its fullest.
         first, second = pairs[:, 0].astype(np.int32), pairs[:, 1].astype(np.int32)
@@ -76,6 +82,10 @@ class Tiling:
         row = np.concatenate([first, second[twice]])
         column = np.concatenate([second, first[twice]])
         del first, second
+        source = np.concatenate([np.arange(len(pairs), dtype=np.int32), twice])
+        if processes.count() > 1:
+            mine = (row // height) % processes.count() == processes.rank()
+            row, column, source = row[mine], column[mine], source[mine]
         across = -(-size // width)
         tile = (row // height) * np.int32(across) + column // width
         local = (row % height) * np.minimum(width, size - (column // width) * width) + column % width
@@ -87,8 +97,7 @@ class Tiling:
         del tile
         order = np.argsort(key, kind="stable")
         del key
-        source = np.concatenate([np.arange(len(pairs), dtype=np.int32), twice])[order]
-        self.source = torch.from_numpy(source).to(device)
+        self.source = torch.from_numpy(source[order]).to(device)
         self.unordered = len(pairs)
         positions = torch.from_numpy(local[order]).to(device)
         self.rows = [slice(i, min(i + height, size)) for i in range(0, size, height)]
@@ -97,25 +106,27 @@ class Tiling:
         start = 0
         for number, end in enumerate(ends.tolist()):
             i, j = divmod(number, across)
-            self.tiles.append(Tile(i, j, self.rows[i], self.columns[j], slice(start, end), positions[start:end]))
+            if i % processes.count() == processes.rank():
+                self.tiles.append(Tile(i, j, self.rows[i], self.columns[j], slice(start, end), positions[start:end]))
             start = end
 
     def shares(self) -> list[list[Tile]]:
         """Tiles for each thread: whole strips of words, dealt in turn."""
-        dealt: list[list[Tile]] = [[] for _ in range(min(self.threads, len(self.rows)))]
+        strips = list(dict.fromkeys(tile.row for tile in self.tiles))
+        dealt: list[list[Tile]] = [[] for _ in range(max(1, min(self.threads, len(strips))))]
         for tile in self.tiles:
-            dealt[tile.row % len(dealt)].append(tile)
+            dealt[tile.row // processes.count() % len(dealt)].append(tile)
         return dealt
 
     def __iter__(self) -> Iterator[Tile]:
         return iter(self.tiles)
 
     def __len__(self) -> int:
-        """Number of ordered pairs."""
+        """Number of ordered pairs of this process."""
         return len(self.source)
 
     def fold(self, ordered: Tensor) -> Tensor:
-        """Sum (o,) over the two orders of each pair: (m,)."""
+        """Sum (o,) over the two orders of each pair, as far as they are this process's: (m,)."""
         return ordered.new_zeros(self.unordered).index_add_(0, self.source, ordered)
 
 

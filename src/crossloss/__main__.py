@@ -1,0 +1,5 @@
+"""``python -m crossloss``, and so ``torchrun -m crossloss``: the commands."""
+
+from crossloss.cli import main
+
+main()

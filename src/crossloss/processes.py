@@ -1,0 +1,119 @@
+"""Several processes, one run: started by torchrun, each does its part of a pass, and sums make the whole.
+
+Every process holds all parameters and walks through the same program; what differs is which words it takes in a dense
+pass and which samples in counting and scoring. So there is one operation, a sum over the processes (an all-reduce),
+which leaves the same bytes everywhere. A process by itself is one of one: its parts are the whole, and nothing is sent.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from crossloss.core import UserError
+
+TIMEOUT = "CROSSLOSS_TIMEOUT"
+"""Environment variable: seconds to wait for another process within a pass before it counts as dead (60)."""
+PATIENCE = timedelta(hours=2)
+"""How long the others wait where the first process works alone, as it writes files; a death is noticed at once."""
+
+_patient: "dist.ProcessGroup | None" = None
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Belong to the processes that torchrun started, for the length of the block; without torchrun, do nothing.
+
+    Sums of tensors on a CPU go over gloo, those on a GPU over nccl.
+
+    Raises
+    ------
+    UserError
+        The processes do not find each other.
+    """
+    global _patient
+    if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
+        yield
+        return
+    limit = timedelta(seconds=float(os.environ.get(TIMEOUT, "60")))
+    gpus = torch.cuda.is_available()
+    if gpus:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=limit)
+        _patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"The processes do not find each other ({_reason(error)}): see docs/cluster.md.") from error
+    try:
+        yield
+    finally:
+        _patient = None
+        if not isinstance(sys.exc_info()[1], UserError):  # beside a dead one there is nobody to take leave of
+            dist.destroy_process_group()
+
+
+def count() -> int:
+    """How many there are."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is, from 0."""
+    return dist.get_rank() if count() > 1 else 0
+
+
+def first() -> bool:
+    """Whether this is the one that writes files and speaks."""
+    return rank() == 0
+
+
+def part(length: int) -> slice:
+    """Own part of ``length`` things in a row; the parts of all are the whole."""
+    edges = [length * i // count() for i in (rank(), rank() + 1)]
+    return slice(*edges)
+
+
+def add_(tensor: Tensor) -> Tensor:
+    """Sum a contiguous tensor over the processes, in place, to the same bytes in each; returns it.
+
+    Raises
+    ------
+    UserError
+        Another process died or did not answer in time.
+    """
+    if count() > 1:
+        _together(lambda: dist.all_reduce(tensor))
+    return tensor
+
+
+def wait() -> None:
+    """Go on when every process is here: what the first one wrote can then be read.
+
+    Raises
+    ------
+    UserError
+        Another process died.
+    """
+    if count() > 1:
+        _together(lambda: dist.all_reduce(torch.zeros(1), group=_patient))
+
+
+def _together(work: Callable[[], object]) -> None:
+    try:
+        work()
+    except RuntimeError as error:
+        raise UserError(
+            f"Process {rank()} of {count()} lost another one ({_reason(error)}): it died, or did not answer within "
+            f"{os.environ.get(TIMEOUT, '60')} s ({TIMEOUT}). Give the same command again to go on from the last state."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What gloo or nccl says, without the place in their sources and the advice to developers."""
+    return re.sub(r"^\[\S*\] *|\. This is .*", "", str(error).strip().splitlines()[0])
