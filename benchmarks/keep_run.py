@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from record import RESULTS, environment
+from record import RESULTS, environment, plain
 
 
 def main() -> None:
@@ -19,7 +19,8 @@ def main() -> None:
     manifest = json.loads((given.run / "manifest.json").read_text())
     figures = json.loads((given.run / "metrics.json").read_text())
     known = {
-        "environment": manifest["environment"] | {"commit": environment()["commit"], "command": manifest["command"]},
+        "environment": manifest["environment"]
+        | {"commit": environment()["commit"], "command": plain(manifest["command"])},
         "settings": manifest["identity"]["settings"],
         "figures": {name: value for name, value in figures.items() if name.startswith(given.only)},
     }

@@ -24,8 +24,13 @@ def environment() -> dict[str, Any]:
         "numpy": np.__version__,
         "threads": torch.get_num_threads(),
         "commit": commit,
-        "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": plain(" ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]])),
     }
+
+
+def plain(command: str) -> str:
+    """The command with only the last part of each path that belongs to one machine."""
+    return " ".join(Path(part).name if part.startswith("/") else part for part in command.split(" "))
 
 
 class Record:
