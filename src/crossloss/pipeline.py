@@ -305,12 +305,18 @@ def study_debias(
     starts, others : int
         As for ``debias_study``.
     least : int
-        Count of a test word below which it is left out when robustness is found once more.
+        Count of a test word below which it is left out when robustness is found once more; it is not where a set would
+        keep fewer than two words.
     seeds : int
         Models of gensim's Word2Vec before and after each of ``TRANSFERRED``; without gensim none is trained.
     """
     folder, tests = folder_of(run), only_tests(objectives, "The study")
-    robust = robustness(run, score_run(run, tests, track=track), tests, least=least, track=track)
+    counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
+    kept = [
+        sum(counts.get(w, 0) >= least for w in words) for test in tests for words in (test.X, test.Y, test.A, test.B)
+    ]
+    scores = score_run(run, tests, track=track)
+    robust = robustness(run, scores, tests, least=least if min(kept) > 1 else 0, track=track)
     study = debias_study(run, tests, starts=starts, others=others, track=track)
     moved = {}
     for name, table in study.plans.items():
