@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,6 +25,12 @@ from processes_sample import results, together
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 3, "steps": 5, "lr": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def every_step_is_saved(monkeypatch):
+    """Of a backward pass, here and in the processes that are forked here."""
+    monkeypatch.setattr(scores, "FileCheckpoint", partial(FileCheckpoint, seconds=0.0))
 
 
 def passes(cls, tile):
@@ -66,8 +73,7 @@ def test_more_processes_than_strips_of_words():
 
 
 def chain(folder, **settings):
-    """Train, score and plan in a folder; every step of the backward pass is saved."""
-    scores.FileCheckpoint = lambda *given: FileCheckpoint(*given, seconds=0.0)
+    """Train, score, plan and retrain in a folder."""
     corpus = cl.from_sentences(random_sentences(2))
     with cl.train(corpus, out=folder, **(SETTINGS | settings)) as run:
         pipeline.remember(run, [TEST])
