@@ -8,6 +8,7 @@ What is recorded already is not measured again. ``tables.py`` writes docs/peers.
 import argparse
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -60,13 +61,18 @@ def measure(problem: str, package: str, setting: str, repeats: int) -> dict[str,
         except subprocess.TimeoutExpired:
             return {"error": f"not done after {LIMIT} s"}
         if done.returncode:
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            return {"error": "killed for memory" if done.returncode == -9 else lines[-1][:200]}
+            return {"error": "killed for memory" if done.returncode == -9 else said(done.stderr)}
         kept = torch.load(out, weights_only=True)
     scores = kept.pop("scores").numpy()
     truth = torch.load(WORK / f"{problem}.pt", weights_only=True)
     kept |= {"nan": int(np.isnan(scores).sum()), "zero rows": int((scores == 0).all(1).sum())}
     return kept | JUDGED[problem](scores, truth)
+
+
+def said(trace: str) -> str:
+    """The error at the end of a trace, without the path of its class."""
+    last = re.findall(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Iteration)\b.*)$", trace, flags=re.M)
+    return (last or trace.strip().splitlines())[-1][:200]
 
 
 def rows(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
