@@ -10,6 +10,7 @@ import typer
 from crossloss import pipeline_words, terminal
 from crossloss.run.atomic import make_folder
 from crossloss.run.progress import bars
+from crossloss.studies.scifi import SETTINGS
 from crossloss.studies.scifi_page import tables
 
 study = typer.Typer(help="The paper's experiments, each as HTML, CSV and SVG.", no_args_is_help=True)
@@ -45,7 +46,9 @@ def scifi(
     word: Annotated[list[str] | None, typer.Option("--word", help="Further words to explain.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Keep all words of the corpus, not the 10,000 first.")] = False,
     subsets: Annotated[int, typer.Option(min=3, help="Random subsets to retrain without.")] = 30,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps; few, for displacement to be predictable.")] = 15,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Training steps; few, for displacement to be predictable.")
+    ] = SETTINGS["steps"],
 ) -> None:
     """What moved Dooku, Kirk, the Doctor and other words to where they are (Table 1); a stopped study goes on."""
     command = shlex.join(["crossloss", *sys.argv[1:]])

@@ -1,18 +1,15 @@
 """The debias study on paper: tables and figures as HTML, CSV and SVG."""
 
-import io
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crossloss.core import UserError
 from crossloss.plans.outcome import Outcome
 from crossloss.report import words
-from crossloss.run import atomic
 from crossloss.studies.debias import DebiasStudy
+from crossloss.studies.pages import Table, svg, write_study
 
 PAPER_TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 PAPER: dict[str, dict[str, tuple[float, float, float, float]]] = {
@@ -31,9 +28,6 @@ PAPER: dict[str, dict[str, tuple[float, float, float, float]]] = {
     "Tables 5 and 6, over-biased": {"D_B": (0.94, 1.61, -1.63, -1.72), "D_N": (-0.69, 1.85, -1.58, -1.61)},
 }
 """The paper's numbers: career, math, art, race."""
-
-Table = tuple[str, list[str], list[list[str]]]
-"""Title, headings, rows."""
 
 
 def tables(study: DebiasStudy) -> list[Table]:
@@ -193,28 +187,6 @@ def quality_figure(study: DebiasStudy) -> str:
     return svg(draw, panels=1)
 
 
-def svg(draw: Callable[[Sequence[Any]], None], panels: int) -> str:
-    """Draw without pyplot's global state; the same bytes for the same numbers."""
-    try:
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise UserError('A study needs matplotlib: install it with pip install "crossloss[report]".') from missing
-    style: Any = {"svg.hashsalt": "crossloss", "svg.fonttype": "none", "axes.grid": True, "grid.color": "0.9"}
-    buffer, columns = io.StringIO(), min(panels, 2)
-    with rc_context(style):
-        rows = -(-panels // columns)
-        figure = Figure(figsize=(5.5 * columns, 4 * rows) if panels > 1 else (9, 5.5), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
-        draw(axes[:panels])
-        for empty in axes[panels:]:
-            empty.remove()
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return buffer.getvalue()
-
-
 def write(study: DebiasStudy, folder: Path) -> Path:
     """Write study-debias.html, .csv, and -passes.svg and -quality.svg into a folder; returns the page's path.
 
@@ -223,26 +195,6 @@ def write(study: DebiasStudy, folder: Path) -> Path:
     UserError
         The extra ``report`` is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as missing:
-        raise UserError('A study needs jinja2: install it with pip install "crossloss[report]".') from missing
     drawn = {"passes": passes_figure(study), "quality": quality_figure(study)}
-    for name, svg in drawn.items():
-        atomic.write_text(folder / f"study-debias-{name}.svg", svg)
     found = tables(study)
-    lines = []
-    for title, headings, rows in found:
-        lines += [csv_row([title]), *(csv_row(row) for row in [headings, *rows]), ""]
-    atomic.write_text(folder / "study-debias.csv", "\n".join(lines))
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("crossloss", "studies"), autoescape=True)
-    inline = {name: re.sub(r"^.*?(?=<svg)", "", svg, flags=re.DOTALL) for name, svg in drawn.items()}
-    page = environment.get_template("debias.html.j2").render(tables=found, figures=inline)
-    path = folder / "study-debias.html"
-    atomic.write_text(path, page)
-    return path
-
-
-def csv_row(row: Sequence[str]) -> str:
-    """A line of CSV, every cell quoted."""
-    return ",".join('"' + cell.replace('"', '""') + '"' for cell in row)
+    return write_study(folder, "debias", drawn, found, tables=found)

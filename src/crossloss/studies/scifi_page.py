@@ -1,16 +1,13 @@
 """The sci-fi study on paper: tables and figures as HTML, CSV and SVG, decisive words marked."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crossloss.core import UserError
 from crossloss.fidelity.validate import Compared
 from crossloss.report import words
-from crossloss.report.text import clean, highlight
-from crossloss.run import atomic
-from crossloss.studies.debias_page import csv_row, svg
+from crossloss.report.text import highlight
+from crossloss.studies.pages import Table, svg, write_study
 from crossloss.studies.scifi import NEAREST, Neighbour, Sentence, WordStudy, inside
 
 PAPER = {
@@ -19,9 +16,6 @@ PAPER = {
     "doctor": ("donna", "rory", "gallifrey"),
 }
 """Neighbours that the paper names (Sec. 4.2)."""
-
-Table = tuple[str, list[str], list[list[str]]]
-"""Title, headings, rows."""
 
 
 def tables(study: Sequence[WordStudy]) -> list[Table]:
@@ -156,31 +150,14 @@ def write(study: Sequence[WordStudy], folder: Path, command: str) -> Path:
     UserError
         The extra ``report`` is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as missing:
-        raise UserError('A study needs jinja2: install it with pip install "crossloss[report]".') from missing
-    drawn = {"fidelity": clean(fidelity_figure(study))}
+    drawn = {"fidelity": fidelity_figure(study)}
     if any(s.removals for s in study):
-        drawn["removed"] = clean(removal_figure(study))
-    for name, picture in drawn.items():
-        atomic.write_text(folder / f"study-scifi-{name}.svg", picture)
+        drawn["removed"] = removal_figure(study)
     found = tables(study)
-    lines = []
-    for title, headings, rows in found:
-        lines += [csv_row([title]), *(csv_row(row) for row in [headings, *rows]), ""]
-    atomic.write_text(folder / "study-scifi.csv", clean("\n".join(lines)))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("crossloss", "studies"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters |= {"effect": words.effect, "several": words.several}
-    page = environment.get_template("scifi.html.j2").render(
+    return write_study(
+        folder, "scifi", drawn, found,
         tables=[table for table in found if "sentence" not in table[1]],
         study=[(s, [side for side in sides(s) if side[1]]) for s in study if s.amplifiers or s.mitigators],
         highlight=highlight,
-        figures={name: re.sub(r"^.*?(?=<svg)", "", picture, flags=re.DOTALL) for name, picture in drawn.items()},
         command=command,
-    )
-    path = folder / "study-scifi.html"
-    atomic.write_text(path, clean(page))
-    return path
+    )  # fmt: skip

@@ -1,17 +1,15 @@
 """The WNC study on paper: tables and figures as HTML, CSV and SVG, changed and decisive words marked."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossloss.core import UserError
 from crossloss.objectives.permutation import PermutationResult
 from crossloss.report import words
-from crossloss.report.text import FAINT, clean
-from crossloss.run import atomic
-from crossloss.studies.debias_page import PAPER_TESTS, csv_row, svg
+from crossloss.report.text import FAINT
+from crossloss.studies.debias_page import PAPER_TESTS
+from crossloss.studies.pages import svg, write_study
 from crossloss.studies.wnc import Convention, WncStudy
 
 PAPER = {"biased": (0.48, 0.52, -0.43, 0.53), "neutral": (-0.05, 0.66, -0.82, 0.55)}
@@ -204,22 +202,6 @@ def write(study: WncStudy, folder: Path) -> Path:
     UserError
         The extra ``report`` is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as missing:
-        raise UserError('A study needs jinja2: install it with pip install "crossloss[report]".') from missing
-    drawn = {"effects": clean(effects_figure(study)), "edits": clean(edits_figure(study))}
-    for name, picture in drawn.items():
-        atomic.write_text(folder / f"study-wnc-{name}.svg", picture)
+    drawn = {"effects": effects_figure(study), "edits": edits_figure(study)}
     found = tables(study)
-    lines = []
-    for title, headings, rows in plain_tables(found):
-        lines += [csv_row([title]), *(csv_row(row) for row in [headings, *rows]), ""]
-    atomic.write_text(folder / "study-wnc.csv", "\n".join(lines))
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("crossloss", "studies"), autoescape=True)
-    environment.filters["effect"] = words.effect
-    inline = {name: re.sub(r"^.*?(?=<svg)", "", picture, flags=re.DOTALL) for name, picture in drawn.items()}
-    page = environment.get_template("wnc.html.j2").render(study=study, tables=found, figures=inline)
-    path = folder / "study-wnc.html"
-    atomic.write_text(path, clean(page))
-    return path
+    return write_study(folder, "wnc", drawn, plain_tables(found), study=study, tables=found)
