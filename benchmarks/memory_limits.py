@@ -34,7 +34,7 @@ def go(corpus: str, out: str, *, group: int = 0, space: int = 0) -> tuple[int, s
         GROUP.mkdir(exist_ok=True)
         (GROUP / "memory.limit_in_bytes").write_text(str(group))
     command = [
-        sys.executable, "-m", "crossloss.cli", "run", corpus, "--objective", "weat7", "--out", out, "--min-count", "5",
+        sys.executable, "-m", "crossloss", "run", corpus, "--objective", "weat7", "--out", out, "--min-count", "5",
         "--max-words", "6000", "--steps", "6", "--memory", "2GB",
     ]  # fmt: skip
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit)

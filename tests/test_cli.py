@@ -182,7 +182,7 @@ def test_bad_input_is_one_sentence_exit_code_two_and_loses_nothing(crossloss, fi
 
 
 def test_a_vocabulary_too_large_for_memory_is_refused_before_training(crossloss, files, monkeypatch):
-    monkeypatch.setattr(cli, "available_memory", lambda: 10_000_000)
+    monkeypatch.setattr(cli.training, "available_memory", lambda: 10_000_000)
     test = f"{files}/t.yaml:mine"
     code, _, errors = crossloss("run", files / "c.tsv", "--objective", test, "--out", files / "new", *SETTINGS)
     assert code == 2
@@ -270,7 +270,7 @@ def test_overwrite_replaces_the_run_and_nothing_else(crossloss, files):
 def test_a_stopped_run_goes_on(files, sent):
     """Ctrl-C and SIGTERM in the middle of training: exit code 130, and the same command finishes."""
     command = [
-        sys.executable, "-m", "crossloss.cli", "train", str(files / "c.tsv"), "--out", str(files / "run"),
+        sys.executable, "-m", "crossloss", "train", str(files / "c.tsv"), "--out", str(files / "run"),
         *SETTINGS, "--steps", "20000", "--memory", "2GB",
     ]  # fmt: skip
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})

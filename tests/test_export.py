@@ -12,6 +12,7 @@ from crossloss import pipeline
 from crossloss.core import UserError
 from crossloss.export import export
 from crossloss.objectives.weat import Weat
+from crossloss.plans.table import read_plan
 from dense import random_sentences
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
@@ -46,7 +47,7 @@ def test_vectors_and_contexts_come_back_through_word2vec_files(folder, tmp_path)
 
 def test_the_corrected_corpus_trains_the_plans_model(folder, tmp_path):
     with cl.load(folder / "run") as run:
-        weights, _ = pipeline.read_plan(folder / "run" / "plan-test.parquet")
+        weights, _ = read_plan(folder / "run" / "plan-test.parquet")
         assert (weights == 0).any()
         (path,) = export(run, "corpus", tmp_path, plan=weights)
         assert path == tmp_path / "c.csv"
@@ -112,6 +113,6 @@ def test_an_edited_plan_written_by_another_program_is_taken(folder, tmp_path):
     table = pq.read_table(folder / "run" / "plan-test.parquet").to_pydict()
     weights = np.array(table["weight"]) * 0.5
     pq.write_table(pa.table({"sample": table["sample"], "weight": weights}), tmp_path / "mine.parquet")
-    read, notes = pipeline.read_plan(tmp_path / "mine.parquet")
+    read, notes = read_plan(tmp_path / "mine.parquet")
     np.testing.assert_array_equal(read, weights)
     assert notes == {}

@@ -40,7 +40,7 @@ def test_the_tutorial_does_what_it_says(tmp_path):
     shim, folder = tmp_path / "bin", tmp_path / "work"
     shim.mkdir()
     folder.mkdir()
-    (shim / "crossloss").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m crossloss.cli "$@"\n')
+    (shim / "crossloss").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m crossloss "$@"\n')
     (shim / "crossloss").chmod(0o755)
     said, shown = "", 0
     for block in blocks(TUTORIAL):

@@ -1,4 +1,4 @@
-"""Written corpora and copies follow the weights; another trainer sees the difference."""
+"""Copies follow the weights; another trainer sees the difference."""
 
 import json
 
@@ -9,7 +9,7 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
 from crossloss.plans import transfer as transferring
-from crossloss.plans.transfer import Copies, Transferred, copies, transfer, write_corpus
+from crossloss.plans.transfer import Copies, Transferred, copies, transfer
 from dense import random_sentences
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
@@ -40,17 +40,6 @@ def test_sentences_are_drawn_anew_in_every_epoch(run):
     assert first != second
     assert first[0] == first[1] == run.corpus.texts[0].split()
     assert list(Copies(run, weights, seed=1)) == first
-
-
-def test_the_written_corpus_reads_back(tmp_path):
-    corpus = cl.from_sentences(["One\tcat.", "two dogs", "three birds", "gone"], documents=["a", "b\tc", "", "d"])
-    weights = np.array([1.0, 2.0, 0.4, 0.0])
-    number = write_corpus(tmp_path / "c.tsv", corpus, weights)
-    back = cl.read(tmp_path / "c.tsv")
-    assert len(back) == number
-    assert back.texts[:3] == ["One cat.", "two dogs", "two dogs"]
-    assert back.documents[:3] == ["a", "b c", "b c"]
-    assert "gone" not in back.texts
 
 
 def test_another_trainer_sees_the_removal_of_what_was_planted(run, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from crossloss import pipeline_words
+from crossloss import pipeline
 from crossloss.core import UserError
 from crossloss.fidelity.retrain import without
 from crossloss.objectives import displacement
@@ -47,10 +47,10 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scifi, "SHOWN", 100)
         patch.setattr(scifi.scifi_study, "__kwdefaults__", scifi.scifi_study.__kwdefaults__ | {"sizes": (2, 5)})
-        study, page = pipeline_words.study_scifi(corpus, out, ["Tardis"], subsets=4, command="crossloss", **SETTINGS)
+        study, page = pipeline.study_scifi(corpus, out, ["Tardis"], subsets=4, command="crossloss", **SETTINGS)
         first = {path.name: path.read_bytes() for path in out.glob("study-*")}
         patch.setattr(Run, "retrain", lambda *unused, **more: pytest.fail("a finished study retrains nothing"))
-        pipeline_words.study_scifi(corpus, out, ["Tardis"], subsets=4, command="crossloss", **SETTINGS)
+        pipeline.study_scifi(corpus, out, ["Tardis"], subsets=4, command="crossloss", **SETTINGS)
         again = {path.name: path.read_bytes() for path in out.glob("study-*")}
     with load(out) as run:
         yield {s.word: s for s in study}, run, page, first, again
@@ -141,7 +141,7 @@ def test_what_is_missing_is_said(tmp_path):
     corpus = tmp_path / "c.tsv"
     corpus.write_text("document\tsentence\nd\tkirk spock\n")
     with pytest.raises(UserError, match="no column universe"):
-        pipeline_words.study_scifi(corpus, tmp_path / "run")
+        pipeline.study_scifi(corpus, tmp_path / "run")
     corpus.write_text("universe\tdocument\tsentence\n" + "\n".join(rows()))
     with pytest.raises(UserError, match="the vocabulary lacks the word 'yoda'"):
-        pipeline_words.study_scifi(corpus, tmp_path / "run", ["Yoda"], **SETTINGS)
+        pipeline.study_scifi(corpus, tmp_path / "run", ["Yoda"], **SETTINGS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import crossloss as cl
-from crossloss import pipeline_edits as stages
+from crossloss import pipeline as stages
 from crossloss.core import UserError
 from crossloss.corpus.versions import Versions, read_versions, sides
 from crossloss.objectives.weat import Weat

@@ -41,6 +41,11 @@ class Vocabulary:
         """Row of each word."""
         return {word: i for i, word in enumerate(self.words)}
 
+    @cached_property
+    def occurrences(self) -> dict[str, int]:
+        """How often each word occurs in the corpus."""
+        return dict(zip(self.words, self.counts.tolist(), strict=True))
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
         return {

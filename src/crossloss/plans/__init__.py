@@ -14,7 +14,7 @@ from crossloss.plans.rare import UsedUp, used_up
 from crossloss.plans.remove import Plan, plan, remove_until
 from crossloss.plans.robustness import Decisive, decisive
 from crossloss.plans.starts import Starts, unseen
-from crossloss.plans.transfer import Transferred, write_corpus
+from crossloss.plans.transfer import Transferred
 from crossloss.plans.update import Update
 
 __all__ = [
@@ -37,5 +37,4 @@ __all__ = [
     "remove_until",
     "unseen",
     "used_up",
-    "write_corpus",
 ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus
+from crossloss.run.atomic import read_table
 from crossloss.run.runs import Run
 
 
@@ -37,3 +39,23 @@ def check_corpus(corpus: Corpus, notes: Mapping[str, Any], source: object) -> No
     """
     if notes.get("corpus", corpus.digest) != corpus.digest:
         raise UserError(f"{source} was made for another corpus (or other --candidates): give the same one.")
+
+
+def read_plan(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """Weights (n,) of a plan file, by sample, and what the plan says of its run.
+
+    Raises
+    ------
+    UserError
+        Not a table of sample and weight, or samples that are not 0, ..., n - 1.
+    """
+    table = read_table(path)
+    if not {"sample", "weight"} <= set(table.column_names):
+        raise UserError(f"{path} has no columns sample and weight: give a plan made by `crossloss plan`.")
+    samples = table["sample"].to_numpy()
+    if not np.array_equal(np.sort(samples), np.arange(len(samples))):
+        raise UserError(f"{path} must hold every sample of the corpus once, numbered from 0.")
+    weights = np.empty(len(samples))
+    weights[samples] = table["weight"].to_numpy()
+    notes = (table.schema.metadata or {}).get(b"crossloss", b"{}")
+    return weights, dict(json.loads(notes))

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from crossloss.core import Objective, UserError
-from crossloss.corpus.read import Corpus
 from crossloss.plans.starts import deviation
 from crossloss.run import atomic
 from crossloss.run.folder import content_key
@@ -46,20 +45,6 @@ class Copies:
         for sentence, number in zip(self._sentences, copies(self.weights, self._generator), strict=True):
             for _ in range(number):
                 yield sentence
-
-
-def write_corpus(path: Path, corpus: Corpus, weights: np.ndarray, seed: int = 0) -> int:
-    """Write the corrected corpus for any trainer, document and sentence as tsv: removed sentences out, others copied.
-
-    A fraction of a weight becomes a copy with that probability; the weights themselves are in the plan. Returns the
-    number of sentences written.
-    """
-    lines = ["document\tsentence"]
-    for i, number in enumerate(copies(weights, np.random.default_rng(seed))):
-        flat = [" ".join(text.split()) for text in (corpus.documents[i], corpus.texts[i])]
-        lines += ["\t".join(flat)] * int(number)
-    atomic.write_text(path, "\n".join(lines) + "\n")
-    return len(lines) - 1
 
 
 @dataclass(frozen=True)
@@ -134,7 +119,7 @@ def transfer(
                 epochs=epochs,
             )
             # Words and their frequencies are those of the corpus as it was, for both sides.
-            model.build_vocab_from_freq(dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True)))
+            model.build_vocab_from_freq(run.vocabulary.occurrences)
             chosen = Copies(run, sides[side], seed)
             model.train(chosen, total_examples=int(run.weights.sum()), epochs=epochs)
             words = list(model.wv.index_to_key)

@@ -99,7 +99,7 @@ def _objective(
     }
     if not isinstance(objective, Described):
         return ObjectiveReport(**common, **shown, measure="value", caveats=())  # type: ignore[arg-type]
-    counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
+    counts = run.vocabulary.occurrences
     tested = measured(objective, run.embeddings).tested
     coverage = objective.coverage(counts)
     rare = list(dict.fromkeys(word for row in coverage for word, count in row.present if count < FEW))

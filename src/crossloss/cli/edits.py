@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from crossloss import pipeline, pipeline_edits, terminal
-from crossloss.cli_study import study
+from crossloss import pipeline, terminal
+from crossloss.cli.options import Named, RunArgument
+from crossloss.cli.study import study
 from crossloss.corpus.read import read
 from crossloss.corpus.versions import look, read_versions, sides
 from crossloss.report import words
@@ -26,16 +27,14 @@ def _group() -> None:
 
 
 def edits(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: RunArgument,
     file: Annotated[
         Path,
         typer.Argument(
             metavar="FILE", help="Pairs of versions: before<TAB>after, or as `data wnc` reads them (a folder too)."
         ),
     ],
-    objective: Annotated[
-        list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")
-    ] = None,
+    objective: Named = None,
     apply: Annotated[
         int, typer.Option(min=0, help="Make this many of the strongest edits of each objective, and retrain.")
     ] = 0,
@@ -45,11 +44,11 @@ def edits(
     opened, tests = pipeline.open_run(run, objective or ())
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
-        found = pipeline_edits.edit_run(opened, scores, read_versions(file))
+        found = pipeline.edit_run(opened, scores, read_versions(file))
         for test in pipeline.choose(objective) if objective else tests:
             terminal.edits_table(found, test.name, show)
             if apply:
-                done = pipeline_edits.apply_edits(opened, found, test.name, apply, track=bars)
+                done = pipeline.apply_edits(opened, found, test.name, apply, track=bars)
                 terminal.say(
                     f"Making the {words.several(done.edits, 'strongest edit')} changes {test.name} by "
                     f"{words.effect(done.predicted)} as predicted and {words.effect(done.retrained)} as retrained: "
@@ -87,16 +86,10 @@ def study_wnc(
     with bars("reading") as progress:
         added = read(background, progress=progress) if background else None
     terminal.versions_table([versions])
-    found, page = pipeline_edits.study_wnc(
+    found, page = pipeline.study_wnc(
         sides(versions, added), pipeline.only_tests(pipeline.choose(objective or TESTS), "The study"), out,
         command=shlex.join(["crossloss", *sys.argv[1:]]), track=bars,
         min_count=min_count, max_words=max_words, dimension=dimension, steps=steps,
     )  # fmt: skip
     terminal.study_tables(plain_tables(summary(found)))
     terminal.say(f"Page: {page}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add ``edits`` and ``data`` to the commands."""
-    app.command()(edits)
-    app.add_typer(data, name="data")

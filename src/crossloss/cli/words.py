@@ -1,16 +1,13 @@
 """The commands that read scores: sentences by document and word, documents, hidden concepts; no logic."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crossloss import pipeline, pipeline_words, terminal
+from crossloss import pipeline, terminal
+from crossloss.cli.options import Named, RunArgument
 from crossloss.hidden_concepts import association_test
 from crossloss.run.progress import bars
-
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-Named = Annotated[list[str] | None, typer.Option("--objective", help="Default: those of the run.")]
 
 
 def show(
@@ -44,5 +41,5 @@ def concepts(
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
         for name in objective or [test.name for test in tests]:
-            found = pipeline_words.concepts_run(opened, scores, name, [group.split(",") for group in words or []])
+            found = pipeline.concepts_run(opened, scores, name, [group.split(",") for group in words or []])
             terminal.concepts_table(found, association_test(scores, name))

@@ -6,15 +6,16 @@ from typing import Annotated
 import typer
 
 from crossloss import pipeline, terminal
+from crossloss.cli.options import RunArgument
 from crossloss.export import FORMATS
 from crossloss.export import export as write
 from crossloss.objectives import Weat
-from crossloss.plans.table import check_corpus
+from crossloss.plans.table import check_corpus, read_plan
 from crossloss.run.runs import load
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: RunArgument,
     format: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")],
     out: Annotated[Path, typer.Option(help="The folder to write into; files of the same names are replaced.")],
     plan: Annotated[
@@ -30,7 +31,7 @@ def export(
     with load(run) as opened:
         taken = None
         if plan is not None:
-            taken, notes = pipeline.read_plan(plan)
+            taken, notes = read_plan(plan)
             check_corpus(opened.corpus, notes, plan)
         for path in write(
             opened, format, out, objectives=[o for o in pipeline.recall(opened) if isinstance(o, Weat)], plan=taken

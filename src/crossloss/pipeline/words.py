@@ -10,7 +10,7 @@ from crossloss.corpus.read import read
 from crossloss.corpus.sources import source_rows
 from crossloss.corpus.stopwords import pattern_without, stop_words
 from crossloss.hidden_concepts import Concept, concepts
-from crossloss.pipeline import folder_of
+from crossloss.pipeline.objectives import folder_of
 from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run, train

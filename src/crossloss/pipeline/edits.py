@@ -8,7 +8,7 @@ from crossloss.corpus.versions import Sides, Versions
 from crossloss.edits import Edits, score_edits
 from crossloss.fidelity.retrain import Retrainer
 from crossloss.objectives import Weat
-from crossloss.pipeline import folder_of, remember
+from crossloss.pipeline.objectives import folder_of, remember
 from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run, peak_memory

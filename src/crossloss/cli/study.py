@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crossloss import pipeline_words, terminal
+from crossloss import pipeline, terminal
 from crossloss.run.atomic import make_folder
 from crossloss.run.progress import bars
 from crossloss.studies.scifi import SETTINGS
@@ -52,7 +52,7 @@ def scifi(
 ) -> None:
     """What moved Dooku, Kirk, the Doctor and other words to where they are (Table 1); a stopped study goes on."""
     command = shlex.join(["crossloss", *sys.argv[1:]])
-    found, page = pipeline_words.study_scifi(
+    found, page = pipeline.study_scifi(
         corpus, out, word or [], full=full, subsets=subsets, steps=steps, command=command, track=bars
     )
     terminal.study_tables(tables(found))

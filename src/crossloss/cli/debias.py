@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from crossloss import pipeline, terminal
-from crossloss.cli_study import study
+from crossloss.cli.options import Named, RunArgument
+from crossloss.cli.study import study
 from crossloss.corpus.read import read
 from crossloss.plans.debias import WAYS
 from crossloss.run.progress import bars
@@ -16,11 +17,9 @@ from crossloss.studies.debias_page import tables
 
 
 def debias(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: RunArgument,
     how: Annotated[str, typer.Option(help=f"{', '.join(WAYS)}.")],
-    objective: Annotated[
-        list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")
-    ] = None,
+    objective: Named = None,
     target: Annotated[float, typer.Option(help="Where the objectives should go; away from 0: more biased.")] = 0.0,
     starts: Annotated[
         int, typer.Option(min=1, help="1: fit remove and reweight to the run's start; more: to the mean.")
@@ -44,6 +43,7 @@ def debias(
             if not path.exists():
                 continue
             terminal.say(f"Train with it: crossloss train CORPUS --weights {path} --out MENDED")
+            terminal.say(f"Or elsewhere: crossloss export {run} --format corpus --plan {path} --out MENDED")
             if transfer:
                 terminal.transfer_table(pipeline.transfer_run(opened, chosen, path, seeds=transfer, track=bars))
 

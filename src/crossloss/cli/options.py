@@ -1,0 +1,53 @@
+"""Arguments and options that several commands share."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin
+
+import typer
+
+from crossloss.objectives import SYNTAX
+from crossloss.run.settings import Settings
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Objectives = Annotated[
+    list[str],
+    typer.Option(
+        "--objective",
+        help="A test: weat1 ... weat10, paper-career, paper-math, paper-art, paper-race, demo-power; your own: "
+        f"FILE.yaml or FILE.yaml:NAME; or {', '.join(SYNTAX.values())}. May be given several times.",
+    ),
+]
+Named = Annotated[list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")]
+Out = Annotated[Path, typer.Option(help="The run folder to make.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a different run in that folder.")]
+Memory = Annotated[
+    str,
+    typer.Option(
+        help="Budget of the run; less stores fewer training states and scores fewer objectives at once, in more time."
+    ),
+]
+Show = Annotated[int, typer.Option(min=0, help="Sentences shown on either side.")]
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Add one option for each field of ``Settings``; the command gets those given as ``settings``."""
+
+    @wraps(command)
+    def wrapper(**given: Any) -> None:
+        settings = {name: given.pop(name) for name in Settings.model_fields}
+        command(**given, settings={name: value for name, value in settings.items() if value is not None})
+
+    signature = inspect.signature(command)
+    kept = [p for p in signature.parameters.values() if p.name != "settings"]
+    for name, field in Settings.model_fields.items():
+        plain: Any = str if get_origin(field.annotation) is Literal else field.annotation
+        note = f"{field.description} (default: {field.default})"
+        kind = Annotated[plain | None, typer.Option(help=note, rich_help_panel="Settings")]
+        kept.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in kept]
+    wrapper.__signature__ = signature.replace(parameters=keyword)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in keyword}
+    return wrapper

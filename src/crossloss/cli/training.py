@@ -1,0 +1,161 @@
+"""The commands that train: check, run, demo, train; no logic."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crossloss import pipeline, terminal
+from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Show, with_settings
+from crossloss.cli.reading import CorpusArgument, read_corpus, with_reading
+from crossloss.corpus.builtin import BUILTIN
+from crossloss.corpus.read import Corpus
+from crossloss.corpus.vocabulary import build_vocabulary
+from crossloss.objectives import Described
+from crossloss.plans.table import check_corpus, read_plan
+from crossloss.run.available import available_memory
+from crossloss.run.estimate import check_memory, estimate
+from crossloss.run.progress import bars
+from crossloss.run.runs import MEMORY, Run, train
+from crossloss.run.settings import make_settings, parse_bytes
+
+
+def _estimate(corpus: Corpus, tests: list[Described], settings: dict[str, Any], memory: str) -> None:
+    """Print coverage of the tests and what the run will take; refuse what does not fit."""
+    chosen = make_settings(**settings)
+    vocabulary = build_vocabulary(
+        corpus,
+        min_count=chosen.min_count,
+        max_words=chosen.max_words or None,
+        keep_words=[word for test in tests for word in test.words],
+        subsample=chosen.subsample,
+    )
+    cost = estimate(chosen, corpus, vocabulary, objectives=len(tests), memory=parse_bytes(memory))
+    terminal.say(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
+    for test in tests:
+        terminal.coverage_table(test, test.coverage(vocabulary.occurrences))
+    available = available_memory()
+    terminal.estimate_line(cost, available)
+    check_memory(cost.memory_bytes, available)
+    for test in tests:
+        test.rows(vocabulary.index)
+
+
+@with_reading
+@with_settings
+def check(
+    corpus: CorpusArgument,
+    objective: Objectives,
+    settings: dict[str, Any],
+    reading: dict[str, Any],
+    memory: Memory = MEMORY,
+) -> None:
+    """Show what a corpus is and which test words a corpus has, and what a run will take, before any training."""
+    tests = pipeline.choose(objective)
+    _estimate(read_corpus(corpus, reading), tests, settings, memory)
+
+
+def _train(
+    corpus: Corpus,
+    tests: list[Described],
+    out: Path,
+    overwrite: bool,
+    memory: str,
+    settings: dict[str, Any],
+    **more: Any,
+) -> Run:
+    keep = more.pop("keep_words", [word for test in tests for word in test.words])
+    run = train(
+        corpus, keep_words=keep, out=out, overwrite=overwrite, memory=memory, track=bars, **more, **settings
+    )  # fmt: skip
+    assert run.folder is not None
+    run.folder.describe(command=shlex.join(["crossloss", *sys.argv[1:]]))
+    pipeline.remember(run, tests)
+    return run
+
+
+def _chain(run: Run, tests: list[Described], target: float, subsets: int, seeds: int, removals: int, show: int) -> None:
+    """Measure, score, plan, retrain, report."""
+    terminal.measures_table(pipeline.measure(run, tests), tests)
+    scores = pipeline.score_run(run, tests, track=bars)
+    plans = pipeline.plan_run(run, scores, {test.name: target for test in tests})
+    for test in tests:
+        terminal.ranking(scores, test.name, show)
+        terminal.plan_line(plans[test.name])
+    validation = pipeline.validate_run(run, scores, plans, subsets=subsets, seeds=seeds, removals=removals, track=bars)
+    terminal.validation_lines(validation, plans)
+    terminal.say(f"Report: {pipeline.write_report(run, scores, plans)}")
+
+
+@with_reading
+@with_settings
+def run_command(
+    corpus: CorpusArgument,
+    objective: Objectives,
+    out: Out,
+    settings: dict[str, Any],
+    reading: dict[str, Any],
+    target: Annotated[float, typer.Option(help="Where the plans should bring the objectives.")] = 0.0,
+    validate: Annotated[
+        int,
+        typer.Option(min=0, help="Random subsets to retrain without; also tries the plans from other starts."),
+    ] = 0,
+    memory: Memory = MEMORY,
+    overwrite: Overwrite = False,
+    show: Show = 5,
+) -> None:
+    """Train, measure, score, plan, retrain and report: the whole chain into one run folder.
+
+    A stopped run goes on where it was: give the same command again.
+    """
+    tests = pipeline.choose(objective)
+    found = read_corpus(corpus, reading)
+    _estimate(found, tests, settings, memory)
+    with _train(found, tests, out, overwrite, memory, settings) as run:
+        seeds, removals = (5, 3) if validate else (0, 0)
+        _chain(run, tests, target, validate, seeds, removals, show)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/demo"),
+    overwrite: Overwrite = False,
+) -> None:
+    """Run everything on the embedded Wikipedia excerpt: two or three minutes on two cores."""
+    tests = pipeline.choose(["demo-power"])
+    found = read_corpus(BUILTIN, {})
+    settings: dict[str, Any] = {"max_words": 4000}
+    _estimate(found, tests, settings, MEMORY)
+    with _train(found, tests, out, overwrite, MEMORY, settings) as run:
+        _chain(run, tests, 0.0, 30, 5, 3, 3)
+
+
+@with_reading
+@with_settings
+def train_command(
+    corpus: CorpusArgument,
+    out: Out,
+    settings: dict[str, Any],
+    reading: dict[str, Any],
+    objective: Named = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A plan (Parquet: sample, weight). Settings and words are those of the plan's run."),
+    ] = None,
+    memory: Memory = MEMORY,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train only; with --weights, train with a plan."""
+    tests = pipeline.choose(objective) if objective else []
+    found = read_corpus(corpus, reading)
+    more: dict[str, Any] = {}
+    if weights is not None:
+        values, notes = read_plan(weights)
+        check_corpus(found, notes, weights)
+        more = {"weights": values, "keep_words": notes.get("keep_words", [])}
+        settings = notes.get("settings", {}) | settings
+    with _train(found, tests, out, overwrite, memory, settings, **more) as run:
+        terminal.say(f"Training loss {run.loss:.4f}, vocabulary {len(run.vocabulary.words):,} words: {out}")
+        if tests:
+            terminal.measures_table(pipeline.measure(run, tests), tests)

@@ -1,0 +1,88 @@
+"""The objectives of a run: named, remembered in its manifest, opened with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from crossloss.core import UserError
+from crossloss.objectives import Described, Weat, load_objectives
+from crossloss.objectives.stored import restored, stored
+from crossloss.run.folder import RunFolder
+from crossloss.run.runs import Run, load
+from crossloss.scores import objective_key
+
+
+def folder_of(run: Run) -> RunFolder:
+    """Folder of a run that has one."""
+    assert run.folder is not None, "stages work on runs in a folder"
+    return run.folder
+
+
+def choose(names: Sequence[str]) -> list[Described]:
+    """Objectives by name or YAML file, each once.
+
+    Raises
+    ------
+    UserError
+        Unknown, none, or two of one name.
+    """
+    chosen: list[Described] = [objective for name in names for objective in load_objectives(name)]
+    if not chosen:
+        raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own.")
+    named = [objective.name for objective in chosen]
+    if len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
+        raise UserError(f"Two objectives are named {twice}: give each once, or other names in a .yaml file.")
+    return chosen
+
+
+def remember(run: Run, objectives: Sequence[Described]) -> list[Described]:
+    """Add objectives to those of the run's manifest; returns all of them.
+
+    Raises
+    ------
+    UserError
+        The vocabulary lacks their words, or another objective has the same name.
+    """
+    folder = folder_of(run)
+    known = {test.name: test for test in recall(run)}
+    for test in objectives:
+        test.rows(run.vocabulary.index)
+        if test.name in known and objective_key(known[test.name]) != objective_key(test):
+            raise UserError(f"The run has another objective named {test.name}: rename yours.")
+        known[test.name] = test
+    folder.describe(objectives=[stored(test) for test in known.values()])
+    return list(known.values())
+
+
+def recall(run: Run) -> list[Described]:
+    """Objectives of the run's manifest."""
+    return [restored(entry) for entry in folder_of(run).manifest.get("objectives", [])]
+
+
+def only_tests(objectives: Sequence[Described], what: str) -> list[Weat]:
+    """The objectives as association tests, which ``what`` is for.
+
+    Raises
+    ------
+    UserError
+        One is another objective.
+    """
+    for objective in objectives:
+        if not isinstance(objective, Weat):
+            raise UserError(f"{what} is for association tests, and {objective.name} is none: name them (--objective).")
+    return [objective for objective in objectives if isinstance(objective, Weat)]
+
+
+def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Described]]:
+    """Open a finished run and its objectives; those named are added.
+
+    Raises
+    ------
+    UserError
+        No finished run, or no objective in it or named.
+    """
+    run = load(path)
+    objectives = remember(run, choose(names)) if names else recall(run)
+    if not objectives:
+        raise UserError(f"The run in {path} has no objective yet: name one with --objective.")
+    return run, objectives
