@@ -1,5 +1,7 @@
 """The commands that correct a model; no logic."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +70,7 @@ def study_debias(
         read(corpus), keep_words=keep, out=out, min_count=min_count, dimension=dimension, steps=steps, track=bars
     ) as run:
         pipeline.remember(run, tests)
-        found, page = pipeline.study_debias(run, tests, starts=starts, others=others, track=bars)
+        command = shlex.join(["crossloss", *sys.argv[1:]])
+        found, page = pipeline.study_debias(run, tests, starts=starts, others=others, command=command, track=bars)
         terminal.study_tables(tables(found))
         terminal.say(f"Page: {page}")

@@ -102,6 +102,7 @@ def study_debias(
     others: int = 5,
     least: int = LEAST,
     seeds: int = 5,
+    command: str = "",
     track: Track = quiet,
 ) -> tuple[DebiasStudy, Path]:
     """The debias study of a run with the robustness of its tests and the transfer of its plans, and its page.
@@ -115,8 +116,11 @@ def study_debias(
         keep fewer than two words.
     seeds : int
         Models of gensim's Word2Vec before and after each of ``TRANSFERRED``; without gensim none is trained.
+    command : str
+        What the folder says it was made by.
     """
     folder, tests = folder_of(run), only_tests(objectives, "The study")
+    folder.describe(command=command)
     counts = run.vocabulary.occurrences
     kept = [
         sum(counts.get(w, 0) >= least for w in words) for test in tests for words in (test.X, test.Y, test.A, test.B)
@@ -131,7 +135,7 @@ def study_debias(
             moved[name] = transfer_run(run, tests, folder.file(f"plan-{name}.parquet"), seeds=seeds, track=track)
     told = [" ".join(sentences(*pair)) for pair in robust]
     study = replace(study, robustness=told, transferred=moved)
-    return study, debias_page.write(study, folder.path)
+    return study, debias_page.write(study, folder.path, command)
 
 
 def transfer_run(

@@ -55,4 +55,4 @@ def study_wnc(
         remember(run, objectives)
         study = wnc_study(run, both, objectives, track=track)
         folder_of(run).record(study.metrics() | {"peak_memory_bytes": peak_memory()})
-        return study, wnc_page.write(study, out)
+        return study, wnc_page.write(study, out, command)

@@ -187,7 +187,7 @@ def quality_figure(study: DebiasStudy) -> str:
     return svg(draw, panels=1)
 
 
-def write(study: DebiasStudy, folder: Path) -> Path:
+def write(study: DebiasStudy, folder: Path, command: str = "") -> Path:
     """Write study-debias.html, .csv, and -passes.svg and -quality.svg into a folder; returns the page's path.
 
     Raises
@@ -197,4 +197,4 @@ def write(study: DebiasStudy, folder: Path) -> Path:
     """
     drawn = {"passes": passes_figure(study), "quality": quality_figure(study)}
     found = tables(study)
-    return write_study(folder, "debias", drawn, found, tables=found)
+    return write_study(folder, "debias", drawn, found, command, tables=found)

@@ -37,7 +37,9 @@ def svg(draw: Callable[[Sequence[Any]], None], panels: int) -> str:
     return buffer.getvalue()
 
 
-def write_study(folder: Path, name: str, drawn: Mapping[str, str], csv: Sequence[Table], **shown: Any) -> Path:
+def write_study(
+    folder: Path, name: str, drawn: Mapping[str, str], csv: Sequence[Table], command: str = "", **shown: Any
+) -> Path:
     """Write study-NAME.html, study-NAME.csv and study-NAME-FIGURE.svg into a folder; returns the page's path.
 
     Parameters
@@ -47,6 +49,8 @@ def write_study(folder: Path, name: str, drawn: Mapping[str, str], csv: Sequence
     drawn : mapping
         Figures, SVG by name; the page gets them as ``figures``.
     csv : sequence of Table
+    command : str
+        What the page says it was made by.
     shown
         What else the template shows.
 
@@ -71,7 +75,7 @@ def write_study(folder: Path, name: str, drawn: Mapping[str, str], csv: Sequence
     )
     environment.filters |= {"effect": words.effect, "several": words.several}
     inline = {figure: re.sub(r"^.*?(?=<svg)", "", picture, flags=re.DOTALL) for figure, picture in pictures.items()}
-    page = environment.get_template(f"{name}.html.j2").render(figures=inline, **shown)
+    page = environment.get_template(f"{name}.html.j2").render(figures=inline, command=command, **shown)
     path = folder / f"study-{name}.html"
     atomic.write_text(path, clean(page))
     return path

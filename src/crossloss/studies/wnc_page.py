@@ -194,7 +194,7 @@ def edits_figure(study: WncStudy) -> str:
     return svg(draw, panels=1)
 
 
-def write(study: WncStudy, folder: Path) -> Path:
+def write(study: WncStudy, folder: Path, command: str = "") -> Path:
     """Write study-wnc.html, .csv, and -effects.svg and -edits.svg into a folder; returns the page's path.
 
     Raises
@@ -204,4 +204,4 @@ def write(study: WncStudy, folder: Path) -> Path:
     """
     drawn = {"effects": effects_figure(study), "edits": edits_figure(study)}
     found = tables(study)
-    return write_study(folder, "wnc", drawn, plain_tables(found), study=study, tables=found)
+    return write_study(folder, "wnc", drawn, plain_tables(found), command, study=study, tables=found)

@@ -1,19 +1,18 @@
-"""The paper's Figs. 2 and 5, as SVG: drawn without pyplot's global state, the same bytes for the same numbers."""
+"""The paper's Figs. 2 and 5, as SVG."""
 
-import io
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from scipy.stats import pearsonr
 
 from crossloss.studies.mixture.data import Points
 from crossloss.studies.mixture.estimators import PUBLISHED
 from crossloss.studies.mixture.model import CROSS, LOSSES
+from crossloss.studies.pages import svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 STRONGEST = 10
 COLOURS = {"cross": ("#0072b2", "#d55e00"), "matched": ("#c0392b", "#7b3294")}
@@ -28,7 +27,7 @@ def strongest(example: dict[str, Any], points: Points) -> str:
     An amplifier lowers -log q_y when it is left out.
     """
 
-    def draw(axes: Sequence[Axes]) -> None:
+    def draw(axes: Sequence["Axes"]) -> None:
         for panel, kind, title in zip(axes, ("found", "unrolled"), ("by retraining", "by score"), strict=True):
             x = points.x.numpy()
             for c, colour in enumerate(CLASSES):
@@ -48,13 +47,13 @@ def strongest(example: dict[str, Any], points: Points) -> str:
             panel.set_aspect("equal")
         axes[0].legend(fontsize=8, loc="upper left")
 
-    return _svg(draw, "figure-2")
+    return svg(draw, panels=2)
 
 
 def correlations(example: dict[str, Any]) -> str:
     """Fig. 5: predicted against found effects on one held-out point, both losses, with lines of best fit."""
 
-    def draw(axes: Sequence[Axes]) -> None:
+    def draw(axes: Sequence["Axes"]) -> None:
         for panel, estimator in zip(axes, ("unrolled", PUBLISHED), strict=True):
             for loss in LOSSES:
                 found, predicted = np.asarray(example[loss]["found"]), np.asarray(example[loss][estimator])
@@ -69,16 +68,4 @@ def correlations(example: dict[str, Any]) -> str:
             panel.set_ylabel("predicted")
             panel.legend(fontsize=8)
 
-    return _svg(draw, "figure-5")
-
-
-def _svg(draw: Callable[[Sequence[Axes]], None], key: str) -> str:
-    """Two panels."""
-    style: Any = {"svg.hashsalt": key, "svg.fonttype": "none", "axes.grid": True, "grid.color": "0.9", "font.size": 10}
-    buffer = io.StringIO()
-    with rc_context(style):
-        figure = Figure(figsize=(11, 5), layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(list(figure.subplots(1, 2)))
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return buffer.getvalue()
+    return svg(draw, panels=2)

@@ -1,79 +1,53 @@
-"""The study on paper: metrics.json, tables as CSV, figures as SVG and one self-contained page."""
+"""The mixture study on paper: metrics.json, tables as CSV, figures as SVG and one self-contained page."""
 
-import csv
-import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crossloss.core import UserError
 from crossloss.run import atomic
 from crossloss.studies.mixture.data import MEANS, draw
+from crossloss.studies.mixture.figures import correlations, strongest
 from crossloss.studies.mixture.model import LOSSES
 from crossloss.studies.mixture.study import LEVELS, MAIN, PROTOCOL, Found, metrics, rows, short
+from crossloss.studies.pages import Table, write_study
 
 PAPER = {"cross": ((1.0, 0.52, 0.44), 0.655), "matched": ((1.0, 0.38, 0.36), 0.58)}
 """Share of points with r above .8 by class and on average (paper Sec. 4.1): test points were the training points."""
 
-TITLES = {
+LOSS_TITLES = {
     "cross": "Cross loss: trained by clustering, asked about likelihood",
     "matched": "Matched loss: trained with the likelihood it is asked about",
-    "ablation": "What makes scores agree with retraining",
-    "short": "Seeds that fall short",
-    "refused": "Refused",
-    "protocol": "Published and corrected ground truth",
 }
 
-Table = tuple[str, str, list[str], list[list[str]]]
-"""File name, caption, headings, rows."""
+Headed = tuple[str, Table]
+"""Heading of the page, table."""
 
 
 def write(found: dict[str, list[Found]], out: Path, command: str) -> Path:
-    """Write metrics.json, tables/*.csv, figure-2.svg, figure-5.svg and report.html; the page's path.
+    """Write metrics.json, study-mixture.html, .csv, and -strongest.svg and -correlations.svg; the page's path.
 
     Raises
     ------
     UserError
         The extra ``report`` is not installed.
     """
-    try:
-        import jinja2
-
-        from crossloss.studies.mixture import figures
-    except ImportError as missing:
-        raise UserError(f'A study needs {missing.name}: install it with pip install "crossloss[report]".') from missing
     atomic.write_json(out / "metrics.json", metrics(found))
     tables = protocol_tables(found[PROTOCOL]) if PROTOCOL in found else study_tables(found)
-    (out / "tables").mkdir(exist_ok=True)
-    for name, _, headings, body in tables:
-        atomic.write_text(out / "tables" / f"{name}.csv", _csv([headings, *body]))
-    drawn = {}
+    drawn, one = {}, None
     if MAIN in found:
         one = shown(found[MAIN])
         points, _ = draw(one["seed"], one["setup"]["each"])
-        drawn = {
-            "figure-2": figures.strongest(one["example"], points),
-            "figure-5": figures.correlations(one["example"]),
-        }
-    for name, svg in drawn.items():
-        atomic.write_text(out / f"{name}.svg", svg)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("crossloss.studies", "mixture"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    page = environment.get_template("mixture.html.j2").render(
+        drawn = {"strongest": strongest(one["example"], points), "correlations": correlations(one["example"])}
+    return write_study(
+        out, "mixture", drawn, [table for _, table in tables],
         tables=tables,
-        titles=TITLES,
-        figures={name: _inline(svg) for name, svg in drawn.items()},
-        seeds=[one["seed"] for one in next(iter(found.values()))],
+        seeds=[seed["seed"] for seed in next(iter(found.values()))],
         protocol=PROTOCOL in found,
-        one=shown(found[MAIN]) if MAIN in found else None,
+        one=one,
         command=command,
-    )
-    atomic.write_text(out / "report.html", page)
-    return out / "report.html"
+    )  # fmt: skip
 
 
 def shown(found: Sequence[Found]) -> Found:
@@ -85,11 +59,11 @@ def shown(found: Sequence[Found]) -> Found:
     return next(filter(right, found), found[0])
 
 
-def study_tables(found: dict[str, list[Found]]) -> list[Table]:
+def study_tables(found: dict[str, list[Found]]) -> list[Headed]:
     """Every estimator for both losses, the ablation, what fell short and what was refused."""
     shares = [f"r > {level}, {who}" for level in LEVELS for who in (*_classes(), "all")]
     headings = ["estimator", *shares, "worst seed, r > 0.8", "mean r", "slope", "seconds"]
-    tables: list[Table] = []
+    tables: list[Headed] = []
     refusals = []
     for loss in LOSSES:
         body = []
@@ -111,7 +85,7 @@ def study_tables(found: dict[str, list[Found]]) -> list[Table]:
             f"Trained with the {loss} loss: share of held-out points whose scores correlate with retraining, mean and "
             f"standard deviation over seeds. Retraining without each sample: {retrain} s"
         )
-        tables.append((loss, caption, headings, body))
+        tables.append((LOSS_TITLES[loss], (caption, headings, body)))
     tables.append(_ablation(found))
     fallen = [
         [f["variant"], str(f["seed"]), f["loss"], percent([f["share"]]), number([f["mean_r"]]), f["reason"]]
@@ -120,14 +94,17 @@ def study_tables(found: dict[str, list[Found]]) -> list[Table]:
     if fallen:
         heads = ["variant", "seed", "loss", "r > 0.8", "mean r", "why"]
         tables.append(
-            ("short", "Seeds with unrolled scores above r .8 on less than 99 % of held-out points", heads, fallen)
+            (
+                "Seeds that fall short",
+                ("Seeds with unrolled scores above r .8 on less than 99 % of held-out points", heads, fallen),
+            )
         )
     if refusals:
-        tables.append(("refused", "What does not apply, and why", ["loss", "estimator", "why"], refusals))
+        tables.append(("Refused", ("What does not apply, and why", ["loss", "estimator", "why"], refusals)))
     return tables
 
 
-def _ablation(found: dict[str, list[Found]]) -> Table:
+def _ablation(found: dict[str, list[Found]]) -> Headed:
     body = []
     for seeds in found.values():
         setup = seeds[0]["setup"]
@@ -144,10 +121,13 @@ def _ablation(found: dict[str, list[Found]]) -> Table:
                         ]
                     )  # fmt: skip
     caption = "Ablation: activation, optimiser, and the target P constant or differentiated"
-    return "ablation", caption, ["run", "loss", "estimator", "r > 0.8", "worst seed", "mean r"], body
+    return (
+        "What makes scores agree with retraining",
+        (caption, ["run", "loss", "estimator", "r > 0.8", "worst seed", "mean r"], body),
+    )
 
 
-def protocol_tables(found: Sequence[Found]) -> list[Table]:
+def protocol_tables(found: Sequence[Found]) -> list[Headed]:
     """Both losses against both ground truths, classes as they are and sorted by their share."""
     body = []
     for loss in LOSSES:
@@ -167,7 +147,8 @@ def protocol_tables(found: Sequence[Found]) -> list[Table]:
             [loss, "the paper", "published", "", "", "", *(percent([s]) for s in by_class_paper), percent([mean]), ""]
         )
     headings = ["loss", "estimator", "ground truth", *_classes(), "best class", "second", "third", "all", "mean r"]
-    return [("protocol", "Share of points with r > .8, mean and standard deviation over seeds", headings, body)]
+    caption = "Share of points with r > .8, mean and standard deviation over seeds"
+    return [("Published and corrected ground truth", (caption, headings, body))]
 
 
 def _classes() -> list[str]:
@@ -188,14 +169,3 @@ def number(values: Any, digits: int = 3) -> str:
     """Mean and standard deviation."""
     values = np.asarray(values)
     return f"{values.mean():.{digits}f}" + (f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else "")
-
-
-def _inline(svg: str) -> str:
-    """The element alone: no declaration, and no style sheet that would reach the page."""
-    return re.sub(r"^.*?(?=<svg)|<style.*?</style>", "", svg, flags=re.DOTALL)
-
-
-def _csv(lines: Sequence[Sequence[str]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(lines)
-    return buffer.getvalue()
