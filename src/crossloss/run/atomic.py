@@ -162,8 +162,8 @@ def _save(tensors: Mapping[str, Tensor], file: Path) -> None:
     safetensors.torch.save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, file)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, copied: a file's alignment must not reach a matrix product.
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file as they lie in it: what is not looked at takes no memory.
 
     Raises
     ------
@@ -172,9 +172,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         ledger.check(path)
-        return {name: t.clone() for name, t in safetensors.torch.load_file(path).items()}
+        return dict(safetensors.torch.load_file(path))
     except (OSError, safetensors.SafetensorError, UnicodeEncodeError) as error:
         raise UserError(f"{path} is damaged ({_said(error)}); delete it and run again.") from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """As ``map_tensors``, copied: a file's alignment must not reach a matrix product."""
+    return {name: tensor.clone() for name, tensor in map_tensors(path).items()}
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -184,33 +189,13 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def map_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a safetensors file as they lie in it: what is not looked at takes no memory.
-
-    Raises
-    ------
-    UserError
-        The file is cut off, was changed, or is no safetensors file.
-    """
-    try:
-        ledger.check(path)
-        return {name: t.numpy() for name, t in safetensors.torch.load_file(path).items()}
-    except (OSError, safetensors.SafetensorError, UnicodeEncodeError) as error:
-        raise UserError(f"{path} is damaged ({_said(error)}); delete it and run again.") from error
+    """As ``map_tensors``, numpy arrays."""
+    return {name: tensor.numpy() for name, tensor in map_tensors(path).items()}
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a safetensors file.
-
-    Raises
-    ------
-    UserError
-        The file is cut off, was changed, or is no safetensors file.
-    """
-    try:
-        ledger.check(path)
-        return dict(safetensors.numpy.load_file(path))
-    except (OSError, safetensors.SafetensorError, UnicodeEncodeError) as error:
-        raise UserError(f"{path} is damaged ({_said(error)}); delete it and run again.") from error
+    """As ``read_tensors``, numpy arrays."""
+    return {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
 
 
 def write_table(path: Path, table: pa.Table) -> None:

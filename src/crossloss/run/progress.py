@@ -34,3 +34,8 @@ def bars(name: str) -> Iterator[Progress]:
     with RichProgress(*columns, console=Console(stderr=True, quiet=not processes.first())) as shown:
         task = shown.add_task(name, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def part_of(track: Track, label: str) -> Track:
+    """The same, with a label before every name: which part of a long piece of work it belongs to."""
+    return lambda name: track(f"{label}: {name}")

@@ -19,13 +19,22 @@ from crossloss.plans.starts import unseen
 from crossloss.plans.sweep import Cell
 from crossloss.plans.transfer import Transferred
 from crossloss.plans.update import ARMS
-from crossloss.run.progress import Track, quiet
+from crossloss.run.progress import Track, part_of, quiet
 from crossloss.run.runs import Run
 
 OVER = 1.7
 """Target of over-bias, in the direction that each test already has; an effect size lies between -2 and 2."""
 MOST_STEPS = 50_000
 """Single-sample steps of an update: the paper's largest sets with its most passes are left out, and said to be."""
+TOGETHER = (
+    ("reweight", True, False),
+    ("reweight", False, True),
+    ("remove", True, False),
+    ("remove", False, False),
+    ("hard", False, False),
+    ("hard+reweight", True, False),
+)
+"""Corrections of all tests at once: way, whether fitted to several starts, whether fitted to half of the words too."""
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 
 
@@ -117,25 +126,24 @@ def debias_study(
         if run.folder is not None:
             run.folder.record(made.metrics())
 
-    for how, fitted_to, words in (
-        ("reweight", starts, False),
-        ("reweight", 1, True),
-        ("remove", starts, False),
-        ("remove", 1, False),
-        ("hard", 1, False),
-        ("hard+reweight", starts, False),
-    ):
-        add(*judge(run, tests, zero, how, yardstick, starts=fitted_to, groups=groups, words=words, track=track))
+    total = len(TOGETHER) + len(ARMS) * len(tests) + 1
+
+    def part(how: str) -> Track:
+        return part_of(track, f"{len(outcomes) + 1} of {total}, {how}")
+
+    for how, several, words in TOGETHER:
+        fitted_to = starts if several else 1
+        add(*judge(run, tests, zero, how, yardstick, starts=fitted_to, groups=groups, words=words, track=part(how)))
     for way in ARMS:
         for test in tests:
             made, correction = judge(
                 run, [test], {test.name: 0.0}, way, yardstick,
-                groups=groups, words=False, also=tests, most_steps=most_steps, track=track,
+                groups=groups, words=False, also=tests, most_steps=most_steps, track=part(way),
             )  # fmt: skip
             add(made, correction)
             cells[way, test.name] = correction.cells
     turned = {name: OVER * (float(np.sign(value)) or 1.0) for name, value in original.items()}
-    over, _ = judge(run, tests, turned, "reweight", yardstick, words=False, track=track)
+    over, _ = judge(run, tests, turned, "reweight", yardstick, words=False, track=part("over-bias"))
     if run.folder is not None:
         run.folder.record({f"debias.over-bias.{name}.effect": after for name, (_, after) in over.effects.items()})
     return DebiasStudy([test.name for test in tests], original, outcomes, over, cells, plans)
