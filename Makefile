@@ -12,7 +12,7 @@ DATA ?= ../shared/data
 demo: $(READY)
 	$(BIN)/crossloss demo --out runs/demo
 
-test: $(READY)
+test: $(READY) docs
 	$(BIN)/pytest -m "not slow and not browser"
 	$(BIN)/pytest -m "slow or browser"
 
