@@ -75,5 +75,5 @@ def test_without_gensim_it_says_what_to_install(run, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "gensim.models", None)
-    with pytest.raises(UserError, match=r"install crossloss\[gensim\]"):
+    with pytest.raises(UserError, match=r"install \"crossloss\[gensim\]"):
         transfer(run, [ONE], run.weights, [1])

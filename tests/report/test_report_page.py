@@ -177,7 +177,7 @@ def test_no_objective_is_one_clear_sentence():
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(UserError, match=r'jinja2: install it with pip install "crossloss\[report\]"'):
+    with pytest.raises(UserError, match=r'jinja2: run .pip install "crossloss\[report\]"'):
         render(report())
 
 

@@ -164,7 +164,7 @@ def test_a_singular_ekfac_needs_damping():
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "curvlinops", None)
-    with pytest.raises(UserError, match=r"pip install 'crossloss\[ekfac\]'"):
+    with pytest.raises(UserError, match=r'pip install "crossloss\[ekfac\]"'):
         ggn(perceptron(), nn.MSELoss(), draw(2, 4), draw(2, 3))(torch.zeros(43), torch.ones(2))
 
 

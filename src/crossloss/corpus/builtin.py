@@ -4,9 +4,10 @@ import html
 import re
 from collections.abc import Iterator
 
-from crossloss.core import Progress, UserError
+from crossloss.core import Progress
 from crossloss.corpus.layouts import Row
 from crossloss.corpus.sentences import ENGLISH, sentences
+from crossloss.extras import needed
 
 BUILTIN = "builtin:wikipedia"
 FILE = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
@@ -30,14 +31,10 @@ def wikipedia(token_pattern: str, progress: Progress | None = None) -> Iterator[
     UserError
         gensim is not installed.
     """
-    try:
+    with needed("gensim", BUILTIN):
         from gensim.corpora.wikicorpus import extract_pages, filter_wiki
         from gensim.test.utils import datapath
         from gensim.utils import open as open_compressed
-    except ImportError as error:
-        raise UserError(
-            f'{BUILTIN} lies in gensim, which is not installed: run `pip install "crossloss[gensim]"`.'
-        ) from error
     word = re.compile(token_pattern)
     number, articles = 0, 0
     with open_compressed(datapath(FILE), "rb") as file:

@@ -20,6 +20,7 @@ from crossloss.corpus.layouts import (
     typed_row,
 )
 from crossloss.corpus.sentences import sentences
+from crossloss.extras import needed
 
 READ = (".txt", ".text", ".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
 """Endings of the files of a folder that are read, each also packed; a .json there is rather a note about them."""
@@ -124,13 +125,8 @@ def _dataset(where: object, dataset: Any, asked: Columns, found: Found) -> Itera
 
 
 def _saved(path: Path, asked: Columns, found: Found) -> Iterator[Row]:
-    try:
+    with needed("datasets", f"{path}, saved by Hugging Face's datasets,"):
         import datasets
-    except ImportError as error:
-        raise UserError(
-            f"{path} was saved by Hugging Face's datasets, which is not installed: "
-            'run `pip install "crossloss[datasets]"`.'
-        ) from error
     try:
         dataset = datasets.load_from_disk(str(path))
     except Exception as error:  # whatever a damaged folder makes it raise

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from crossloss.core import UserError
 from crossloss.corpus.tokens import LETTER, TOKEN_PATTERN
+from crossloss.extras import needed
 
 
 def stop_words() -> frozenset[str]:
@@ -15,12 +15,8 @@ def stop_words() -> frozenset[str]:
     UserError
         gensim is not installed.
     """
-    try:
+    with needed("gensim", "The list of stop words"):
         from gensim.parsing.preprocessing import STOPWORDS
-    except ImportError as error:
-        raise UserError(
-            'The list of stop words lies in gensim, which is not installed: run `pip install "crossloss[gensim]"`.'
-        ) from error
     return frozenset(STOPWORDS)
 
 

@@ -7,14 +7,14 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.weat import effect
-from crossloss.objectives.words import WordObjective, WordView, given_name, listed, several
+from crossloss.objectives.weat import AssociationTest
+from crossloss.objectives.words import WordView, given_name, listed, several
 
 SIDES = ("X", "Y", "A")
 
 
 @dataclass(frozen=True)
-class OneSided(WordObjective):
+class OneSided(AssociationTest):
     """A WEAT with s(w) = mean_a cos(w, a): which of two sets of targets lies nearer to A (paper Sec. 4.3.1).
 
     The effect is (mean_X s - mean_Y s) over the population standard deviation of s on X and Y together; the
@@ -36,46 +36,19 @@ class OneSided(WordObjective):
     labels: tuple[str, str, str] = SIDES
     kind: Literal["effect", "statistic"] = "effect"
 
-    least: ClassVar[int] = 2
+    sides: ClassVar[tuple[str, ...]] = SIDES
 
     def __post_init__(self) -> None:
-        if self.kind not in ("effect", "statistic"):
-            raise UserError(f'{self.name}: kind is "effect" or "statistic", not {self.kind!r}.')
+        super().__post_init__()
         both = set(self.X) & set(self.Y)
         if both:
             raise UserError(f"{self.name}: {', '.join(sorted(both))} stands in both X and Y.")
 
-    @property
-    def sets(self) -> dict[str, tuple[str, ...]]:
-        """Targets and attributes."""
-        return {side: getattr(self, side) for side in SIDES}
-
-    def label(self, side: str) -> str:
-        """What a set is called."""
-        return self.labels[SIDES.index(side)]
-
     def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
-        """s(w), the mean cosine to A, of the present words of X and of Y.
-
-        Raises
-        ------
-        UserError
-            Too few words, or a vector that has no direction.
-        """
+        """s(w), the mean cosine to A, of the present words of X and of Y."""
         unit = self.units(view)
         centre = unit["A"].mean(0)
         return unit["X"] @ centre, unit["Y"] @ centre
-
-    def __call__(self, view: WordView) -> Tensor:
-        """Effect size or statistic, shape ().
-
-        Raises
-        ------
-        UserError
-            As ``associations``, or all of them equal.
-        """
-        x, y = self.associations(view)
-        return x.sum() - y.sum() if self.kind == "statistic" else effect(self.name, x, y)
 
     @property
     def measure(self) -> str:

@@ -1,6 +1,7 @@
 """Objectives whose direction is given by pairs of words, such as he/she and man/woman."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,9 +10,11 @@ from crossloss.core import UserError
 from crossloss.objectives.words import WordObjective, one
 
 
+@dataclass(frozen=True)
 class OverPairs(WordObjective):
     """Target words measured along the differences of pairs; a pair with an absent word is left out."""
 
+    name: str
     targets: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
 

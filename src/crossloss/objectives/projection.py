@@ -19,10 +19,6 @@ class Projection(OverPairs):
     has neither where two are equally strong.
     """
 
-    name: str
-    targets: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
-
     def __call__(self, view: WordView) -> Tensor:
         """Mean cosine, shape ().
 

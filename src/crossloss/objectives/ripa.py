@@ -16,10 +16,6 @@ class Ripa(OverPairs):
     Unlike a cosine it depends on the length of w, and so on how often w occurs.
     """
 
-    name: str
-    targets: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
-
     def __call__(self, view: WordView) -> Tensor:
         """RIPA, shape ().
 

@@ -13,8 +13,55 @@ SIDES = ("X", "Y", "A", "B")
 ROUNDING = 16  # in units of the dtype's eps; targets on one ray differ by less than 1, ordinary ones by 1e4 and more
 
 
+class AssociationTest(WordObjective):
+    """What tests of two sets of targets share: how associations become a number.
+
+    A subclass says what the associations of a target are; ``labels`` name its sets, in the order of ``sides``.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    kind: Literal["effect", "statistic"]
+    sides: ClassVar[tuple[str, ...]]
+    least: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("effect", "statistic"):
+            raise UserError(f'{self.name}: kind is "effect" or "statistic", not {self.kind!r}.')
+
+    @property
+    def sets(self) -> dict[str, tuple[str, ...]]:
+        """Targets and attributes."""
+        return {side: getattr(self, side) for side in self.sides}
+
+    def label(self, side: str) -> str:
+        """What a set is called."""
+        return self.labels[self.sides.index(side)]
+
+    def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
+        """s(w) of the present words of X and of Y.
+
+        Raises
+        ------
+        UserError
+            Too few words, or a word vector that is not finite or of length zero.
+        """
+        raise NotImplementedError
+
+    def __call__(self, view: WordView) -> Tensor:
+        """Effect size or statistic, shape ().
+
+        Raises
+        ------
+        UserError
+            As ``associations``, or all associations equal.
+        """
+        x, y = self.associations(view)
+        return x.sum() - y.sum() if self.kind == "statistic" else effect(self.name, x, y)
+
+
 @dataclass(frozen=True)
-class Weat(WordObjective):
+class Weat(AssociationTest):
     """A word embedding association test.
 
     s(w) = mean_a cos(w, a) - mean_b cos(w, b). The effect is (mean_X s - mean_Y s) over the POPULATION standard
@@ -50,45 +97,13 @@ class Weat(WordObjective):
     kind: Literal["effect", "statistic"] = "effect"
     source: str = ""
 
-    least: ClassVar[int] = 2
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("effect", "statistic"):
-            raise UserError(f'{self.name}: kind is "effect" or "statistic", not {self.kind!r}.')
-
-    @property
-    def sets(self) -> dict[str, tuple[str, ...]]:
-        """Targets and attributes."""
-        return {side: getattr(self, side) for side in SIDES}
-
-    def label(self, side: str) -> str:
-        """What a set is called."""
-        return self.labels[SIDES.index(side)]
+    sides: ClassVar[tuple[str, ...]] = SIDES
 
     def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
-        """s(w) of the present words of X and of Y (Eq. 11).
-
-        Raises
-        ------
-        UserError
-            Too few words, or a word vector that is not finite or of length zero.
-        """
+        """s(w) of the present words of X and of Y (Eq. 11)."""
         unit = self.units(view)
         contrast = unit["A"].mean(0) - unit["B"].mean(0)
         return unit["X"] @ contrast, unit["Y"] @ contrast
-
-    def __call__(self, view: WordView) -> Tensor:
-        """Effect size or statistic, shape ().
-
-        Raises
-        ------
-        UserError
-            Too few words, or all associations equal.
-        """
-        x, y = self.associations(view)
-        if self.kind == "statistic":
-            return x.sum() - y.sum()
-        return effect(self.name, x, y)
 
     @property
     def measure(self) -> str:

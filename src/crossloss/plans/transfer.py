@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from crossloss.core import Objective, UserError
+from crossloss.core import Objective
+from crossloss.extras import needed
 from crossloss.plans.starts import deviation
 from crossloss.run import atomic
 from crossloss.run.folder import content_key
@@ -93,10 +94,8 @@ def transfer(
     UserError
         gensim is not installed.
     """
-    try:
+    with needed("gensim", "Transfer"):
         from gensim.models import Word2Vec
-    except ImportError as error:
-        raise UserError("Transfer needs gensim: install crossloss[gensim].") from error
     done: dict[str, dict[str, float]] = dict(atomic.read_json(file)) if file is not None and file.exists() else {}
     settings = run.settings
     before, after = (content_key(w.tolist())[:16] for w in (run.weights, weights))

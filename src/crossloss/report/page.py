@@ -6,6 +6,7 @@ import re
 from importlib.resources import files
 
 from crossloss.core import UserError
+from crossloss.extras import needed
 from crossloss.report import words
 from crossloss.report.data import Explained, Report
 from crossloss.report.text import Piece, clean, highlight
@@ -34,12 +35,10 @@ def render(report: Report) -> str:
     UserError
         The extra ``report`` is not installed, or there is no objective to show.
     """
-    try:
+    with needed("report", "A report"):
         import jinja2
 
         from crossloss.report import figures
-    except ImportError as missing:
-        raise UserError(f'A report needs {missing.name}: install it with pip install "crossloss[report]".') from missing
     if not report.objectives:
         raise UserError("There is nothing to report: score at least one objective first.")
     environment = jinja2.Environment(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError
+from crossloss.extras import needed
 
 PICKLE = (
     "{} is a Python pickle, which can run code when it is opened, so it is not: open it yourself with gensim and pass "
@@ -27,10 +28,8 @@ def keyed_vectors(words: Sequence[str], vectors: np.ndarray, counts: Sequence[in
     UserError
         gensim is not installed.
     """
-    try:
+    with needed("gensim", "A KeyedVectors"):
         from gensim.models import KeyedVectors
-    except ImportError as error:
-        raise UserError('KeyedVectors are gensim\'s: run `pip install "crossloss[gensim]"`.') from error
     made = KeyedVectors(vectors.shape[1])
     made.add_vectors(list(words), np.asarray(vectors, dtype=np.float32))
     if counts is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crossloss.core import UserError
+from crossloss.extras import needed
 from crossloss.report import words
 from crossloss.report.text import clean
 from crossloss.run import atomic
@@ -17,12 +17,10 @@ Table = tuple[str, list[str], list[list[str]]]
 
 def svg(draw: Callable[[Sequence[Any]], None], panels: int) -> str:
     """Draw without pyplot's global state; the same bytes for the same numbers."""
-    try:
+    with needed("report", "A study"):
         from matplotlib import rc_context
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise UserError('A study needs matplotlib: install it with pip install "crossloss[report]".') from missing
     style: Any = {"svg.hashsalt": "crossloss", "svg.fonttype": "none", "axes.grid": True, "grid.color": "0.9"}
     buffer, columns = io.StringIO(), min(panels, 2)
     with rc_context(style):
@@ -59,10 +57,8 @@ def write_study(
     UserError
         The extra ``report`` is not installed.
     """
-    try:
+    with needed("report", "A study"):
         import jinja2
-    except ImportError as missing:
-        raise UserError('A study needs jinja2: install it with pip install "crossloss[report]".') from missing
     pictures = {figure: clean(picture) for figure, picture in drawn.items()}
     for figure, picture in pictures.items():
         atomic.write_text(folder / f"study-{name}-{figure}.svg", picture)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from crossloss.core import UserError
+from crossloss.extras import needed
 from crossloss.torchmodel.data import leaves
 from crossloss.torchmodel.view import first_part
 
@@ -174,10 +175,8 @@ class Kronecker(Gauss):
 
 
 def _curvlinops() -> Any:
-    try:
+    with needed("ekfac", "A curvature of kind ggn or ekfac"):
         return importlib.import_module("curvlinops")
-    except ImportError as error:
-        raise UserError("GGN and EK-FAC need curvlinops: pip install 'crossloss[ekfac]'.") from error
 
 
 def _operator(
