@@ -26,6 +26,7 @@ import yaml
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.versions import read_versions
 from crossloss.objectives import load_objectives
 from crossloss.objectives.inline import SYNTAX
 from crossloss.objectives.userfile import MADE_BY
@@ -43,6 +44,7 @@ PIECES = [
 MADE_UP = [f"w{i}" for i in range(14)]
 DRAWN = torch.randn(3, 14, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 VIEW = Embeddings(MADE_UP, {word: i for i, word in enumerate(MADE_UP)}, *DRAWN)
+BREAKS = "\t\n\r"
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -231,6 +233,43 @@ def corpus_folder(rng: Random, folder: Path) -> str:
     assert corpus.found.files + corpus.found.passed_over == total
     assert corpus.found.rows - corpus.found.skipped == len(corpus)
     assert all(document for document in corpus.documents)
+    return "read"
+
+
+def versions(rng: Random, folder: Path) -> str:
+    """Pairs of versions in one of the three layouts; what is read is what was written, and every line is counted."""
+    layout = rng.choice(["header", "original", "two columns"])
+    names = rng.choice([("biased", "neutral"), ("before", "after")])
+    pairs = [(f"a {text(rng, 4, BREAKS)}", f"b {text(rng, 4, BREAKS)}") for _ in range(rng.randint(1, 5))]
+    if rng.random() < 0.3:
+        pairs.append((pairs[0][0], pairs[0][0]))
+    if layout == "original":
+        lines = ["\t".join([str(i), "src", "tgt", *pair, *["x"] * rng.choice([0, 2])]) for i, pair in enumerate(pairs)]
+    else:
+        lines = ["\t".join(pair) for pair in ([names, *pairs] if layout == "header" else pairs)]
+    whole = rng.random() < 0.3
+    if not whole and rng.random() < 0.3:
+        lines.insert(rng.randrange(1, len(lines) + 1), text(rng, 3, "\n\r"))
+    content = "".join(line + rng.choice(["\n", "\r\n"]) for line in lines).encode()
+    if not whole:
+        content = damaged(rng, content)
+    packed = rng.random() < 0.2
+    path = folder / f"v.tsv{'.gz' if packed else ''}"
+    raw = gzip.compress(content) if packed else content
+    path.write_bytes(damaged(rng, raw) if packed and not whole and rng.random() < 0.3 else raw)
+    try:
+        with one_sentence():
+            found = read_versions(path)
+    except UserError:
+        assert not whole, "a good file was refused"
+        return "refused"
+    assert len(found.before) == len(found.after) > 0
+    assert all(a != b and a and b for a, b in zip(found.before, found.after, strict=True))
+    if whole:
+        stripped = [(a.strip(), b.strip()) for a, b in pairs]
+        assert found.layout == layout
+        assert [*zip(found.before, found.after, strict=True)] == [(a, b) for a, b in stripped if a != b]
+        assert (found.rows, found.malformed) == (len(pairs), [])
     return "read"
 
 

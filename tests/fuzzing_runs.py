@@ -14,7 +14,7 @@ import crossloss as cl
 from crossloss import cli, pipeline
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
-from fuzzing import FORBIDDEN, corpus_file, corpus_folder, damaged, objective, text, word2vec, word_sets
+from fuzzing import FORBIDDEN, corpus_file, corpus_folder, damaged, objective, text, versions, word2vec, word_sets
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TEST = Weat("mine", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -246,6 +246,7 @@ TARGETS = {
     "word2vec": (word2vec, 8),
     "word sets": (word_sets, 13),
     "objective": (objective, 10),
+    "versions": (versions, 6),
     "arguments": (arguments, 4),
     "run folder": (run_folder, 4),
 }
