@@ -90,6 +90,9 @@ def test_the_stage_writes_plan_outcome_and_figures(run, how, monkeypatch):
             assert folder.metrics[f"debias.original.{name}.effect"] == before
             others = outcome.cost.row(name).after
             assert folder.metrics[f"debias.{how}.{name}.other_seeds.mean"] == pytest.approx(np.mean(others))
+    losses = [np.mean(outcome.cost.row("loss").after) for outcome in outcomes]
+    assert folder.metrics[f"debias.{how}.loss"] == pytest.approx(np.mean(losses))
+    assert folder.metrics[f"debias.{how}.seconds"] == pytest.approx(np.mean([o.seconds for o in outcomes]))
     retrain = type(run).retrain
     trained = []
     monkeypatch.setattr(type(run), "retrain", lambda self, *a, **b: trained.append(1) or retrain(self, *a, **b))

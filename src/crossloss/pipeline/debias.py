@@ -15,7 +15,7 @@ from crossloss.pipeline.robustness import robustness
 from crossloss.pipeline.stages import score_run
 from crossloss.plans.cost import Yardstick
 from crossloss.plans.debias import fit_key
-from crossloss.plans.outcome import Outcome, judge
+from crossloss.plans.outcome import Outcome, judge, metrics_of
 from crossloss.plans.robustness import sentences
 from crossloss.plans.starts import unseen
 from crossloss.plans.sweep import write_csv
@@ -89,8 +89,8 @@ def debias(
         if made.cells:
             write_csv(folder.file(f"sweep-{outcome.name}.csv"), made.cells)
         atomic.write_json(folder.file(f"debias-{outcome.name}.json"), outcome.to_json())
-        folder.record(outcome.metrics())
         outcomes.append(outcome)
+        folder.record(metrics_of(outcomes))
     return outcomes
 
 

@@ -113,6 +113,21 @@ class Outcome:
         return found | {f"{start}{one}.seconds": self.seconds, f"{start}{one}.moved": self.moved}
 
 
+def metrics_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Figures of all outcomes of one way; where each corrects one objective, debias.HOW.wordsim353, ... are means."""
+    found: dict[str, float] = {}
+    costs: dict[str, list[float]] = {}
+    corrected = {name for outcome in outcomes for name in outcome.targets}
+    for outcome in outcomes:
+        found |= outcome.metrics()
+        if outcome.chosen:
+            costs.setdefault("seconds", []).append(outcome.seconds)
+            for row in outcome.cost.rows:
+                if row.figure not in corrected:
+                    costs.setdefault(row.figure, []).append(float(np.mean(row.after)))
+    return found | {f"debias.{outcomes[0].how}.{figure}": float(np.mean(each)) for figure, each in costs.items()}
+
+
 def label(how: str, starts: int) -> str:
     """Name of a way with the number of its starts in it, where that is one."""
     fitted = how.rpartition("+")[2] in FITTED

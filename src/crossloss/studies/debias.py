@@ -14,7 +14,7 @@ from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
 from crossloss.plans.cost import Yardstick
 from crossloss.plans.debias import Corrected
-from crossloss.plans.outcome import Outcome, judge
+from crossloss.plans.outcome import Outcome, judge, metrics_of
 from crossloss.plans.starts import unseen
 from crossloss.plans.sweep import Cell
 from crossloss.plans.transfer import Transferred
@@ -124,7 +124,7 @@ def debias_study(
         if correction.table is not None:
             plans[made.name] = correction.table
         if run.folder is not None:
-            run.folder.record(made.metrics())
+            run.folder.record(metrics_of([o for o in outcomes if o.how == made.how]))
 
     total = len(TOGETHER) + len(ARMS) * len(tests) + 1
 
