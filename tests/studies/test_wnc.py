@@ -101,6 +101,9 @@ def test_applied_edits_are_what_retraining_and_the_other_side_give(made, label):
             assert done.edits == len(nearer)
             assert done.predicted == pytest.approx(row[nearer].sum())
             assert done.retrained == pytest.approx(float(test(run.field.view(run.retrain(weights)))) - value)
+            control = convention.applied[test.name, "random"]  # all of the 40: as many as are applied
+            assert (control.edits, control.predicted) == (40, pytest.approx(row.sum()))
+            assert control.retrained == pytest.approx(neutral - value, abs=1e-3)
             with cl.load(out / ("neutral" if label == "word2vec" else "paper-neutral")) as other:
                 back = cl.score(other, [test]).of()
             expected = np.corrcoef(row, back[40:80] - back[:40])[0, 1]

@@ -93,7 +93,8 @@ class Convention:
     edits : dict of test -> list of Edit
         The strongest of D_B.
     applied : dict of (test, set) -> Applied
-        ``top``: the strongest either way; ``nearer``: those that bring the test nearest to zero; ``all``: D_N.
+        ``top``: the strongest either way; ``nearer``: those that bring the test nearest to zero; ``random``: as many at
+        random, the same for every test; ``all``: D_N.
     agreement : dict of test -> float
         Correlation of the edits' effects as predicted on D_B and on D_N.
     """
@@ -117,7 +118,7 @@ class WncStudy:
     sizes : dict
         pairs, same, background, words: sentences and the size of the vocabulary.
     applied : int
-        Edits of ``top`` and ``nearer``.
+        Edits of ``top``, ``nearer`` and ``random``.
     conventions : dict of name -> Convention
     """
 
@@ -292,11 +293,13 @@ def _applied(
 ) -> dict[tuple[str, str], Applied]:
     retrainer = Retrainer(runs["before"], tests)
     found = {}
+    control = np.random.default_rng(0).permutation(len(edits))[:count]
     with track("retraining with edits") as progress:
         for number, test in enumerate(tests):
             value = edits.scores.values[test.name]
-            for sign, name in ((0, "top"), (-int(np.sign(value)), "nearer")):
-                chosen = edits.strongest(count, test, sign=sign)
+            nearer = edits.strongest(count, test, sign=-int(np.sign(value)))
+            sets = {"top": edits.strongest(count, test), "nearer": nearer, "random": control}
+            for name, chosen in sets.items():
                 weights = edits.apply(chosen)
                 change = retrainer(weights)[test.name] - value
                 found[test.name, name] = Applied(len(chosen), edits.predicted(weights, test), change)

@@ -15,7 +15,7 @@ from crossloss.studies.wnc import Convention, WncStudy
 PAPER = {"biased": (0.48, 0.52, -0.43, 0.53), "neutral": (-0.05, 0.66, -0.82, 0.55)}
 """The paper's originals (Table 3): career, math, art, race."""
 NAMES = {"biased": "D_B", "neutral": "D_N"}
-SETS = {"top": "strongest either way", "nearer": "nearest to zero", "all": "all (D_N)"}
+SETS = {"top": "strongest either way", "nearer": "nearest to zero", "random": "at random", "all": "all (D_N)"}
 PAIRS_SHOWN = 3
 
 
