@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from crossloss.core import UserError
 
@@ -38,6 +37,8 @@ def fidelity(predicted: np.ndarray, found: np.ndarray, *, seed: int = 0) -> Fide
     UserError
         Fewer than three subsets, or no variation in one of the two.
     """
+    from scipy.stats import rankdata  # imported late, as it takes a third of a command's start
+
     x, y = np.asarray(predicted, dtype=np.float64), np.asarray(found, dtype=np.float64)
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         raise UserError("Fidelity needs at least three subsets whose predicted and found changes vary.")

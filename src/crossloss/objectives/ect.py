@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from scipy.stats import spearmanr
 
 from crossloss.core import UserError
 from crossloss.objectives.words import WordView, several
@@ -19,6 +18,8 @@ def ect(view: WordView, X: Sequence[str], Y: Sequence[str], A: Sequence[str]) ->
     UserError
         No word of X or of Y, or fewer than three of A, are in the vocabulary; or all cosines are equal.
     """
+    from scipy.stats import spearmanr  # imported late, as it takes a third of a command's start
+
     vectors = view.vectors.detach().double()
     found = [[view.index[word] for word in several(words) if word in view.index] for words in (X, Y, A)]
     if not found[0] or not found[1] or len(found[2]) < 3:
