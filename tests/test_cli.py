@@ -182,7 +182,7 @@ def test_bad_input_is_one_sentence_exit_code_two_and_loses_nothing(crossloss, fi
 
 
 def test_a_vocabulary_too_large_for_memory_is_refused_before_training(crossloss, files, monkeypatch):
-    monkeypatch.setattr(cli.training, "available_memory", lambda: 10_000_000)
+    monkeypatch.setattr(cli.estimates, "available_memory", lambda: 10_000_000)
     test = f"{files}/t.yaml:mine"
     code, _, errors = crossloss("run", files / "c.tsv", "--objective", test, "--out", files / "new", *SETTINGS)
     assert code == 2

@@ -107,6 +107,12 @@ def estimate_line(cost: Estimate, available: int) -> None:
     )
 
 
+def study_line(cost: Estimate, trainings: int, scorings: int) -> None:
+    """Say what a study that trains and scores so often will take, as one that is not stopped."""
+    seconds = trainings * cost.train_seconds + scorings * cost.score_seconds
+    say(f"The study: about {trainings} trainings and {scorings} scorings, {words.duration(seconds)} or somewhat more.")
+
+
 def measures_table(results: Mapping[str, Measured], objectives: Sequence[Described]) -> None:
     """Objectives, tests with their p-values, and what the signs mean."""
     tests = Table(title="Association tests", title_justify="left")

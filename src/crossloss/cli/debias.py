@@ -3,18 +3,19 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from crossloss import pipeline, terminal
+from crossloss.cli.estimates import announce
 from crossloss.cli.options import Named, RunArgument
 from crossloss.cli.study import study
 from crossloss.corpus.read import read
 from crossloss.plans.debias import WAYS
 from crossloss.run.progress import bars
 from crossloss.run.runs import train
-from crossloss.studies.debias import TESTS
+from crossloss.studies.debias import TESTS, passes
 from crossloss.studies.debias_page import tables
 
 
@@ -66,9 +67,12 @@ def study_debias(
     """Every correction of every test beside the others (Tables 3, 5, 6, 8, Figs. 3, 4); a stopped study goes on."""
     tests = pipeline.choose(objective or TESTS)
     keep = [word for test in tests for word in test.words]
-    with train(
-        read(corpus), keep_words=keep, out=out, min_count=min_count, dimension=dimension, steps=steps, track=bars
-    ) as run:
+    with bars("reading") as progress:
+        text = read(corpus, progress=progress)
+    settings: dict[str, Any] = {"min_count": min_count, "dimension": dimension, "steps": steps}
+    trainings, scorings = passes(len(tests), starts, others)
+    announce(text, tests, settings, trainings=trainings, scorings=scorings)
+    with train(text, keep_words=keep, out=out, track=bars, **settings) as run:
         pipeline.remember(run, tests)
         command = shlex.join(["crossloss", *sys.argv[1:]])
         found, page = pipeline.study_debias(run, tests, starts=starts, others=others, command=command, track=bars)

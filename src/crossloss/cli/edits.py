@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crossloss import pipeline, terminal
+from crossloss.cli.estimates import announce
 from crossloss.cli.options import Named, RunArgument
 from crossloss.cli.study import study
 from crossloss.corpus.read import read
@@ -15,7 +16,7 @@ from crossloss.corpus.versions import look, read_versions, sides
 from crossloss.report import words
 from crossloss.run.progress import bars
 from crossloss.studies.debias import TESTS
-from crossloss.studies.wnc import SETTINGS
+from crossloss.studies.wnc import SETTINGS, enough_text, passes
 from crossloss.studies.wnc_page import plain_tables, summary
 
 data = typer.Typer(help="Check data that you downloaded.", no_args_is_help=True)
@@ -86,10 +87,13 @@ def study_wnc(
     with bars("reading") as progress:
         added = read(background, progress=progress) if background else None
     terminal.versions_table([versions])
+    both, tests = sides(versions, added), pipeline.only_tests(pipeline.choose(objective or TESTS), "The study")
+    enough_text(both.corpus, tests)
+    chosen = {"min_count": min_count, "max_words": max_words, "dimension": dimension, "steps": steps}
+    trainings, scorings = passes(len(tests))
+    announce(both.corpus, tests, {**SETTINGS, **chosen}, trainings=trainings, scorings=scorings)
     found, page = pipeline.study_wnc(
-        sides(versions, added), pipeline.only_tests(pipeline.choose(objective or TESTS), "The study"), out,
-        command=shlex.join(["crossloss", *sys.argv[1:]]), track=bars,
-        min_count=min_count, max_words=max_words, dimension=dimension, steps=steps,
-    )  # fmt: skip
+        both, tests, out, command=shlex.join(["crossloss", *sys.argv[1:]]), track=bars, **chosen
+    )
     terminal.study_tables(plain_tables(summary(found)))
     terminal.say(f"Page: {page}")

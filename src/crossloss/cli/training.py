@@ -8,39 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from crossloss import pipeline, terminal
+from crossloss.cli.estimates import announce
 from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Show, with_settings
 from crossloss.cli.reading import CorpusArgument, read_corpus, with_reading
 from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus
-from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.objectives import Described
 from crossloss.plans.table import check_corpus, read_plan
-from crossloss.run.available import available_memory
-from crossloss.run.estimate import check_memory, estimate
 from crossloss.run.progress import bars
 from crossloss.run.runs import MEMORY, Run, train
-from crossloss.run.settings import make_settings, parse_bytes
-
-
-def _estimate(corpus: Corpus, tests: list[Described], settings: dict[str, Any], memory: str) -> None:
-    """Print coverage of the tests and what the run will take; refuse what does not fit."""
-    chosen = make_settings(**settings)
-    vocabulary = build_vocabulary(
-        corpus,
-        min_count=chosen.min_count,
-        max_words=chosen.max_words or None,
-        keep_words=[word for test in tests for word in test.words],
-        subsample=chosen.subsample,
-    )
-    cost = estimate(chosen, corpus, vocabulary, objectives=len(tests), memory=parse_bytes(memory))
-    terminal.say(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
-    for test in tests:
-        terminal.coverage_table(test, test.coverage(vocabulary.occurrences))
-    available = available_memory()
-    terminal.estimate_line(cost, available)
-    check_memory(cost.memory_bytes, available)
-    for test in tests:
-        test.rows(vocabulary.index)
 
 
 @with_reading
@@ -54,7 +30,7 @@ def check(
 ) -> None:
     """Show what a corpus is and which test words a corpus has, and what a run will take, before any training."""
     tests = pipeline.choose(objective)
-    _estimate(read_corpus(corpus, reading), tests, settings, memory)
+    announce(read_corpus(corpus, reading), tests, settings, memory)
 
 
 def _train(
@@ -112,7 +88,7 @@ def run_command(
     """
     tests = pipeline.choose(objective)
     found = read_corpus(corpus, reading)
-    _estimate(found, tests, settings, memory)
+    announce(found, tests, settings, memory)
     with _train(found, tests, out, overwrite, memory, settings) as run:
         seeds, removals = (5, 3) if validate else (0, 0)
         _chain(run, tests, target, validate, seeds, removals, show)
@@ -126,7 +102,7 @@ def demo(
     tests = pipeline.choose(["demo-power"])
     found = read_corpus(BUILTIN, {})
     settings: dict[str, Any] = {"max_words": 4000}
-    _estimate(found, tests, settings, MEMORY)
+    announce(found, tests, settings, MEMORY)
     with _train(found, tests, out, overwrite, MEMORY, settings) as run:
         _chain(run, tests, 0.0, 30, 5, 3, 3)
 

@@ -15,13 +15,15 @@ from crossloss.objectives.weat import Weat
 from crossloss.plans.cost import Yardstick
 from crossloss.plans.debias import Corrected
 from crossloss.plans.outcome import Outcome, judge, metrics_of
-from crossloss.plans.starts import unseen
+from crossloss.plans.starts import JUDGES, UNTOUCHED, unseen
 from crossloss.plans.sweep import Cell
 from crossloss.plans.transfer import Transferred
 from crossloss.plans.update import ARMS
 from crossloss.run.progress import Track, part_of, quiet
 from crossloss.run.runs import Run
 
+ROUNDS = 5
+"""Rounds that a fit takes, about."""
 OVER = 1.7
 """Target of over-bias, in the direction that each test already has; an effect size lies between -2 and 2."""
 MOST_STEPS = 50_000
@@ -80,6 +82,18 @@ class DebiasStudy:
         """(passes, effect of ``measured``) of one walk of a sweep; pass 0 is the untouched run."""
         cells = [c for c in self.cells[way, corrected] if c.size == size and not c.failed]
         return [(0, self.original[measured]), *((c.passes, c.figures[measured]) for c in cells)]
+
+
+def passes(tests: int, starts: int, others: int) -> tuple[int, int]:
+    """Trainings and scorings that the study takes, about: the rounds of its fits are not known before.
+
+    The single-sample steps of the sweeps and the models of gensim come on top: a fifth, at 4,000 words.
+    """
+    several = 3 * starts
+    fits = several * (UNTOUCHED + ROUNDS * (JUDGES + 1)) + 4 * 2 * ROUNDS
+    judged = others * (len(TOGETHER) + 1 + len(ARMS) * tests)
+    decided = 2 * 2 * tests * 6
+    return fits + judged + decided, ROUNDS * (several + 4) + 1
 
 
 def debias_study(

@@ -152,6 +152,11 @@ class WncStudy:
         return found
 
 
+def passes(tests: int) -> tuple[int, int]:
+    """Trainings and scorings that the study takes: both sides of both conventions, and edits retrained in each."""
+    return len(CONVENTIONS) * (len(SIDES) + 2 * tests + 1), len(CONVENTIONS) * len(SIDES)
+
+
 def enough_text(corpus: Corpus, tests: Sequence[Weat]) -> None:
     """Refuse tests whose words the corpus lacks, before anything is trained.
 

@@ -1,0 +1,47 @@
+"""What is said before anything long begins: which words occur, how much time and memory it takes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crossloss import terminal
+from crossloss.corpus.read import Corpus
+from crossloss.corpus.vocabulary import build_vocabulary
+from crossloss.objectives import Described
+from crossloss.run.available import available_memory
+from crossloss.run.estimate import check_memory, estimate
+from crossloss.run.runs import MEMORY
+from crossloss.run.settings import make_settings, parse_bytes
+
+
+def announce(
+    corpus: Corpus,
+    tests: Sequence[Described],
+    settings: Mapping[str, Any],
+    memory: str = MEMORY,
+    *,
+    trainings: int = 0,
+    scorings: int = 0,
+) -> None:
+    """Print coverage of the tests and what the run will take; refuse what does not fit.
+
+    Of a study that trains and scores many times, ``trainings`` and ``scorings`` tell how often, about.
+    """
+    chosen = make_settings(**settings)
+    vocabulary = build_vocabulary(
+        corpus,
+        min_count=chosen.min_count,
+        max_words=chosen.max_words or None,
+        keep_words=[word for test in tests for word in test.words],
+        subsample=chosen.subsample,
+    )
+    cost = estimate(chosen, corpus, vocabulary, objectives=len(tests), memory=parse_bytes(memory))
+    terminal.say(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
+    for test in tests:
+        terminal.coverage_table(test, test.coverage(vocabulary.occurrences))
+    available = available_memory()
+    terminal.estimate_line(cost, available)
+    if trainings:
+        terminal.study_line(cost, trainings, scorings)
+    check_memory(cost.memory_bytes, available)
+    for test in tests:
+        test.rows(vocabulary.index)
