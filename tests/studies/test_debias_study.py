@@ -1,13 +1,14 @@
 """The debias study: every correction in every table, figures of what was measured, the same bytes again."""
 
 import csv
+import json
 import re
 
 import numpy as np
 import pytest
 
 import crossloss as cl
-from crossloss import pipeline
+from crossloss import cli, pipeline
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
 from crossloss.plans import debias as debiasing
@@ -129,3 +130,34 @@ def test_a_second_study_trains_little_and_writes_the_same_bytes(made):
 def test_one_start_is_not_compared_with_itself(made):
     with pytest.raises(UserError, match="at least two starts"):
         debias_study(made[0], [ONE], starts=1)
+
+
+def test_the_command_says_what_it_will_take_and_shows_the_tables(made, tmp_path, monkeypatch, capsys):
+    _, study, page, *_ = made
+    asked = {}
+
+    def studied(run, tests, **more):
+        asked.update(more, names=[test.name for test in tests], words=len(run.vocabulary.words))
+        return study, page
+
+    monkeypatch.setattr(pipeline, "study_debias", studied)
+    corpus, mine = tmp_path / "c.txt", tmp_path / "t.yaml"
+    corpus.write_text("\n".join(random_sentences(7, sentences=120)))
+    mine.write_text(json.dumps({"mine": {side: list(getattr(ONE, side)) for side in "XYAB"}}))
+    words = ["study", "debias", "--corpus", str(corpus), "--out", str(tmp_path / "run"), "--objective", str(mine)]
+    monkeypatch.setattr("signal.signal", lambda *unused: None)
+    monkeypatch.setattr("sys.argv", ["crossloss", *words, "--starts", "2", "--others", "2", "--min-count", "3"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert {name: asked[name] for name in ("starts", "others", "names")} == {
+        "starts": 2,
+        "others": 2,
+        "names": ["mine"],
+    }
+    assert asked["command"].startswith("crossloss study debias --corpus")
+    said = capsys.readouterr().out
+    trainings, scorings = studying.passes(1, 2, 2)
+    assert f"about {trainings} trainings and {scorings} scorings" in " ".join(said.split())
+    assert "Effects from the run's own start" in said
+    assert page.name in said
