@@ -151,6 +151,21 @@ def test_every_registered_estimator_is_in_the_product_or_refuses_small_fields_by
         assert scores.abs().sum(dim=1).gt(0).all()
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if name != "no such curvature"])
+def test_progress_rises_to_its_total(name):
+    field = "skipgram" if "blocks" in name else "batches"
+    case, calls = made(field, torch.float64), []
+    CASES[name][0](case, 1e-7)(case.run, case.objectives, progress=lambda *at: calls.append(at))
+    shares = [done / total for done, total in calls]
+    assert shares == sorted(shares)
+    assert shares[0] > 0
+    assert shares[-1] == 1
+    if name in ("unrolled", "tracin", "tracin of every 4th"):
+        assert calls == [(t, small.STEPS) for t in range(1, small.STEPS + 1)]
+    elif name in ("cg", "gmres", "lissa"):
+        assert len(set(calls)) > 5, "while it works too"
+
+
 @pytest.mark.parametrize("every", [1, 4])
 @pytest.mark.parametrize("kind", ["unrolled", "tracin"])
 def test_a_stopped_backward_walk_goes_on_to_the_same_bytes(kind, every):
