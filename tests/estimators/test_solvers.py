@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import small
 from crossloss.core import UserError
 from crossloss.estimators import GMRES, Arnoldi, ConjugateGradient, Dense, LiSSA
-from crossloss.estimators.curvature import Absolute, Jacobian
+from crossloss.estimators import curvature as curvature_module
+from crossloss.estimators.curvature import Absolute, Jacobian, materialise, require_regular, symmetry_tolerance
 from crossloss.estimators.solvers import System
 
 
@@ -187,6 +188,31 @@ def test_absolute_turns_negative_curvature_round():
     expected = (b @ vectors) / (values.abs() + 0.3) @ vectors.T
     torch.testing.assert_close(absolute.solve(b, 0.3), expected)
     torch.testing.assert_close(ConjugateGradient(1e-11).solve(System(absolute, 0.3), b).x, expected)
+
+
+def test_a_matrix_is_made_a_few_rows_at_a_time(monkeypatch):
+    monkeypatch.setattr(curvature_module, "ROWS_AT_ONCE", 5)
+    calls = []
+    found = materialise(Given(SKEW), right(1, 12), lambda *at: calls.append(at))
+    torch.testing.assert_close(found, SKEW, rtol=0, atol=0)
+    assert calls == [(5, 12), (10, 12), (12, 12)]
+
+
+def test_a_matrix_of_the_largest_size_is_made_and_a_larger_is_not(monkeypatch):
+    monkeypatch.setattr(curvature_module, "LARGEST", 12)
+    assert materialise(Given(SKEW), right(1, 12)).shape == (12, 12)
+    monkeypatch.setattr(curvature_module, "LARGEST", 11)
+    with pytest.raises(UserError, match="too many"):
+        materialise(Given(SKEW), right(1, 12))
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(torch.float64, 4.5e13), (torch.float32, 8.4e4)])
+def test_two_right_digits_are_left_and_rounding_is_symmetric(dtype, digits):
+    require_regular(0.99 * digits, dtype, 0.0)
+    for condition in (1.01 * digits, float("inf"), float("nan")):
+        with pytest.raises(UserError, match="singular"):
+            require_regular(condition, dtype, 0.0)
+    assert symmetry_tolerance(dtype) == pytest.approx(1e-3 if dtype == torch.float32 else 1.5e-8, rel=0.1)
 
 
 def test_too_many_parameters_for_a_matrix_is_said_before_it_is_made():

@@ -13,6 +13,7 @@ from crossloss.corpus.read import from_sentences
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.estimators.predict import predict
 from crossloss.objectives import as_objective
+from crossloss.skipgram import negatives as negatives_module
 from crossloss.skipgram.field import SkipGramField
 from crossloss.skipgram.negatives import DrawnNegatives, Draws
 from dense import dense_counts, random_sentences
@@ -71,8 +72,9 @@ def field_weights(field):
     return weights
 
 
-@pytest.mark.parametrize("columns", [2, COLUMNS, 29])
-def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, columns):
+@pytest.mark.parametrize(("columns", "rows"), [(2, 1024), (COLUMNS, 7), (29, 1024)])
+def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, columns, rows, monkeypatch):
+    monkeypatch.setattr(negatives_module, "ROWS", rows)
     field = make(small, columns)
     dense = DenseDrawn(field)
     theta, w, a = random_inputs(field)
@@ -91,7 +93,10 @@ def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, co
     assert not torch.equal(field.gradient(theta, w, 0), field.gradient(theta, w, 7))
 
 
-def test_all_columns_and_the_whole_loss_are_exact(small):
+@pytest.mark.parametrize("elements", [1 << 22, 100, 1])
+def test_all_columns_and_the_whole_loss_are_exact(small, elements, monkeypatch):
+    """In strips of all words, of three or of one."""
+    monkeypatch.setattr(negatives_module, "TILE_ELEMENTS", elements)
     exact, all_columns, few = make(small, cls=SkipGramField), make(small, 1000), make(small, 3)
     theta, w, a = random_inputs(exact)
     into = exact.accumulator(3)

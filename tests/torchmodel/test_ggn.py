@@ -11,6 +11,7 @@ from crossloss.core import UserError
 from crossloss.estimators import ConjugateGradient, InverseHessian
 from crossloss.optimisers import HeavyBall
 from crossloss.run.training import MemoryStates, Training
+from crossloss.torchmodel import curvature as curvature_module
 from crossloss.torchmodel.curvature import ekfac, ggn
 
 pytest.importorskip("curvlinops")
@@ -56,8 +57,10 @@ def flat(model):
     return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
 
 
+@pytest.mark.parametrize("rows_at_once", [1024, 5])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_ggn_is_the_dense_one_in_the_order_of_the_parameters(problem):
+def test_ggn_is_the_dense_one_in_the_order_of_the_parameters(problem, rows_at_once, monkeypatch):
+    monkeypatch.setattr(curvature_module, "ROWS_AT_ONCE", rows_at_once)
     (loss, y), model, x = PROBLEMS[problem], perceptron(), draw(N, 4)
     theta = flat(model) + 0.3  # not where the module stands
     weights = torch.ones(N, dtype=torch.float64)

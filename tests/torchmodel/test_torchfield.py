@@ -17,6 +17,7 @@ from crossloss.core import WHOLE, UserError
 from crossloss.estimators import unrolled
 from crossloss.objectives import as_objective
 from crossloss.run.training import MemoryStates, Training
+from crossloss.torchmodel import field as field_module
 
 RULES = {
     "momentum": (cl.SGD(0.1, momentum=0.8), reference.sgd, {"momentum": 0.8}),
@@ -192,7 +193,9 @@ def test_a_padding_row_is_held_and_its_effect_is_differentiated(regulariser):
         assert (values[0] - values[1]) / (2 * h) == pytest.approx(scores[i], rel=1e-5, abs=1e-6 * np.abs(scores).max())
 
 
-def test_many_directions_at_once_equal_one_at_a_time():
+@pytest.mark.parametrize("at_once", [16_384, 3 * N, 1])
+def test_many_directions_at_once_equal_one_at_a_time(at_once, monkeypatch):
+    monkeypatch.setattr(field_module, "AT_ONCE", at_once)
     for kind in ("mlp", "lstm", "sparse", "transformer"):
         field = field_of(make(kind))
         w, a = torch.rand(N, dtype=F64), torch.randn(7, len(field.initial), dtype=F64)
