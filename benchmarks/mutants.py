@@ -50,16 +50,18 @@ FILES = [
     *sorted((SOURCE / "torchmodel").glob("*.py")),
 ]
 WORK = ROOT / "runs" / "mutants"
-BUDGET = 20.0
-"""Seconds of tests, as measured under coverage, that a mutant is given."""
+UNKNOWN = 0.3
+"""Seconds of a test that was not measured."""
+LEAST = 20
+"""Mutants of a file that are run, however small a share is asked for."""
 KILLED, TIMEOUT, SURVIVED, UNREACHED = OUTCOMES = ("killed", "timeout", "survived", "unreached")
 
 
 class Mutating:
     """A pytest plugin: in place of a run of the tests, one for each mutant."""
 
-    def __init__(self, files: list[Path], share: float, again: bool) -> None:
-        self.files, self.share, self.again = files, share, again
+    def __init__(self, files: list[Path], share: float, budget: float, again: bool) -> None:
+        self.files, self.share, self.budget, self.again = files, share, budget, again
         self.seconds: dict[str, float] = json.loads(SECONDS.read_text())
         self.data = coverage.CoverageData(str(DATA))
         self.data.read()
@@ -74,7 +76,9 @@ class Mutating:
 
     def _file(self, file: Path) -> None:
         every = mutants(file)
-        drawn = random.Random(f"0 {file.name}").sample(every, round(self.share * len(every)))
+        drawn = list(every)
+        random.Random(0).shuffle(drawn)
+        drawn = drawn[: max(LEAST, round(self.share * len(every)))]
         log = WORK / f"{'-'.join(file.relative_to(SOURCE).with_suffix('').parts)}.json"
         done = json.loads(log.read_text()) if log.exists() else {}
         live = _functions(file)
@@ -82,8 +86,7 @@ class Mutating:
             known = done.get(mutant.key)
             if known and not (self.again and known[0] in (SURVIVED, UNREACHED)):
                 continue
-            tests = list(self.items) if self.again else self._tests(mutant)
-            done[mutant.key] = [*self._outcome(mutant, tests, live), mutant.line]
+            done[mutant.key] = [*self._outcome(mutant, self._tests(mutant), live), mutant.line]
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(json.dumps(done, indent=0))
             if done[mutant.key][0] != KILLED:
@@ -99,13 +102,19 @@ class Mutating:
             near = [line for line in by_line if line in mutant.lines and line <= mutant.line]
             contexts = set(by_line.get(max(near, default=0), ())) - {""}
         mirror = f"tests/{mutant.file.relative_to(SOURCE).parts[0]}"
-        found = [test for test in self.items if test in contexts or test.split("::")[0] in contexts]
-        found.sort(key=lambda test: (not test.startswith(mirror), self.seconds.get(test, 1.0)))
-        first = [test for test in reversed(self.killers) if test in set(found)][:5]
+        found = [
+            test
+            for test in self.items
+            if test in contexts
+            or test.split("::")[0] in contexts
+            or (test.startswith(mirror) and test not in self.seconds)
+        ]
+        found.sort(key=lambda test: (not test.startswith(mirror), self.seconds.get(test, UNKNOWN)))
+        first = [test for test in found if test in self.killers[-5:]]
         chosen, spent = [], 0.0
         for test in [*first, *(test for test in found if test not in first)]:
-            spent += self.seconds.get(test, 1.0)
-            if spent > BUDGET and chosen:
+            spent += self.seconds.get(test, UNKNOWN)
+            if spent > self.budget and chosen:
                 break
             chosen.append(test)
         return chosen
@@ -120,7 +129,7 @@ class Mutating:
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
-            _limits(30 + 3 * int(sum(self.seconds.get(test, 1.0) for test in tests)))
+            _limits(30 + 3 * int(sum(self.seconds.get(test, UNKNOWN) for test in tests)))
 
             def failed(test: str) -> None:
                 os.write(writing, test.encode())
@@ -239,7 +248,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", nargs="*", help="parts of paths; all by default")
     parser.add_argument("--share", type=float, default=1.0, help="of the mutants of each file, drawn by seed")
-    parser.add_argument("--again", nargs="*", help="run these tests for the mutants that survived")
+    parser.add_argument("--budget", type=float, default=20.0, help="seconds of tests, as measured, that each is given")
+    parser.add_argument("--again", action="store_true", help="run those that survived once more, as after new tests")
     given = parser.parse_args()
     files = [file for file in FILES if not given.files or any(part in str(file) for part in given.files)]
     hypothesis.settings.register_profile(
@@ -250,13 +260,9 @@ def main() -> None:
         phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
     )
     hypothesis.settings.load_profile("mutants")
-    tests = given.again or ["tests"]
-    plugin = Mutating(files, given.share, bool(given.again))
-    sys.exit(
-        pytest.main(
-            ["-m", "not slow and not browser", "-p", "no:timeout", "-p", "no:cacheprovider", *tests], plugins=[plugin]
-        )
-    )
+    plugin = Mutating(files, given.share, given.budget, given.again)
+    options = ["-m", "not slow and not browser", "-p", "no:timeout", "-p", "no:cacheprovider", str(ROOT / "tests")]
+    sys.exit(pytest.main(options, plugins=[plugin]))
 
 
 if __name__ == "__main__":
