@@ -101,20 +101,22 @@ class Mutating:
         if mutant.where and not contexts:  # a statement of several lines is known by its first
             near = [line for line in by_line if line in mutant.lines and line <= mutant.line]
             contexts = set(by_line.get(max(near, default=0), ())) - {""}
-        mirror = f"tests/{mutant.file.relative_to(SOURCE).parts[0]}"
+        top = mutant.file.relative_to(SOURCE).parts[0]
+        mirror = f"tests/{'estimators' if top == 'core.py' else top}"
         found = [
             test
             for test in self.items
             if test in contexts
+            or not (contexts or mutant.where)
             or test.split("::")[0] in contexts
             or (test.startswith(mirror) and test not in self.seconds)
         ]
         found.sort(key=lambda test: (not test.startswith(mirror), self.seconds.get(test, UNKNOWN)))
         first = [test for test in found if test in self.killers[-5:]]
-        chosen, spent = [], 0.0
+        chosen, spent, budget = [], 0.0, self.budget if mutant.where else 4 * self.budget
         for test in [*first, *(test for test in found if test not in first)]:
             spent += self.seconds.get(test, UNKNOWN)
-            if spent > self.budget and chosen:
+            if spent > budget and chosen:
                 break
             chosen.append(test)
         return chosen

@@ -131,6 +131,22 @@ def test_scores_equal_the_dense_reference_or_say_why_not(name, field, dtype):
     assert error.max() < DTYPES[dtype]
 
 
+def test_every_name_is_what_it_says():
+    """Curvature and solver of each; LiSSA's scale is that of Koh and Liang's code."""
+    assert ESTIMATORS["unrolled"] is unrolled
+    assert ESTIMATORS["gradient-dot"] is gradient_dot
+    assert ESTIMATORS["tracin"] == TracIn(every=1)
+    solvers = {"cg": ConjugateGradient(), "gmres": GMRES(), "lissa": LiSSA(25.0), "arnoldi": Arnoldi()}
+    found = {name: estimator for name, estimator in ESTIMATORS.items() if name.startswith("inverse-hessian")}
+    assert found == (
+        {"inverse-hessian": InverseHessian("jacobian", None, 0.0)}
+        | {f"inverse-hessian-{name}": InverseHessian("jacobian", solver) for name, solver in solvers.items()}
+        | {f"inverse-hessian-{kind}": InverseHessian(kind) for kind in ("absolute", "word-blocks", "ekfac")}
+        | {"inverse-hessian-ggn": InverseHessian("ggn", ConjugateGradient())}
+    )
+    assert len(ESTIMATORS) == 3 + len(found)
+
+
 def test_every_registered_estimator_is_in_the_product_or_refuses_small_fields_by_name():
     """A plain field: scores, or one sentence; never nan and never a row of zeros."""
     case = made("softmax", torch.float64)
