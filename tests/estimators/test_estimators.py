@@ -22,6 +22,8 @@ from crossloss.estimators import (
     unrolled,
 )
 from crossloss.objectives.custom import as_objective
+from crossloss.optimisers import HeavyBall
+from crossloss.run.training import MemoryStates, Training
 from small import DTYPES, FIELDS, made
 
 RANK = 4
@@ -268,9 +270,45 @@ def test_what_was_trained_elsewhere_has_no_run_to_go_back_over():
     for estimator in (unrolled, TracIn()):
         with pytest.raises(UserError, match="trained elsewhere"):
             estimator(elsewhere, case.objectives)
+    optimiser, state = elsewhere.optimiser, {"theta": case.run.theta}
+    for ask in (lambda: optimiser.step(state, case.run.theta, 0), lambda: optimiser.adjoint(state, 0, state)):
+        with pytest.raises(UserError, match="trained elsewhere"):
+            ask()
+    assert elsewhere.steps == 0
+    assert not list(elsewhere.backwards(0))
     for estimator in (gradient_dot, InverseHessian(damping=0.2), InverseHessian("word-blocks", damping=0.2)):
         here, there = (estimator(run, case.objectives).samples() for run in (case.run, elsewhere))
         assert torch.equal(here, there)
+
+
+def linear(by_theta, by_weight, dtype):
+    """A run of g = by_theta theta + by_weight (w - 1), which stays at 0 while its derivative grows."""
+    ones = torch.ones(3, dtype=torch.float64)
+    field = small.GivenField(lambda theta, w, step: by_theta * theta + by_weight * (w - 1).to(theta), 3)
+    optimiser = HeavyBall(torch.ones(3, dtype=dtype), small.MOMENTUM)
+    run = Training(field, optimiser, ones, small.STEPS, torch.zeros(3, dtype=dtype), MemoryStates())
+    run.finish()
+    return run
+
+
+@pytest.mark.parametrize("estimator", [unrolled, TracIn(), gradient_dot, InverseHessian()])
+def test_scores_that_overflow_are_refused(estimator):
+    """By their size alone, in float64; the unrolled also by an adjoint that grows in every step of a float32 run."""
+    run = linear(1.0, 1e200, torch.float64)
+    with pytest.raises(UserError, match="overflow"):
+        estimator(run, [as_objective(lambda theta: 1e200 * theta.sum())])
+    if estimator is unrolled:
+        with pytest.raises(UserError, match="overflow"):
+            estimator(linear(1e5, 1.0, torch.float32), [as_objective(lambda theta: theta.sum())])
+
+
+def test_settings_out_of_range_are_refused():
+    case = made("softmax", torch.float64)
+    with pytest.raises(UserError, match="s is 1 or more"):
+        TracIn(every=0)(case.run, case.objectives)
+    for wrong in (LiSSA(scale=0.0), LiSSA(scale=1.0, depth=0), LiSSA(scale=1.0, repeats=0)):
+        with pytest.raises(UserError, match="above 0"):
+            InverseHessian(solver=wrong)(case.run, case.objectives)
 
 
 def test_a_damping_that_is_none_is_refused():

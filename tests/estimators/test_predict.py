@@ -7,7 +7,9 @@ from crossloss.core import WHOLE, UserError
 from crossloss.estimators import GMRES, ConjugateGradient, Dense, InverseHessian, Trained, predict, unrolled
 from crossloss.estimators.predict import pushforward
 from crossloss.objectives.custom import as_objective
-from small import DTYPES, FIELDS, GivenField, made
+from crossloss.optimisers import HeavyBall
+from crossloss.run.training import MemoryStates, Training
+from small import DTYPES, FIELDS, MOMENTUM, STEPS, GivenField, made
 
 WITHOUT = [1, 4, 5]
 
@@ -109,6 +111,38 @@ def test_what_cannot_be_predicted_is_said():
     unbounded = as_objective(lambda theta: (1.0 - 1e9 * (theta - case.run.theta).norm()).sqrt() + theta.sum())
     with pytest.raises(UserError, match=r"is nan|not finite"):
         predict(case.run, [unbounded], without=WITHOUT)
+
+
+def test_without_nobody_is_the_model_as_it_is():
+    case = made("softmax", torch.float64)
+    found = predict(case.run, case.objectives, without=[])
+    assert torch.equal(found.theta, case.run.theta)
+    assert torch.equal(found.value, found.now)
+    assert torch.equal(found.linear, found.now)
+
+
+class Root:
+    """Not a number beside ``theta``."""
+
+    name = "root"
+
+    def __init__(self, theta):
+        self.theta = theta
+
+    def __call__(self, theta):
+        return (1.0 - 1e9 * (theta - self.theta).square().sum()).sqrt() + theta.sum()
+
+
+def test_what_overflows_on_the_way_or_at_its_end_is_said():
+    case = made("softmax", torch.float64)
+    with pytest.raises(UserError, match="not finite at the predicted parameters"):
+        predict(case.run, [Root(case.run.theta)], without=WITHOUT)
+    field = GivenField(lambda theta, w, step: 1e5 * theta + (w - 1).to(theta), 3)
+    optimiser, initial = HeavyBall(torch.ones(3), MOMENTUM), torch.zeros(3)
+    run = Training(field, optimiser, torch.ones(3, dtype=torch.float64), STEPS, initial, MemoryStates())
+    run.finish()
+    with pytest.raises(UserError, match="derivative of this training run overflowed"):
+        predict(run, [as_objective(lambda theta: theta.sum())], without=[1])
 
 
 def test_a_run_that_does_not_replay_is_refused():

@@ -150,6 +150,12 @@ def test_arnoldi_is_the_inverse_on_the_largest_eigenvalues():
         Arnoldi(5).solve(System(Given(matrix([1.0, 0.5] + [0.0] * 10)), 0.0), b)
 
 
+def test_arnoldi_that_does_not_converge_says_so():
+    eigenvalues = 1 - np.geomspace(1e-9, 1e-3, 80)
+    with pytest.raises(UserError, match="no 5 eigenvalues in 1 restarts"):
+        Arnoldi(5, iterations=1).solve(System(Given(matrix(eigenvalues)), 0.0), right(1, 80))
+
+
 def test_lissa_is_divided_by_its_scale():
     """The published code leaves the division out: its scores are ``scale`` times too large."""
     b = right(1, 12)

@@ -102,7 +102,7 @@ def test_an_objective_for_each_row_is_each_alone(monkeypatch):
 
 def test_rows_that_cannot_be_batched_are_taken_one_by_one():
     def cubes(view, x, scale):
-        return (x @ view) ** 3 if view.abs().max().item() >= 0 else None  # vmap refuses .item()
+        return (x @ view) ** 3 if x.abs().max().item() >= 0 else None  # vmap refuses .item()
 
     theta = torch.tensor([0.3, -1.0, 0.8], dtype=torch.float64)
     field, rows, family = given(cubes)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crossloss as cl
-from crossloss.core import WHOLE
+from crossloss.core import WHOLE, UserError
 from crossloss.corpus.pairs import count_pairs
 from crossloss.corpus.read import from_sentences
 from crossloss.corpus.vocabulary import build_vocabulary
@@ -107,6 +107,16 @@ def test_all_columns_and_the_whole_loss_are_exact(small, elements, monkeypatch):
         torch.testing.assert_close(field.pullback(theta, w, step, a, sums), back, rtol=1e-11, atol=1e-14)
         torch.testing.assert_close(sums.samples(), into.samples(), rtol=1e-11, atol=1e-14)
         assert field.loss(theta, w) == pytest.approx(exact.loss(theta, w), rel=1e-12)
+        moved = exact.pushforward(theta, w, 0, a[0], a[1][: len(w)])
+        torch.testing.assert_close(
+            field.pushforward(theta, w, step, a[0], a[1][: len(w)]), moved, rtol=1e-11, atol=1e-14
+        )
+
+
+def test_more_pairs_than_an_index_of_32_bits_has_are_refused(small, monkeypatch):
+    monkeypatch.setattr("crossloss.skipgram.tiles.Tiling.__len__", lambda tiling: 2**31)
+    with pytest.raises(UserError, match="2 billion pairs"):
+        make(small)
 
 
 def mean_and_error(field, theta, w, steps=3000):
