@@ -94,6 +94,18 @@ def test_ekfac_is_exact_where_it_can_be_and_inverts_itself(problem):
         torch.testing.assert_close(matrix, exact, rtol=1e-9, atol=1e-12)
 
 
+def test_ekfac_leaves_out_what_is_not_trained():
+    (loss, y), x, w = PROBLEMS["squares"], draw(N, 4), torch.ones(N, dtype=torch.float64)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3)).double()
+    plain = nn.Sequential(nn.Linear(4, 3, bias=False)).double()
+    plain[0].weight.data = model[0].weight.data
+    model[0].bias.requires_grad_(False)
+    theta = flat(plain)
+    found = ekfac(model, loss, x, y)(theta, w).product(torch.eye(12, dtype=torch.float64))
+    torch.testing.assert_close(found, dense_ggn(plain, loss, x, y, theta), rtol=1e-9, atol=1e-12)
+
+
 def test_ekfac_takes_convolutions():
     torch.manual_seed(1)
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)).double()

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 import torch_reference as reference
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset, WeightedRandomSampler
 from torch_models import BATCHES, F64, KINDS, Bags, N, Words, cross_entropy, make, margin, mlp, objectives, penalty
 
 import crossloss as cl
@@ -221,8 +221,21 @@ def test_pairing_is_what_a_pullback_adds(kind):
         torch.testing.assert_close(part.samples(), whole.samples(), rtol=1e-12, atol=1e-14)
 
 
+class Slope(torch.autograd.Function):
+    """3 x^2, with a backward that vmap cannot batch."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return 3 * x**2
+
+    @staticmethod
+    def backward(ctx, g):
+        return 6 * ctx.saved_tensors[0] * g if g.abs().max().item() >= 0 else None
+
+
 class Unbatched(torch.autograd.Function):
-    """x^3, with a backward that vmap cannot batch."""
+    """x^3, whose second derivative cannot be batched."""
 
     @staticmethod
     def forward(ctx, x):
@@ -231,19 +244,64 @@ class Unbatched(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, g):
-        (x,) = ctx.saved_tensors
-        return 3 * x**2 * g if g.abs().max().item() >= 0 else None
+        return Slope.apply(ctx.saved_tensors[0]) * g
 
 
-def test_an_operator_that_cannot_be_batched_has_one_pass_a_direction():
+def test_an_operator_that_cannot_be_batched_has_one_pass_a_direction(monkeypatch):
     case = make("mlp")
     w, a = torch.rand(N, dtype=F64), torch.randn(3, len(field_of(case).initial), dtype=F64)
-    back = []
-    for cube in (Unbatched.apply, lambda x: x**3):
+    back, passes = [], []
+    backward = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *args, **more: passes.append(more) or backward(*args, **more))
+    for cube, batched in ((Unbatched.apply, [False, True, False, False, False]), (lambda x: x**3, [False, True])):
+        passes.clear()
         field = cl.TorchField(case.model, lambda out, b, cube=cube: cube(out).sum(1), case.x)
         into = field.accumulator(3)
         back.append(torch.cat([field.pullback(field.initial, w, 0, a, into), into.samples()], 1))
+        assert [more.get("is_grads_batched", False) for more in passes] == batched
     torch.testing.assert_close(*back, rtol=1e-12, atol=1e-13)
+
+
+class Broken(torch.autograd.Function):
+    """Its backward fails for a reason of its own."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        raise RuntimeError("of its own")
+
+
+def test_an_error_of_the_users_own_is_left_as_it_is():
+    field = cl.TorchField(mlp(), lambda out, b: Broken.apply(out).sum(1), X)
+    with pytest.raises(RuntimeError, match="of its own"):
+        field.gradient(field.initial, torch.ones(N), 0)
+
+
+def test_what_does_not_depend_on_the_parameters_adds_nothing():
+    case = make("mlp")
+    w, a = torch.rand(N, dtype=F64), torch.randn(2, len(field_of(case).initial), dtype=F64)
+    still = field_of(case, regulariser=lambda view: torch.ones((), dtype=F64))
+    plain, sums = field_of(case), [field_of(case).accumulator(2) for _ in range(2)]
+    assert torch.equal(still.gradient(still.initial, w, 0), plain.gradient(plain.initial, w, 0))
+    assert still.loss(still.initial, w) == pytest.approx(plain.loss(plain.initial, w) + 1)
+    backs = [f.pullback(f.initial, w, 0, a, into) for f, into in zip((still, plain), sums, strict=True)]
+    assert torch.equal(*backs)
+    nothing = cl.TorchField(case.model, lambda out, b: torch.ones(len(out), dtype=F64), case.x)
+    assert nothing.gradient(nothing.initial, w, 0).eq(0).all()
+
+
+def test_a_padding_row_that_is_not_trained_needs_no_holding():
+    torch.manual_seed(0)
+    model = Words(False, padding_idx=0).double()
+    model.table.weight.requires_grad_(False)
+    x, y, w = torch.randint(0, 4, (N, 5)), torch.arange(N) % 3, torch.ones(N, dtype=F64)
+    field = cl.TorchField(model, cross_entropy, (x, y))
+    F.cross_entropy(model(x), y).backward()
+    expected = torch.cat([p.grad.reshape(-1) for p in model.head.parameters()])
+    torch.testing.assert_close(field.gradient(field.initial, w, 0), expected, rtol=1e-12, atol=1e-14)
 
 
 def test_a_weight_moves_its_own_sample_only():
@@ -402,6 +460,22 @@ class OffsetBags(nn.Module):
         return self.table(x.reshape(-1), torch.arange(0, x.numel(), x.shape[1]))
 
 
+def uncopied():
+    model = mlp()
+    model.kept = model[0].weight * 2  # torch copies no tensor that has a history
+    return model
+
+
+class TiedTable(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(9, 4, padding_idx=0), nn.Linear(4, 9, bias=False)
+        self.head.weight = self.table.weight
+
+    def forward(self, x):
+        return self.head(self.table(x).mean(1))
+
+
 X, Y = torch.randn(N, 4), torch.arange(N) % 3
 IDS = torch.randint(0, 9, (N, 5))
 REFUSED = {
@@ -426,6 +500,11 @@ REFUSED = {
     "frozen without rows": (mlp, X, {"frozen": lambda model, w: model(X).mean(0)}, "a row for each"),
     "a regulariser that is no scalar": (mlp, X, {"regulariser": lambda view: view["0.bias"]}, "scalar"),
     "an order too short": (mlp, X, {"order": [[0, 1]]}, "fewer steps"),
+    "instance norm in training": (
+        lambda: nn.Sequential(nn.Linear(4, 3), nn.InstanceNorm1d(3, track_running_stats=True)), X, {}, "norm '1'"
+    ),
+    "a model that cannot be copied": (uncopied, X, {}, "cannot be copied"),
+    "a tied embedding with a padding row": (TiedTable, IDS, {}, "tied and has a padding_idx"),
 }  # fmt: skip
 
 
@@ -441,12 +520,22 @@ def test_what_cannot_be_done_is_one_sentence(reason):
     assert "\n" not in str(caught.value)
 
 
+class Endless(IterableDataset):
+    def __iter__(self):
+        yield X[0], Y[0]
+
+
 def test_a_loss_that_is_not_one_a_sample_is_one_sentence():
     for loss in (lambda out, b: F.cross_entropy(out, b[1]), lambda out, b: out, lambda out, b: 1.0):
         with pytest.raises(UserError, match=r"shape \(12,\)"):
             cl.train(cl.TorchField(mlp(), loss, (X, Y)), cl.SGD(0.1), steps=2)
     with pytest.raises(UserError, match="batch size"):
         cl.TorchField(mlp(), cross_entropy, DataLoader(TensorDataset(X, Y), batch_size=4), batch_size=3)
+    sampler = WeightedRandomSampler(torch.ones(N), N)
+    with pytest.raises(UserError, match="sampler is its own"):
+        cl.TorchField(mlp(), cross_entropy, DataLoader(TensorDataset(X, Y), batch_size=4, sampler=sampler))
+    with pytest.raises(UserError, match="no length"):
+        cl.TorchField(mlp(), cross_entropy, Endless())
     with pytest.raises(UserError, match='no "x"'):
         cl.train(cl.TorchField(mlp(), cross_entropy, {"a": X}), cl.SGD(0.1), steps=2)
     with pytest.raises(UserError, match="hold a str"):
