@@ -8,11 +8,11 @@ source, cheapest first, up to a budget of seconds. Goes on where it stopped.
 
 import argparse
 import gc
+import hashlib
 import importlib.machinery
 import importlib.util
 import json
 import os
-import random
 import resource
 import signal
 import sys
@@ -76,8 +76,7 @@ class Mutating:
 
     def _file(self, file: Path) -> None:
         every = mutants(file)
-        drawn = list(every)
-        random.Random(0).shuffle(drawn)
+        drawn = sorted(every, key=lambda mutant: hashlib.sha256(mutant.key.encode()).digest())
         drawn = drawn[: max(LEAST, round(self.share * len(every)))]
         log = WORK / f"{'-'.join(file.relative_to(SOURCE).with_suffix('').parts)}.json"
         done = json.loads(log.read_text()) if log.exists() else {}

@@ -1,7 +1,7 @@
 """Mutants of a source file: copies with one small fault each, by syntax tree.
 
 Left alone: docstrings, annotations, imports, assertions (for the type checker), what an error says, `strict=` of a
-zip, and protocols, whose bodies are empty.
+zip, `device=` (tests have a CPU only), and protocols, whose bodies are empty.
 """
 
 import ast
@@ -28,6 +28,8 @@ BINARY = {
 }
 PAIRS = ((ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn))
 COMPARED = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])}
+
+SKIPPED = ("strict", "device")
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _skipped(node: ast.AST) -> bool:
     if isinstance(node, ast.Assign):
         return ast.unparse(node.targets[0]) == "__all__" or "TypeVar" in ast.unparse(node.value)
     if isinstance(node, ast.keyword):
-        return node.arg == "strict"
+        return node.arg in SKIPPED
     return isinstance(node, (ast.Import, ast.ImportFrom, ast.Assert, ast.JoinedStr, ast.Delete))
 
 
@@ -178,7 +180,7 @@ def _faults(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, ast.AST | No
             if len(a) > 1 and not any(isinstance(part, ast.Starred) for part in a[:2]):
                 yield other(args=[a[1], a[0], *a[2:]]), None
             for i, keyword in enumerate(node.keywords):
-                if keyword.arg not in (None, "strict"):
+                if keyword.arg not in (None, *SKIPPED):
                     yield other(keywords=node.keywords[:i] + node.keywords[i + 1 :]), None
         case ast.FunctionDef() | ast.ClassDef():
             for i, decorator in enumerate(node.decorator_list):
