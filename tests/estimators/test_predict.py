@@ -101,7 +101,7 @@ def test_the_skipgram_field_pushes_exactly():
 
 def test_what_cannot_be_predicted_is_said():
     case = made("softmax", torch.float64)
-    for gone in ([99], [-1]):
+    for gone in ([99], [14], [-1], [0, 14]):
         with pytest.raises(UserError, match="not there: they are 0 to 13"):
             predict(case.run, case.objectives, without=gone)
     elsewhere = Trained(case.run.field, case.run.weights, case.run.theta)

@@ -119,6 +119,16 @@ def test_weights_changed_in_place_are_seen(small):
     torch.testing.assert_close(field.gradient(theta, w), expected, rtol=1e-11, atol=1e-14)
 
 
+def test_the_defaults_are_word2vecs(small):
+    corpus, vocabulary, counts = small
+    field = SkipGramField(counts, vocabulary, np.ones(len(corpus)), dimension=2)
+    rows = dense_counts(counts, len(vocabulary.words)).sum((0, 2))
+    assert field.negatives == 5
+    assert field.dtype == torch.float32
+    torch.testing.assert_close(field.noise.double(), rows**0.75 / (rows**0.75).sum(), rtol=1e-6, atol=0)
+    assert field.parameters == 2 * 2 * len(vocabulary.words)
+
+
 def test_a_word_without_pairs_stays_where_it_started(small):
     field, _ = make(small)
     corpus = from_sentences(["alone", "red green blue", "green blue red"])

@@ -142,6 +142,17 @@ def test_without_their_weights_the_mean_is_off(small):
     assert float(((mean - exact.gradient(theta, w)) / error.clamp(min=1e-15)).abs().max()) > FAR_OFF
 
 
+def test_a_word_with_pairs_in_candidates_alone_is_drawn_half_as_often_as_the_rarest():
+    corpus = from_sentences([*random_sentences(0), "new"], candidates=["new waa wab"])
+    vocabulary = build_vocabulary(corpus, min_count=1)
+    made = make((corpus, vocabulary, count_pairs(corpus, vocabulary, window=3)), columns=2)
+    probability, trained = made._drawn[1].probability, made._precision[0] > 0
+    new = vocabulary.index["new"]
+    assert not trained[new]
+    assert probability[new] == pytest.approx(probability[trained.numpy()].min() / 2)
+    assert probability.sum() == pytest.approx(2)
+
+
 @given(
     st.lists(st.floats(1e-6, 1.0), min_size=2, max_size=40),
     st.integers(1, 40),

@@ -293,6 +293,17 @@ def test_what_does_not_depend_on_the_parameters_adds_nothing():
     assert nothing.gradient(nothing.initial, w, 0).eq(0).all()
 
 
+def test_the_padding_row_of_a_model_that_is_an_embedding_is_held():
+    torch.manual_seed(0)
+    x, w = torch.tensor([[0, 1], [2, 0], [1, 1]]), torch.ones(3, dtype=F64)
+    model = nn.Embedding(3, 2, padding_idx=0, dtype=F64)
+    nn.init.normal_(model.weight)
+    field = cl.TorchField(model, lambda out, b: out.square().sum((1, 2)), x)
+    model(x).square().sum().div(3).backward()
+    torch.testing.assert_close(field.gradient(field.initial, w, 0), model.weight.grad.reshape(-1))
+    assert field.gradient(field.initial, w, 0)[:2].eq(0).all()
+
+
 def test_a_padding_row_that_is_not_trained_needs_no_holding():
     torch.manual_seed(0)
     model = Words(False, padding_idx=0).double()
@@ -389,6 +400,20 @@ def test_the_order_of_mini_batches():
     assert [len(shuffled.batch(t)) for t in range(3)] == [5, 5, 5]
     in_order = cl.TorchField(case.model, cross_entropy, DataLoader(dataset, batch_size=5))
     assert in_order.batch(2).tolist() == [10, 11]
+    both = [DataLoader(dataset, batch_size=5, shuffle=shuffle) for shuffle in (True, False)]
+    drawn, kept = (cl.TorchField(case.model, cross_entropy, loader, seed=2) for loader in both)
+    assert [drawn.batch(t).tolist() for t in range(6)] == [field.batch(t).tolist() for t in range(6)]
+    assert torch.cat([kept.batch(t) for t in range(3)]).tolist() == list(range(N))
+    for size in (N, N + 3):
+        assert cl.TorchField(case.model, cross_entropy, DataLoader(dataset, batch_size=size)).order is None
+    with pytest.raises(UserError, match="between 1 and"):
+        cl.TorchField(case.model, cross_entropy, DataLoader(dataset, batch_size=N + 3, drop_last=True))
+    single = DataLoader(dataset, batch_size=None)
+    with pytest.raises(UserError, match="sampler is its own"):
+        cl.TorchField(case.model, cross_entropy, single)
+    assert cl.TorchField(case.model, cross_entropy, single, order=[[3, 1]]).batch(0).tolist() == [3, 1]
+    assert len(field_of(case, batch_size=N).batch(0)) == N
+    assert len(field_of(case, batch_size=1).batch(0)) == 1
 
 
 def test_a_view_shows_parameters_by_name_and_calls_the_module():
@@ -422,6 +447,7 @@ def test_the_users_model_and_generator_are_left_alone():
     before, state = copy.deepcopy(case.model.state_dict()), torch.get_rng_state()
     cl.score(cl.train(field_of(case), cl.SGD(0.1), steps=3), objectives(case))
     assert torch.equal(torch.get_rng_state(), state)
+    assert torch.backends.mha.get_fastpath_enabled()
     assert all(torch.equal(tensor, before[name]) for name, tensor in case.model.state_dict().items())
     assert case.model.training
     sparse = make("sparse")
@@ -495,6 +521,9 @@ REFUSED = {
     "fewer rows": (mlp, X[:-1], {}, "equally many"),
     "a batch too large": (mlp, X, {"batch_size": N + 1}, "between 1 and"),
     "rows that are not there": (mlp, X, {"order": [[0, N]]}, "0 to 11"),
+    "a negative row": (mlp, X, {"order": [[0, -1]]}, "0 to 11"),
+    "a batch of nothing": (mlp, X, {"order": [[0], []]}, "step 1 names rows"),
+    "no batch at all": (mlp, X, {"batch_size": 0}, "between 1 and"),
     "order and batch size": (mlp, X, {"order": [[0]], "batch_size": 3}, "not both"),
     "no samples at once": (mlp, X, {"chunk": 0}, "at least 1"),
     "frozen without rows": (mlp, X, {"frozen": lambda model, w: model(X).mean(0)}, "a row for each"),
@@ -538,5 +567,8 @@ def test_a_loss_that_is_not_one_a_sample_is_one_sentence():
         cl.TorchField(mlp(), cross_entropy, Endless())
     with pytest.raises(UserError, match='no "x"'):
         cl.train(cl.TorchField(mlp(), cross_entropy, {"a": X}), cl.SGD(0.1), steps=2)
+    for data in ((X, torch.tensor(1.0)), (X[:0], Y[:0]), ()):
+        with pytest.raises(UserError, match="samples first"):
+            cl.TorchField(mlp(), cross_entropy, data)
     with pytest.raises(UserError, match="hold a str"):
         cl.TorchField(mlp(), cross_entropy, {"x": X, "text": ["a"] * N})
