@@ -248,6 +248,7 @@ def summarise(file: Path, every: list[Mutant], done: dict[str, list[Any]]) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", nargs="*", help="parts of paths; all by default")
+    parser.add_argument("--tests", nargs="*", default=["tests"], help="to choose from")
     parser.add_argument("--share", type=float, default=1.0, help="of the mutants of each file, drawn by seed")
     parser.add_argument("--budget", type=float, default=20.0, help="seconds of tests, as measured, that each is given")
     parser.add_argument("--again", action="store_true", help="run those that survived once more, as after new tests")
@@ -262,7 +263,7 @@ def main() -> None:
     )
     hypothesis.settings.load_profile("mutants")
     plugin = Mutating(files, given.share, given.budget, given.again)
-    options = ["-m", "not slow and not browser", "-p", "no:timeout", "-p", "no:cacheprovider", str(ROOT / "tests")]
+    options = ["-m", "not slow and not browser", "-p", "no:timeout", "-p", "no:cacheprovider", *given.tests]
     sys.exit(pytest.main(options, plugins=[plugin]))
 
 
