@@ -143,6 +143,8 @@ def test_arnoldi_is_the_inverse_on_the_largest_eigenvalues():
     q = vectors[:, keep]
     torch.testing.assert_close(solution.x, (b @ q) / (values[keep] + 0.1) @ q.T, rtol=1e-8, atol=1e-10)
     assert solution.residual.min() > 0.1, "what is left out is reported"
+    for rank in (1, 11):
+        assert Arnoldi(rank).solve(System(Given(INDEFINITE), 0.1), b).residual.min() > 1e-6
     for rank in (0, 12):
         with pytest.raises(UserError, match="rank is 1 to 11"):
             Arnoldi(rank).solve(System(Given(INDEFINITE), 0.1), b)
