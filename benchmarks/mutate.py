@@ -177,7 +177,7 @@ def _faults(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, ast.AST | No
             yield ast.copy_location(ast.Continue(), node), None
         case ast.Call() if ast.unparse(node.func) not in ("isinstance", "max", "min"):
             a = node.args
-            if len(a) > 1 and not any(isinstance(part, ast.Starred) for part in a[:2]):
+            if len({ast.unparse(part) for part in a[:2]}) > 1 and not any(isinstance(part, ast.Starred) for part in a):
                 yield other(args=[a[1], a[0], *a[2:]]), None
             for i, keyword in enumerate(node.keywords):
                 if keyword.arg not in (None, *SKIPPED):
