@@ -65,16 +65,21 @@ def by_folder(report: dict) -> dict[str, dict[str, int]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tests", nargs="*", default=["tests"])
+    parser.add_argument("--add", action="store_true", help="to what is known of the other tests")
     given = parser.parse_args()
     DATA.parent.mkdir(exist_ok=True)
     measured = coverage.Coverage(data_file=str(DATA), branch=True, source=[str(ROOT / "src" / "crossloss")])
-    measured.erase()
+    if given.add:
+        measured.load()
+    else:
+        measured.erase()
     measured.start()
     plugin = ByTest(measured)
     code = pytest.main(["-m", "not slow and not browser", *given.tests], plugins=[plugin])
     measured.stop()
     measured.save()
-    SECONDS.write_text(json.dumps(plugin.seconds))
+    known = json.loads(SECONDS.read_text()) if given.add else {}
+    SECONDS.write_text(json.dumps(known | plugin.seconds))
     report = DATA.with_suffix(".json")
     measured.json_report(outfile=str(report))
     from record import RESULTS, Record
