@@ -91,6 +91,13 @@ def test_differences_are_as_accurate_as_they_say(dtype):
         assert (found.double() - expected).norm() < torch.finfo(dtype).eps ** (2 / 3) * 100 * expected.norm()
 
 
+def test_differences_are_of_the_size_of_the_weights():
+    field = GivenField(lambda theta, w, step: theta + (w / 1e4) ** 2, 3)
+    w, dw = 1e4 * torch.linspace(1, 2, 3, dtype=torch.float64), 1e4 * torch.ones(3, dtype=torch.float64)
+    found = pushforward(field, torch.zeros(3, dtype=torch.float64), w, WHOLE, torch.zeros(3, dtype=torch.float64), dw)
+    torch.testing.assert_close(found, 2 * w / 1e4, rtol=1e-9, atol=0)
+
+
 def test_the_skipgram_field_pushes_exactly():
     case = made("skipgram", torch.float64)
     jacobian, by_weight = case.jacobians()
@@ -151,3 +158,12 @@ def test_a_run_that_does_not_replay_is_refused():
     run.field = GivenField(lambda theta, w, step: 1.01 * case.run.field.g(theta, w, step), case.run.field.n)
     with pytest.raises(UserError, match="Replaying"):
         predict(run, case.objectives, without=WITHOUT)
+    small, weights = torch.full((3,), 1e-9, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    optimiser = HeavyBall(torch.full((3,), 0.1, dtype=torch.float64), MOMENTUM)
+    run = Training(GivenField(lambda theta, w, step: theta, 3), optimiser, weights, STEPS, small, MemoryStates())
+    run.finish()
+    objective = as_objective(lambda theta: theta.sum())
+    assert predict(run, [objective], without=[1]).value.isfinite().all()
+    run.field = GivenField(lambda theta, w, step: 1.01 * theta, 3)
+    with pytest.raises(UserError, match="Replaying"):
+        predict(run, [objective], without=[1])

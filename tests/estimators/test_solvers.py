@@ -105,6 +105,19 @@ def test_a_right_hand_side_that_is_done_costs_nothing_more():
     assert curvature.rows == 2 + 2 + (solution.iterations - 1) + 3, "symmetry check, first step, the rest, residuals"
 
 
+def test_iterations_are_products_and_a_few_are_not_exceeded():
+    curvature = Given(DEFINITE)
+    solution = GMRES(1e-10).solve(System(curvature, 0.0), right(2, 12))
+    assert curvature.rows == solution.iterations + 2
+    assert Dense().solve(System(Given(DEFINITE), 0.0), right(2, 12)).iterations == 1
+    assert LiSSA(2.0, depth=100, tolerance=1.0).solve(System(Given(DEFINITE), 0.0), right(2, 12)).iterations == 100
+    for solver in (ConjugateGradient(1e-12, iterations=3), GMRES(1e-12, iterations=3)):
+        curvature = Given(DEFINITE)
+        with pytest.raises(UserError, match="relative residual"):
+            solver.solve(System(curvature, 0.0), right(1, 12))
+        assert curvature.rows <= 2 + 3 + 2
+
+
 def test_damping_named_by_cg_is_enough():
     with pytest.raises(UserError, match="give a damping above") as refused:
         ConjugateGradient().solve(System(Given(INDEFINITE), 0.0), right(2, 12))
@@ -138,8 +151,9 @@ def test_a_condition_beyond_float32_is_refused_there_and_solved_in_float64():
 def test_arnoldi_is_the_inverse_on_the_largest_eigenvalues():
     values, vectors = torch.linalg.eigh(INDEFINITE)
     keep = values.abs().argsort(descending=True)[:5]
-    b = right(3, 12)
-    solution = Arnoldi(5).solve(System(Given(INDEFINITE), 0.1), b)
+    b, curvature = right(3, 12), Given(INDEFINITE)
+    solution = Arnoldi(5).solve(System(curvature, 0.1), b)
+    assert curvature.rows == 2 + solution.iterations + 3, "symmetry check, products, residuals"
     q = vectors[:, keep]
     torch.testing.assert_close(solution.x, (b @ q) / (values[keep] + 0.1) @ q.T, rtol=1e-8, atol=1e-10)
     assert solution.residual.min() > 0.1, "what is left out is reported"
@@ -196,6 +210,19 @@ def test_absolute_turns_negative_curvature_round():
     expected = (b @ vectors) / (values.abs() + 0.3) @ vectors.T
     torch.testing.assert_close(absolute.solve(b, 0.3), expected)
     torch.testing.assert_close(ConjugateGradient(1e-11).solve(System(absolute, 0.3), b).x, expected)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_absolute_takes_rounding_and_refuses_what_is_not_symmetric(size):
+    apart, b = right(12, 12) - right(12, 12).T, right(1, 12)
+    rounded, skew = (Absolute(Given(size * (DEFINITE + far * apart)), b) for far in (1e-10, 1e-6))
+    torch.testing.assert_close(rounded.product(b), size * b @ DEFINITE, rtol=1e-6, atol=0)
+    with pytest.raises(UserError, match="not symmetric"):
+        skew.product(b)
+    for solver in (ConjugateGradient(), Arnoldi(3)):
+        assert solver.solve(System(Given(size * (DEFINITE + 1e-10 * apart)), 0.0), b).x.isfinite().all()
+        with pytest.raises(UserError, match="not symmetric"):
+            solver.solve(System(Given(size * (DEFINITE + 1e-6 * apart)), 0.0), b)
 
 
 def test_a_matrix_is_made_a_few_rows_at_a_time(monkeypatch):

@@ -355,6 +355,7 @@ def test_a_skipped_step_is_caught():
 
 
 def test_the_whole_loss_has_no_batches_and_no_masks():
+    assert WHOLE < 0, "it is no step of a run"
     case = make("dropout-batches")
     field, w = field_of(case), torch.rand(N, dtype=F64)
     case.model.eval()
