@@ -22,7 +22,7 @@ from crossloss.estimators import (
     unrolled,
 )
 from crossloss.objectives.custom import as_objective
-from crossloss.optimisers import HeavyBall
+from crossloss.optimisers import Adam, HeavyBall
 from crossloss.run.training import MemoryStates, Training
 from small import DTYPES, FIELDS, made
 
@@ -88,6 +88,7 @@ CASES = {
     "unrolled": (lambda case, tolerance: unrolled, exact),
     "gradient-dot": (lambda case, tolerance: gradient_dot, dot),
     "tracin": (lambda case, tolerance: TracIn(), tracin(1)),
+    "tracin of every 3rd": (lambda case, tolerance: TracIn(every=3), tracin(3)),
     "tracin of every 4th": (lambda case, tolerance: TracIn(every=4), tracin(4)),
     "dense": (solving(lambda tolerance: Dense()), influence()),
     "cg": (solving(ConjugateGradient), influence()),
@@ -178,7 +179,7 @@ def test_progress_rises_to_its_total(name):
     assert shares == sorted(shares)
     assert shares[0] > 0
     assert shares[-1] == 1
-    if name in ("unrolled", "tracin", "tracin of every 4th"):
+    if name == "unrolled" or name.startswith("tracin"):
         assert calls == [(t, small.STEPS) for t in range(1, small.STEPS + 1)]
     elif name in ("cg", "gmres", "lissa"):
         assert len(set(calls)) > 5, "while it works too"
@@ -214,7 +215,35 @@ def test_a_stopped_backward_walk_goes_on_to_the_same_bytes(kind, every):
     with pytest.raises(KeyboardInterrupt):
         estimator(case.run, case.objectives, progress=stop, checkpoint=saved)
     assert 0 < int(saved.tensors["step"]) < 9
-    assert torch.equal(estimator(case.run, case.objectives, checkpoint=saved).samples(), whole)
+    first, calls = 10 - int(saved.tensors["step"]), []
+    again = estimator(case.run, case.objectives, checkpoint=saved, progress=lambda *at: calls.append(at))
+    assert torch.equal(again.samples(), whole)
+    assert calls == [(done, 9) for done in range(first, 10)], "from where it stopped"
+    assert int(saved.tensors["step"]) > 0, "an end is not saved"
+
+
+def test_tracin_with_adam_is_the_derivative_of_the_steps_with_every_state_held():
+    case, rate, eps, (b1, b2) = made("perceptron", torch.float64), 0.05, 1e-2, (0.9, 0.99)
+    given = case.run
+    run = Training(
+        given.field, Adam(rate, (b1, b2), eps), given.weights, small.STEPS, given.initial, MemoryStates(), every=4
+    )
+    run.finish()
+    states = [state["theta"] for _, state in run.backwards(run.steps)][::-1]
+    slopes = [torch.autograd.functional.jacobian(small.cubic, theta) for theta in states]
+
+    def moved(w):
+        total, m, v = 0, 0, 0
+        for t, theta in enumerate(states):
+            g = case.g(theta, w, t)
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+            step = m / (1 - b1 ** (t + 1)) / ((v / (1 - b2 ** (t + 1))).sqrt() + eps)
+            total = total - rate * slopes[t] @ step
+        return total
+
+    expected = torch.autograd.functional.jacobian(moved, run.weights)
+    found = TracIn()(run, [as_objective(small.cubic)]).samples()[0]
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_many_objectives_at_once_are_each_alone():

@@ -110,7 +110,17 @@ def test_iterations_are_products_and_a_few_are_not_exceeded():
     solution = GMRES(1e-10).solve(System(curvature, 0.0), right(2, 12))
     assert curvature.rows == solution.iterations + 2
     assert Dense().solve(System(Given(DEFINITE), 0.0), right(2, 12)).iterations == 1
-    assert LiSSA(2.0, depth=100, tolerance=1.0).solve(System(Given(DEFINITE), 0.0), right(2, 12)).iterations == 100
+    for repeats in (1, 3):  # used where steps are drawn
+        lissa = LiSSA(2.0, depth=100, repeats=repeats, tolerance=1.0)
+        assert lissa.solve(System(Given(DEFINITE), 0.0), right(2, 12)).iterations == 100
+    run, calls = small.made("batches", torch.float64).run, []
+    jacobian = Jacobian(run.field, run.theta, run.weights, run.steps)
+    lissa = LiSSA(4.0, depth=5, sampled=True, repeats=3, tolerance=1.0)
+    drawn = lissa.solve(System(jacobian, 1.0), right(2, 9), lambda *at: calls.append(at))
+    assert drawn.iterations == 15
+    assert calls == [(done, 15) for done in range(1, 16)]
+    with pytest.raises(UserError, match="draws steps"):
+        lissa.solve(System(Jacobian(run.field, run.theta, run.weights, 0), 1.0), right(2, 9))
     for solver in (ConjugateGradient(1e-12, iterations=3), GMRES(1e-12, iterations=3)):
         curvature = Given(DEFINITE)
         with pytest.raises(UserError, match="relative residual"):
