@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Real corpora for the long benchmarks; see benchmarks/README.md.
 DATA ?= ../shared/data
 
-.PHONY: demo test check pages docs wheel bench bench-full bench-peers lock clean
+.PHONY: demo test check coverage mutants pages docs wheel bench bench-full bench-peers lock clean
 
 demo: $(READY)
 	$(BIN)/crossloss demo --out runs/demo
@@ -21,6 +21,15 @@ check: $(READY)
 	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow and not browser"
+
+# Lines and branches of src that the fast tests run, by folder: see docs/testing.md.
+coverage: $(READY)
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps coverage==7.17.4
+	$(BIN)/python benchmarks/covered.py
+
+# Small faults in core, the fields and the estimators that no test catches; goes on where it stopped (hours).
+mutants: coverage
+	$(BIN)/python benchmarks/mutants.py
 
 # docs/commands.md and docs/api.md, from the commands' own help and the public names.
 pages: $(READY)

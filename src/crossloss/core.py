@@ -59,10 +59,6 @@ class Accumulator(Protocol):
         """Project from atoms to samples once, at the end: (k, n)."""
         ...
 
-    def add_(self, other: "Accumulator", scale: float = 1.0) -> None:
-        """Add ``scale`` times another accumulator of the same field."""
-        ...
-
     def tensors(self) -> dict[str, Tensor]:
         """The live tensors that hold the sums, (k, ...) each, to be saved and copied back into."""
         ...
@@ -110,7 +106,6 @@ class Pairing(Protocol):
         ...
 
 
-@runtime_checkable
 class Curvature(Protocol):
     """A linear map of parameter space that stands for the Jacobian of the field of the training loss."""
 

@@ -22,6 +22,8 @@ from crossloss.estimators import (
     unrolled,
 )
 from crossloss.objectives.custom import as_objective
+from crossloss.optimisers import Adam, HeavyBall
+from crossloss.run.training import MemoryStates, Training
 from small import DTYPES, FIELDS, made
 
 RANK = 4
@@ -86,6 +88,7 @@ CASES = {
     "unrolled": (lambda case, tolerance: unrolled, exact),
     "gradient-dot": (lambda case, tolerance: gradient_dot, dot),
     "tracin": (lambda case, tolerance: TracIn(), tracin(1)),
+    "tracin of every 3rd": (lambda case, tolerance: TracIn(every=3), tracin(3)),
     "tracin of every 4th": (lambda case, tolerance: TracIn(every=4), tracin(4)),
     "dense": (solving(lambda tolerance: Dense()), influence()),
     "cg": (solving(ConjugateGradient), influence()),
@@ -131,6 +134,22 @@ def test_scores_equal_the_dense_reference_or_say_why_not(name, field, dtype):
     assert error.max() < DTYPES[dtype]
 
 
+def test_every_name_is_what_it_says():
+    """Curvature and solver of each; LiSSA's scale is that of Koh and Liang's code."""
+    assert ESTIMATORS["unrolled"] is unrolled
+    assert ESTIMATORS["gradient-dot"] is gradient_dot
+    assert ESTIMATORS["tracin"] == TracIn(every=1)
+    solvers = {"cg": ConjugateGradient(), "gmres": GMRES(), "lissa": LiSSA(25.0), "arnoldi": Arnoldi()}
+    found = {name: estimator for name, estimator in ESTIMATORS.items() if name.startswith("inverse-hessian")}
+    assert found == (
+        {"inverse-hessian": InverseHessian("jacobian", None, 0.0)}
+        | {f"inverse-hessian-{name}": InverseHessian("jacobian", solver) for name, solver in solvers.items()}
+        | {f"inverse-hessian-{kind}": InverseHessian(kind) for kind in ("absolute", "word-blocks", "ekfac")}
+        | {"inverse-hessian-ggn": InverseHessian("ggn", ConjugateGradient())}
+    )
+    assert len(ESTIMATORS) == 3 + len(found)
+
+
 def test_every_registered_estimator_is_in_the_product_or_refuses_small_fields_by_name():
     """A plain field: scores, or one sentence; never nan and never a row of zeros."""
     case = made("softmax", torch.float64)
@@ -149,6 +168,23 @@ def test_every_registered_estimator_is_in_the_product_or_refuses_small_fields_by
         scores = estimator(case.run, case.objectives).samples()
         assert scores.isfinite().all()
         assert scores.abs().sum(dim=1).gt(0).all()
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "no such curvature"])
+def test_progress_rises_to_its_total(name):
+    field = "skipgram" if "blocks" in name else "batches"
+    case, calls = made(field, torch.float64), []
+    CASES[name][0](case, 1e-7)(case.run, case.objectives, progress=lambda *at: calls.append(at))
+    shares = [done / total for done, total in calls]
+    assert shares == sorted(shares)
+    assert shares[0] > 0
+    assert shares[-1] == 1
+    if name == "unrolled" or name.startswith("tracin"):
+        assert calls == [(t, small.STEPS) for t in range(1, small.STEPS + 1)]
+    elif name in ("cg", "gmres", "lissa"):
+        assert len(set(calls)) > 5, "while it works too"
+    elif name in ("arnoldi", "gradient-dot", "absolute", "word-blocks"):
+        assert set(calls) == {(1, 1)}
 
 
 @pytest.mark.parametrize("every", [1, 4])
@@ -179,7 +215,35 @@ def test_a_stopped_backward_walk_goes_on_to_the_same_bytes(kind, every):
     with pytest.raises(KeyboardInterrupt):
         estimator(case.run, case.objectives, progress=stop, checkpoint=saved)
     assert 0 < int(saved.tensors["step"]) < 9
-    assert torch.equal(estimator(case.run, case.objectives, checkpoint=saved).samples(), whole)
+    first, calls = 10 - int(saved.tensors["step"]), []
+    again = estimator(case.run, case.objectives, checkpoint=saved, progress=lambda *at: calls.append(at))
+    assert torch.equal(again.samples(), whole)
+    assert calls == [(done, 9) for done in range(first, 10)], "from where it stopped"
+    assert int(saved.tensors["step"]) > 0, "an end is not saved"
+
+
+def test_tracin_with_adam_is_the_derivative_of_the_steps_with_every_state_held():
+    case, rate, eps, (b1, b2) = made("perceptron", torch.float64), 0.05, 1e-2, (0.9, 0.99)
+    given = case.run
+    run = Training(
+        given.field, Adam(rate, (b1, b2), eps), given.weights, small.STEPS, given.initial, MemoryStates(), every=4
+    )
+    run.finish()
+    states = [state["theta"] for _, state in run.backwards(run.steps)][::-1]
+    slopes = [torch.autograd.functional.jacobian(small.cubic, theta) for theta in states]
+
+    def moved(w):
+        total, m, v = 0, 0, 0
+        for t, theta in enumerate(states):
+            g = case.g(theta, w, t)
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+            step = m / (1 - b1 ** (t + 1)) / ((v / (1 - b2 ** (t + 1))).sqrt() + eps)
+            total = total - rate * slopes[t] @ step
+        return total
+
+    expected = torch.autograd.functional.jacobian(moved, run.weights)
+    found = TracIn()(run, [as_objective(small.cubic)]).samples()[0]
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_many_objectives_at_once_are_each_alone():
@@ -237,9 +301,45 @@ def test_what_was_trained_elsewhere_has_no_run_to_go_back_over():
     for estimator in (unrolled, TracIn()):
         with pytest.raises(UserError, match="trained elsewhere"):
             estimator(elsewhere, case.objectives)
+    optimiser, state = elsewhere.optimiser, {"theta": case.run.theta}
+    for ask in (lambda: optimiser.step(state, case.run.theta, 0), lambda: optimiser.adjoint(state, 0, state)):
+        with pytest.raises(UserError, match="trained elsewhere"):
+            ask()
+    assert elsewhere.steps == 0
+    assert not list(elsewhere.backwards(0))
     for estimator in (gradient_dot, InverseHessian(damping=0.2), InverseHessian("word-blocks", damping=0.2)):
         here, there = (estimator(run, case.objectives).samples() for run in (case.run, elsewhere))
         assert torch.equal(here, there)
+
+
+def linear(by_theta, by_weight, dtype):
+    """A run of g = by_theta theta + by_weight (w - 1), which stays at 0 while its derivative grows."""
+    ones = torch.ones(3, dtype=torch.float64)
+    field = small.GivenField(lambda theta, w, step: by_theta * theta + by_weight * (w - 1).to(theta), 3)
+    optimiser = HeavyBall(torch.ones(3, dtype=dtype), small.MOMENTUM)
+    run = Training(field, optimiser, ones, small.STEPS, torch.zeros(3, dtype=dtype), MemoryStates())
+    run.finish()
+    return run
+
+
+@pytest.mark.parametrize("estimator", [unrolled, TracIn(), gradient_dot, InverseHessian()])
+def test_scores_that_overflow_are_refused(estimator):
+    """By their size alone, in float64; the unrolled also by an adjoint that grows in every step of a float32 run."""
+    run = linear(1.0, 1e200, torch.float64)
+    with pytest.raises(UserError, match="overflow"):
+        estimator(run, [as_objective(lambda theta: 1e200 * theta.sum())])
+    if estimator is unrolled:
+        with pytest.raises(UserError, match="overflow"):
+            estimator(linear(1e5, 1.0, torch.float32), [as_objective(lambda theta: theta.sum())])
+
+
+def test_settings_out_of_range_are_refused():
+    case = made("softmax", torch.float64)
+    with pytest.raises(UserError, match="s is 1 or more"):
+        TracIn(every=0)(case.run, case.objectives)
+    for wrong in (LiSSA(scale=0.0), LiSSA(scale=1.0, depth=0), LiSSA(scale=1.0, repeats=0)):
+        with pytest.raises(UserError, match="above 0"):
+            InverseHessian(solver=wrong)(case.run, case.objectives)
 
 
 def test_a_damping_that_is_none_is_refused():

@@ -7,7 +7,9 @@ from crossloss.core import WHOLE, UserError
 from crossloss.estimators import GMRES, ConjugateGradient, Dense, InverseHessian, Trained, predict, unrolled
 from crossloss.estimators.predict import pushforward
 from crossloss.objectives.custom import as_objective
-from small import DTYPES, FIELDS, GivenField, made
+from crossloss.optimisers import HeavyBall
+from crossloss.run.training import MemoryStates, Training
+from small import DTYPES, FIELDS, MOMENTUM, STEPS, GivenField, made
 
 WITHOUT = [1, 4, 5]
 
@@ -89,6 +91,13 @@ def test_differences_are_as_accurate_as_they_say(dtype):
         assert (found.double() - expected).norm() < torch.finfo(dtype).eps ** (2 / 3) * 100 * expected.norm()
 
 
+def test_differences_are_of_the_size_of_the_weights():
+    field = GivenField(lambda theta, w, step: theta + (w / 1e4) ** 2, 3)
+    w, dw = 1e4 * torch.linspace(1, 2, 3, dtype=torch.float64), 1e4 * torch.ones(3, dtype=torch.float64)
+    found = pushforward(field, torch.zeros(3, dtype=torch.float64), w, WHOLE, torch.zeros(3, dtype=torch.float64), dw)
+    torch.testing.assert_close(found, 2 * w / 1e4, rtol=1e-9, atol=0)
+
+
 def test_the_skipgram_field_pushes_exactly():
     case = made("skipgram", torch.float64)
     jacobian, by_weight = case.jacobians()
@@ -99,7 +108,7 @@ def test_the_skipgram_field_pushes_exactly():
 
 def test_what_cannot_be_predicted_is_said():
     case = made("softmax", torch.float64)
-    for gone in ([99], [-1]):
+    for gone in ([99], [14], [-1], [0, 14]):
         with pytest.raises(UserError, match="not there: they are 0 to 13"):
             predict(case.run, case.objectives, without=gone)
     elsewhere = Trained(case.run.field, case.run.weights, case.run.theta)
@@ -111,9 +120,50 @@ def test_what_cannot_be_predicted_is_said():
         predict(case.run, [unbounded], without=WITHOUT)
 
 
+def test_without_nobody_is_the_model_as_it_is():
+    case = made("softmax", torch.float64)
+    found = predict(case.run, case.objectives, without=[])
+    assert torch.equal(found.theta, case.run.theta)
+    assert torch.equal(found.value, found.now)
+    assert torch.equal(found.linear, found.now)
+
+
+class Root:
+    """Not a number beside ``theta``."""
+
+    name = "root"
+
+    def __init__(self, theta):
+        self.theta = theta
+
+    def __call__(self, theta):
+        return (1.0 - 1e9 * (theta - self.theta).square().sum()).sqrt() + theta.sum()
+
+
+def test_what_overflows_on_the_way_or_at_its_end_is_said():
+    case = made("softmax", torch.float64)
+    with pytest.raises(UserError, match="not finite at the predicted parameters"):
+        predict(case.run, [Root(case.run.theta)], without=WITHOUT)
+    field = GivenField(lambda theta, w, step: 1e5 * theta + (w - 1).to(theta), 3)
+    optimiser, initial = HeavyBall(torch.ones(3), MOMENTUM), torch.zeros(3)
+    run = Training(field, optimiser, torch.ones(3, dtype=torch.float64), STEPS, initial, MemoryStates())
+    run.finish()
+    with pytest.raises(UserError, match="derivative of this training run overflowed"):
+        predict(run, [as_objective(lambda theta: theta.sum())], without=[1])
+
+
 def test_a_run_that_does_not_replay_is_refused():
     case = made("softmax", torch.float64)
     run = type(case.run)(**vars(case.run))
     run.field = GivenField(lambda theta, w, step: 1.01 * case.run.field.g(theta, w, step), case.run.field.n)
     with pytest.raises(UserError, match="Replaying"):
         predict(run, case.objectives, without=WITHOUT)
+    small, weights = torch.full((3,), 1e-9, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    optimiser = HeavyBall(torch.full((3,), 0.1, dtype=torch.float64), MOMENTUM)
+    run = Training(GivenField(lambda theta, w, step: theta, 3), optimiser, weights, STEPS, small, MemoryStates())
+    run.finish()
+    objective = as_objective(lambda theta: theta.sum())
+    assert predict(run, [objective], without=[1]).value.isfinite().all()
+    run.field = GivenField(lambda theta, w, step: 1.01 * theta, 3)
+    with pytest.raises(UserError, match="Replaying"):
+        predict(run, [objective], without=[1])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import small
 from crossloss.core import UserError
 from crossloss.estimators import GMRES, Arnoldi, ConjugateGradient, Dense, LiSSA
-from crossloss.estimators.curvature import Absolute, Jacobian
+from crossloss.estimators import curvature as curvature_module
+from crossloss.estimators.curvature import Absolute, Jacobian, materialise, require_regular, symmetry_tolerance
 from crossloss.estimators.solvers import System
 
 
@@ -104,6 +105,29 @@ def test_a_right_hand_side_that_is_done_costs_nothing_more():
     assert curvature.rows == 2 + 2 + (solution.iterations - 1) + 3, "symmetry check, first step, the rest, residuals"
 
 
+def test_iterations_are_products_and_a_few_are_not_exceeded():
+    curvature = Given(DEFINITE)
+    solution = GMRES(1e-10).solve(System(curvature, 0.0), right(2, 12))
+    assert curvature.rows == solution.iterations + 2
+    assert Dense().solve(System(Given(DEFINITE), 0.0), right(2, 12)).iterations == 1
+    for repeats in (1, 3):  # used where steps are drawn
+        lissa = LiSSA(2.0, depth=100, repeats=repeats, tolerance=1.0)
+        assert lissa.solve(System(Given(DEFINITE), 0.0), right(2, 12)).iterations == 100
+    run, calls = small.made("batches", torch.float64).run, []
+    jacobian = Jacobian(run.field, run.theta, run.weights, run.steps)
+    lissa = LiSSA(4.0, depth=5, sampled=True, repeats=3, tolerance=1.0)
+    drawn = lissa.solve(System(jacobian, 1.0), right(2, 9), lambda *at: calls.append(at))
+    assert drawn.iterations == 15
+    assert calls == [(done, 15) for done in range(1, 16)]
+    with pytest.raises(UserError, match="draws steps"):
+        lissa.solve(System(Jacobian(run.field, run.theta, run.weights, 0), 1.0), right(2, 9))
+    for solver in (ConjugateGradient(1e-12, iterations=3), GMRES(1e-12, iterations=3)):
+        curvature = Given(DEFINITE)
+        with pytest.raises(UserError, match="relative residual"):
+            solver.solve(System(curvature, 0.0), right(1, 12))
+        assert curvature.rows <= 2 + 3 + 2
+
+
 def test_damping_named_by_cg_is_enough():
     with pytest.raises(UserError, match="give a damping above") as refused:
         ConjugateGradient().solve(System(Given(INDEFINITE), 0.0), right(2, 12))
@@ -137,16 +161,25 @@ def test_a_condition_beyond_float32_is_refused_there_and_solved_in_float64():
 def test_arnoldi_is_the_inverse_on_the_largest_eigenvalues():
     values, vectors = torch.linalg.eigh(INDEFINITE)
     keep = values.abs().argsort(descending=True)[:5]
-    b = right(3, 12)
-    solution = Arnoldi(5).solve(System(Given(INDEFINITE), 0.1), b)
+    b, curvature = right(3, 12), Given(INDEFINITE)
+    solution = Arnoldi(5).solve(System(curvature, 0.1), b)
+    assert curvature.rows == 2 + solution.iterations + 3, "symmetry check, products, residuals"
     q = vectors[:, keep]
     torch.testing.assert_close(solution.x, (b @ q) / (values[keep] + 0.1) @ q.T, rtol=1e-8, atol=1e-10)
     assert solution.residual.min() > 0.1, "what is left out is reported"
+    for rank in (1, 11):
+        assert Arnoldi(rank).solve(System(Given(INDEFINITE), 0.1), b).residual.min() > 1e-6
     for rank in (0, 12):
         with pytest.raises(UserError, match="rank is 1 to 11"):
             Arnoldi(rank).solve(System(Given(INDEFINITE), 0.1), b)
     with pytest.raises(UserError, match="larger damping"):
         Arnoldi(5).solve(System(Given(matrix([1.0, 0.5] + [0.0] * 10)), 0.0), b)
+
+
+def test_arnoldi_that_does_not_converge_says_so():
+    eigenvalues = 1 - np.geomspace(1e-9, 1e-3, 80)
+    with pytest.raises(UserError, match="no 5 eigenvalues in 1 restarts"):
+        Arnoldi(5, iterations=1).solve(System(Given(matrix(eigenvalues)), 0.0), right(1, 80))
 
 
 def test_lissa_is_divided_by_its_scale():
@@ -187,6 +220,44 @@ def test_absolute_turns_negative_curvature_round():
     expected = (b @ vectors) / (values.abs() + 0.3) @ vectors.T
     torch.testing.assert_close(absolute.solve(b, 0.3), expected)
     torch.testing.assert_close(ConjugateGradient(1e-11).solve(System(absolute, 0.3), b).x, expected)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_absolute_takes_rounding_and_refuses_what_is_not_symmetric(size):
+    apart, b = right(12, 12) - right(12, 12).T, right(1, 12)
+    rounded, skew = (Absolute(Given(size * (DEFINITE + far * apart)), b) for far in (1e-10, 1e-6))
+    torch.testing.assert_close(rounded.product(b), size * b @ DEFINITE, rtol=1e-6, atol=0)
+    with pytest.raises(UserError, match="not symmetric"):
+        skew.product(b)
+    for solver in (ConjugateGradient(), Arnoldi(3)):
+        assert solver.solve(System(Given(size * (DEFINITE + 1e-10 * apart)), 0.0), b).x.isfinite().all()
+        with pytest.raises(UserError, match="not symmetric"):
+            solver.solve(System(Given(size * (DEFINITE + 1e-6 * apart)), 0.0), b)
+
+
+def test_a_matrix_is_made_a_few_rows_at_a_time(monkeypatch):
+    monkeypatch.setattr(curvature_module, "ROWS_AT_ONCE", 5)
+    calls = []
+    found = materialise(Given(SKEW), right(1, 12), lambda *at: calls.append(at))
+    torch.testing.assert_close(found, SKEW, rtol=0, atol=0)
+    assert calls == [(5, 12), (10, 12), (12, 12)]
+
+
+def test_a_matrix_of_the_largest_size_is_made_and_a_larger_is_not(monkeypatch):
+    monkeypatch.setattr(curvature_module, "LARGEST", 12)
+    assert materialise(Given(SKEW), right(1, 12)).shape == (12, 12)
+    monkeypatch.setattr(curvature_module, "LARGEST", 11)
+    with pytest.raises(UserError, match="too many"):
+        materialise(Given(SKEW), right(1, 12))
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(torch.float64, 4.5e13), (torch.float32, 8.4e4)])
+def test_two_right_digits_are_left_and_rounding_is_symmetric(dtype, digits):
+    require_regular(0.99 * digits, dtype, 0.0)
+    for condition in (1.01 * digits, float("inf"), float("nan")):
+        with pytest.raises(UserError, match="singular"):
+            require_regular(condition, dtype, 0.0)
+    assert symmetry_tolerance(dtype) == pytest.approx(1e-3 if dtype == torch.float32 else 1.5e-8, rel=0.1)
 
 
 def test_too_many_parameters_for_a_matrix_is_said_before_it_is_made():

@@ -46,9 +46,6 @@ class Sums:
     def samples(self):
         return self.sums
 
-    def add_(self, other, scale=1.0):
-        self.sums.add_(other.sums, alpha=scale)
-
     def tensors(self):
         return {"sums": self.sums}
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from crossloss.core import Objective, UserError
+from crossloss.estimators import gradient as gradient_module
 from crossloss.estimators.gradient import objective_gradients, objective_values
 from crossloss.objectives import Function, as_objective, each, weat
 
@@ -79,7 +80,7 @@ def waves(view, x, scale):
     return torch.sin(x @ view) * scale
 
 
-def test_an_objective_for_each_row_is_each_alone():
+def test_an_objective_for_each_row_is_each_alone(monkeypatch):
     """Values and gradients, of some of them, in any order and beside others; in one batched pass."""
     theta, calls = torch.tensor([0.3, -1.0, 0.8], dtype=torch.float64), []
     field, rows, family = given(lambda *args: calls.append(1) or waves(*args))
@@ -93,12 +94,15 @@ def test_an_objective_for_each_row_is_each_alone():
     calls.clear()
     objective_gradients(field, theta, family)
     assert len(calls) == 1
+    monkeypatch.setattr(gradient_module, "AT_ONCE", 2)
+    torch.testing.assert_close(objective_gradients(field, theta, family), objective_gradients(field, theta, alone))
+    assert len(calls) == 1 + 3
     assert float(family[3](theta)) == pytest.approx(float(alone[3](theta)), abs=1e-12)
 
 
 def test_rows_that_cannot_be_batched_are_taken_one_by_one():
     def cubes(view, x, scale):
-        return (x @ view) ** 3 if view.abs().max().item() >= 0 else None  # vmap refuses .item()
+        return (x @ view) ** 3 if x.abs().max().item() >= 0 else None  # vmap refuses .item()
 
     theta = torch.tensor([0.3, -1.0, 0.8], dtype=torch.float64)
     field, rows, family = given(cubes)

@@ -55,7 +55,7 @@ def test_a_word_starts_in_the_same_place_whatever_else_is_there():
     assert np.array_equal(few[:, 0], many[:, 2])
     assert np.array_equal(few[:, 1], many[:, 1])
     assert not np.array_equal(few, initial_vectors(["red", "blue"], 6, 4))
-    wide = initial_vectors([f"w{i}" for i in range(500)], 50, 0, scale=0.1)
+    wide = initial_vectors([f"w{i}" for i in range(500)], 50, 0)
     assert wide.std() == pytest.approx(0.1, rel=0.02)
     assert abs(wide.mean()) < 0.002
 

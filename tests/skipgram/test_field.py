@@ -7,6 +7,7 @@ import torch
 from crossloss.corpus.pairs import count_pairs
 from crossloss.corpus.read import from_sentences
 from crossloss.corpus.vocabulary import build_vocabulary
+from crossloss.skipgram import field as field_module
 from crossloss.skipgram.field import SkipGramField
 from crossloss.skipgram.threads import each_in_a_thread
 from dense import DenseSkipGram, dense_counts, random_sentences
@@ -76,9 +77,28 @@ def test_float32_agrees_to_rounding(small):
     assert torch.linalg.norm(into.samples() - exact_into.samples()) < 1e-5 * torch.linalg.norm(exact_into.samples())
 
 
-def test_candidates_are_scored_but_change_no_constant(small):
+def test_samples_in_blocks_are_the_same(small, monkeypatch):
+    def results():
+        field, _ = make(small)
+        theta, w, a = random_inputs(field)
+        into = field.accumulator(3)
+        back = field.pullback(theta, w, 0, a, into)
+        return field.gradient(theta, w), back, into.samples(), torch.tensor(field.loss(theta, w))
+
+    whole = results()
+    for at_once in (1, 7):
+        monkeypatch.setattr(field_module, "ROWS_AT_ONCE", at_once)
+        for found, expected in zip(results(), whole, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("word", [None, "wbd"])
+def test_candidates_are_scored_but_change_no_constant(small, word):
+    """Those too that alone have a word, whose vector is not trained."""
     base = np.ones(len(small[0]))
     base[[3, 5]] = 0
+    if word is not None:
+        base[[word in text.split() for text in small[0].texts]] = 0
     field, dense = make(small, base=base)
     theta, _, a = random_inputs(field, 1)
     w = torch.from_numpy(base)
@@ -97,6 +117,16 @@ def test_weights_changed_in_place_are_seen(small):
     w[4] = 0.0
     expected = dense.gradient(theta.clone().requires_grad_(True), w).detach()
     torch.testing.assert_close(field.gradient(theta, w), expected, rtol=1e-11, atol=1e-14)
+
+
+def test_the_defaults_are_word2vecs(small):
+    corpus, vocabulary, counts = small
+    field = SkipGramField(counts, vocabulary, np.ones(len(corpus)), dimension=2)
+    rows = dense_counts(counts, len(vocabulary.words)).sum((0, 2))
+    assert field.negatives == 5
+    assert field.dtype == torch.float32
+    torch.testing.assert_close(field.noise.double(), rows**0.75 / (rows**0.75).sum(), rtol=1e-6, atol=0)
+    assert field.parameters == 2 * 2 * len(vocabulary.words)
 
 
 def test_a_word_without_pairs_stays_where_it_started(small):

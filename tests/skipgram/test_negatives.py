@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crossloss as cl
-from crossloss.core import WHOLE
+from crossloss.core import WHOLE, UserError
 from crossloss.corpus.pairs import count_pairs
 from crossloss.corpus.read import from_sentences
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.estimators.predict import predict
 from crossloss.objectives import as_objective
+from crossloss.skipgram import negatives as negatives_module
 from crossloss.skipgram.field import SkipGramField
 from crossloss.skipgram.negatives import DrawnNegatives, Draws
 from dense import dense_counts, random_sentences
@@ -71,8 +72,9 @@ def field_weights(field):
     return weights
 
 
-@pytest.mark.parametrize("columns", [2, COLUMNS, 29])
-def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, columns):
+@pytest.mark.parametrize(("columns", "rows"), [(2, 1024), (COLUMNS, 7), (29, 1024)])
+def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, columns, rows, monkeypatch):
+    monkeypatch.setattr(negatives_module, "ROWS", rows)
     field = make(small, columns)
     dense = DenseDrawn(field)
     theta, w, a = random_inputs(field)
@@ -91,7 +93,10 @@ def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, co
     assert not torch.equal(field.gradient(theta, w, 0), field.gradient(theta, w, 7))
 
 
-def test_all_columns_and_the_whole_loss_are_exact(small):
+@pytest.mark.parametrize("elements", [1 << 22, 100, 1])
+def test_all_columns_and_the_whole_loss_are_exact(small, elements, monkeypatch):
+    """In strips of all words, of three or of one."""
+    monkeypatch.setattr(negatives_module, "TILE_ELEMENTS", elements)
     exact, all_columns, few = make(small, cls=SkipGramField), make(small, 1000), make(small, 3)
     theta, w, a = random_inputs(exact)
     into = exact.accumulator(3)
@@ -102,6 +107,16 @@ def test_all_columns_and_the_whole_loss_are_exact(small):
         torch.testing.assert_close(field.pullback(theta, w, step, a, sums), back, rtol=1e-11, atol=1e-14)
         torch.testing.assert_close(sums.samples(), into.samples(), rtol=1e-11, atol=1e-14)
         assert field.loss(theta, w) == pytest.approx(exact.loss(theta, w), rel=1e-12)
+        moved = exact.pushforward(theta, w, 0, a[0], a[1][: len(w)])
+        torch.testing.assert_close(
+            field.pushforward(theta, w, step, a[0], a[1][: len(w)]), moved, rtol=1e-11, atol=1e-14
+        )
+
+
+def test_more_pairs_than_an_index_of_32_bits_has_are_refused(small, monkeypatch):
+    monkeypatch.setattr("crossloss.skipgram.tiles.Tiling.__len__", lambda tiling: 2**31)
+    with pytest.raises(UserError, match="2 billion pairs"):
+        make(small)
 
 
 def mean_and_error(field, theta, w, steps=3000):
@@ -125,6 +140,17 @@ def test_without_their_weights_the_mean_is_off(small):
     field._drawn = tuple(lambda step, draws=draws: (draws(step)[0], alike) for draws in field._drawn)
     mean, error = mean_and_error(field, theta, w, steps=500)
     assert float(((mean - exact.gradient(theta, w)) / error.clamp(min=1e-15)).abs().max()) > FAR_OFF
+
+
+def test_a_word_with_pairs_in_candidates_alone_is_drawn_half_as_often_as_the_rarest():
+    corpus = from_sentences([*random_sentences(0), "new"], candidates=["new waa wab"])
+    vocabulary = build_vocabulary(corpus, min_count=1)
+    made = make((corpus, vocabulary, count_pairs(corpus, vocabulary, window=3)), columns=2)
+    probability, trained = made._drawn[1].probability, made._precision[0] > 0
+    new = vocabulary.index["new"]
+    assert not trained[new]
+    assert probability[new] == pytest.approx(probability[trained.numpy()].min() / 2)
+    assert probability.sum() == pytest.approx(2)
 
 
 @given(

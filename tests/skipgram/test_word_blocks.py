@@ -5,6 +5,7 @@ import torch
 
 import small
 from crossloss.core import Invertible, UserError
+from crossloss.skipgram import curvature as curvature_module
 from crossloss.skipgram.curvature import WordBlocks, curvature
 from crossloss.skipgram.field import SkipGramField
 
@@ -27,8 +28,10 @@ def dense_blocks(case, theta, w):
     return hessian * torch.block_diag(*[torch.ones(D, D)] * (len(theta) // D))
 
 
+@pytest.mark.parametrize("at_once", [512, 7])
 @pytest.mark.parametrize("tile", [(512, 1024), (3, 4), (1, 10), (10, 1)])
-def test_blocks_are_those_of_the_hessian_at_any_weights_and_tiling(case, tile):
+def test_blocks_are_those_of_the_hessian_at_any_weights_and_tiling(case, tile, at_once, monkeypatch):
+    monkeypatch.setattr(curvature_module, "BLOCKS_AT_ONCE", at_once)
     generator = torch.Generator().manual_seed(4)
     theta = torch.randn(case.run.field.parameters, generator=generator, dtype=torch.float64)
     w = torch.rand(len(case.run.weights), generator=generator, dtype=torch.float64)

@@ -206,6 +206,7 @@ def test_the_check_passes_what_is_right(activation, dtype, x):
             field = cl.TorchField(model.to(dtype), loss, (rows, torch.arange(1000) % 3), regulariser=penalty)
             cl.check_field(field, field.initial, torch.rand(1000, dtype=F64))
     cl.check_field(dec(x), dec(x).initial, torch.ones(N, dtype=F64))
+    cl.check_field(dec(x, order=[[3]]), dec(x).initial, torch.ones(N, dtype=F64))
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.GELU])

@@ -11,6 +11,7 @@ from crossloss.core import UserError
 from crossloss.estimators import ConjugateGradient, InverseHessian
 from crossloss.optimisers import HeavyBall
 from crossloss.run.training import MemoryStates, Training
+from crossloss.torchmodel import curvature as curvature_module
 from crossloss.torchmodel.curvature import ekfac, ggn
 
 pytest.importorskip("curvlinops")
@@ -56,8 +57,10 @@ def flat(model):
     return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
 
 
+@pytest.mark.parametrize("rows_at_once", [1024, 5])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_ggn_is_the_dense_one_in_the_order_of_the_parameters(problem):
+def test_ggn_is_the_dense_one_in_the_order_of_the_parameters(problem, rows_at_once, monkeypatch):
+    monkeypatch.setattr(curvature_module, "ROWS_AT_ONCE", rows_at_once)
     (loss, y), model, x = PROBLEMS[problem], perceptron(), draw(N, 4)
     theta = flat(model) + 0.3  # not where the module stands
     weights = torch.ones(N, dtype=torch.float64)
@@ -89,6 +92,18 @@ def test_ekfac_is_exact_where_it_can_be_and_inverts_itself(problem):
         assert matrix.norm() <= exact.norm() * (1 + 1e-9), "its eigenvalues are the GGN's diagonal in its own basis"
     if problem == "squares":
         torch.testing.assert_close(matrix, exact, rtol=1e-9, atol=1e-12)
+
+
+def test_ekfac_leaves_out_what_is_not_trained():
+    (loss, y), x, w = PROBLEMS["squares"], draw(N, 4), torch.ones(N, dtype=torch.float64)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3)).double()
+    plain = nn.Sequential(nn.Linear(4, 3, bias=False)).double()
+    plain[0].weight.data = model[0].weight.data
+    model[0].bias.requires_grad_(False)
+    theta = flat(plain)
+    found = ekfac(model, loss, x, y)(theta, w).product(torch.eye(12, dtype=torch.float64))
+    torch.testing.assert_close(found, dense_ggn(plain, loss, x, y, theta), rtol=1e-9, atol=1e-12)
 
 
 def test_ekfac_takes_convolutions():

@@ -100,11 +100,18 @@ def gradient_dot(
     """-grad f . grad l_i at the final parameters: right in sign where curvature is flat, in no unit.
 
     (paper Eq. 1 with H = identity; the minus is Koh and Liang's, which the paper's equations lack.)
+
+    Raises
+    ------
+    UserError
+        An objective has no finite gradient, or the scores overflow.
     """
     field, theta = trajectory.field, trajectory.theta
     into = field.accumulator(len(objectives))
     direction = -objective_gradients(field, theta, objectives)
     pair(field, theta, trajectory.weights, WHOLE, direction, into)
+    if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
+        raise UserError("The gradient-dot scores overflowed: use float64.")
     if progress:
         progress(1, 1)
     return into

@@ -39,24 +39,6 @@ class InverseHessian:
         """The damped curvature at the final parameters; UserError where the field offers none of that name."""
         return System(curvature(self.curvature, trajectory), self.damping)
 
-    def solve(
-        self, trajectory: Trajectory, objectives: Sequence[Objective], progress: Progress | None = None
-    ) -> Solution:
-        """Return x for each objective, with residuals.
-
-        Raises
-        ------
-        UserError
-            The curvature is not offered or singular, or the solver cannot take it.
-        """
-        return self._solve(self.system(trajectory), trajectory, objectives, progress)
-
-    def _solve(
-        self, system: System, trajectory: Trajectory, objectives: Sequence[Objective], progress: Progress | None
-    ) -> Solution:
-        gradients = objective_gradients(trajectory.field, trajectory.theta, objectives)
-        return solve(system, self.solver, gradients, progress)
-
     def __call__(
         self,
         trajectory: Trajectory,
@@ -70,10 +52,10 @@ class InverseHessian:
         Raises
         ------
         UserError
-            As ``solve``, or the scores overflow.
+            The curvature is not offered or singular, the solver cannot take it, or the scores overflow.
         """
         system, field = self.system(trajectory), trajectory.field
-        x = self._solve(system, trajectory, objectives, progress).x
+        x = solve(system, self.solver, objective_gradients(field, trajectory.theta, objectives), progress).x
         into = field.accumulator(len(objectives))
         if isinstance(system.curvature, Jacobian):
             system.curvature.pairing(-x, into)

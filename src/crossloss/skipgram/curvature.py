@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from crossloss import processes
-from crossloss.core import UserError
+from crossloss.core import WHOLE, UserError
 
 if TYPE_CHECKING:
     from crossloss.skipgram.field import SkipGramField
@@ -37,12 +37,12 @@ def curvature(field: "SkipGramField", kind: str, theta: Tensor, w: Tensor) -> "W
 
 
 def pushforward(field: "SkipGramField", theta: Tensor, w: Tensor, dtheta: Tensor, dw: Tensor) -> Tensor:
-    """J dtheta + (dg/dw) dw, (p,), exactly: J is symmetric and g is linear in w, while N and p stay as they are."""
-    along = field.pullback(theta, w, 0, dtheta.unsqueeze(0), field.accumulator(1))[0]
+    """J dtheta + (dg/dw) dw of the whole loss, (p,): J is symmetric and g is linear in w, while N and p stay."""
+    along = field.pullback(theta, w, WHOLE, dtheta.unsqueeze(0), field.accumulator(1))[0]
     for sign in (1, -1):  # by sign, so that no word's weighted count is a difference
         part = (sign * dw).clamp(min=0)
         if bool(part.any()):
-            along.add_(field.gradient(theta, part, 0), alpha=sign)
+            along.add_(field.gradient(theta, part, WHOLE), alpha=sign)
     return along
 
 

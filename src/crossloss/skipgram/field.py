@@ -300,11 +300,6 @@ class PairInfluence:
         """The live sums."""
         return {"pairs": self.pairs, "words": self.words}
 
-    def add_(self, other: Accumulator, scale: float = 1.0) -> None:
-        """Add ``scale`` times another's sums."""
-        for name, mine in self.tensors().items():
-            mine.add_(other.tensors()[name], alpha=scale)
-
     def unordered(self) -> np.ndarray:
         """D f/d(count of a pair, in both orders), (k, m) float64."""
         field = self.field

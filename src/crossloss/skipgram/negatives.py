@@ -256,7 +256,7 @@ class Pattern:
         """u_w . c_c at every pair, (o,), for u and c (V, e)."""
         blank = torch.zeros_like(self._dense)
         pattern = _csr(self._ends, self._context, blank, (len(self.rows), len(c)))
-        found: Tensor = torch.sparse.sampled_addmm(pattern, u[self.rows], c.T, beta=0.0).values()
+        found: Tensor = torch.sparse.sampled_addmm(pattern, u[self.rows], c.T).values()
         return found
 
     def times(self, values: Tensor, c: Tensor) -> Tensor:

@@ -286,10 +286,6 @@ class SampleInfluence:
         """Scores (k, n) float64."""
         return self.sums
 
-    def add_(self, other: Accumulator, scale: float = 1.0) -> None:
-        """Add ``scale`` times another's sums."""
-        self.sums.add_(other.samples(), alpha=scale)
-
     def tensors(self) -> dict[str, Tensor]:
         """The live sums."""
         return {"sums": self.sums}
