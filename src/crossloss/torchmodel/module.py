@@ -1,8 +1,10 @@
 """A user's module made into a deterministic function that can be differentiated twice."""
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -132,6 +134,19 @@ def unchanged_buffers(module: nn.Module) -> Iterator[None]:
     for name, buffer in module.named_buffers():
         if before.get(name) != (id(buffer), buffer._version):
             raise UserError(f"The model changes its buffer {name!r} in its forward pass: call model.eval() first.")
+
+
+def intermediates(y: Tensor) -> int:
+    """How many numbers the operators that led to ``y`` gave, those of its graph; at least 1."""
+    seen: set[Any] = set()
+    ahead, total = [y.grad_fn], 1
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            total += sum(math.prod(result.shape) for result in getattr(node, "_input_metadata", ()))
+            ahead += [before for before, _ in node.next_functions]
+    return total
 
 
 def vjp(g: Tensor, inputs: Sequence[Tensor], a: Tensor, at_once: int) -> list[Tensor]:
