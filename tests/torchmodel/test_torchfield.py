@@ -18,7 +18,7 @@ from crossloss.core import WHOLE, UserError
 from crossloss.estimators import unrolled
 from crossloss.objectives import as_objective
 from crossloss.run.training import MemoryStates, Training
-from crossloss.torchmodel.module import intermediates
+from crossloss.torchmodel.module import intermediates, own_copy
 
 RULES = {
     "momentum": (cl.SGD(0.1, momentum=0.8), reference.sgd, {"momentum": 0.8}),
@@ -165,6 +165,17 @@ def test_bags_have_the_gradient_of_torchs_own(kind):
     expected = torch.cat([p.grad.reshape(-1) for p in case.model.parameters()])
     found = field.gradient(field.initial, torch.ones(N, dtype=F64), 0)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 3), (2, 3, 4)])
+def test_an_embedding_has_the_bits_of_torchs_own(shape):
+    torch.manual_seed(0)
+    embedding = nn.Embedding(5, 4)
+    mine = own_copy(embedding)
+    assert type(embedding) is not type(mine)
+    rows, into = torch.randint(5, shape), torch.randn(*shape, 4)
+    found = [(layer(rows), torch.autograd.grad(layer(rows), layer.weight, into)[0]) for layer in (embedding, mine)]
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("regulariser", [None, penalty], ids=["plain", "regularised"])
