@@ -31,7 +31,7 @@ from crossloss.fidelity.statistics import fidelity, pearson  # noqa: E402
 PACKAGES = ("crossloss", "torch", "dattri", "pydvl", "captum", "kronfluence")
 OWN = ("crossloss", "torch")
 """Run by the interpreter that runs this."""
-LIMIT = 180
+LIMIT = 100
 """Seconds of its core for a setting, all its repeats."""
 
 SCORES = WORK / "scores"

@@ -46,9 +46,9 @@ def exact(value: float | None) -> str:
     return "-" if value is None else "1.0000" if value > 0.99995 else short(value, 4)
 
 
-def seconds(f: dict[str, Any]) -> float:
-    """Those that its process ran, where they were recorded; else by the clock. (The former count by 4 ms.)"""
-    return float(f.get("core seconds", f["seconds"]))
+def seconds(f: dict[str, Any]) -> str:
+    """Those that its process ran, where they were recorded, with a star; else by the clock."""
+    return f"{f['core seconds']:.1f}*" if "core seconds" in f else f"{f['seconds']:.1f}"
 
 
 def failed(error: str) -> str:
@@ -84,7 +84,7 @@ def digits() -> str:
         interval = f"{short(f['LDS low'], 2)} to {short(f['LDS high'], 2)}"
         each = ", ".join(short(value, 2) for value in f["LDS each"])
         rows.append(
-            [VERSIONS[package], setting, f"{short(f['LDS'], 3)} ({interval})", each, f"{seconds(f):.1f}",
+            [VERSIONS[package], setting, f"{short(f['LDS'], 3)} ({interval})", each, seconds(f),
              f"{f['memory']:.1f}", str(f["lines"])]
         )  # fmt: skip
     return table(["package", "setting", "LDS (95 %)", "each objective", "s", "GB", "lines"], rows)
