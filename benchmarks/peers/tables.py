@@ -46,11 +46,20 @@ def exact(value: float | None) -> str:
     return "-" if value is None else "1.0000" if value > 0.99995 else short(value, 4)
 
 
-def by_rows(problem: str, milliseconds: bool = True) -> str:
+def seconds(f: dict[str, Any]) -> str:
+    """Those that its process ran, where they were recorded, with a star; else by the clock."""
+    return f"{f['core seconds']:.1f}*" if "core seconds" in f else f"{f['seconds']:.1f}"
+
+
+def failed(error: str) -> str:
+    return error if error.startswith(("not done", "killed")) else f"refused: {error[:110]}"
+
+
+def by_rows(problem: str) -> str:
     rows = []
     for package, setting, f in of(problem):
         if "error" in f:
-            rows.append([VERSIONS[package], setting, "-", "-", "-", "-", "-", f"refused: {f['error'][:110]}"])
+            rows.append([VERSIONS[package], setting, "-", "-", "-", "-", "-", failed(f["error"])])
             continue
         wrong = [f"{f[name]} {name}" for name in ("nan", "zero rows") if f[name]]
         rows.append(
@@ -69,15 +78,41 @@ def digits() -> str:
     found = sorted(of("digits"), key=lambda row: -row[2].get("LDS", -9))
     for package, setting, f in found:
         if "LDS" not in f:
-            rows.append([VERSIONS[package], setting, "-", "-", "-", "-", f.get("error", "not finite")[:110]])
+            why = failed(f["error"]) if "error" in f else "scores are not finite, or 0 for an objective"
+            rows.append([VERSIONS[package], setting, why, "-", "-", "-", "-"])
             continue
         interval = f"{short(f['LDS low'], 2)} to {short(f['LDS high'], 2)}"
         each = ", ".join(short(value, 2) for value in f["LDS each"])
         rows.append(
-            [VERSIONS[package], setting, f"{short(f['LDS'], 3)} ({interval})", each, f"{f['seconds']:.1f}",
+            [VERSIONS[package], setting, f"{short(f['LDS'], 3)} ({interval})", each, seconds(f),
              f"{f['memory']:.1f}", str(f["lines"])]
         )  # fmt: skip
     return table(["package", "setting", "LDS (95 %)", "each objective", "s", "GB", "lines"], rows)
+
+
+def paired() -> str:
+    """Differences of LDS over the same draws of the same subsets."""
+    rows = []
+    for key, f in figures("peers").items():
+        if not key.startswith("paired/"):
+            continue
+        _, mine, package, setting = key.split("/", 3)
+        interval = f"{short(f['low'], 3)} to {short(f['high'], 3)}"
+        rows.append([mine, f"{VERSIONS[package]}, {setting}", short(f["difference"], 3), interval])
+    return table(["crossloss", "less", "difference of LDS", "95 %"], rows)
+
+
+def variants() -> str:
+    rows = []
+    for key, f in figures("peers").items():
+        if not key.startswith("variants/"):
+            continue
+        lds = short(f["LDS"], 3)
+        if f["seeds"] > 1:
+            lds += f" ({f['seeds']:.0f} seeds: {short(f['least'], 3)} to {short(f['most'], 3)})"
+        interval = f"{short(f['low'], 3)} to {short(f['high'], 3)}"
+        rows.append([key.removeprefix("variants/"), lds, short(f["difference"], 3), interval])
+    return table(["EK-FAC", "LDS", "less that of the labels' expectation at .001", "95 %"], rows)
 
 
 def published() -> str:
@@ -113,7 +148,14 @@ def published() -> str:
 def main() -> None:
     page = ROOT / "docs" / "peers.md"
     text = page.read_text()
-    made = {"mixture": by_rows("mixture"), "digits": digits(), "words": by_rows("words"), "published": published()}
+    made = {
+        "mixture": by_rows("mixture"),
+        "digits": digits(),
+        "paired": paired(),
+        "variants": variants(),
+        "words": by_rows("words"),
+        "published": published(),
+    }
     for name, content in made.items():
         block = f"<!-- {name} -->\n{content}\n<!-- end -->"
         text = re.sub(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)

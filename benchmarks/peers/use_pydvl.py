@@ -92,6 +92,10 @@ SETTINGS = {
             for d in DAMPINGS
         },
         "Nystroem, rank 20, 0.1": influence(digits_measure, "NystroemSketchInfluence", rank=20, regularization=0.1),
+        "Arnoldi, rank 20, 0.1": influence(digits_measure, "ArnoldiInfluence", rank=20, regularization=0.1),
+        "LiSSA, 0.1": influence(
+            digits_measure, "LissaInfluence", maxiter=50, scale=20.0, regularization=0.1, warn_on_max_iteration=False
+        ),
     },
     "words": {
         "Direct": influence(weat, "DirectInfluence"),

@@ -106,6 +106,15 @@ class Pairing(Protocol):
         ...
 
 
+@runtime_checkable
+class Linearises(Protocol):
+    """What a field may also be: one that is pulled back again and again at one point for less."""
+
+    def linearised(self, theta: Tensor, w: Tensor, step: int) -> Callable[[Tensor, Accumulator], Tensor]:
+        """Return ``pullback`` at one point, as a function of (a, into)."""
+        ...
+
+
 class Curvature(Protocol):
     """A linear map of parameter space that stands for the Jacobian of the field of the training loss."""
 

@@ -100,6 +100,18 @@ def jacobian(field, w):
     return field.pullback(field.initial, w, 0, eye, field.accumulator(len(eye)))
 
 
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_a_coupled_field_linearised_at_a_point_is_its_pullback_there(kind, x):
+    field = dec(x, **OPTIONS[kind])
+    w = torch.linspace(0.5, 1.5, len(x), dtype=F64)
+    pullback = field.linearised(field.initial, w, 0)
+    for k in (2, 3):
+        a = torch.randn(k, len(field.initial), dtype=F64)
+        mine, own = field.accumulator(k), field.accumulator(k)
+        torch.testing.assert_close(pullback(a, mine), field.pullback(field.initial, w, 0, a, own))
+        torch.testing.assert_close(mine.samples(), own.samples())
+
+
 def test_the_jacobian_of_a_coupled_loss_is_not_symmetric_and_that_of_a_plain_one_is(x):
     w = torch.rand(N, dtype=F64) + 0.5
     coupled = jacobian(dec(x), w)

@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset, Weighte
 from torch_models import BATCHES, F64, KINDS, Bags, N, Words, cross_entropy, make, margin, mlp, objectives, penalty
 
 import crossloss as cl
+import crossloss.torchmodel.field as field_module
 from crossloss.core import WHOLE, UserError
 from crossloss.estimators import unrolled
 from crossloss.objectives import as_objective
 from crossloss.run.training import MemoryStates, Training
-from crossloss.torchmodel import field as field_module
+from crossloss.torchmodel.module import intermediates, own_copy
 
 RULES = {
     "momentum": (cl.SGD(0.1, momentum=0.8), reference.sgd, {"momentum": 0.8}),
@@ -166,6 +167,17 @@ def test_bags_have_the_gradient_of_torchs_own(kind):
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("shape", [(7,), (7, 3), (2, 3, 4)])
+def test_an_embedding_has_the_bits_of_torchs_own(shape):
+    torch.manual_seed(0)
+    embedding = nn.Embedding(5, 4)
+    mine = own_copy(embedding)
+    assert type(embedding) is not type(mine)
+    rows, into = torch.randint(5, shape), torch.randn(*shape, 4)
+    found = [(layer(rows), torch.autograd.grad(layer(rows), layer.weight, into)[0]) for layer in (embedding, mine)]
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 @pytest.mark.parametrize("regulariser", [None, penalty], ids=["plain", "regularised"])
 def test_a_padding_row_is_held_and_its_effect_is_differentiated(regulariser):
     """As in torch, where only a regulariser moves it."""
@@ -207,6 +219,45 @@ def test_many_directions_at_once_equal_one_at_a_time(at_once, monkeypatch):
             rows.append(field.pullback(field.initial, w, 0, row[None], apart)[0])
             torch.testing.assert_close(together.samples()[j], apart.samples()[0], rtol=1e-11, atol=1e-13)
         torch.testing.assert_close(back, torch.stack(rows), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("at_once", [1, 60, 10**9])
+def test_directions_are_batched_by_the_size_of_what_lies_between_and_that_changes_nothing(monkeypatch, at_once):
+    field = field_of(make("mlp"))
+    w, a = torch.rand(N, dtype=F64), torch.randn(7, len(field.initial), dtype=F64)
+    found = []
+    for limit in (at_once, field_module.AT_ONCE):
+        monkeypatch.setattr(field_module, "AT_ONCE", limit)
+        into = field.accumulator(7)
+        found.append(torch.cat([field.pullback(field.initial, w, 0, a, into), into.samples()], 1))
+    torch.testing.assert_close(*found, rtol=1e-11, atol=1e-13)
+
+
+def test_intermediates_are_each_counted_once():
+    x = torch.randn(5, 3, requires_grad=True)
+    inner = x.exp()  # 15, beside the 15 of the leaf
+    assert intermediates(inner) == 1 + 30
+    assert intermediates(inner @ torch.ones(3, 4)) == 1 + 30 + 20
+    assert intermediates((inner + inner.sin()).sum()) == 1 + 30 + 15 + 15 + 1
+    assert intermediates(torch.ones(3)) == 1
+
+
+@pytest.mark.parametrize("chunk", [1024, 5])
+@pytest.mark.parametrize("kind", ["regularised", "mini-batches", "embedding", "lstm", "dropout"])
+def test_a_field_linearised_at_a_point_is_its_pullback_there(kind, chunk):
+    case = make(kind)
+    called = []
+    field = field_of(case, chunk=chunk, forward=lambda model, batch: called.append(1) or model(batch[0]))
+    w, p = torch.rand(N, dtype=F64), len(field.initial)
+    pullback = field.linearised(field.initial, w, 1)
+    for k in (2, 1, 3):
+        a = torch.randn(k, p, dtype=F64)
+        mine, own = field.accumulator(k), field.accumulator(k)
+        called.clear()
+        back = pullback(a, mine)
+        assert chunk < N or k == 2 or not called, "the gradient was computed again"
+        torch.testing.assert_close(back, field.pullback(field.initial, w, 1, a, own), rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(mine.samples(), own.samples(), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", ["regularised", "mini-batches", "embedding", "lstm", "dropout", "bags"])

@@ -2,12 +2,22 @@
 
 import math
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
-from crossloss.core import WHOLE, Accumulator, Curvature, Field, OffersCurvature, Progress, Trajectory, UserError
+from crossloss.core import (
+    WHOLE,
+    Accumulator,
+    Curvature,
+    Field,
+    Linearises,
+    OffersCurvature,
+    Progress,
+    Trajectory,
+    UserError,
+)
 from crossloss.estimators.gradient import pair
 
 Maker = Callable[[Tensor, Tensor], Curvature]
@@ -30,6 +40,7 @@ class Jacobian:
     def __init__(self, field: Field, theta: Tensor, weights: Tensor, steps: int, step: int = WHOLE) -> None:
         self.field, self.theta, self.weights = field, theta, weights
         self.steps, self.step = steps, step
+        self._pullback: Callable[[Tensor, Accumulator], Tensor] | None = None
         self._matrix: Tensor | None = None
         self._by_weight: Accumulator | None = None
 
@@ -39,10 +50,14 @@ class Jacobian:
             return a @ self._matrix
         k, p = a.shape
         into = self.field.accumulator(min(k, p))
+        if self._pullback is None:
+            at = self.theta, self.weights, self.step
+            field = self.field
+            self._pullback = field.linearised(*at) if isinstance(field, Linearises) else partial(field.pullback, *at)
         if k < p:
-            return self.field.pullback(self.theta, self.weights, self.step, a, into)
+            return self._pullback(a, into)
         units = torch.eye(p, dtype=a.dtype, device=a.device)
-        self._matrix = self.field.pullback(self.theta, self.weights, self.step, units, into)
+        self._matrix = self._pullback(units, into)
         self._by_weight = into
         return a @ self._matrix
 

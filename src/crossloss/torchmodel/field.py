@@ -11,11 +11,19 @@ from torch import Tensor, nn
 from crossloss.core import WHOLE, Accumulator, Curvature, UserError
 from crossloss.torchmodel.curvature import of_field
 from crossloss.torchmodel.data import GivenOrder, Order, each, load_order, load_rows
-from crossloss.torchmodel.module import differentiable, own_copy, padding_rows, seeded, unchanged_buffers, vjp
+from crossloss.torchmodel.module import (
+    differentiable,
+    intermediates,
+    own_copy,
+    padding_rows,
+    seeded,
+    unchanged_buffers,
+    vjp,
+)
 from crossloss.torchmodel.view import Layout, ModelView, first_part
 
-AT_ONCE = 16_384
-"""Samples times directions in one batched pass."""
+AT_ONCE = 1_000_000
+"""Intermediate numbers times directions in one batched pass: beyond the cache it is slower than one by one."""
 
 
 class TorchField:
@@ -158,47 +166,51 @@ class TorchField:
         UserError
             An operator has no second derivative.
         """
-        back = torch.zeros_like(a)
-        self._pull(theta, w, step, a, into, back)
-        return back
+        return self.linearised(theta, w, step)(a, into)
+
+    def linearised(self, theta: Tensor, w: Tensor, step: int) -> Callable[[Tensor, Accumulator], Tensor]:
+        """Return the pullback at one point, (a, into) -> J^T a; the gradient is computed once where it is one chunk."""
+        at = _Point(self, theta, w, step)
+
+        def pullback(a: Tensor, into: Accumulator) -> Tensor:
+            back = torch.zeros_like(a)
+            self._pull(at, a, into, back)
+            return back
+
+        return pullback
 
     def pairing(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> None:
         """D<g, a>/dw into ``into``, without J^T a; UserError as ``pullback``."""
+        at = _Point(self, theta, w, step)
         if len(a) <= a.shape[1]:
-            self._pull(theta, w, step, a, into, None)
+            self._pull(at, a, into, None)
             return
         assert isinstance(into, SampleInfluence)
         units = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
         by_unit = self.accumulator(len(units))
-        self._pull(theta, w, step, units, by_unit, None)
+        self._pull(at, units, by_unit, None)
         into.sums += a.double() @ by_unit.sums
 
-    def _pull(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator, back: Tensor | None) -> None:
+    def _pull(self, at: "_Point", a: Tensor, into: Accumulator, back: Tensor | None) -> None:
         """D<g, a>/dw into ``into``, and J^T a into ``back`` where it is wanted."""
         assert isinstance(into, SampleInfluence)
-        w, k = w.to(theta), len(a)
+        k, target = len(a), at.target
         direction = a if self._moved is None else a * self._moved
-        batch = self.batch(step)
-        x, weights = theta.detach().requires_grad_(True), w.detach().requires_grad_(True)
-        target = self._target(x, weights)
         bar = None if target is None else target.new_zeros(k, *target.shape)
-        for rows in self._chunks(batch, step):
-            y, u = theta.detach().requires_grad_(True), w[rows].detach().requires_grad_(True)
-            constant = None if target is None else target.detach().requires_grad_(True)
-            loss = self._data_loss(y, u, rows, constant, len(batch), step)
+        for rows, g, at_once, y, u, constant in at.chunks():
             inputs = [v for v in (u, constant, y if back is not None else None) if v is not None]
-            found = vjp(_grad(loss, y, again=True), inputs, direction, max(1, AT_ONCE // len(rows)))
+            found = vjp(g, inputs, direction, at_once)
             into.sums.index_add_(1, rows, found[0].double())
             if bar is not None:
                 bar += found[1]
             if back is not None:
                 back += found[-1]
         if self.regulariser and back is not None:
-            y = theta.detach().requires_grad_(True)
+            y = at.theta.detach().requires_grad_(True)
             back += vjp(_grad(self._penalty(y), y, again=True), [y], a, k)[0]
         if target is not None and bar is not None:
-            inputs = [weights] if back is None else [weights, x]
-            through = vjp(target, inputs, bar, max(1, AT_ONCE // self.samples))
+            inputs = [at.weights] if back is None else [at.weights, at.theta]
+            through = vjp(target, inputs, bar, AT_ONCE // intermediates(target))
             into.sums += through[0].double()
             if back is not None:
                 back += through[1]
@@ -269,6 +281,37 @@ def _grad(loss: Tensor, y: Tensor, again: bool = False) -> Tensor:
     with differentiable():
         (g,) = torch.autograd.grad(loss, y, create_graph=again, materialize_grads=True)
     return g
+
+
+class _Point:
+    """Where a field is pulled back: the gradient of each chunk with its graph, kept where one chunk is all."""
+
+    def __init__(self, field: TorchField, theta: Tensor, w: Tensor, step: int) -> None:
+        self.field, self.step, self.batch = field, step, field.batch(step)
+        self.theta, self.weights = _leaf(theta), _leaf(w.to(theta))
+        self.target = field._target(self.theta, self.weights)
+        self._parts = field._chunks(self.batch, step)
+        self._kept: _Chunk | None = None
+
+    def chunks(self) -> "Iterator[_Chunk]":
+        """Rows, their part of the gradient, directions at once; and its leaves: theta, weights, target."""
+        for rows in self._parts:
+            found = self._kept
+            if found is None:
+                y, u = _leaf(self.theta), _leaf(self.weights[rows])
+                constant = None if self.target is None else _leaf(self.target)
+                loss = self.field._data_loss(y, u, rows, constant, len(self.batch), self.step)
+                found = rows, _grad(loss, y, again=True), AT_ONCE // intermediates(loss), y, u, constant
+            if len(self._parts) == 1:
+                self._kept = found
+            yield found
+
+
+_Chunk = tuple[Tensor, Tensor, int, Tensor, Tensor, Tensor | None]
+
+
+def _leaf(x: Tensor) -> Tensor:
+    return x.detach().requires_grad_(True)
 
 
 class SampleInfluence:

@@ -1,8 +1,10 @@
 """A user's module made into a deterministic function that can be differentiated twice."""
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,9 +43,24 @@ def own_copy(model: nn.Module) -> nn.Module:
     for layer in mine.modules():
         if isinstance(layer, nn.Embedding):
             layer.sparse, layer.padding_idx = False, None
+            if type(layer) is nn.Embedding:
+                layer.__class__ = Embedding
         elif type(layer) is nn.EmbeddingBag:
             layer.__class__ = Bag
     return mine
+
+
+class Embedding(nn.Embedding):
+    """``nn.Embedding`` by an operator that has a gradient of many directions at once, to the same bits.
+
+    Torch's own takes them one by one. On a GPU the other would not be deterministic.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Rows (*input.shape, d) of the table."""
+        if self.weight.is_cuda:
+            return super().forward(input)
+        return self.weight.index_select(0, input.reshape(-1)).view(*input.shape, self.embedding_dim)
 
 
 class Bag(nn.EmbeddingBag):
@@ -132,6 +149,19 @@ def unchanged_buffers(module: nn.Module) -> Iterator[None]:
     for name, buffer in module.named_buffers():
         if before.get(name) != (id(buffer), buffer._version):
             raise UserError(f"The model changes its buffer {name!r} in its forward pass: call model.eval() first.")
+
+
+def intermediates(y: Tensor) -> int:
+    """How many numbers the operators that led to ``y`` gave, those of its graph; at least 1."""
+    seen: set[Any] = set()
+    ahead, total = [y.grad_fn], 1
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            total += sum(math.prod(result.shape) for result in getattr(node, "_input_metadata", ()))
+            ahead += [before for before, _ in node.next_functions]
+    return total
 
 
 def vjp(g: Tensor, inputs: Sequence[Tensor], a: Tensor, at_once: int) -> list[Tensor]:

@@ -27,5 +27,9 @@ class Dense:
         """
         matrix = materialise(system.curvature, b, progress).T
         matrix.diagonal().add_(system.damping)
-        require_regular(float(torch.linalg.cond(matrix, 1)), matrix.dtype, system.damping)
-        return system.solution(torch.linalg.solve(matrix, b.T).T.contiguous(), b, 1)
+        factors, pivots, _ = torch.linalg.lu_factor_ex(matrix)
+        unit = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+        inverse = torch.linalg.lu_solve(factors, pivots, unit)
+        condition = torch.linalg.matrix_norm(matrix, 1) * torch.linalg.matrix_norm(inverse, 1)
+        require_regular(float(condition), matrix.dtype, system.damping)
+        return system.solution(torch.linalg.lu_solve(factors, pivots, b.T).T.contiguous(), b, 1)
