@@ -377,8 +377,7 @@ def transfer_table(found: Mapping[str, Transferred]) -> None:
     for heading in ("test", "before", "after", "carries over"):
         table.add_column(heading)
     for name, row in found.items():
-        told = "yes" if row.carries_over else "not beyond the spread"
-        table.add_row(name, words.spread(row.before), words.spread(row.after), told)
+        table.add_row(name, words.spread(row.before), words.spread(row.after), row.told)
     console.print(table)
 
 

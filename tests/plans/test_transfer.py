@@ -69,6 +69,9 @@ def test_another_trainer_sees_the_removal_of_what_was_planted(run, tmp_path, mon
 def test_no_difference_does_not_carry_over():
     assert not Transferred([1.0, 1.2, 0.9], [1.05, 1.1, 1.0]).carries_over
     assert Transferred([1.0, 1.2, 0.9], [0.1, 0.2, 0.0]).carries_over
+    assert Transferred([1.0, 1.2, 0.9], [1.05, 1.1, 1.0]).told == "not beyond the spread"
+    assert Transferred([1.0, 1.2, 0.9], [0.1, 0.2, 0.0]).told == "yes"
+    assert Transferred([0.1, 0.2, 0.0], [-1.0, -1.2, -0.9]).told == "yes, but farther from 0"
 
 
 def test_without_gensim_it_says_what_to_install(run, monkeypatch):

@@ -52,6 +52,10 @@ class Row:
         return abs(self.change) < self.noise
 
 
+FIGURES = ("wordsim353", "simlex999", "analogies", "loss", "held_out_loss", "neighbours_kept")
+"""What is measured beside objectives."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """Before and after.
@@ -60,8 +64,7 @@ class Cost:
     ----------
     seeds : list of int
     rows : list of Row
-        Objectives by name, wordsim353, simlex999, analogies, loss, held_out_loss; what cannot be measured here (lists
-        not covered, gensim absent) is left out. ``neighbours_kept``: before is between two starts, after is
+        Objectives by name, and ``FIGURES``; what cannot be measured here (lists not covered, gensim absent) is left out. ``neighbours_kept``: before is between two starts, after is
         between before and after of one start, so that a correction that keeps all has 1.
     seconds : float
         Mean time to make the corrected model.

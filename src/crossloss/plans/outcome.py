@@ -10,7 +10,7 @@ import numpy as np
 from crossloss.core import Objective
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
-from crossloss.plans.cost import Cost, Yardstick
+from crossloss.plans.cost import FIGURES, Cost, Yardstick
 from crossloss.plans.debias import FITTED, HARD, Corrected, correct, fit_key, held_out_words
 from crossloss.plans.starts import deviation
 from crossloss.run.progress import Track, quiet
@@ -117,13 +117,12 @@ def metrics_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Figures of all outcomes of one way; where each corrects one objective, debias.HOW.wordsim353, ... are means."""
     found: dict[str, float] = {}
     costs: dict[str, list[float]] = {}
-    corrected = {name for outcome in outcomes for name in outcome.targets}
     for outcome in outcomes:
         found |= outcome.metrics()
         if outcome.chosen:
             costs.setdefault("seconds", []).append(outcome.seconds)
             for row in outcome.cost.rows:
-                if row.figure not in corrected:
+                if row.figure in FIGURES:
                     costs.setdefault(row.figure, []).append(float(np.mean(row.after)))
     return found | {f"debias.{outcomes[0].how}.{figure}": float(np.mean(each)) for figure, each in costs.items()}
 

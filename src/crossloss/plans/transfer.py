@@ -66,6 +66,13 @@ class Transferred:
         error = np.sqrt(sum(s**2 / len(self.before) for s in self.spread))
         return bool(abs(np.mean(self.after) - np.mean(self.before)) > 2 * error)
 
+    @property
+    def told(self) -> str:
+        """In a few words, whether it carries over and to which side."""
+        if not self.carries_over:
+            return "not beyond the spread"
+        return "yes" if abs(np.mean(self.after)) < abs(np.mean(self.before)) else "yes, but farther from 0"
+
 
 def transfer(
     run: Run,

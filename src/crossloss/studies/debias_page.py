@@ -30,6 +30,15 @@ PAPER: dict[str, dict[str, tuple[float, float, float, float]]] = {
 """The paper's numbers: career, math, art, race."""
 
 
+NAMES = {
+    "wordsim353": "WordSim-353",
+    "simlex999": "SimLex-999",
+    "held_out_loss": "held-out loss",
+    "neighbours_kept": "neighbours kept",
+}
+"""Figures of a cost as readers know them."""
+
+
 def tables(study: DebiasStudy) -> list[Table]:
     """Every table of the page."""
     whole = [o for o in study.outcomes if not o.chosen]
@@ -79,7 +88,7 @@ def tables(study: DebiasStudy) -> list[Table]:
         ),
         (
             "What it costs, from starts that nothing was fitted to; n: within the noise of the starts",
-            ["correction", *_costs(study), "weight moved", "time"],
+            ["correction", *(NAMES.get(f, f) for f in _costs(study)), "weight moved", "time"],
             [_cost(_name(o), o, study) for o in [*whole, *updates, study.over]],
         ),
     ]
@@ -87,10 +96,7 @@ def tables(study: DebiasStudy) -> list[Table]:
         (
             f"gensim's Word2Vec on the corpus before and after {how}: mean and standard deviation",
             ["test", "before", "after", "carries over"],
-            [
-                [n, words.spread(t.before), words.spread(t.after), "yes" if t.carries_over else "not beyond the spread"]
-                for n, t in moved.items()
-            ],
+            [[n, words.spread(t.before), words.spread(t.after), t.told] for n, t in moved.items()],
         )
         for how, moved in study.transferred.items()
     ]
@@ -182,7 +188,7 @@ def quality_figure(study: DebiasStudy) -> str:
             panel.plot(x, y, "o", color="C0" if "-paper" not in name else "C1", markersize=5)
             panel.annotate(f"{name}, {words.duration(seconds)}", (x, y), (4, 3), textcoords="offset points", fontsize=7)
         panel.set_xlabel("mean size of the effects it corrects, starts not fitted to")
-        panel.set_ylabel(figure)
+        panel.set_ylabel(NAMES.get(figure, figure))
 
     return svg(draw, panels=1)
 
