@@ -64,8 +64,9 @@ class Cost:
     ----------
     seeds : list of int
     rows : list of Row
-        Objectives by name, and ``FIGURES``; what cannot be measured here (lists not covered, gensim absent) is left out. ``neighbours_kept``: before is between two starts, after is
-        between before and after of one start, so that a correction that keeps all has 1.
+        Objectives by name, and ``FIGURES``; what cannot be measured here (lists not covered, gensim absent) is left
+        out. ``neighbours_kept``: before is between two starts, after is between before and after of one start, so
+        that a correction that keeps all has 1.
     seconds : float
         Mean time to make the corrected model.
     """
