@@ -130,7 +130,7 @@ class Mutating:
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
-            _limits(30 + 3 * int(sum(self.seconds.get(test, UNKNOWN) for test in tests)))
+            _limits(10 + 3 * int(sum(self.seconds.get(test, UNKNOWN) for test in tests)))
 
             def failed(test: str) -> None:
                 os.write(writing, test.encode())
