@@ -568,6 +568,7 @@ def test_a_loss_that_is_not_one_a_sample_is_one_sentence():
         cl.TorchField(mlp(), cross_entropy, Endless())
     with pytest.raises(UserError, match='no "x"'):
         cl.train(cl.TorchField(mlp(), cross_entropy, {"a": X}), cl.SGD(0.1), steps=2)
+    assert cl.TorchField(mlp(), cross_entropy, (X[:1], Y[:1])).samples == 1
     for data in ((X, torch.tensor(1.0)), (X[:0], Y[:0]), ()):
         with pytest.raises(UserError, match="samples first"):
             cl.TorchField(mlp(), cross_entropy, data)
