@@ -115,14 +115,6 @@ def test_scores_are_the_derivative_of_the_optimum(trained):
             assert float((up - down) / (2 * h)) == pytest.approx(float(scores[j, i]), rel=1e-6, abs=1e-9)
 
 
-def test_accumulators_add(trained):
-    run, objectives = trained
-    one, two = unrolled(run, objectives), unrolled(run, objectives)
-    expected = 3 * one.samples()
-    one.add_(two, 2.0)
-    torch.testing.assert_close(one.samples(), expected)
-
-
 @pytest.mark.parametrize("solver", [None, Dense(), ConjugateGradient(1e-11), GMRES(1e-11), LiSSA(2.0, tolerance=1e-9)])
 def test_the_inverse_hessian_is_unrolled_at_the_optimum_whatever_the_solver(trained, solver):
     run, objectives = trained
