@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 import torch_reference as reference
 from torch import nn
-from torch_models import F64, N, cross_entropy, mlp, penalty
+from torch_models import F64, N, cross_entropy, make, mlp, penalty
 
 import crossloss as cl
 from crossloss.core import UserError
@@ -178,6 +178,14 @@ def test_most_directions_must_agree(wrong, monkeypatch, x):
     else:
         cl.check_field(field, field.initial, torch.ones(N))
     assert compared == list(range(5))
+
+
+def test_attention_is_differentiated_twice_in_frozen_too():
+    case = make("transformer")
+    frozen = lambda view, w: view(case.x).softmax(1) * w[:, None].to(F64)  # noqa: E731
+    loss = lambda out, b, p: -(p * out.log_softmax(1)).sum(1)  # noqa: E731
+    field = cl.TorchField(case.model, loss, case.x, frozen=frozen)
+    cl.check_field(field, field.initial, torch.rand(N, dtype=F64) + 0.5)
 
 
 def test_a_check_leaves_the_users_generator_alone(x):

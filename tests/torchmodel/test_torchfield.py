@@ -423,6 +423,7 @@ def test_a_view_shows_parameters_by_name_and_calls_the_module():
     theta = field.initial.clone().requires_grad_()
     view = field.view(theta)
     assert list(view) == ["inner.weight", "head.weight", "head.bias"]
+    assert len(view) == 3
     assert torch.equal(view["outer.weight"], view["inner.weight"])
     torch.testing.assert_close(view(case.x), case.model(case.x))
     assert torch.autograd.grad(view["outer.weight"].sum() + view(case.x).sum(), theta)[0].abs().sum() > 0
