@@ -180,11 +180,11 @@ def test_most_directions_must_agree(wrong, monkeypatch, x):
     assert compared == list(range(5))
 
 
-def test_attention_is_differentiated_twice_in_frozen_too():
+def test_attention_is_differentiated_twice_in_a_regulariser_too():
     case = make("transformer")
-    frozen = lambda view, w: view(case.x).softmax(1) ** 2 * w[:, None].to(F64)  # noqa: E731
-    loss = lambda out, b, p: -(p * out.log_softmax(1)).sum(1)  # noqa: E731
-    field = cl.TorchField(case.model, loss, case.x, frozen=frozen)
+    field = cl.TorchField(
+        case.model, cross_entropy, (case.x, case.y), regulariser=lambda view: view(case.x).square().mean()
+    )
     cl.check_field(field, field.initial, torch.rand(N, dtype=F64) + 0.5)
 
 
