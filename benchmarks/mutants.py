@@ -17,6 +17,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -90,7 +91,15 @@ class Mutating:
             log.write_text(json.dumps(done, indent=0))
             if done[mutant.key][0] != KILLED:
                 print(done[mutant.key][0], f"{file.relative_to(SOURCE)}:{mutant.line}", mutant.key, flush=True)
+        self._require_sound(every, {found[1] for found in done.values()} & set(self.items), live)
         summarise(file, every, {m.key: done[m.key] for m in every if m.key in done})
+
+    def _require_sound(self, every: list[Mutant], killers: set[str], live: dict[str, list[FunctionType]]) -> None:
+        """Stop if a test that killed fails without a fault too, put in either way."""
+        for mutant in {bool(mutant.where): mutant for mutant in every}.values():
+            intact = replace(mutant, number=-1)
+            if killers and self._outcome(intact, sorted(killers), live)[0] != SURVIVED:
+                raise SystemExit(f"{mutant.file}: a test that killed mutants fails without a fault, too.")
 
     def _tests(self, mutant: Mutant) -> list[str]:
         """Tests that run the line, or any line of the function or the file where that runs at import."""
@@ -130,7 +139,7 @@ class Mutating:
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
-            _limits(30 + 3 * int(sum(self.seconds.get(test, UNKNOWN) for test in tests)))
+            _limits(10 + 3 * int(sum(self.seconds.get(test, UNKNOWN) for test in tests)))
 
             def failed(test: str) -> None:
                 os.write(writing, test.encode())

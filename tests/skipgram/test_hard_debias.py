@@ -1,6 +1,7 @@
 """Hard debias against golden values, its defining properties, and finite differences."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,16 @@ def test_the_direction_is_the_first_principal_component():
         unit[[view.index[a] for a, _ in debias.definitional]] - unit[[view.index[b] for _, b in debias.definitional]]
     )
     assert (differences.numpy() @ found).sum() > 0
+
+
+def test_pairs_of_which_a_word_is_not_there_are_left_out():
+    debias, view = random_case(2)
+    lacking = (("w11", "absent"), ("absent", "w12"), ("no", "nay"))
+    more = replace(debias, definitional=lacking + debias.definitional, equalise=debias.equalise + lacking)
+    assert torch.equal(more.direction(view), debias.direction(view))
+    assert torch.equal(more(view).vectors, debias(view).vectors)
+    assert more(view).initial is None
+    assert more(view).field is None
 
 
 def test_the_objective_after_it_has_the_right_gradient():

@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 import torch_reference as reference
 from torch import nn
-from torch_models import F64, N, cross_entropy, mlp, penalty
+from torch_models import F64, N, cross_entropy, make, mlp, penalty
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.torchmodel import check as check_module
 
 STEPS = 6
 CENTRES = torch.tensor([[0.0, 1.0], [1.0, -0.5], [-1.0, -0.5]], dtype=F64)
@@ -171,6 +172,38 @@ def test_the_check_catches_samples_that_are_mixed(x):
     field = cl.TorchField(encoder(), lambda out, b: ((out - out.mean(0)) ** 2).sum(1), x)
     with pytest.raises(UserError, match="other samples of its batch"):
         cl.train(field, cl.SGD(0.1), steps=2)
+
+
+@pytest.mark.parametrize("wrong", range(6))
+def test_most_directions_must_agree(wrong, monkeypatch, x):
+    compared = []
+
+    def compare(field, theta, w, seed):
+        compared.append(seed)
+        return "parameters" if seed < wrong else None
+
+    monkeypatch.setattr(check_module, "_compare", compare)
+    field = dec(x)
+    if wrong > 2:
+        with pytest.raises(UserError, match="depends on the parameters"):
+            cl.check_field(field, field.initial, torch.ones(N))
+    else:
+        cl.check_field(field, field.initial, torch.ones(N))
+    assert compared == list(range(5))
+
+
+def test_attention_is_differentiated_twice_in_a_regulariser_too():
+    case = make("transformer")
+    field = cl.TorchField(
+        case.model, cross_entropy, (case.x, case.y), regulariser=lambda view: view(case.x).square().mean()
+    )
+    cl.check_field(field, field.initial, torch.rand(N, dtype=F64) + 0.5)
+
+
+def test_a_check_leaves_the_users_generator_alone(x):
+    field, state = dec(x), torch.get_rng_state()
+    cl.check_field(field, field.initial, torch.ones(N))
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def without_frozen_in_the_pullback(x):

@@ -474,6 +474,7 @@ def test_a_view_shows_parameters_by_name_and_calls_the_module():
     theta = field.initial.clone().requires_grad_()
     view = field.view(theta)
     assert list(view) == ["inner.weight", "head.weight", "head.bias"]
+    assert len(view) == 3
     assert torch.equal(view["outer.weight"], view["inner.weight"])
     torch.testing.assert_close(view(case.x), case.model(case.x))
     assert torch.autograd.grad(view["outer.weight"].sum() + view(case.x).sum(), theta)[0].abs().sum() > 0
@@ -619,6 +620,7 @@ def test_a_loss_that_is_not_one_a_sample_is_one_sentence():
         cl.TorchField(mlp(), cross_entropy, Endless())
     with pytest.raises(UserError, match='no "x"'):
         cl.train(cl.TorchField(mlp(), cross_entropy, {"a": X}), cl.SGD(0.1), steps=2)
+    assert cl.TorchField(mlp(), cross_entropy, (X[:1], Y[:1])).samples == 1
     for data in ((X, torch.tensor(1.0)), (X[:0], Y[:0]), ()):
         with pytest.raises(UserError, match="samples first"):
             cl.TorchField(mlp(), cross_entropy, data)
