@@ -31,7 +31,7 @@ CASES: dict[str, dict[str, Any]] = {
     "v4337": {"min_count": 100, "subsets": 30, "own": True, "tests": TESTS},
     "v25094": {"min_count": 8, "subsets": 10, "own": False, "tests": ("paper-career", "paper-art")},
 }
-COLUMNS = (0, 256, 1024, 4096)
+COLUMNS = {"v4337": (0, 256, 1024, 4096), "v25094": (0, 256, 1024, 2048)}
 STRONGEST = 100
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus")
     parser.add_argument("--case", choices=CASES, default="v4337")
-    parser.add_argument("--columns", nargs="+", type=int, default=COLUMNS)
+    parser.add_argument("--columns", nargs="+", type=int, default=None)
     parser.add_argument("--dimension", type=int, default=50)
     parser.add_argument("--kept", type=Path, default=Path("runs/columns"))
     parser.add_argument("--out", type=Path, default=RESULTS / "negative-columns.json")
@@ -93,7 +93,7 @@ def main() -> None:
     corpus = cl.read(given.corpus)
     record = Record(given.out)
     last = CASES[given.case]["tests"][-1]
-    for columns in given.columns:
+    for columns in given.columns or COLUMNS[given.case]:
         if f"{given.case}.d{given.dimension}.m{columns}.{last}.top" not in record.figures:
             measure(record, corpus, given.case, columns, given.kept, given.dimension)
 

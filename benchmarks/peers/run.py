@@ -164,8 +164,8 @@ PAIRS = (
     ("EK-FAC, 0.001", "kronfluence/EK-FAC, 0.001"),
     ("EK-FAC, 0.001", "pydvl/EK-FAC, 0.001"),
     ("CG on the GGN, 0.1", "dattri/CG, 20 iterations, 0.001"),
-    ("CG on the GGN, 0.1", "pydvl/block CG, Gauss-Newton, 0.1"),
-    ("unrolled (and its training)", "kronfluence/EK-FAC, 0.001"),
+    ("CG on the GGN, 0.1", "pydvl/block CG, Hessian, 0.1"),
+    ("unrolled (and its training)", "pydvl/block CG, Hessian, 0.1"),
 )
 """Ours and the best of another package with the same estimator."""
 REPEATS = {"mixture": 5, "digits": 1, "words": 5}
