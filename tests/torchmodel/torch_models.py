@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import crossloss as cl
+
 N, CLASSES = 12, 3
 F64 = torch.float64
 
@@ -157,3 +159,7 @@ def objectives(case):
         return (view(case.x[:3])[:, 0] * view(case.x[:3])[:, 1]).sum()
 
     return [margin, logit]
+
+
+def field_of(case, **more):
+    return cl.TorchField(case.model, cross_entropy, (case.x, case.y), **(case.options | more))
