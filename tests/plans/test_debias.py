@@ -114,7 +114,7 @@ def test_a_target_turned_round_over_biases(run):
         assert outcome.effects["two"][1] * np.sign(before) > abs(before)
 
 
-def test_robustness_and_transfer_write_their_figures(run, tmp_path):
+def test_robustness_and_transfer_write_their_figures(run, tmp_path, monkeypatch):
     pytest.importorskip("gensim")
     scores = pipeline.score_run(run, [ONE])
     found = pipeline.robustness(run, scores, [ONE])
@@ -122,6 +122,10 @@ def test_robustness_and_transfer_write_their_figures(run, tmp_path):
     if found[0][0].found:
         assert run.folder.metrics["robustness.one.smallest_set"] == len(found[0][0].removed)
         assert run.folder.metrics["robustness.one.retrained"] == found[0][0].after
+    with monkeypatch.context() as patch:
+        patch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("trained again"))
+        again = pipeline.robustness(run, scores, [ONE])
+    assert [result.sentence() for result, _ in again] == [result.sentence() for result, _ in found]
     counts = run.vocabulary.counts[[run.vocabulary.index[w] for w in ONE.words]]
     twice = pipeline.robustness(run, scores, [ONE], least=int(sorted(counts)[1]))
     assert [r.name for r, _ in twice][:2] == ["one"] * 2

@@ -13,7 +13,7 @@ from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import Scores
 
-ROBUSTNESS = "robustness.json"
+ROBUSTNESS, DECISIVE = "robustness.json", "decisive.json"
 
 
 def robustness(
@@ -46,7 +46,7 @@ def robustness(
     found, told = [], stored_robustness(run)
     for test, ranking, owner, start in ranked:
         for verdict in ("zero", "insignificant"):
-            result = decisive(run, test, ranking, verdict, track=track)
+            result = decisive(run, test, ranking, verdict, file=folder_of(run).file(DECISIVE), track=track)
             found.append((result, in_common(run, result.removed)))
             told.setdefault(owner, {})[f"{test.name} {verdict}"] = sentences(*found[-1])
             atomic.write_json(folder_of(run).file(ROBUSTNESS), told)

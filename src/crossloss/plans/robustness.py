@@ -1,7 +1,9 @@
 """Robustness of a measure: how few samples decide it (Broderick, Giordano, Meager 2020), verified by retraining."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -9,8 +11,11 @@ from crossloss.core import UserError
 from crossloss.corpus.vocabulary import token_words
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
+from crossloss.run import atomic
+from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
+from crossloss.scores import objective_key
 
 LEVEL = 0.05
 
@@ -76,6 +81,7 @@ def decisive(
     verdict: str = "zero",
     *,
     most: float = 0.05,
+    file: Path | None = None,
     track: Track = quiet,
 ) -> Decisive:
     """Find the fewest samples, strongest first, whose removal brings a test to zero or makes it insignificant.
@@ -88,6 +94,8 @@ def decisive(
     verdict : "zero" or "insignificant"
     most : float
         Largest share of the samples to remove.
+    file : path, optional
+        Where each retraining's result is kept, by run, test and weights: none is done twice.
 
     Raises
     ------
@@ -106,14 +114,22 @@ def decisive(
     trained = int((run.weights > 0).sum())
     limit = min(len(order), trained - 1, max(1, int(most * trained)))
 
+    kept: dict[str, list[float]] = dict(atomic.read_json(file)) if file is not None and file.exists() else {}
+
     def measure(size: int) -> Measured:
         """Objective and p-value without the first ``size`` samples."""
         if not size:
             return start.effect, start.p_value_two_sided
         weights = run.weights.copy()
         weights[order[:size]] = 0.0
-        result = permutation_test(weat, run.field.view(run.retrain(weights, track=track)))
-        return result.effect, result.p_value_two_sided
+        name = content_key(run.key, objective_key(weat), hashlib.sha256(weights.tobytes()).hexdigest())
+        if name not in kept:
+            result = permutation_test(weat, run.field.view(run.retrain(weights, track=track)))
+            kept[name] = [result.effect, result.p_value_two_sided]
+            if file is not None:
+                atomic.write_json(file, kept)
+        effect, p_value = kept[name]
+        return effect, p_value
 
     def changed(found: Measured) -> bool:
         return found[0] * sign <= 0 if verdict == "zero" else found[1] > LEVEL
