@@ -37,9 +37,8 @@ class RunFolder:
     influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html; of
     corrections fit-KEY.safetensors, ranking-KEY.safetensors, sweep-KEY.json (.safetensors), cost-KEY.json,
     transfer-KEY.json, plan-HOW.parquet, sweep-HOW.csv, debias-HOW.json, robustness.json, decisive.json;
-    concepts-NAME.json; of edits
-    edits.parquet, plan-edits-NAME.parquet; of studies study-NAME.*, scifi.json, and of the WNC study the run folders
-    neutral/, paper-biased/ and paper-neutral/.
+    concepts-NAME.json; of edits edits.parquet, plan-edits-NAME.parquet; of studies study-NAME.*, scifi.json, and of
+    the WNC study the run folders neutral/, paper-biased/ and paper-neutral/.
 
     Parameters
     ----------
