@@ -3,6 +3,7 @@
 import csv
 import gzip
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from crossloss import pipeline as stages
 from crossloss.core import UserError
 from crossloss.corpus.versions import Versions, read_versions, sides
 from crossloss.objectives.weat import Weat
+from crossloss.studies import wnc as studying
 from crossloss.studies import wnc_page
 from crossloss.studies.wnc import CONVENTIONS, enough_text, train_biased
 from dense import random_sentences
@@ -127,6 +129,23 @@ def test_sentences_are_of_the_side_and_ranked_among_all(made):
             assert sum(v for *_, v in s.spans) == pytest.approx(s.effect, rel=1e-5)
         shared = study.conventions["word2vec"].shared[test.name]
         assert all(a * b > 0 for a, b in (s.effects for s in shared))
+
+
+def test_near_duplicates_are_one_sentence(tmp_path):
+    planted = ["waa wai wac wal", "wac wal waa wai", "waa wai wac wal"]
+    found = versions()
+    both = sides(replace(found, same=[*found.same, *planted]))
+    with train_biased(both, [ONE], tmp_path / "run", **SETTINGS) as run:
+        scores = cl.score(run, [ONE])
+        numbers = [i for i, text in enumerate(run.corpus.texts) if text in planted]
+        sign = float(np.sign(scores.of()[numbers[0]]))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(studying, "SENTENCES_SHOWN", len(run.corpus))
+            shown = studying._sentences(scores, both, "one", sign)
+    sets = [set(s.text.split()) for s in shown]
+    assert all(len(a & b) < 0.8 * len(a | b) for i, a in enumerate(sets) for b in sets[:i])
+    (mine,) = (s for s in shown if s.text in planted)
+    assert mine.alike == 2
 
 
 def test_the_page_is_escaped_marks_what_changed_and_needs_nothing(made):

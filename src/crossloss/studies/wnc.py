@@ -21,6 +21,7 @@ from crossloss.edits import Edit, Edits, score_sample_edits
 from crossloss.fidelity.retrain import Retrainer
 from crossloss.objectives.permutation import PermutationResult, permutation_test
 from crossloss.objectives.weat import Weat
+from crossloss.reading import fold
 from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run, train
@@ -52,12 +53,15 @@ class Sentence:
     rank : int
         Among all sentences of its side, the background's too; 1 is the strongest of its set.
     spans : list of (start, end, part of the effect)
+    alike : int
+        Near-duplicates of it among the sentences of its sign, which are not shown.
     """
 
     text: str
     effect: float
     rank: int
     spans: list[tuple[int, int, float]]
+    alike: int = 0
 
 
 @dataclass(frozen=True)
@@ -263,17 +267,17 @@ def _convention(runs: Mapping[Side, Run], both: Sides, tests: Sequence[Weat], ap
 
 
 def _sentences(scores: Scores, both: Sides, test: str, sign: float) -> list[Sentence]:
-    """Sentences of one side, without the background, with the largest score times ``sign``."""
+    """Sentences of one side, without the background, with the largest score times ``sign``; near-duplicates as one."""
     size = np.where(scores.run.weights > 0, scores.of(test) * sign, -np.inf)
     order = np.argsort(-size, kind="stable")
     ranks = np.empty(len(order), dtype=np.int64)
     ranks[order] = np.arange(1, len(order) + 1)
-    chosen = [int(i) for i in order[order < both.own][:SENTENCES_SHOWN] if size[i] > 0]
+    own = order[(order < both.own) & (size[order] > 0)]
     effects, found = scores.effects(test), []
-    for i in chosen:
+    for i, *alike in fold(scores.run.corpus, own, SENTENCES_SHOWN):
         text = scores.run.corpus.texts[i]
         spans = [(a, b, -value) for a, b, value in scores.take_apart(text, test).spans]
-        found.append(Sentence(text, float(effects[i]), int(ranks[i]), spans))
+        found.append(Sentence(text, float(effects[i]), int(ranks[i]), spans, len(alike)))
     return found
 
 

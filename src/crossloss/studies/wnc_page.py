@@ -119,9 +119,16 @@ def tables(study: WncStudy) -> list[Table]:
                 ),
                 (
                     f"{test}, {label}: sentences that amplify its size (A) and that mitigate it (M)",
-                    ["side", "set", "effect if removed", "rank", "sentence"],
+                    ["side", "set", "effect if removed", "rank", "alike", "sentence"],
                     [
-                        [NAMES[side], kind, words.effect(s.effect), f"{s.rank:,}", (Marked(s.text, s.spans),)]
+                        [
+                            NAMES[side],
+                            kind,
+                            words.effect(s.effect),
+                            f"{s.rank:,}",
+                            str(s.alike or ""),
+                            (Marked(s.text, s.spans),),
+                        ]
                         for side in NAMES
                         for kind in "AM"
                         for s in convention.sentences[side, test, kind]
