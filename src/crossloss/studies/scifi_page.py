@@ -119,6 +119,7 @@ def fidelity_figure(study: Sequence[WordStudy]) -> str:
             panel.plot(ends, ends, color="0.5", linewidth=1, linestyle="--")
             panel.plot(row.predicted, row.found, "o", color="C0", markersize=4)
             panel.set_title(f"{s.word}: r = {row.fidelity.pearson:.3f}", loc="left", fontsize=11, parse_math=False)
+            panel.locator_params(axis="x", nbins=5)
             panel.set_xlabel("predicted change of displacement")
             panel.set_ylabel("after retraining")
 
