@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from covered import DATA, ROOT, SECONDS
 from mutate import Mutant, mutants
-from record import RESULTS, environment
+from record import RESULTS, Record
 
 SOURCE = ROOT / "src" / "crossloss"
 SKIPGRAM = (
@@ -244,14 +244,10 @@ def _code(module: CodeType, name: str) -> CodeType | None:
 
 def summarise(file: Path, every: list[Mutant], done: dict[str, list[Any]]) -> None:
     """Write the counts of a file and the mutants that are left."""
-    path = RESULTS / "mutants.json"
-    figures = json.loads(path.read_text())["figures"] if path.exists() else {}
     counts = {name: sum(found[0] == name for found in done.values()) for name in OUTCOMES}
     left = [f"{found[2]} {found[0]}: {key}" for key, found in done.items() if found[0] not in (KILLED, TIMEOUT)]
-    name = str(file.relative_to(SOURCE))
-    print(name, {"made": len(every), "run": len(done), **counts}, flush=True)
-    figures[name] = {"made": len(every), "run": len(done), **counts, "left": sorted(left)}
-    path.write_text(json.dumps({"environment": environment(), "figures": figures}, indent=1, sort_keys=True) + "\n")
+    figures = {"made": len(every), "run": len(done), **counts, "left": sorted(left)}
+    Record(RESULTS / "mutants.json").put(str(file.relative_to(SOURCE)), figures)
 
 
 def main() -> None:

@@ -188,7 +188,7 @@ def test_a_second_study_trains_nothing_and_writes_the_same_bytes(made):
 def test_the_paper_stands_beside_its_own_tests_only(made):
     study, *_ = made
     assert not any("Table 3" in str(row[0]) for row in wnc_page.summary(study)[0][2])
-    named = dict(zip(wnc_page.PAPER_TESTS, ("one", "two<b>") * 2, strict=True))
+    named = dict(zip(wnc_page.TESTS, ("one", "two<b>") * 2, strict=True))
     both_sides = {
         label: type(c)(
             **vars(c)

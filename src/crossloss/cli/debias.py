@@ -1,7 +1,5 @@
 """The commands that correct a model; no logic."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +7,7 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
-from crossloss.cli.options import Named, RunArgument
+from crossloss.cli.options import Named, RunArgument, command_line
 from crossloss.cli.study import study
 from crossloss.corpus.read import read
 from crossloss.plans.debias import WAYS
@@ -35,7 +33,8 @@ def debias(
     """Correct a model by its samples or vectors, judge the correction, and say what it costs."""
     opened, tests = pipeline.open_run(run, objective or ())
     with opened:
-        chosen = [test for test in tests if not objective or test.name in {o.name for o in pipeline.choose(objective)}]
+        named = {test.name for test in pipeline.choose(objective)} if objective else {test.name for test in tests}
+        chosen = [test for test in tests if test.name in named]
         outcomes = pipeline.debias(
             opened, chosen, how,
             target=target, starts=starts, others=others, groups=group or ["gender"], words=words, track=bars,
@@ -74,7 +73,7 @@ def study_debias(
     announce(text, tests, settings, trainings=trainings, scorings=scorings)
     with train(text, keep_words=keep, out=out, track=bars, **settings) as run:
         pipeline.remember(run, tests)
-        command = shlex.join(["crossloss", *sys.argv[1:]])
+        command = command_line()
         found, page = pipeline.study_debias(run, tests, starts=starts, others=others, command=command, track=bars)
         terminal.study_tables(tables(found))
         terminal.say(f"Page: {page}")

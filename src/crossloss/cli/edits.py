@@ -1,7 +1,5 @@
 """The commands about pairs of versions of sentences; no logic."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +7,7 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
-from crossloss.cli.options import Named, RunArgument
+from crossloss.cli.options import Named, RunArgument, command_line
 from crossloss.cli.study import study
 from crossloss.corpus.read import read
 from crossloss.corpus.versions import look, read_versions, sides
@@ -92,8 +90,6 @@ def study_wnc(
     chosen = {"min_count": min_count, "max_words": max_words, "dimension": dimension, "steps": steps}
     trainings, scorings = passes(len(tests))
     announce(both.corpus, tests, {**SETTINGS, **chosen}, trainings=trainings, scorings=scorings)
-    found, page = pipeline.study_wnc(
-        both, tests, out, command=shlex.join(["crossloss", *sys.argv[1:]]), track=bars, **chosen
-    )
+    found, page = pipeline.study_wnc(both, tests, out, command=command_line(), track=bars, **chosen)
     terminal.study_tables(plain_tables(summary(found)))
     terminal.say(f"Page: {page}")

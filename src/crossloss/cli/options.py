@@ -1,6 +1,8 @@
 """Arguments and options that several commands share."""
 
 import inspect
+import shlex
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -30,6 +32,11 @@ Memory = Annotated[
     ),
 ]
 Show = Annotated[int, typer.Option(min=0, help="Sentences shown on either side.")]
+
+
+def command_line() -> str:
+    """Return the command as it was given, for the run folder and the pages."""
+    return shlex.join(["crossloss", *sys.argv[1:]])
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:

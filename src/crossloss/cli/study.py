@@ -1,13 +1,12 @@
 """The commands that run the paper's experiments; no logic."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crossloss import pipeline, terminal
+from crossloss.cli.options import command_line
 from crossloss.run.atomic import make_folder
 from crossloss.run.progress import bars
 from crossloss.studies.scifi import SETTINGS
@@ -33,7 +32,7 @@ def mixture(
     count = seeds or (6 if paper_protocol else 10)
     chosen = range(first_seed, first_seed + count)
     found = (run_protocol if paper_protocol else run_seeds)(out, chosen, track=bars)
-    path = page.write(found, out, shlex.join(["crossloss", *sys.argv[1:]]))
+    path = page.write(found, out, command_line())
     for line in summary(found):
         terminal.say(line)
     terminal.say(f"Page: {path}")
@@ -51,7 +50,7 @@ def scifi(
     ] = SETTINGS["steps"],
 ) -> None:
     """What moved Dooku, Kirk, the Doctor and other words to where they are (Table 1); a stopped study goes on."""
-    command = shlex.join(["crossloss", *sys.argv[1:]])
+    command = command_line()
     found, page = pipeline.study_scifi(
         corpus, out, word or [], full=full, subsets=subsets, steps=steps, command=command, track=bars
     )

@@ -1,7 +1,5 @@
 """The commands that train: check, run, demo, train; no logic."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +7,7 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
-from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Show, with_settings
+from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Show, command_line, with_settings
 from crossloss.cli.reading import CorpusArgument, read_corpus, with_reading
 from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus
@@ -47,7 +45,7 @@ def _train(
         corpus, keep_words=keep, out=out, overwrite=overwrite, memory=memory, track=bars, **more, **settings
     )  # fmt: skip
     assert run.folder is not None
-    run.folder.describe(command=shlex.join(["crossloss", *sys.argv[1:]]))
+    run.folder.describe(command=command_line())
     pipeline.remember(run, tests)
     return run
 

@@ -1,6 +1,5 @@
 """Retrain with other weights and measure every objective; results are kept, so that nothing is trained twice."""
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from crossloss.core import Objective, UserError
 from crossloss.run import atomic
-from crossloss.run.folder import content_key
+from crossloss.run.folder import array_key, content_key
 from crossloss.run.runs import Run
 from crossloss.scores import objective_key
 from crossloss.skipgram.quality import quality
@@ -39,7 +38,7 @@ class Retrainer:
         """Value of each objective by name, and ``seconds``, ``wordsim353`` and ``simlex999`` where measured."""
         seed = self.run.settings.seed if seed is None else seed
         weights = np.ascontiguousarray(weights, dtype=np.float64)
-        name = content_key(self.run.key, hashlib.sha256(weights.tobytes()).hexdigest(), seed)[:32]
+        name = content_key(self.run.key, array_key(weights), seed)[:32]
         path = None if self.folder is None else self.folder / f"{name}.json"
         if path is not None and path.exists():
             kept = atomic.read_json(path)

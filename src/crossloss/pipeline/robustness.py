@@ -59,5 +59,4 @@ def robustness(
 
 def stored_robustness(run: Run) -> dict[str, dict[str, list[str]]]:
     """By objective, what was found of its robustness before."""
-    path = folder_of(run).file(ROBUSTNESS)
-    return dict(atomic.read_json(path)) if path.exists() else {}
+    return atomic.read_kept(folder_of(run).file(ROBUSTNESS))

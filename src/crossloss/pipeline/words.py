@@ -29,7 +29,7 @@ def concepts_run(run: Run, scores: Scores, name: str, given: Sequence[Sequence[s
     found = concepts(scores, name, words=given, ignore=() if given else stop_words())
     folder = folder_of(run)
     path = folder.file(f"concepts-{name}.json")
-    kept = atomic.read_json(path) if path.exists() else {}
+    kept = atomic.read_kept(path)
     for concept in found:
         folder.record(concept.metrics(name))
     part = {"given" if given else "found": [concept.to_json() for concept in found]}

@@ -174,7 +174,7 @@ class Yardstick:
             Where each start's figures are kept: a stopped measurement goes on from there. Its name must identify
             run, objectives and correction.
         """
-        done: dict[str, Any] = dict(atomic.read_json(file)) if file is not None and file.exists() else {}
+        done: dict[str, Any] = atomic.read_kept(file)
         for seed, other in zip(self.seeds, [*self.seeds[1:], self.seeds[0]], strict=True):
             if str(seed) in done:
                 continue

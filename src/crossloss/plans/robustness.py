@@ -1,6 +1,5 @@
 """Robustness of a measure: how few samples decide it (Broderick, Giordano, Meager 2020), verified by retraining."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from crossloss.corpus.vocabulary import token_words
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.run import atomic
-from crossloss.run.folder import content_key
+from crossloss.run.folder import array_key, content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import objective_key
@@ -114,7 +113,7 @@ def decisive(
     trained = int((run.weights > 0).sum())
     limit = min(len(order), trained - 1, max(1, int(most * trained)))
 
-    kept: dict[str, list[float]] = dict(atomic.read_json(file)) if file is not None and file.exists() else {}
+    kept: dict[str, list[float]] = atomic.read_kept(file)
 
     def measure(size: int) -> Measured:
         """Objective and p-value without the first ``size`` samples."""
@@ -122,7 +121,7 @@ def decisive(
             return start.effect, start.p_value_two_sided
         weights = run.weights.copy()
         weights[order[:size]] = 0.0
-        name = content_key(run.key, objective_key(weat), hashlib.sha256(weights.tobytes()).hexdigest())
+        name = content_key(run.key, objective_key(weat), array_key(weights))
         if name not in kept:
             result = permutation_test(weat, run.field.view(run.retrain(weights, track=track)))
             kept[name] = [result.effect, result.p_value_two_sided]

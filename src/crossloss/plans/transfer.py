@@ -103,7 +103,7 @@ def transfer(
     """
     with needed("gensim", "Transfer"):
         from gensim.models import Word2Vec
-    done: dict[str, dict[str, float]] = dict(atomic.read_json(file)) if file is not None and file.exists() else {}
+    done: dict[str, dict[str, float]] = atomic.read_kept(file)
     settings = run.settings
     before, after = (content_key(w.tolist())[:16] for w in (run.weights, weights))
     sides = {before: run.weights, after: weights}

@@ -147,6 +147,11 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} cannot be read ({_said(error)}); run again with --overwrite.") from error
 
 
+def read_kept(path: Path | None) -> dict[str, Any]:
+    """Object of a JSON file in which results are kept; empty where there is none yet. UserError as ``read_json``."""
+    return dict(read_json(path)) if path is not None and path.exists() else {}
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Replace a safetensors file of torch tensors."""
     write(path, lambda aside: _save(tensors, aside))

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from crossloss import processes
 from crossloss.core import UserError
 from crossloss.run.atomic import PARTIAL, alone, delete, read_json, write_json
@@ -20,6 +22,11 @@ FORMAT = 1
 def content_key(*parts: Any) -> str:
     """Sha-256 of JSON-able parts: the identity of a stage's inputs and settings."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def array_key(values: np.ndarray) -> str:
+    """Sha-256 of an array's bytes: such as the weights that a retraining is kept by."""
+    return hashlib.sha256(values.tobytes()).hexdigest()
 
 
 def _undecodable(path: Path) -> bool:

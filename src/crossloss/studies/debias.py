@@ -89,11 +89,17 @@ def passes(tests: int, starts: int, others: int) -> tuple[int, int]:
 
     The single-sample steps of the sweeps and the models of gensim come on top: a fifth, at 4,000 words.
     """
-    several = 3 * starts
-    fits = several * (UNTOUCHED + ROUNDS * (JUDGES + 1)) + 4 * 2 * ROUNDS
-    judged = others * (len(TOGETHER) + 1 + len(ARMS) * tests)
+    several = starts * sum(to_several for _, to_several, _ in TOGETHER)
+    single = 4  # reweight, the same to half of the words, remove, over-bias
+    fits = several * (UNTOUCHED + ROUNDS * (JUDGES + 1)) + single * 2 * ROUNDS
+    judged = others * _corrections(tests)
     decided = 2 * 2 * tests * 6
-    return fits + judged + decided, ROUNDS * (several + 4) + 1
+    return fits + judged + decided, ROUNDS * (several + single) + 1
+
+
+def _corrections(tests: int) -> int:
+    """Corrections that the study makes: of all tests at once, each test's updates, over-bias."""
+    return len(TOGETHER) + len(ARMS) * tests + 1
 
 
 def debias_study(
@@ -140,10 +146,8 @@ def debias_study(
         if run.folder is not None:
             run.folder.record(metrics_of([o for o in outcomes if o.how == made.how]))
 
-    total = len(TOGETHER) + len(ARMS) * len(tests) + 1
-
     def part(how: str) -> Track:
-        return part_of(track, f"{len(outcomes) + 1} of {total}, {how}")
+        return part_of(track, f"{len(outcomes) + 1} of {_corrections(len(tests))}, {how}")
 
     for how, several, words in TOGETHER:
         fitted_to = starts if several else 1

@@ -8,10 +8,9 @@ import numpy as np
 
 from crossloss.plans.outcome import Outcome
 from crossloss.report import words
-from crossloss.studies.debias import DebiasStudy
+from crossloss.studies.debias import TESTS, DebiasStudy
 from crossloss.studies.pages import Table, svg, write_study
 
-PAPER_TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 PAPER: dict[str, dict[str, tuple[float, float, float, float]]] = {
     "Table 3, biased side (D_B)": {
         "original": (0.48, 0.52, -0.43, 0.53),
@@ -28,8 +27,6 @@ PAPER: dict[str, dict[str, tuple[float, float, float, float]]] = {
     "Tables 5 and 6, over-biased": {"D_B": (0.94, 1.61, -1.63, -1.72), "D_N": (-0.69, 1.85, -1.58, -1.61)},
 }
 """The paper's numbers: career, math, art, race."""
-
-
 NAMES = {
     "wordsim353": "WordSim-353",
     "simlex999": "SimLex-999",
@@ -105,7 +102,7 @@ def tables(study: DebiasStudy) -> list[Table]:
         after = [[o.how, words.percent(o.purity[group][1])] for o in whole if group in o.purity]
         title = f"Words most biased by {group} before, told apart by two clusters"
         found.append((title, ["correction", "right"], [["original", words.percent(before)], *after]))
-    if study.tests == list(PAPER_TESTS):
+    if study.tests == list(TESTS):
         found += [
             (f"The paper: {title}", ["", *study.tests], [[n, *map(words.value, v)] for n, v in numbers.items()])
             for title, numbers in PAPER.items()

@@ -5,7 +5,6 @@ sentences does to its displacement (Eq. 9) and its neighbours, and how well scor
 kept in the run's folder, so a stopped study goes on.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from crossloss.fidelity.validate import Compared, compare
 from crossloss.objectives import displacement
 from crossloss.reading import find, fold
 from crossloss.run import atomic
-from crossloss.run.folder import content_key
+from crossloss.run.folder import array_key, content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import Scores, score
@@ -286,7 +285,7 @@ def _removed(run: Run, scores: Scores, universes: Universes, word: str, size: in
     assert run.folder is not None
     path = run.folder.file(f"study-scifi-{word}-{size}.json")
     weights = without(run.weights, strongest)
-    key = content_key(run.key, hashlib.sha256(weights.tobytes()).hexdigest())
+    key = content_key(run.key, array_key(weights))
     kept = atomic.read_json(path) if path.exists() else {}
     if kept.get("key") != key:
         view = run.view(run.retrain(weights))

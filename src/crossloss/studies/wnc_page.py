@@ -8,7 +8,7 @@ from typing import Any
 from crossloss.objectives.permutation import PermutationResult
 from crossloss.report import words
 from crossloss.report.text import FAINT
-from crossloss.studies.debias_page import PAPER_TESTS
+from crossloss.studies.debias import TESTS
 from crossloss.studies.pages import svg, write_study
 from crossloss.studies.wnc import Convention, WncStudy
 
@@ -74,7 +74,7 @@ def summary(study: WncStudy) -> list[Table]:
         for label, convention in study.conventions.items()
         for side in NAMES
     ]
-    if study.tests == list(PAPER_TESTS):
+    if study.tests == list(TESTS):
         measured += [[f"{NAMES[s]}, the paper (Table 3)", *map(words.value, v)] for s, v in PAPER.items()]
     done: list[list[Cell]] = [
         [f"{SETS[chosen]}, {label} convention", *(_done(convention, test, chosen) for test in study.tests)]
@@ -163,7 +163,7 @@ def effects_figure(study: WncStudy) -> str:
         for label, convention in study.conventions.items():
             name = f"{test}, {label} convention" if label == "word2vec" else f"{label} convention"
             rows.append((name, [convention.measured[side, test].effect for side in NAMES]))
-        if study.tests == list(PAPER_TESTS):
+        if study.tests == list(TESTS):
             rows.append(("printed in the paper", [PAPER[side][number] for side in NAMES]))
 
     def draw(axes: Sequence[Any]) -> None:
