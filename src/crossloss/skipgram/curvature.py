@@ -4,7 +4,8 @@ With S = U C^T and h[w,c] = (X[w,c] + k X_w p_c) s(S[w,c]) s(-S[w,c]) / N, the s
 
     d^2 L/dU_w^2 = sum_c h[w,c] C_c C_c^T + r,    d^2 L/dC_c^2 = sum_w h[w,c] U_w U_w^T + r,
 
-exactly, r = prior/N times the identity, and positive semidefinite. What they leave out are the blocks between different rows.
+exactly, r = prior/N times the identity, and positive semidefinite. What they leave out are the blocks between
+different rows.
 """
 
 from collections.abc import Iterator
