@@ -24,7 +24,7 @@ def norms(view):
     return (view.vectors**3).sum() + (view.contexts[:5] ** 2).sum()
 
 
-@pytest.fixture(scope="module", params=[0.0, 6.0], ids=["no prior", "prior"])
+@pytest.fixture(scope="module", params=[0.0, 0.3], ids=["no prior", "prior"])
 def run(request):
     corpus = cl.from_sentences(random_sentences(1), candidates=["waa wab wac wad", "waj wak wal wam wan"])
     return cl.train(corpus, prior=request.param, **SETTINGS)
