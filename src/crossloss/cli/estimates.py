@@ -5,6 +5,7 @@ from typing import Any
 
 from crossloss import terminal
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.tokens import cut
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.objectives import Described
 from crossloss.run.available import available_memory
@@ -37,7 +38,10 @@ def announce(
     cost = estimate(chosen, corpus, vocabulary, objectives=len(tests), memory=parse_bytes(memory))
     terminal.say(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
     for test in tests:
-        terminal.coverage_table(test, test.coverage(vocabulary.occurrences))
+        coverage = test.coverage(vocabulary.occurrences)
+        terminal.coverage_table(test, coverage)
+        missing = [word for row in coverage for word in row.missing]
+        terminal.cut_words(test.name, cut(missing, corpus.token_pattern, corpus.form))
     available = available_memory()
     terminal.estimate_line(cost, available)
     if trainings:
