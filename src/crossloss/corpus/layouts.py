@@ -260,7 +260,7 @@ def _csv(path: Path, content: str, asked: Columns, found: Found) -> Iterator[lis
     else:
         wanted = {asked.text} if asked.text else set(TEXT_COLUMNS)
         first = content.lstrip("\r\n")
-        fits = [mark for mark in DELIMITERS if wanted & set(next(csv.reader(io.StringIO(first), delimiter=mark), []))]
+        fits = [mark for mark in DELIMITERS if wanted & set(next(csv.reader(io.StringIO(first, newline=""), delimiter=mark), []))]
         found.delimiter = fits[0] if fits else ","
     if found.delimiter != ",":
         found.notes.append(f"columns are parted by {DELIMITERS[found.delimiter]}")

@@ -18,6 +18,7 @@ from crossloss.corpus.builtin import BUILTIN, wikipedia
 from crossloss.corpus.given import strings
 from crossloss.corpus.languages import refuse_unspaced
 from crossloss.corpus.layouts import Columns, Found, Row
+from crossloss.corpus.remarks import refuse_one_sentence, remarks
 from crossloss.corpus.sources import source_rows
 from crossloss.corpus.tokens import (
     FORM,
@@ -36,10 +37,6 @@ from crossloss.corpus.tokens import (
 )
 
 CANDIDATE = "candidate:"
-LONGEST = 1000
-"""Words of a corpus that may be one sentence."""
-LONG = 100
-"""Mean words of a sentence above which a corpus is said to look like one of documents."""
 _PLAIN = r"[^\W\d_]"
 """A letter of plain text, as the digest has it, whatever else a pattern says of marks."""
 
@@ -306,21 +303,10 @@ def _checked(
         raise UserError(f"{source} has no sentence with a word in it: {what}.")
     if token_pattern != SPLIT:
         refuse_unspaced(source, corpus.types, np.bincount(corpus.tokens))
-    _look_at_lengths(corpus)
+    refuse_one_sentence(source, int((weights > 0).sum()), len(corpus.tokens))
+    if found is not None:
+        found.notes += remarks(texts, len(corpus.tokens))
     return corpus
-
-
-def _look_at_lengths(corpus: Corpus) -> None:
-    """Refuse a long text that is one sentence; note where sentences are as long as documents."""
-    sentences, words = int((corpus.weights > 0).sum()), len(corpus.tokens)
-    if sentences == 1 and words > LONGEST:
-        raise UserError(
-            f"{corpus.source} is one sentence of {words:,} words: give a sentence a line, by --split, or by "
-            "`fold -s -w 500 FILE` where nothing ends its sentences."
-        )
-    if words > LONG * len(corpus) and corpus.found is not None:
-        mean = f"sentences have {words / len(corpus):,.0f} words on average"
-        corpus.found.notes.append(f"{mean}: if they are paragraphs or documents, --split splits them")
 
 
 def _encodable(text: str) -> str:

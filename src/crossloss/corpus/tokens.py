@@ -33,7 +33,7 @@ UNSPACED = r"\p{lb=SA}\p{Han}\p{Hiragana}\p{Katakana}\p{Tibetan}\p{Javanese}\p{B
 
 _COMPATIBLE = regex.compile(r"[[\p{L}\p{M}\p{Nd}]&&\p{NFKC_QC=No}]", regex.V1)
 _IGNORED = regex.compile(r"\p{DI}+")
-_SPACE = regex.compile(rf"(?<=[{UNSPACED}])\u200b|\u200b(?=[{UNSPACED}])")
+_SPACE = regex.compile(rf"(?<=[{UNSPACED}]\p{{DI}}*)\u200b|\u200b(?=\p{{DI}}*[{UNSPACED}])")
 """Zero-width spaces, which part words of these scripts and are noise between other letters."""
 _FOLDED_OTHERWISE = r"[\p{CWCF}~~\p{CWL}]\u0130\u03a3\u1e9e\u1f88-\u1ffc"
 """Letters that fold to something else than their small letter."""
@@ -41,8 +41,8 @@ _BEARS = regex.compile(
     rf"[\p{{M}}\p{{DI}}\p{{NFC_QC=No}}\p{{NFC_QC=Maybe}}[[\p{{L}}\p{{Nd}}]&&\p{{NFKC_QC=No}}]{_FOLDED_OTHERWISE}]",
     regex.V1,
 )
-_CLUSTER = regex.compile(r"(?s).[\p{M}\p{NFC_QC=Maybe}]*")
-_DOT = regex.compile("(?<=i\u0328?)\u0307")
+_CLUSTER = regex.compile(r"(?s)\s|.[\p{M}\p{NFC_QC=Maybe}]*")
+_DOT = regex.compile("(?<=i\u0328?)\u0307+")
 """The dot that is left of a capital I with a dot, which small i has anyway."""
 _IN_WORDS = regex.compile(IN_WORD)
 _ASCII_WORDS = re.compile("[A-Za-z]+").findall
