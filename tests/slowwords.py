@@ -54,7 +54,7 @@ def slow_prepared(text, form):
         seen += [(part, i) for part in (c if any(p.isspace() for p in wide) else wide)]
     clusters = []
     for c, i in seen:
-        if clusters and joins(c):
+        if clusters and joins(c) and not clusters[-1][0][0].isspace():
             clusters[-1].append((c, i))
         else:
             clusters.append([(c, i)])

@@ -1,6 +1,7 @@
 """Bytes to text: UTF-8, strictly; anything else is refused with what it probably is and how it would then read."""
 
 import re
+from collections import Counter
 
 from charset_normalizer import from_bytes
 
@@ -71,24 +72,30 @@ def _foreign(raw: bytes) -> str | None:
 def _wide(raw: bytes) -> str | None:
     """UTF-16 or UTF-32 without a mark, as iconv calls it, where bytes are that: null bytes tell, and where they stand.
 
-    Latin letters are every second or fourth byte, with nulls between. Of other scripts only spaces and line ends have
-    nulls, and all of those do. A null here and there is in UTF-8 too.
+    Latin letters are every second byte, with nulls between. Of other alphabets only spaces and line ends have nulls,
+    and all of those do. A null here and there is in UTF-8 too.
     """
     nulls = raw.count(b"\x00")
-    if nulls < LEAST_NULLS * len(raw) or raw.startswith(tuple(FOREIGN)):
+    if not nulls or nulls < LEAST_NULLS * len(raw) or raw.startswith(tuple(FOREIGN)):
         return None
     for name, (size, used) in _WIDE.items():
         if len(raw) % size:
             continue
         try:
-            raw.decode(name)
+            text = raw.decode(name)
         except UnicodeDecodeError:
             continue
         latin = b"\x00" not in raw[used::2] and raw[1 - used :: 2].count(b"\x00") > 0.25 * len(raw)
-        marks = sum(raw.count(mark.encode(name)) for mark in " \n\r.,")
-        if size == 4 or latin or marks == nulls:
+        marks = sum(map(text.count, " \n\r.,"))
+        if size == 4 or latin or (marks == nulls and _one_block(text)):
             return name.upper().replace("-LE", "LE").replace("-BE", "BE")
     return None
+
+
+def _one_block(text: str) -> bool:
+    """Whether most of a text is of one alphabet, which bytes taken two at a time for characters never are."""
+    blocks = Counter(ord(character) >> 8 for character in text if character.isalpha())
+    return bool(blocks) and blocks.most_common(1)[0][1] > 0.5 * blocks.total()
 
 
 def _advice(raw: bytes, error: UnicodeDecodeError) -> str:
