@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crossloss.corpus.layouts import Found
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.rows import Found
 from crossloss.corpus.tokens import SPLIT, TOKEN_PATTERN
 from crossloss.corpus.versions import WNC, Versions
 from crossloss.edits import Edit, Edits

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from crossloss.core import Progress
-from crossloss.corpus.layouts import Row
+from crossloss.corpus.rows import Row
 from crossloss.corpus.sentences import ENGLISH, sentences
 from crossloss.corpus.tokens import FORM, Form, finder, prepared
 from crossloss.extras import needed

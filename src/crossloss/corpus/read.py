@@ -17,8 +17,8 @@ from crossloss.core import Progress, UserError
 from crossloss.corpus.builtin import BUILTIN, wikipedia
 from crossloss.corpus.given import strings
 from crossloss.corpus.languages import refuse_unspaced
-from crossloss.corpus.layouts import Columns, Found, Row
 from crossloss.corpus.remarks import refuse_one_sentence, remarks
+from crossloss.corpus.rows import Columns, Found, Row
 from crossloss.corpus.sources import source_rows
 from crossloss.corpus.tokens import (
     FORM,

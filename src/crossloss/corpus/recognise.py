@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import regex
 
 from crossloss.core import UserError
+from crossloss.corpus.rows import TEXT_COLUMNS
 from crossloss.corpus.tokens import UNSPACED
 
 LINES = 2000
 """Lines at the start of a file that are looked at."""
 MOST = 0.9
 """Part of the lines that must be of a kind."""
-TEXT_COLUMNS = ("text", "sentence")
 
 _STARTS = {
     r"(?i)<!doctype html|<html\b": "HTML: save its text",

@@ -9,19 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossloss.core import UserError
-from crossloss.corpus.layouts import (
-    LINE_NOTE,
-    NO_COLUMN,
-    PACKED,
-    Columns,
-    EmptyFile,
-    Found,
-    Row,
-    choose,
-    ending,
-    read_rows,
-    typed_row,
-)
+from crossloss.corpus.layouts import LINE_NOTE, PACKED, ending, read_rows
+from crossloss.corpus.rows import NO_COLUMN, Columns, EmptyFile, Found, Row, choose, typed_row
 from crossloss.corpus.sentences import sentences
 from crossloss.extras import needed
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from crossloss.core import UserError
 from crossloss.corpus.encoding import decode
-from crossloss.corpus.layouts import Found, lines_of, packing
+from crossloss.corpus.layouts import lines_of, packing
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.rows import Found
 from crossloss.corpus.tokens import WITH_NUMBERS
 
 WNC = "https://github.com/rpryzant/neutralizing-bias"

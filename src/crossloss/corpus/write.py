@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossloss.core import UserError
-from crossloss.corpus.layouts import Columns, Found, Row, packing
+from crossloss.corpus.layouts import packing
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.rows import Columns, Found, Row
 
 
 def written(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:

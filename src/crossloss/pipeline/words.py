@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from crossloss.corpus.layouts import Columns
 from crossloss.corpus.read import read
+from crossloss.corpus.rows import Columns
 from crossloss.corpus.sources import source_rows
 from crossloss.corpus.stopwords import pattern_without, stop_words
 from crossloss.corpus.tokens import normal
