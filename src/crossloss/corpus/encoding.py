@@ -60,7 +60,7 @@ def decode(path: object, raw: bytes) -> str:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} {_advice(raw, error)}.") from error
-    if _ESCAPED.search(raw):
+    if b"\x1b" in raw and _ESCAPED.search(raw):
         raise UserError(f"{path} is ISO-2022 text (it has escapes): convert it with `iconv -f ISO-2022-JP -t UTF-8`.")
     return text
 

@@ -322,18 +322,24 @@ def _tokenise(
     texts: Sequence[str], pattern: str, form: Form, progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Word type of every token, where each text's tokens start and end, and the word of every type."""
-    find = finder(pattern)
-    kinds: dict[str, int] = {}
-    surface: dict[str, int] = {}
+    find, kinds = finder(pattern), _Kinds(form)
     flat = array("i")
     ends = np.zeros(len(texts) + 1, dtype=np.int64)
     for i, text in enumerate(texts):
-        for word in find(prepared(text, form)):
-            kind = surface.get(word)
-            if kind is None:
-                kind = surface[word] = kinds.setdefault(word_of(word, form), len(kinds))
-            flat.append(kind)
+        flat.extend(map(kinds.__getitem__, find(text if text.isascii() else prepared(text, form))))
         ends[i + 1] = len(flat)
         if progress and (i % 5000 == 0 or i + 1 == len(texts)):
             progress(i + 1, len(texts))
-    return np.array(flat, dtype=np.int32), ends, list(kinds)
+    return np.array(flat, dtype=np.int32), ends, list(kinds.words)
+
+
+class _Kinds(dict[str, int]):
+    """Number of the word type of every spelling; a new one when first asked for."""
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.words: dict[str, int] = {}
+
+    def __missing__(self, spelling: str) -> int:
+        kind = self[spelling] = self.words.setdefault(word_of(spelling, self.form), len(self.words))
+        return kind
