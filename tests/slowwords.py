@@ -27,7 +27,7 @@ def unspaced(character):
     name = unicodedata.name(character, "") if character else ""
     return (
         name.startswith(UNSPACED_NAMES)
-        and category(character)[0] in "LM"
+        and (category(character)[0] in "LM" or category(character) in ("Nl", "No"))
         and character not in "ー\uff70\u30fc\uff9e\uff9f"
     )
 

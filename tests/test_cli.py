@@ -130,7 +130,8 @@ def test_the_whole_chain(crossloss, files):
     assert code == 0
     mended = json.loads((files / "mended" / "metrics.json").read_text())
     assert mended["weat.mine.effect"] == pytest.approx(metrics["plan.mine.retrained"], abs=1e-6)
-    code, _, errors = crossloss("train", files / "t.yaml", "--weights", plan, "--out", files / "other")
+    (files / "o.txt").write_text("another corpus\nthan the plan's\n")
+    code, _, errors = crossloss("train", files / "o.txt", "--weights", plan, "--out", files / "other")
     assert code == 2
     assert "made for another corpus" in errors
 

@@ -90,8 +90,8 @@ def test_other_layouts_are_refused_with_what_they_are(tmp_path, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["ud.conllu", "x.conll", "ner.txt", "pos.txt", "words.txt", "iob.txt", "tags.txt", "under.txt", "bpe.txt", "piece.txt",
-     "bert.txt", "wiki.txt", "list.json", "flat.json"],
+    ["ud.conllu", "x.conll", "ner.txt", "pos.txt", "words.txt", "iob.txt", "tags.txt", "under.txt", "bpe.txt",
+     "piece.txt", "bert.txt", "wiki.txt", "list.json", "flat.json"],
 )  # fmt: skip
 def test_the_advice_makes_the_sentences(tmp_path, name):
     path = put(tmp_path, name, OTHER[name][0])

@@ -47,7 +47,11 @@ _OPTIONS: dict[str, tuple[Any, Any, Any]] = {
     "token_pattern": (
         str,
         TOKEN_PATTERN,
-        typer.Option(help="Regular expression of a word.", rich_help_panel=_PANEL),
+        typer.Option(
+            help="Regular expression of a word; the whole match, whatever its groups.",
+            show_default="runs of letters of any script with their marks",
+            rich_help_panel=_PANEL,
+        ),
     ),
     "tokens": (
         bool,
