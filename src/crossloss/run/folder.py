@@ -16,7 +16,7 @@ from crossloss.run.atomic import PARTIAL, alone, delete, read_json, write_json
 from crossloss.run.ledger import LEDGER
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 def content_key(*parts: Any) -> str:
