@@ -112,6 +112,10 @@ def test_the_whole_chain(crossloss, files):
     assert code == 0
     assert "wat: not in the vocabulary and left out: zzz" in said
     assert "concepts.mine.waq.p_holm" in (out / "metrics.json").read_text()
+    for target in ("inf", "-inf", "nan"):
+        code, _, errors = crossloss("plan", out, "--objective", "turned", "--target", target)
+        assert code == 2
+        assert "give a finite number" in errors
     code, said, _ = crossloss("plan", out, "--objective", "turned", "--target", "0.1")
     assert code == 0
     assert "Plan: removing" in said
