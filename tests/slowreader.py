@@ -75,7 +75,10 @@ def rows(layout, content):
             return named([*enumerate(file.read(columns=wanted).to_pylist(), 1)])
     text = content.decode().removeprefix("\ufeff")
     if layout == "txt":
-        return [(str(i), "", line) for i, line in enumerate(lines(text), 1) if line.strip()]
+        found = lines(text)
+        if sum(line.strip() != "" for line in found) == 1:
+            found = [part for line in found for part in re.split("[\x85\u2028\u2029]", line)]
+        return [(str(i), "", line) for i, line in enumerate(found, 1) if line.strip()]
     if layout == "jsonl":
         return named([(i, json.loads(line)) for i, line in enumerate(lines(text), 1) if line.strip()])
     if layout == "tsv":

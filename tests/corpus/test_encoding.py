@@ -87,9 +87,10 @@ def test_damage_is_not_an_encoding():
     [
         (b"\x1f\x8b\x08", "gzip"), (b"7z\xbc\xaf\x27\x1c", "7z"), (b"PK\x03\x04\xff", "zip archive"),
         (b"%PDF-1.7\xff", "PDF"), (b"ARROW1\0\0\xff", "Arrow"),
+        (b"SQLite format 3\x00\x10\x00", "SQLite"),
         (b"\xd0\xcf\x11\xe0", "old office document"), (b"\x93NUMPY", "NumPy"), (b"\x89HDF\r\n", "HDF5"),
         (codecs.BOM_UTF32_LE + b"a\0\0\0", "UTF-32"), (codecs.BOM_UTF16_LE + b"a\0", "UTF-16"),
     ],
 )  # fmt: skip
 def test_files_of_programs_are_named(start, kind):
-    assert f"is {kind}" in refusal(start) or kind in refusal(start)
+    assert kind in refusal(start)

@@ -54,6 +54,8 @@ OTHER = {
     "pos.txt": (blocks(lambda i, w: f"{w} NN"), "a token a line"),
     "words.txt": (blocks(lambda i, w: w), "has a word a line"),
     "film.srt": (CUES, "is subtitles: keep their text"),
+    "one.srt": ("1\n00:00:01,000 --> 00:00:02,000\nShe saw.\n", "is subtitles"),
+    "model.txt": ("\n".join(f"<s> {said} </s>" for said in SAID), "between <s> and </s>"),
     "film.txt": (CUES.replace("\n", "\r\n"), "is subtitles"),
     "web.vtt": ("WEBVTT\n\n" + CUES.replace(",", "."), "is subtitles"),
     "film.sub": ("\n".join(f"{{{i}}}{{{i + 9}}}{said}" for i, said in enumerate(SAID)), "is subtitles"),
@@ -119,6 +121,14 @@ def test_lines_of_every_system_are_the_same_lines(tmp_path, end, last):
     assert cl.read(put(tmp_path, "c.jsonl", rows + end * last)).texts == SAID
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])
+def test_separators_of_unicode_end_lines_where_nothing_else_does(tmp_path, mark):
+    assert cl.read(put(tmp_path, "c.txt", mark.join(SAID) + "\n")).texts == SAID
+    both = [f"{SAID[0]}{mark}{SAID[1]}", SAID[2]]
+    assert cl.read(put(tmp_path, "c.txt", "\n".join(both))).texts == both
+    assert cl.read(put(tmp_path, "c.jsonl", json.dumps({"text": both[0]}, ensure_ascii=False))).texts == both[:1]
+
+
 def test_what_was_found_is_said(tmp_path, capsys):
     for name, content, said in (
         ("mac.txt", "\r".join(SAID), "mac.txt: text, a sentence a line; 12 lines Hint: mac.txt: 11 of its"),
@@ -130,6 +140,7 @@ def test_what_was_found_is_said(tmp_path, capsys):
         ("ids.csv", "id,text\n1,a b\n1,c d\n", "the column id has a value twice or more, so rows are numbered"),
         ("books.txt", "\n".join([" ".join(SAID * 2)] * 3), "sentences have 192 words on average; if they are"),
         ("twice.txt", "the café\nthe cafÃ© and â€œit\n", "decoded wrongly before they came here (such as 'Ã©')"),
+        ("unk.txt", "the <unk> saw\nshe\n", "1 sentences hold <unk>, which is read as the word unk"),
         ("lost.txt", "the caf\ufffd\na b\n", "1 sentences hold U+FFFD"),
     ):  # fmt: skip
         terminal.corpus_line(cl.read(put(tmp_path, name, content)))
@@ -191,6 +202,7 @@ BAD = {
     "open.tsv": ('id\ttext\tb\n1\t"a\nb"\tc\n', "a quote opens here.*name it .csv"),
     "names.tsv": ('"id"\t"text"\n1\ta\n', "stand in quotes.*name it .csv"),
     "comma.tsv": ("id,text\n1,a b\n", "It has no tabs: name it .csv"),
+    "bare.csv": ("1,she saw\n2,he saw\n", "Its first line must be the names of its columns"),
     "two.csv": ("id,text,text\n1,a,b\n", "two columns of one name, text"),
     "two.tsv": ("id\tid\ttext\n1\t2\tb\n", "two columns of one name, id"),
     "two.jsonl": ('{"text": "a b", "text": "c"}\n', "line 1, has the key text twice"),

@@ -17,8 +17,8 @@ FOREIGN = {
     b"7z\xbc\xaf": "a 7z archive (unpack it)",
     b"\xd0\xcf\x11\xe0": "an old office document (save it as text or csv)",
     b"%PDF": "PDF (save it as text)",
-    b"ARROW1": "Arrow (write it as Parquet)",
-    b"SQLite format 3": "an SQLite database (save the table as csv)",
+    b"ARROW1\x00": "Arrow (write it as Parquet)",
+    b"SQLite format 3\x00": "an SQLite database (save the table as csv)",
     b"\x93NUMPY": "a NumPy array (save the text as text)",
     b"\x89HDF": "HDF5 (save the text as text)",
     b"\x80": "a Python pickle, which is never opened here (save it as text)",
@@ -53,6 +53,9 @@ def decode(path: object, raw: bytes) -> str:
     UserError
         They are not UTF-8, or UTF-16 or ISO-2022 that could be read as UTF-8; the message says what they rather are.
     """
+    foreign = _foreign(raw, surely=True)
+    if foreign:
+        raise UserError(f"{path} {foreign}.")
     wide = _wide(raw)
     if wide:
         raise UserError(f"{path} is {wide[:6]} without a byte order mark: convert it with `iconv -f {wide} -t UTF-8`.")
@@ -65,8 +68,10 @@ def decode(path: object, raw: bytes) -> str:
     return text
 
 
-def _foreign(raw: bytes) -> str | None:
-    return next((f"is {kind}: give UTF-8 text" for first, kind in FOREIGN.items() if raw.startswith(first)), None)
+def _foreign(raw: bytes, surely: bool = False) -> str | None:
+    """What a file is by its first bytes; ``surely`` where no text has such bytes, though they may be UTF-8."""
+    starts = ((first, kind) for first, kind in FOREIGN.items() if raw.startswith(first))
+    return next((f"is {kind}: give UTF-8 text" for first, kind in starts if not surely or min(first) < 9), None)
 
 
 def _wide(raw: bytes) -> str | None:

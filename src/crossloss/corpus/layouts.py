@@ -16,6 +16,8 @@ from crossloss.corpus.tables import csv_rows, json_rows, tsv_rows
 
 PACKED = (".gz", ".bz2")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
+SEPARATORS = {"\x85": "U+0085", "\u2028": "U+2028", "\u2029": "U+2029"}
+"""What ends lines where neither line feed nor carriage return does."""
 LINE_NOTE = "--split makes a sample of each"
 _LINE_END = re.compile(r"\r*\n|\r")
 
@@ -70,11 +72,23 @@ def lines_of(content: str, found: Found) -> list[str]:
         if alone:
             found.notes.append(f"{alone:,} of its lines end in a carriage return alone")
         content = _LINE_END.sub("\n", content)
-    return content.removesuffix("\n").split("\n")
+    lines = content.split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def _separated(lines: list[str], found: Found) -> list[str]:
+    """Lines of a text that has one by itself, where Unicode's separators of lines part it."""
+    if sum(bool(line.strip()) for line in lines) > 1:
+        return lines
+    for mark, name in SEPARATORS.items():
+        if any(mark in line for line in lines):
+            found.notes.append(f"its lines end in {name}")
+            lines = [part for line in lines for part in line.split(mark)]
+    return lines
 
 
 def _text(path: Path, content: str, asked: Columns, found: Found) -> Iterator[Row]:
-    lines = lines_of(content, found)
+    lines = _separated(lines_of(content, found), found)
     refuse_other_layouts(path, content, lines)
     if asked.text or asked.document or asked.id:
         raise UserError(f"{path} is read a sentence a line and has no columns: leave --text, --document, --id out.")

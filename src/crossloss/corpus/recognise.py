@@ -27,10 +27,11 @@ _STARTS = {
     r"<[A-Za-z/!][^<>\n]*>[ \t]*\n": "text with mark-up: take the lines of tags out with `grep -v '^<.*>$'`",
 }
 _EACH = {
-    r"(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3} --> ": (0.1, "subtitles"),
+    r"(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3} --> (?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3}": (0.1, "subtitles"),
     r"(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3},(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3}\s*$": (0.1, "subtitles"),
     r"\{\d+\}\{\d+\}": (MOST, "subtitles"),
     r"Dialogue: ": (0.5, "subtitles"),
+    r"<s>.*</s>\s*$": (MOST, "sentences between <s> and </s>"),
     r"\[\d{1,2}:\d\d(?:[.:]\d+)*\]": (MOST, "lines with times"),
 }
 _WORD_TAG = re.compile(r"\S+[/_|][A-Z][A-Z$]{0,4}\d?")
@@ -72,8 +73,9 @@ def _share(lines: Sequence[str], is_such: Callable[[str], object]) -> float:
 def _marked(lines: Sequence[str]) -> str | None:
     for pattern, (least, kind) in _EACH.items():
         found: Callable[[str], object] = re.compile(pattern).match
-        if sum(bool(found(line)) for line in lines) >= 2 and _share(lines, found) >= least:
-            return f"is {kind}: keep their text, without numbers and times, a sentence a line"
+        if _share(lines, found) >= least and (len(lines) > 1 or "-->" in pattern):
+            kept = "between the marks" if "<s>" in kind else "without numbers and times, a sentence a line"
+            return f"is {kind}: keep their text, {kept}"
     return None
 
 

@@ -34,6 +34,9 @@ def remarks(texts: Sequence[str], words: int) -> Iterator[str]:
     if words > LONG * len(texts):
         mean = f"sentences have {words / len(texts):,.0f} words on average"
         yield f"{mean}; if they are paragraphs or documents, --split splits them"
+    unknown = sum("<unk>" in text for text in texts)
+    if unknown:
+        yield f"{unknown:,} sentences hold <unk>, which is read as the word unk"
     others = [text for text in texts if not text.isascii()]
     damaged = [found for text in others if (found := _TWICE.search(text))]
     if damaged:

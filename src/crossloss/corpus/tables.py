@@ -94,7 +94,7 @@ def _csv(content: str, asked: Columns, found: Found) -> Iterator[list[str]]:
 def _table(path: Path, table: Iterator[list[str]], asked: Columns, found: Found) -> Iterator[Row]:
     try:
         header = next(table)
-        columns = choose(path, header, asked, found, _not_tabs(header) if found.layout == "tsv" else "")
+        columns = choose(path, header, asked, found, _hint(header, found.layout))
         at_text, at_document, at_id = (None if name is None else header.index(name) for name in columns)
         assert at_text is not None
         for number, row in enumerate(table, 1):
@@ -110,13 +110,15 @@ def _table(path: Path, table: Iterator[list[str]], asked: Columns, found: Found)
         raise UserError(f"{path} is no valid csv ({error}): mend the quotes or save it as tsv.") from error
 
 
-def _not_tabs(header: list[str]) -> str:
-    """What to do with a tsv whose header has none of the names."""
+def _hint(header: list[str], layout: str) -> str:
+    """What to do with a table whose header has none of the names."""
+    if layout == "csv":
+        return " Its first line must be the names of its columns."
     if any(cell.startswith('"') and cell.endswith('"') and len(cell) > 1 for cell in header):
         return " Its names stand in quotes, which a .tsv has none of: name it .csv, where quotes and tabs are read."
     if len(header) == 1 and re.search("[,;|]", header[0]):
         return " It has no tabs: name it .csv."
-    return ""
+    return " Its first line must be the names of its columns."
 
 
 def _ragged(row: list[str], header: list[str], layout: str) -> str:
