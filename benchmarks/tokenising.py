@@ -24,15 +24,15 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 def child(path: str) -> None:
     import crossloss as cl
-    from crossloss.corpus import read as reading
     from crossloss.corpus.pairs import count_pairs
+    from crossloss.corpus.read import Corpus
     from crossloss.corpus.vocabulary import build_vocabulary
 
     times = [time.perf_counter()]
     corpus = cl.read(path)
     times.append(time.perf_counter())
-    form = (corpus.form,) if hasattr(corpus, "form") else ()  # trees before it had none
-    reading._tokenise(corpus.texts, corpus.token_pattern, *form)
+    again = Corpus(corpus.ids, corpus.documents, corpus.texts, corpus.weights)
+    assert len(again.tokens) == len(corpus.tokens)
     times.append(time.perf_counter())
     count_pairs(corpus, build_vocabulary(corpus, min_count=8), window=10)
     times.append(time.perf_counter())
