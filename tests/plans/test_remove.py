@@ -134,7 +134,7 @@ def test_a_plan_ends_where_it_says(trained):
 
 
 class Bent(Starts):
-    """f = 1 - s - s^2 with s what is out of sum_i a_i: first order takes s = 1 for a target of 0, which is at .618."""
+    """f = 1 - s - s^2/2 with s what is out of sum_i a_i: first order takes s = 1 for a target of 0, which is at .73."""
 
     def __init__(self, run, strength):
         super().__init__(run, [TEST])
@@ -142,10 +142,10 @@ class Bent(Starts):
 
     def values(self, weights, seeds=None):
         s = self.strength @ (1 - weights)
-        return np.array([[1 - s - s * s]])
+        return np.array([[1 - s - s * s / 2]])
 
     def slopes(self, weights, round=0):
-        return (self.strength * (1 + 2 * (self.strength @ (1 - weights))))[None]
+        return (self.strength * (1 + self.strength @ (1 - weights)))[None]
 
 
 def test_what_first_order_overshoots_is_made_good_by_a_smaller_set(trained):
@@ -153,7 +153,7 @@ def test_what_first_order_overshoots_is_made_good_by_a_smaller_set(trained):
     run, _ = trained
     strength = 0.08 / np.arange(1, len(run.corpus) + 1) ** 0.7
     fitted = remove_until(Bent(run, strength), {"test": 0.0}, tolerance=0.02)
-    smallest = int(np.searchsorted(np.cumsum(strength), (5**0.5 - 1) / 2)) + 1
+    smallest = int(np.searchsorted(np.cumsum(strength), 3**0.5 - 1)) + 1
     assert fitted.reached
     assert fitted.sizes[0] > 2 * smallest
     assert abs(len(fitted.removed) - smallest) <= 2
