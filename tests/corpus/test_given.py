@@ -26,6 +26,13 @@ class Series:
         return len(self.values)
 
 
+class NAType:
+    """What pandas puts where a string is missing; it equals nothing."""
+
+    def __repr__(self):
+        return "<NA>"
+
+
 class Table:
     """A data frame: iterated over the names of its columns."""
 
@@ -90,7 +97,9 @@ def test_an_open_file_is_no_list(tmp_path):
         (None, r"sentences\[1\] is None: leave missing ones out"),
         (float("nan"), r"sentences\[1\] is nan: leave missing ones out"),
         (np.float64("nan"), r"sentences\[1\] is nan"),
+        (NAType(), r"sentences\[1\] is <NA>: leave missing ones out"),
         (3, r"sentences\[1\] is of type int"),
+        ((1, "she saw"), r"is of type tuple: give strings\.$"),
         (b"a b", r"sentences\[1\] is of type bytes"),
         (["she", "saw"], r"sentences\[1\] is of type list.*' '.join\(tokens\) and tokens=True"),
         (("she", "saw"), "of type tuple"),

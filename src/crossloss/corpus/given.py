@@ -58,9 +58,9 @@ def _string(item: Any, where: str) -> str:
         item = item.as_py()
     if isinstance(item, str):
         return str(item)
-    if item is None or isinstance(item, float | np.floating):
+    if item is None or isinstance(item, float | np.floating) or type(item).__name__ in ("NAType", "NaTType"):
         raise UserError(f"{where} is {item}: leave missing ones out, such as by column.dropna().")
-    if isinstance(item, list | tuple | np.ndarray):
+    if isinstance(item, list | tuple | np.ndarray) and all(isinstance(part, str) for part in item):
         raise UserError(
             f"{where} is of type {type(item).__name__}: give strings, split tokens as ' '.join(tokens) and tokens=True."
         )
