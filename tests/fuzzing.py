@@ -13,6 +13,7 @@ import json
 import math
 import re
 import shutil
+import unicodedata
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -33,14 +34,22 @@ from crossloss.objectives.userfile import MADE_BY
 from crossloss.objectives.weat import Weat
 from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.word2vec import read_word2vec
+from slowreader import csv_rows, has_words, rows, without_spaces
+from slowwords import slow_fold, slow_prepared, slow_tokens, strange, unspaced
 
 PIECES = [
     "red", "blue", "Ångström", "İstanbul", "ß", "𝔘niversal", "数学", "עברית", " ", "  ", ". ", "! A", "a b", "I.",
     "<script>alert(1)</script>", "</bdi><img src=x onerror=alert(1)>", "{{7*7}}", "[bold red]x[/]", "\x1b[31m",
     "\x9b2J", "\u202e", "\u2066", "\u200f", "\x00", "\x07", "\x7f", "\x85", "\u2028", "\ufeff", "\ufffe", "\U0010ffff",
     "\\", "/", "'", '"', '""', ",", ";", "|", "\t", "\r", "\n", "\r\n", "=1+1", "NaN", "null", "no", "1e999", "-0",
-    "a" * 300, "\u0301" * 20, "%s", "$(x)",
+    "a" * 300, "\u0301" * 20, "%s", "$(x)", "wo\u00adman", "e\u0301", "é", "ﬁ", "™", "STRASSE", "ΟΔΟΣ",
+    "I\u0307", "क\u093c",
+    "می\u200cخواهم", "ไทย", "\u200b", "カ\uff9e", "ㄱㅏ", "m²", "１９", "don't", "new_york", "well-known",
 ]  # fmt: skip
+CATEGORIES: dict[str, list[str]] = {}
+for _number in range(0x110000):
+    CATEGORIES.setdefault(unicodedata.category(chr(_number)), []).append(chr(_number))
+del CATEGORIES["Cs"]  # lone surrogates have no UTF-8; JSON spells them
 MADE_UP = [f"w{i}" for i in range(14)]
 DRAWN = torch.randn(3, 14, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 VIEW = Embeddings(MADE_UP, {word: i for i, word in enumerate(MADE_UP)}, *DRAWN)
@@ -48,8 +57,18 @@ BREAKS = "\t\n\r"
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+def piece(rng: Random) -> str:
+    """A made-up piece, or a character of any general category, perhaps in a word."""
+    if rng.random() < 0.7:
+        return rng.choice(PIECES)
+    character = rng.choice(CATEGORIES[rng.choice([*CATEGORIES])])
+    while unspaced(character) and rng.random() < 0.9:  # or nearly all letters without case would be Chinese
+        character = rng.choice(CATEGORIES["Lo"])
+    return character if rng.random() < 0.5 else f"a{character}b"
+
+
 def text(rng: Random, most: int = 6, without: str = "") -> str:
-    made = "".join(rng.choice(PIECES) for _ in range(rng.randint(0, most)))
+    made = "".join(piece(rng) for _ in range(rng.randint(0, most)))
     return made.translate({ord(c): None for c in without})
 
 
@@ -103,7 +122,7 @@ def table(rng: Random, without: str) -> tuple[list[str], list[list[str]]]:
     rows = []
     for i in range(rng.randint(1, 5)):
         row = {
-            "text": "a " + text(rng, 8, without),
+            "text": "a few words before it " + text(rng, 8, without),
             "id": f"{i}{text(rng, 2, without)}",
             "document": text(rng, 2, without),
         }
@@ -134,48 +153,6 @@ def write(rng: Random, layout: str) -> bytes:
     return "".join(line + "\n" for line in lines).encode(errors="surrogatepass")
 
 
-def expected(layout: str, content: bytes) -> list[tuple[str, str, str]] | None:
-    """Rows (id, document, text) by another reading; None where there is none."""
-    if layout == "parquet":
-        with pq.ParquetFile(pa.BufferReader(content)) as file:
-            wanted = [name for name in ("text", "document", "id") if name in file.schema_arrow.names]
-            values = file.read(columns=wanted).to_pylist()
-        return [_row(i, value) for i, value in enumerate(values, 1) if value["text"] is not None]
-    told = content.decode("utf-8-sig")
-    lines = told.split("\n")
-    if layout == "txt":
-        return [(str(i), "", line.strip("\r")) for i, line in enumerate(lines, 1) if line.strip()]
-    if layout == "jsonl":
-        objects = [(i, json.loads(line)) for i, line in enumerate(lines, 1) if line.strip()]
-        first = objects[0][1]
-        key = "text" if "text" in first else "sentence"
-        names = [name for name in ("document", "id") if name in first]
-        kept = []
-        for i, value in objects:
-            if value.get(key) is not None:
-                kept.append(_row(i, {"text": value[key]} | {name: value.get(name) for name in names}))
-        return kept
-    if layout == "tsv":
-        cells = [line.rstrip("\r").split("\t") for line in lines if line.rstrip("\r")]
-    else:
-        cells = [row for row in csv.reader(io.StringIO(told, newline="")) if row]
-    found = []
-    for i, row in enumerate(cells[1:], 1):
-        value = {}
-        for name, cell in zip(cells[0], row, strict=True):
-            value.setdefault(name, cell)
-        if "text" not in value:
-            value["text"] = value["sentence"]
-        found.append(_row(i, value))
-    return found
-
-
-def _row(number, value):
-    parts = (value.get("id"), value.get("document"), value["text"])
-    names = [default if part is None else str(part) for part, default in zip(parts, (str(number), "", ""), strict=True)]
-    return tuple(re.sub("[\ud800-\udfff]", "\ufffd", name) for name in names)
-
-
 LAYOUTS = ("txt", "tsv", "csv", "jsonl", "parquet")
 
 
@@ -196,20 +173,141 @@ def corpus_file(rng: Random, folder: Path) -> str:
     try:
         with one_sentence():
             corpus = cl.read(path, split=split)
-    except UserError:
-        if whole and not broken and layout not in ("txt", "jsonl"):
-            raise AssertionError("a good file was refused") from None
+    except UserError as error:
+        good = whole and not broken and layout not in ("txt", "jsonl")
+        if good and with_spaces([row[2] for row in rows(layout, content)]):
+            raise AssertionError(f"a good file was refused: {error}") from error
         return "refused"
     if broken:
         content = {".gz": gzip.decompress, ".bz2": bz2.decompress}[pack](packed)
-    rows = expected(layout, content)
+    again = rows(layout, content)
     if not split:
-        assert [*zip(corpus.ids, corpus.documents, corpus.texts, strict=True)] == rows, "read otherwise"
+        assert [*zip(corpus.ids, corpus.documents, corpus.texts, strict=True)] == again, "read otherwise"
     else:
-        read, whole_text = ("".join("".join(texts).split()) for texts in (corpus.texts, [row[2] for row in rows]))
+        read, whole_text = ("".join("".join(texts).split()) for texts in (corpus.texts, [row[2] for row in again]))
         assert read == whole_text, "splitting lost text"
+    same_words(corpus)
+    assert without_spaces(corpus.texts) < 0.12 or any(map(strange, corpus.texts))
     assert len(corpus.indptr) == len(corpus) + 1
     assert Corpus.from_table(corpus.to_table()).digest == corpus.digest
+    return "read"
+
+
+def same_words(corpus: Corpus) -> None:
+    """Words and offsets of each text are those of the slow reading."""
+    for i, sample in enumerate(corpus):
+        tokens = sample.tokens
+        counted = [corpus.types[kind] for kind in corpus.tokens[corpus.indptr[i] : corpus.indptr[i + 1]]]
+        assert [token.word for token in tokens] == counted, "offsets and counts see other words"
+        if not strange(sample.text):
+            assert [*map(tuple, tokens)] == slow_tokens(sample.text, corpus.form), "words read otherwise"
+
+
+def with_spaces(texts: list[str]) -> bool:
+    """Whether texts have words, and not so many of scripts without spaces that they might be refused for that."""
+    return has_words(texts) and not any(map(strange, texts)) and without_spaces(texts) < 0.08
+
+
+def sentences_at_hand(rng: Random, folder: Path) -> str:
+    """Texts from Python in either normal form, and a list in which something is no string."""
+    texts = [text(rng, 8) for _ in range(rng.randint(1, 5))]
+    if rng.random() < 0.2:
+        texts.append("red \ud800 blue")
+    wrong = rng.random() < 0.2
+    if wrong:
+        given = rng.choice(
+            [None, 3, 2.5, float("nan"), b"a b", ["a"], ("a", "b"), {"a": "b"}, np.array(["a"]), Path("a")]
+        )
+        texts.insert(rng.randint(0, len(texts)), given)
+        if rng.random() < 0.5:
+            texts = rng.choice(
+                ["a b", b"a b", {"a": "b"}, {"a", "b"}, None, 3, Path("a"), np.array([["a"]]), io.StringIO("a")]
+            )
+    try:
+        with one_sentence():
+            corpus = cl.from_sentences(texts, form=rng.choice(["NFKC", "NFC"]))
+    except UserError as error:
+        if not wrong and with_spaces(texts):
+            raise AssertionError(f"good texts were refused: {error}") from error
+        return "refused"
+    assert not wrong, "what is no text was read"
+    assert corpus.texts == [re.sub("[\ud800-\udfff]", "\ufffd", one) for one in texts]
+    same_words(corpus)
+    return "read"
+
+
+SOME = [
+    "the",
+    "man",
+    "woman",
+    "saw",
+    "she",
+    "he",
+    "walked",
+    "to",
+    "river",
+    "in",
+    "town",
+    "and",
+    "book",
+    "old",
+    "near",
+    "house",
+    "Ärger",
+    "café",
+]
+
+
+def other_layout(rng: Random, folder: Path) -> str:
+    """Sentences in a layout, a line end or an encoding that is not that of a text file: read right, or refused."""
+    told = [" ".join(rng.choice(SOME) for _ in range(rng.randint(3, 9))) for _ in range(rng.randint(12, 30))]
+    end = rng.choice(["\n", "\r\n", "\r"])
+    kind = rng.choice(
+        ["lines", "semicolons", "conllu", "conll", "srt", "vtt", "tagged", "wide", "8 bit", "json", "pieces", "upper"]
+    )
+    name, content = "c.txt", end.join(told) + end
+    if kind == "semicolons":
+        name, content = "c.csv", end.join(["id;text", *(f"{i};{one}" for i, one in enumerate(told))])
+    elif kind == "conllu":
+        blocks = [[f"{i}\t{w}\t{w}\tNOUN\tNN\t_\t0\tdep\t_\t_" for i, w in enumerate(one.split(), 1)] for one in told]
+        head = rng.random() < 0.5
+        content = (end * 2).join(end.join([f"# text = {one}"] * head + b) for one, b in zip(told, blocks, strict=True))
+    elif kind == "conll":
+        content = (end * 2).join(
+            end.join(f"{w} NN B-NP {rng.choice(['O', 'B-PER'])}" for w in one.split()) for one in told
+        )
+    elif kind in ("srt", "vtt"):
+        blocks = [f"{i}{end}00:00:{i:02},000 --> 00:00:{i:02},900{end}{one}" for i, one in enumerate(told, 1)]
+        content = f"WEBVTT{end}{end}" * (kind == "vtt") + (end * 2).join(blocks)
+    elif kind == "tagged":
+        content = end.join(" ".join(f"{w}/{rng.choice(['NN', 'VBD', 'DT'])}" for w in one.split()) for one in told)
+    elif kind == "json":
+        content = json.dumps([{"text": one} for one in told], indent=rng.choice([None, 1]))
+        name = rng.choice(["c.json", "c.txt", "c.jsonl"])
+    elif kind == "pieces":
+        content = end.join(one.replace("woman", "wo@@ man").replace("river", "riv@@ er") + " a@@ b" for one in told)
+    elif kind == "upper":
+        name, content = "C.CSV", end.join(["id,text", *(f"{i},{one}" for i, one in enumerate(told))])
+    codec = (
+        rng.choice(["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-16", "utf-32"])
+        if kind == "wide"
+        else "utf-8"
+    )
+    raw = content.encode("cp1252" if kind == "8 bit" else codec)
+    (folder / name).write_bytes(raw)
+    try:
+        with one_sentence():
+            corpus = cl.read(folder / name)
+    except UserError as error:
+        good = kind in ("lines", "semicolons", "upper") or (kind == "8 bit" and content.isascii())
+        if good or (kind == "8 bit" and "1252" not in str(error)):
+            raise AssertionError(f"{kind}: {error}") from error
+        return "refused"
+    assert corpus.texts == told, f"{kind} was read as something else"
+    if name.lower().endswith("csv"):
+        assert csv_rows(content, ";" if kind == "semicolons" else ",")[1:] == [
+            [*row] for row in zip(corpus.ids, told, strict=True)
+        ]
     return "read"
 
 
@@ -321,7 +419,9 @@ def word_sets(rng: Random, folder: Path) -> str:
     plain = yaml.load(told.decode(), Loader=yaml.BaseLoader)
     assert test.name in plain
     for side in "XYAB":
-        assert list(getattr(test, side)) == [word.strip().lower() for word in plain[test.name][side]]
+        words = [" ".join("".join(c for c, _, _ in slow_prepared(w, "NFKC")).split()) for w in plain[test.name][side]]
+        if not any(map(strange, plain[test.name][side])):
+            assert list(getattr(test, side)) == [slow_fold(word, "NFKC") for word in words]
     return "read"
 
 

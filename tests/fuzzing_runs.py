@@ -14,7 +14,19 @@ import crossloss as cl
 from crossloss import cli, pipeline
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
-from fuzzing import FORBIDDEN, corpus_file, corpus_folder, damaged, objective, text, versions, word2vec, word_sets
+from fuzzing import (
+    FORBIDDEN,
+    corpus_file,
+    corpus_folder,
+    damaged,
+    objective,
+    other_layout,
+    sentences_at_hand,
+    text,
+    versions,
+    word2vec,
+    word_sets,
+)
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TEST = Weat("mine", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -241,7 +253,9 @@ def run_folder(rng: Random, folder: Path) -> str:
 
 
 TARGETS = {
-    "corpus file": (corpus_file, 56),
+    "corpus file": (corpus_file, 46),
+    "sentences": (sentences_at_hand, 10),
+    "other layout": (other_layout, 10),
     "corpus folder": (corpus_folder, 5),
     "word2vec": (word2vec, 8),
     "word sets": (word_sets, 13),

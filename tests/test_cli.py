@@ -112,6 +112,10 @@ def test_the_whole_chain(crossloss, files):
     assert code == 0
     assert "wat: not in the vocabulary and left out: zzz" in said
     assert "concepts.mine.waq.p_holm" in (out / "metrics.json").read_text()
+    for target in ("inf", "-inf", "nan"):
+        code, _, errors = crossloss("plan", out, "--objective", "turned", "--target", target)
+        assert code == 2
+        assert "give a finite number" in errors
     code, said, _ = crossloss("plan", out, "--objective", "turned", "--target", "0.1")
     assert code == 0
     assert "Plan: removing" in said
@@ -130,7 +134,8 @@ def test_the_whole_chain(crossloss, files):
     assert code == 0
     mended = json.loads((files / "mended" / "metrics.json").read_text())
     assert mended["weat.mine.effect"] == pytest.approx(metrics["plan.mine.retrained"], abs=1e-6)
-    code, _, errors = crossloss("train", files / "t.yaml", "--weights", plan, "--out", files / "other")
+    (files / "o.txt").write_text("another corpus\nthan the plan's\n")
+    code, _, errors = crossloss("train", files / "o.txt", "--weights", plan, "--out", files / "other")
     assert code == 2
     assert "made for another corpus" in errors
 

@@ -116,3 +116,11 @@ def test_an_edited_plan_written_by_another_program_is_taken(folder, tmp_path):
     read, notes = read_plan(tmp_path / "mine.parquet")
     np.testing.assert_array_equal(read, weights)
     assert notes == {}
+
+
+def test_words_with_white_space_are_in_no_file_of_vectors(tmp_path):
+    corpus = cl.from_sentences(["new york,red fox", "red fox,new york"] * 3, token_pattern="[^,]+")
+    with cl.train(corpus, out=tmp_path / "run", min_count=1, dimension=2, steps=2) as run:
+        for form in ("word2vec", "projector"):
+            with pytest.raises(UserError, match="The word 'new york' has white space"):
+                export(run, form, tmp_path / "out")

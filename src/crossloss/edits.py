@@ -6,7 +6,7 @@ the score of ``after`` minus the score of ``before``. Where the version that was
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
-from crossloss.corpus.read import Corpus
-from crossloss.corpus.tokens import tokenize
+from crossloss.corpus.tokens import FORM, Form, tokenize
 from crossloss.corpus.vocabulary import token_words
 from crossloss.plans.table import origin, plan_table
 from crossloss.ranking import Named
@@ -98,8 +97,8 @@ class Edits:
         """One edit with its changed words and word pairs."""
         before, after = self.before[number], self.after[number]
         old, new = (self.scores.take_apart(text, objective) for text in (before, after))
-        pattern = self.scores.run.corpus.token_pattern
-        gone, come = changed_words(before, after, pattern)
+        corpus = self.scores.run.corpus
+        gone, come = changed_words(before, after, corpus.token_pattern, corpus.form)
         return Edit(
             number=int(number),
             before=before,
@@ -196,9 +195,11 @@ def score_sample_edits(scores: Scores, before: np.ndarray, after: np.ndarray) ->
     return _scored(scores, [texts[i] for i in before], [texts[i] for i in after], samples)
 
 
-def changed_words(before: str, after: str, pattern: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def changed_words(
+    before: str, after: str, pattern: str, form: Form = FORM
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Characters (start, end) of the words of ``before`` that go and of the words of ``after`` that come."""
-    old, new = tokenize(before, pattern), tokenize(after, pattern)
+    old, new = tokenize(before, pattern, form), tokenize(after, pattern, form)
     gone: list[tuple[int, int]] = []
     come: list[tuple[int, int]] = []
     matcher = SequenceMatcher(None, [t.word for t in old], [t.word for t in new], autojunk=False)
@@ -264,7 +265,7 @@ def _outside(scores: Scores, texts: list[str]) -> tuple[np.ndarray, np.ndarray, 
     for first in range(0, len(texts), TEXTS_AT_ONCE):
         block = texts[first : first + TEXTS_AT_ONCE]
         size, here = len(block), slice(first, first + len(block))
-        corpus = Corpus([""] * size, [""] * size, block, np.zeros(size), run.corpus.token_pattern)
+        corpus = replace(run.corpus, ids=[""] * size, documents=[""] * size, texts=block, weights=np.zeros(size))
         words = token_words(corpus, run.vocabulary).astype(np.int64)
         sample = np.repeat(np.arange(size), np.diff(corpus.indptr))[words >= 0]
         at, _, count, known, column = pair_terms(run, words[words >= 0], sample)

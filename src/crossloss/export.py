@@ -57,6 +57,12 @@ def export(
             atomic.make_folder((out / name).parent)
             atomic.write_bytes(out / name, content)
         return [out / name for name in files]
+    spaced = next((word for word in words if word.split() != [word]), None)
+    if spaced is not None:
+        raise UserError(
+            f"The word {spaced!r} has white space in it, which no file of vectors can hold: read the corpus with "
+            "another --token-pattern."
+        )
     if form == "projector":
         tables = projector(words, vectors, counts, _sets(objectives))
         for name, text in tables.items():

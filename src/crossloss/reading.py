@@ -5,6 +5,7 @@ import scipy.sparse
 
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.tokens import normal
 from crossloss.ranking import Named
 from crossloss.scores import Scores
 
@@ -41,9 +42,10 @@ def find(
             raise UserError(f"The corpus has no document {document!r}: give its name as `crossloss score` shows it.")
         wanted &= inside
     if word is not None:
-        if word.lower() not in corpus.types:
+        wanted_word = normal(word, corpus.form)
+        if wanted_word not in corpus.types:
             raise UserError(f"The corpus has no word {word!r}.")
-        at = np.flatnonzero(corpus.tokens == corpus.types.index(word.lower()))
+        at = np.flatnonzero(corpus.tokens == corpus.types.index(wanted_word))
         holds = np.zeros(len(corpus), dtype=bool)
         holds[np.searchsorted(corpus.indptr, at, side="right") - 1] = True
         wanted &= holds

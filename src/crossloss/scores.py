@@ -127,7 +127,9 @@ class Scores(Ranking[Scored]):
     def take_apart(self, text: str, objective: Named = None) -> Explanation:
         """``explain`` for any text: one with fewer than two words of the vocabulary has no pairs and scores 0."""
         run, values = self.run, self.pairs[self.row(objective)]
-        tokens = [t for t in tokenize(text, run.corpus.token_pattern) if t.word in run.vocabulary.index]
+        tokens = [
+            t for t in tokenize(text, run.corpus.token_pattern, run.corpus.form) if t.word in run.vocabulary.index
+        ]
         words = np.array([run.vocabulary.index[t.word] for t in tokens], dtype=np.int64)
         at, to, count, known, column = pair_terms(run, words, np.zeros_like(words))
         contribution = np.where(known, values[column] * count, 0.0)

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crossloss.corpus.layouts import Found
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.rows import Found
+from crossloss.corpus.tokens import SPLIT, TOKEN_PATTERN
 from crossloss.corpus.versions import WNC, Versions
 from crossloss.edits import Edit, Edits
 from crossloss.fidelity.strongest import Strongest
@@ -30,6 +31,8 @@ from crossloss.scores import Explanation, Scored, Scores
 
 console = Console()
 errors = Console(stderr=True)
+NOTES = 10
+"""Hints on how a source was read that are shown."""
 LONGEST = 2000
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -54,7 +57,8 @@ def refuse(text: str) -> None:
 
 def found_line(found: Found, source: str) -> None:
     """Say what a source turned out to be."""
-    parts = [found.layout if found.layout != "folder" else f"folder of {words.several(found.files, 'file')}"]
+    kinds = {"folder": f"folder of {words.several(found.files, 'file')}", "text": "text, a sentence a line"}
+    parts = [kinds.get(found.layout, found.layout)]
     if found.columns is not None:
         text, document, id = found.columns
         parts[0] += f", text from column {text}"
@@ -69,6 +73,8 @@ def found_line(found: Found, source: str) -> None:
     if found.passed_over:
         parts.append(f"{words.several(found.passed_over, 'file')} passed over")
     console.print(literal(f"{source}: {'; '.join(parts)}", 1000))
+    for note in found.notes[:NOTES]:
+        console.print(literal(f"Hint: {source}: {note}.", 1000))
 
 
 def corpus_line(corpus: Corpus) -> None:
@@ -83,6 +89,9 @@ def corpus_line(corpus: Corpus) -> None:
     if trained < len(corpus):
         parts.append(words.several(len(corpus) - trained, "candidate"))
     console.print(literal(f"{corpus.source}: {', '.join(parts)}"))
+    if corpus.token_pattern != TOKEN_PATTERN:
+        rule = "what stands between white space" if corpus.token_pattern == SPLIT else corpus.token_pattern
+        console.print(literal(f"Words: {rule}", 1000))
 
 
 def coverage_table(test: Described, coverage: Sequence[Coverage]) -> None:
@@ -98,6 +107,14 @@ def coverage_table(test: Described, coverage: Sequence[Coverage]) -> None:
         side = row.side if row.label == row.side else f"{row.side}: {row.label}"
         table.add_row(literal(side), found, literal(present, 2000), literal(", ".join(row.missing), 2000))
     console.print(table)
+
+
+def cut_words(name: str, cut: Mapping[str, Sequence[str]]) -> None:
+    """Name words of an objective that the token pattern can find in no text, with what it makes of them."""
+    if cut:
+        parts = ", ".join(f"{word} ({' '.join(made) or 'nothing'})" for word, made in cut.items())
+        said = f"Hint: {name}: the token pattern cuts, and so never finds, {parts}: choose another --token-pattern, or"
+        console.print(literal(f"{said} --tokens where spaces part words.", 1000))
 
 
 def estimate_line(cost: Estimate, available: int) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import crossloss as cl
 from crossloss import terminal
 from crossloss.core import UserError
-from crossloss.corpus.layouts import Columns
+from crossloss.corpus.rows import Columns
 from crossloss.corpus.sentences import ENGLISH, sentences
 from crossloss.corpus.write import written
 
@@ -79,11 +79,11 @@ def test_any_text_is_the_same_from_any_layout(tmp_path_factory, pairs):
     rows = [(f"x{i}", document, "a " + text) for i, (document, text) in enumerate(pairs)]
     folder = tmp_path_factory.mktemp("any")
     for layout in LAYOUTS:
-        corpus = read(put(folder, layout, rows))
+        corpus = read(put(folder, layout, rows), tokens=True)  # which Chinese is read by too
         assert [*zip(corpus.ids, corpus.documents, corpus.texts, strict=True)] == rows, layout
         for name, content in written(corpus, np.ones(len(rows))).items():
             (folder / name).write_bytes(content)
-            assert read(folder / name).digest == corpus.digest, layout
+            assert read(folder / name, tokens=True).digest == corpus.digest, layout
 
 
 def test_removed_samples_are_out_and_copies_have_ids_of_their_own(tmp_path):

@@ -246,7 +246,7 @@ def test_the_commands(download, tmp_path, monkeypatch, capsys):
     small = ["--dimension", 4, "--steps", 8, "--min-count", 1, "--objective", tmp_path / "t.yaml"]
     said = crossloss("study", "wnc", *made, *small)
     assert "malformed" in said
-    assert "The study: about 10 trainings and 4 scorings" in said
+    assert "about 10 trainings and 4 scorings" in said
     assert "D_N, paper" in said
     assert "strongest either way" in said
     assert "study-wnc.html" in said

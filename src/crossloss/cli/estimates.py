@@ -5,6 +5,7 @@ from typing import Any
 
 from crossloss import terminal
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.tokens import cut
 from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.objectives import Described, rare_words
 from crossloss.report import words
@@ -38,7 +39,10 @@ def announce(
     cost = estimate(chosen, corpus, vocabulary, objectives=len(tests), memory=parse_bytes(memory))
     terminal.say(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
     for test in tests:
-        terminal.coverage_table(test, test.coverage(vocabulary.occurrences))
+        coverage = test.coverage(vocabulary.occurrences)
+        terminal.coverage_table(test, coverage)
+        missing = [word for row in coverage for word in row.missing]
+        terminal.cut_words(test.name, cut(missing, corpus.token_pattern, corpus.form))
         if rare := rare_words(test, vocabulary.occurrences):
             terminal.say(f"{test.name}. {words.rare(test.name, rare)}")
     available = available_memory()

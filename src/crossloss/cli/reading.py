@@ -11,7 +11,7 @@ import typer
 from crossloss import terminal
 from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus, read
-from crossloss.corpus.tokens import TOKEN_PATTERN
+from crossloss.corpus.tokens import FORM, TOKEN_PATTERN
 from crossloss.run.progress import bars
 
 CorpusArgument = Annotated[
@@ -33,7 +33,11 @@ _OPTIONS: dict[str, tuple[Any, Any, Any]] = {
     "id": (
         str | None,
         None,
-        typer.Option("--id", help="Column with a unique id; default: the row number.", rich_help_panel=_PANEL),
+        typer.Option(
+            "--id",
+            help="Column with a unique id; default: id, where it is unique, else the row number.",
+            rich_help_panel=_PANEL,
+        ),
     ),
     "split": (
         bool,
@@ -43,7 +47,28 @@ _OPTIONS: dict[str, tuple[Any, Any, Any]] = {
     "token_pattern": (
         str,
         TOKEN_PATTERN,
-        typer.Option(help="Regular expression of a word.", rich_help_panel=_PANEL),
+        typer.Option(
+            help="Regular expression of a word; the whole match, whatever its groups.",
+            show_default="runs of letters of any script with their marks",
+            rich_help_panel=_PANEL,
+        ),
+    ),
+    "tokens": (
+        bool,
+        False,
+        typer.Option(
+            "--tokens",
+            help="Words are what stands between spaces: for texts that a tokeniser has split, such as Chinese or Thai.",
+            rich_help_panel=_PANEL,
+        ),
+    ),
+    "form": (
+        str,
+        FORM,
+        typer.Option(
+            help="Unicode normal form of letters: NFKC (ligatures and wide letters are plain ones) or NFC.",
+            rich_help_panel=_PANEL,
+        ),
     ),
     "candidates": (
         Path | None,

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator
 
 from crossloss.core import Progress
-from crossloss.corpus.layouts import Row
+from crossloss.corpus.rows import Row
 from crossloss.corpus.sentences import ENGLISH, sentences
+from crossloss.corpus.tokens import FORM, Form, finder, prepared
 from crossloss.extras import needed
 
 BUILTIN = "builtin:wikipedia"
@@ -23,7 +24,7 @@ _LEFT = (
 _NOT_PROSE = re.compile(r"^\s*(=.*=\s*$|[|!{}*#:;]|\w+\s*=\s|thumb|left\||right\||Category:)", re.I)
 
 
-def wikipedia(token_pattern: str, progress: Progress | None = None) -> Iterator[Row]:
+def wikipedia(token_pattern: str, form: Form = FORM, progress: Progress | None = None) -> Iterator[Row]:
     """Yield the excerpt's sentences: mark-up stripped, at least three words each; document is the title.
 
     Raises
@@ -35,7 +36,7 @@ def wikipedia(token_pattern: str, progress: Progress | None = None) -> Iterator[
         from gensim.corpora.wikicorpus import extract_pages, filter_wiki
         from gensim.test.utils import datapath
         from gensim.utils import open as open_compressed
-    word = re.compile(token_pattern)
+    words = finder(token_pattern)
     number, articles = 0, 0
     with open_compressed(datapath(FILE), "rb") as file:
         for title, text, _ in extract_pages(file, filter_namespaces=("0",)):
@@ -45,7 +46,7 @@ def wikipedia(token_pattern: str, progress: Progress | None = None) -> Iterator[
             if progress:
                 progress(min(articles, ARTICLES), ARTICLES)
             for sentence in sentences(plain(filter_wiki(text)), ENGLISH):
-                if len(word.findall(sentence)) >= 3:
+                if len(words(prepared(sentence, form))) >= 3:
                     number += 1
                     yield Row(str(number), title, sentence)
 

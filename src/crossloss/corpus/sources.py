@@ -9,16 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossloss.core import UserError
-from crossloss.corpus.layouts import (
-    PACKED,
-    Columns,
-    EmptyFile,
-    Found,
-    Row,
-    choose,
-    read_rows,
-    typed_row,
-)
+from crossloss.corpus.layouts import LINE_NOTE, PACKED, ending, read_rows
+from crossloss.corpus.rows import NO_COLUMN, Columns, EmptyFile, Found, Row, choose, typed_row
 from crossloss.corpus.sentences import sentences
 from crossloss.extras import needed
 
@@ -46,12 +38,22 @@ def source_rows(source: Any, asked: Columns, *, split: bool = False) -> tuple[li
         What cannot be read, with what to do.
     """
     found = Found()
-    if isinstance(source, str | Path):
-        path = Path(source)
-        rows = list(_folder(path, asked, found) if _is_folder(path) else _file(path, asked, found))
-    else:
-        rows = list(_dataset("The dataset", source, asked, found))
-    return (list(_split(rows, found.layout)) if split else rows), found
+    rows = _rows(source, asked, found)
+    if asked.id is None and len({row.id for row in rows}) < len(rows):
+        found = Found()
+        rows = _rows(source, asked._replace(id=NO_COLUMN), found)
+        found.notes.append("the column id has a value twice or more, so rows are numbered")
+    if split:
+        found.notes = [note for note in found.notes if not note.endswith(LINE_NOTE)]
+        return list(_split(rows, found.layout)), found
+    return rows, found
+
+
+def _rows(source: Any, asked: Columns, found: Found) -> list[Row]:
+    if not isinstance(source, str | Path):
+        return list(_dataset("The dataset", source, asked, found))
+    path = Path(source)
+    return list(_folder(path, asked, found) if _is_folder(path) else _file(path, asked, found))
 
 
 def _is_folder(path: Path) -> bool:
@@ -62,7 +64,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _file(path: Path, asked: Columns, found: Found) -> Iterator[Row]:
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         yield from _parquet(path, asked, found)
     else:
         yield from read_rows(path, asked, found)
@@ -74,8 +76,6 @@ def _parquet(path: Path, asked: Columns, found: Found) -> Iterator[Row]:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             columns = choose(path, names, asked, found)
-            if len(set(names)) < len(names):
-                raise UserError(f"{path} has two columns of one name: rename one.")
             kind = file.schema_arrow.field(columns.text).type
             if pa.types.is_dictionary(kind):
                 kind = kind.value_type
@@ -147,8 +147,7 @@ def _folder(path: Path, asked: Columns, found: Found) -> Iterator[Row]:
         name = file.relative_to(path)
         if not file.is_file():
             continue
-        suffix = next((s for s in reversed(file.suffixes) if s not in PACKED), "")
-        if suffix not in READ or any(part.startswith(".") for part in name.parts):
+        if ending(file) not in READ or any(part.startswith(".") for part in name.parts):
             found.passed_over += 1
             continue
         inner = Found()
@@ -159,6 +158,7 @@ def _folder(path: Path, asked: Columns, found: Found) -> Iterator[Row]:
             found.passed_over += 1
             continue
         found.columns, found.unused = inner.columns, inner.unused
+        found.notes += [f"{name.as_posix()}: {note}" for note in inner.notes]
         found.files, found.rows, found.skipped = found.files + 1, found.rows + inner.rows, found.skipped + inner.skipped
     if not found.files:
         raise UserError(

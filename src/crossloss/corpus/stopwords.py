@@ -1,9 +1,10 @@
 """Words so common that they say nothing of a topic: gensim's list, and a token pattern that passes over words."""
 
-import re
 from collections.abc import Iterable
 
-from crossloss.corpus.tokens import LETTER, TOKEN_PATTERN
+import regex
+
+from crossloss.corpus.tokens import IN_WORD, TOKEN_PATTERN, prepared
 from crossloss.extras import needed
 
 
@@ -25,7 +26,7 @@ def pattern_without(words: Iterable[str]) -> str:
 
     As a corpus's token pattern it takes the words out of the text: what stood on their two sides becomes neighbours.
     """
-    left_out = "|".join(sorted(map(re.escape, words)))
+    left_out = "|".join(sorted(regex.escape(prepared(word)) for word in words))
     if not left_out:
         return TOKEN_PATTERN
-    return rf"(?<!{LETTER})(?!(?i:{left_out})(?!{LETTER})){TOKEN_PATTERN}"
+    return rf"(?<!{IN_WORD})(?!(?i:{left_out})(?!{IN_WORD})){TOKEN_PATTERN}"

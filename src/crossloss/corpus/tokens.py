@@ -1,34 +1,191 @@
-"""Words of a text with their places in it."""
+"""Words of a text with their places in it: one rule for corpora, words of tests and every sentence that is explained.
+
+A text is first prepared: default-ignorable characters (soft hyphen, zero-width joiner, ...) go, letters, marks and
+digits get their normal form. Then a regular expression finds words in it, and each is case-folded. References: Unicode
+Standard Annexes 15 (normal forms) and 44 (Default_Ignorable_Code_Point); Unicode Standard 3.13 (caseless matching).
+"""
 
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Literal, NamedTuple
+from unicodedata import normalize
 
-LETTER = r"[^\W\d_]"
-TOKEN_PATTERN = LETTER + "+"
-"""Runs of letters of any script."""
+import regex
+
+from crossloss.core import UserError
+
+Form = Literal["NFKC", "NFC"]
+FORM: Form = "NFKC"
+"""Normal form of letters, marks and digits unless another is asked for."""
+LETTER = r"[\p{L}\p{Nl}\p{No}]"
+IN_WORD = r"[\p{L}\p{Nl}\p{No}\p{M}]"
+TOKEN_PATTERN = f"{LETTER}{IN_WORD}*"
+"""Runs of letters of any script with the marks on them."""
 WITH_NUMBERS = TOKEN_PATTERN + r"|\d+(?:[.,]\d+)*"
 """The same and numbers, all of which are one word."""
+SPLIT = r"\S+"
+"""What stands between white space: the pattern of texts whose tokens are split already."""
 NUMBER = "<number>"
 """The word that every number is, where the pattern matches numbers."""
+UNSPACED = r"\p{lb=SA}\p{Han}\p{Hiragana}\p{Katakana}\p{Tibetan}\p{Javanese}\p{Balinese}"
+"""Characters of scripts that put no space between words; lb=SA are Thai, Lao, Khmer, Burmese and their kin."""
+
+_COMPATIBLE = regex.compile(r"[[\p{L}\p{M}\p{Nd}]&&\p{NFKC_QC=No}]", regex.V1)
+_IGNORED = regex.compile(r"\p{DI}+")
+_SPACE = regex.compile(rf"(?<=[{UNSPACED}]\p{{DI}}*)\u200b|\u200b(?=\p{{DI}}*[{UNSPACED}])")
+"""Zero-width spaces, which part words of these scripts and are noise between other letters."""
+_FOLDED_OTHERWISE = r"[\p{CWCF}~~\p{CWL}]\u0130\u03a3\u1e9e\u1f88-\u1ffc"
+"""Letters that fold to something else than their small letter."""
+_BEARS = regex.compile(
+    rf"[\p{{M}}\p{{DI}}\p{{NFC_QC=No}}\p{{NFC_QC=Maybe}}[[\p{{L}}\p{{Nd}}]&&\p{{NFKC_QC=No}}]{_FOLDED_OTHERWISE}]",
+    regex.V1,
+)
+_CLUSTER = regex.compile(r"(?s)\s|.[\p{M}\p{NFC_QC=Maybe}]*")
+_DOT = regex.compile("(?<=i\u0328?)\u0307+")
+"""The dot that is left of a capital I with a dot, which small i has anyway."""
+_IN_WORDS = regex.compile(IN_WORD)
+_ASCII_WORDS = re.compile("[A-Za-z]+").findall
+"""What the default pattern finds in ASCII text, faster."""
 
 
 class Token(NamedTuple):
-    """A word, as ``word_of`` gives it, and the characters of the original text it stands for."""
+    """A word and the characters of the original text it stands for."""
 
     start: int
     end: int
     word: str
 
 
-def tokenize(text: str, pattern: str = TOKEN_PATTERN) -> list[Token]:
-    """Tokens of a text; ``word_of(text[token.start:token.end]) == token.word``.
+def plain(text: str) -> bool:
+    """Whether a text has no character on which normal form, ignored characters, marks or case folding bear."""
+    return text.isascii() or not _BEARS.search(text)
 
-    Each match is lower-cased on its own, so that offsets stay those of the original text.
+
+def prepared(text: str, form: Form = FORM) -> str:
+    """The text that patterns are matched with: nothing ignorable, in its normal form.
+
+    NFKC is of letters, marks and digits only: "™" or "²" would otherwise become letters and digits of the word before.
     """
-    return [Token(m.start(), m.end(), word_of(m.group())) for m in re.finditer(pattern, text)]
+    if plain(text):
+        return text
+    seen = _IGNORED.sub("", _SPACE.sub(" ", text))
+    if form == "NFKC":
+        seen = _COMPATIBLE.sub(lambda found: _compatible(found.group()), seen)
+    return normalize("NFC", seen)
 
 
-def word_of(match: str) -> str:
-    """What a match of the pattern counts as: itself, lower-cased; ``NUMBER`` where it is digits, points and commas."""
+@cache
+def _compatible(character: str) -> str:
+    """NFKC of a character; itself where that has white space, which would make two words of one."""
+    changed = normalize("NFKC", character)
+    return character if any(map(str.isspace, changed)) else changed
+
+
+def tokenize(text: str, pattern: str = TOKEN_PATTERN, form: Form = FORM) -> list[Token]:
+    """Tokens of a text, with offsets into it as it was given.
+
+    Raises
+    ------
+    UserError
+        The pattern is no regular expression.
+    """
+    seen = prepared(text, form)
+    matches = (found.span() for found in compiled(pattern).finditer(seen))
+    spans = [(start, end) for start, end in matches if start < end]
+    if seen is text:
+        return [Token(start, end, word_of(text[start:end], form)) for start, end in spans]
+    starts, ends = _places(text, form)
+    return [Token(starts[start], ends[end - 1], word_of(seen[start:end], form)) for start, end in spans]
+
+
+def _places(text: str, form: Form) -> tuple[list[int], list[int]]:
+    """Where in the text each character of the prepared text starts and ends."""
+    spaced = _SPACE.sub(" ", text)
+    pieces: list[str] = []
+    origin: list[int] = []
+    for i, character in enumerate(spaced):
+        if _IGNORED.match(character):
+            continue
+        changed = _compatible(character) if form == "NFKC" and _COMPATIBLE.match(character) else character
+        pieces.append(changed)
+        origin += [i] * len(changed)
+    starts: list[int] = []
+    ends: list[int] = []
+    for found in _CLUSTER.finditer("".join(pieces)):
+        size = len(normalize("NFC", found.group()))
+        starts += [origin[found.start()]] * size
+        ends += [origin[found.end() - 1] + 1] * size
+    return starts, ends
+
+
+def finder(pattern: str) -> Callable[[str], list[str]]:
+    """Function that lists the words of a prepared text as they stand there; groups of the pattern mean nothing."""
+    rule = compiled(pattern)
+    if pattern == TOKEN_PATTERN:
+        return lambda text: _ASCII_WORDS(text) if text.isascii() else rule.findall(text)
+    if rule.groups:
+        return lambda text: [found.group() for found in rule.finditer(text) if found.group()]
+    return lambda text: [word for word in rule.findall(text) if word]
+
+
+@cache
+def compiled(pattern: str) -> "regex.Pattern[str]":
+    r"""A token pattern, compiled by ``regex``: ``\w`` has marks in it, and ``\p{L}`` is any letter.
+
+    Raises
+    ------
+    UserError
+        It is no regular expression.
+    """
+    if not isinstance(pattern, str):
+        raise UserError(f"--token-pattern is of type {type(pattern).__name__}: give a regular expression as a string.")
+    try:
+        return regex.compile(pattern)
+    except (regex.error, RecursionError, OverflowError, ValueError) as error:
+        raise UserError(f"--token-pattern {pattern!r} is no regular expression ({error}).") from error
+
+
+def word_of(match: str, form: Form = FORM) -> str:
+    """What a match in a prepared text counts as: itself, case-folded; ``NUMBER`` where it is digits, points, commas."""
     number = match[:1].isdecimal() and all(c.isdecimal() or c in ".," for c in match)
-    return NUMBER if number else match.lower()
+    return NUMBER if number else _folded(match, form)
+
+
+def _folded(match: str, form: Form) -> str:
+    """Case folded, which maps ß to ss and ς to σ; İ is i."""
+    if match.isascii():
+        return match.lower()
+    folded = normalize("NFD", _DOT.sub("", normalize("NFD", match).casefold())).casefold()
+    return prepared(normalize("NFC", folded), form)
+
+
+def normal(word: str, form: Form = FORM) -> str:
+    """A word that a user gives, such as a test's, as the vocabulary has the same word of a text; "" for white space."""
+    return _folded(" ".join(prepared(word, form).split()), form)
+
+
+def cut(words: Iterable[str], pattern: str, form: Form = FORM) -> dict[str, list[str]]:
+    """Those of some words that the pattern can find in no text, with what it makes of each."""
+    made = {word: [token.word for token in tokenize(word, pattern, form)] for word in words if word != NUMBER}
+    return {word: found for word, found in made.items() if found != [word]}
+
+
+def foreign(words: Iterable[str], known: Iterable[str]) -> str:
+    """What to do about missing words that have marks or digits which no known word has; "" where none has.
+
+    They cannot come from a token pattern that made all known words.
+    """
+    others = {word: {c for c in word if not _IN_WORDS.match(c)} for word in words}
+    if not any(others.values()):
+        return ""
+    seen = set().union(*map(set, known))
+    for word, characters in others.items():
+        left = sorted(characters - seen)
+        if left:
+            shown = "a space" if left[0] == " " else f"a {left[0]!r}"
+            return (
+                f"no word here has {shown} as {word!r} has, because the token pattern cuts there: read the corpus with "
+                "a --token-pattern that matches it, with --tokens if its spaces part words, or write the word otherwise"
+            )
+    return ""

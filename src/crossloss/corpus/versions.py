@@ -15,7 +15,10 @@ from typing import Literal
 import numpy as np
 
 from crossloss.core import UserError
+from crossloss.corpus.encoding import decode
+from crossloss.corpus.layouts import lines_of, packing
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.rows import Found
 from crossloss.corpus.tokens import WITH_NUMBERS
 
 WNC = "https://github.com/rpryzant/neutralizing-bias"
@@ -148,16 +151,15 @@ def _layout(path: Path, first: list[str]) -> tuple[Layout, int, int, int]:
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Number and fields of every line that is not blank."""
-    opened = gzip.open if path.suffix == ".gz" else open
+    opened = gzip.open if packing(path) == ".gz" else open
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line.rstrip("\r\n").split("\t")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 ({error.reason}): convert it with `iconv -f LATIN1 -t UTF-8`.") from error
+        with opened(path, "rb") as file:
+            raw = file.read()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}): check the path, or copy it again.") from error
+    for number, line in enumerate(lines_of(decode(path, raw), Found()), 1):
+        if line.strip():
+            yield number, line.split("\t")
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus
-from crossloss.corpus.tokens import TOKEN_PATTERN
+from crossloss.corpus.tokens import FORM, TOKEN_PATTERN, Form, normal
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,8 @@ class Vocabulary:
         The threshold t that ``keep`` was made with; 0: none.
     token_pattern : str
         Regular expression of a word.
+    form : "NFKC" or "NFC"
+        Unicode normal form of letters.
     """
 
     words: list[str]
@@ -35,6 +37,7 @@ class Vocabulary:
     keep: np.ndarray
     subsample: float
     token_pattern: str = TOKEN_PATTERN
+    form: Form = FORM
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -53,6 +56,7 @@ class Vocabulary:
             "counts": self.counts.tolist(),
             "subsample": self.subsample,
             "token_pattern": self.token_pattern,
+            "form": self.form,
         }
 
     @classmethod
@@ -73,7 +77,7 @@ class Vocabulary:
                 raise ValueError("a word is no text")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"The vocabulary file is damaged ({error}); run again with --overwrite.") from error
-        return cls(words, counts, keep_probability(counts, threshold), threshold, pattern)
+        return cls(words, counts, keep_probability(counts, threshold), threshold, pattern, value.get("form", FORM))
 
 
 def keep_probability(counts: np.ndarray, subsample: float) -> np.ndarray:
@@ -115,7 +119,7 @@ def build_vocabulary(
     types = np.array(corpus.types, dtype=object)
     order = np.array(sorted(np.flatnonzero(counts), key=lambda i: (-counts[i], types[i])), dtype=np.int64)
     chosen = order[counts[order] >= min_count][:max_words]
-    wanted = {word.lower() for word in keep_words}
+    wanted = {normal(word, corpus.form) for word in keep_words}
     extra = np.array([i for i in order if types[i] in wanted], dtype=np.int64)
     member = np.zeros(len(types), dtype=bool)
     member[chosen] = member[extra] = True
@@ -126,7 +130,7 @@ def build_vocabulary(
         )
     chosen_counts = counts[kept].astype(np.int64)
     keep = keep_probability(chosen_counts, subsample)
-    return Vocabulary([str(types[i]) for i in kept], chosen_counts, keep, subsample, corpus.token_pattern)
+    return Vocabulary([str(types[i]) for i in kept], chosen_counts, keep, subsample, corpus.token_pattern, corpus.form)
 
 
 def token_words(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossloss.core import UserError
-from crossloss.corpus.layouts import Columns, Found, Row
+from crossloss.corpus.layouts import packing
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.rows import Columns, Found, Row
 
 
 def written(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
@@ -43,7 +44,7 @@ def written(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
     layout = {"folder": "jsonl", "builtin": "tsv", "dataset": "parquet"}.get(found.layout, found.layout)
     name = source if layout == found.layout and corpus.found else f"{source}.{layout}"
     columns = found.columns or Columns("text", "document" if any(corpus.documents) else None)
-    return {name: _packed(name, _encoded(layout, columns, list(_rows(corpus, numbers))))}
+    return {name: _packed(name, _encoded(layout, columns, list(_rows(corpus, numbers)), found.delimiter))}
 
 
 def _rows(corpus: Corpus, numbers: np.ndarray) -> Iterator[Row]:
@@ -65,12 +66,11 @@ def _folder(corpus: Corpus, numbers: np.ndarray, source: PurePosixPath) -> Itera
 
 
 def _packed(name: str, content: bytes) -> bytes:
-    if name.endswith(".gz"):
-        return gzip.compress(content, mtime=0)
-    return bz2.compress(content) if name.endswith(".bz2") else content
+    pack = packing(PurePosixPath(name))
+    return gzip.compress(content, mtime=0) if pack == ".gz" else bz2.compress(content) if pack == ".bz2" else content
 
 
-def _encoded(layout: str, columns: Columns, rows: list[Row]) -> bytes:
+def _encoded(layout: str, columns: Columns, rows: list[Row], delimiter: str = ",") -> bytes:
     kept = {name: [getattr(row, part) for row in rows] for part, name in _named(columns)}
     if layout == "parquet":
         sink = io.BytesIO()
@@ -80,7 +80,7 @@ def _encoded(layout: str, columns: Columns, rows: list[Row]) -> bytes:
     lines = list(zip(*kept.values(), strict=True))
     if layout == "csv":
         text = io.StringIO(newline="")
-        csv.writer(text).writerows([list(kept), *lines])
+        csv.writer(text, delimiter=delimiter).writerows([list(kept), *lines])
         return text.getvalue().encode()
     if layout == "jsonl":
         return "".join(json.dumps(dict(zip(kept, line, strict=True))) + "\n" for line in lines).encode()

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, validate_call
 
 from crossloss.core import UserError
+from crossloss.corpus.tokens import normal
 from crossloss.objectives.algebra import Absolute, Composable, Sum
 from crossloss.objectives.association import association, margin
 from crossloss.objectives.displacement import displacement
@@ -170,7 +171,7 @@ def _test(path: Path, name: str, value: Any) -> Weat:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the test"
         raise UserError(f"{path}, test {name}, {where}: {first['msg'].lower()}.") from error
-    sets = {side: tuple(word.lower() for word in getattr(test, side)) for side in SIDES}
+    sets = {side: tuple(map(normal, getattr(test, side))) for side in SIDES}
     for side, words in sets.items():
         if len(set(words)) < len(words):
             raise UserError(f"{path}, test {name}: a word stands twice in {side}.")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from crossloss.core import UserError
+from crossloss.corpus.tokens import foreign, normal
 from crossloss.objectives.algebra import Composable
 
 
@@ -76,17 +77,17 @@ class WordObjective(Composable):
         return found
 
     def _lacking(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> str:
-        if len(words) == 1 and self.least == 1:
-            return (
-                f"{self.name}: the vocabulary lacks the word {words[0]!r}: name this objective when training, add "
-                "text, or choose another word."
-            )
         missing = [word for word in words if word not in index]
+        cut = foreign(missing, index)
+        if len(words) == 1 and self.least == 1:
+            advice = cut or "name this objective when training, add text, or choose another word"
+            return f"{self.name}: the vocabulary lacks the word {words[0]!r}: {advice}."
         called = f"{self.label(side)}; " if self.label(side) != side else ""
         needed = "one is" if self.least == 1 else "two are"
         return (
             f"{self.name}: the vocabulary has {len(words) - len(missing)} of the {len(words)} words of {side} "
-            f"({called}missing: {', '.join(missing)}) and {needed} needed: add text, or words to the set."
+            f"({called}missing: {', '.join(missing)}) and {needed} needed: "
+            f"{cut or 'add text, or words to the set'}."
         )
 
     def units(self, view: WordView) -> dict[str, Tensor]:
@@ -147,16 +148,17 @@ def given_name(kind: str, *arguments: Sequence[str]) -> str:
 
 
 def one(word: str) -> str:
-    """A word as the vocabulary has it: lower-cased.
+    """A word as the vocabulary has it: in normal form, case-folded.
 
     Raises
     ------
     UserError
         Nothing but white space.
     """
-    if not word.strip():
+    made = normal(word)
+    if not made:
         raise UserError("A word of an objective is empty: give words.")
-    return word.strip().lower()
+    return made
 
 
 def several(words: str | Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from crossloss.core import UserError
+from crossloss.corpus.tokens import normal
 from crossloss.objectives.weat import SIDES, Weat
 
 
@@ -21,7 +22,7 @@ def shipped() -> dict[str, Weat]:
     tests = {}
     for entry in _data("tests.json")["tests"]:
         given = (sets[entry[side]] if isinstance(entry[side], str) else entry[side] for side in SIDES)
-        x, y, a, b = (tuple(word.lower() for word in words) for words in given)
+        x, y, a, b = (tuple(map(normal, words)) for words in given)
         labels = tuple(entry["labels"])
         name, question, source = entry["name"], entry["question"], entry["source"]
         tests[name] = Weat(name, x, y, a, b, labels, question, source=source)

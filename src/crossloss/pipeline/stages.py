@@ -1,9 +1,11 @@
 """The stages of every run: measure, score, plan, validate, report."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossloss.core import UserError
 from crossloss.fidelity.retrain import BENCHMARKS, Retrainer
 from crossloss.fidelity.spread import STARTS, Spread, over_starts
 from crossloss.fidelity.strongest import check_strongest
@@ -122,6 +124,8 @@ def plan_run(run: Run, scores: Scores, targets: Mapping[str, float], track: Trac
     folder = folder_of(run)
     plans = {}
     for name, target in targets.items():
+        if not math.isfinite(target):
+            raise UserError(f"The target of {name} is {target}: give a finite number.")
         key = fit_key(run, "plan", [scores.objectives[scores.row(name)]], target)
         file = None if key is None else folder.file(f"fit-{key}.safetensors")
         made = plans[name] = plan(scores, target=target, objective=name, file=file, track=track)

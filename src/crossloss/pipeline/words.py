@@ -5,10 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from crossloss.corpus.layouts import Columns
 from crossloss.corpus.read import read
+from crossloss.corpus.rows import Columns
 from crossloss.corpus.sources import source_rows
 from crossloss.corpus.stopwords import pattern_without, stop_words
+from crossloss.corpus.tokens import normal
 from crossloss.hidden_concepts import Concept, concepts
 from crossloss.pipeline.objectives import folder_of
 from crossloss.run import atomic
@@ -55,7 +56,7 @@ def study_scifi(
     UserError
         The file lacks a column, a word is not in the vocabulary, or what the study needs is not installed.
     """
-    explained = list(dict.fromkeys([*scifi.WORDS, *(word.lower() for word in words)]))
+    explained = list(dict.fromkeys([*scifi.WORDS, *map(normal, words)]))
     labels = [row.document for row in source_rows(corpus, Columns("", "universe"))[0]]
     found = read(corpus, token_pattern=pattern_without(stop_words()))
     chosen = scifi.SETTINGS | ({"max_words": 0} if full else {}) | settings

@@ -19,6 +19,7 @@ from crossloss.core import UserError
 from crossloss.corpus.pairs import PairCounts, count_pairs
 from crossloss.corpus.read import Corpus
 from crossloss.corpus.streamed import Streamed
+from crossloss.corpus.tokens import normal
 from crossloss.corpus.vocabulary import Vocabulary, build_vocabulary
 from crossloss.optimisers import HeavyBall, rising
 from crossloss.run import atomic
@@ -163,7 +164,7 @@ def train(
         keep = like.keep_words
     else:
         chosen = make_settings(**settings)
-        keep = tuple(sorted({word.lower() for word in keep_words}))
+        keep = tuple(sorted({normal(word, corpus.form) for word in keep_words}))
     w = check_weights(corpus, weights)
     identity = {
         "corpus": corpus.digest,

@@ -62,7 +62,7 @@ def text_counts(field: "SkipGramField", sentences: Sequence[str]) -> scipy.spars
     tokens = [
         (number, vocabulary.index[token.word])
         for number, sentence in enumerate(sentences)
-        for token in tokenize(sentence, vocabulary.token_pattern)
+        for token in tokenize(sentence, vocabulary.token_pattern, vocabulary.form)
         if token.word in vocabulary.index
     ]
     sample, words = np.array(tokens, dtype=np.int64).reshape(-1, 2).T

@@ -1,0 +1,147 @@
+"""Bytes to text: UTF-8, strictly; anything else is refused with what it probably is and how it would then read."""
+
+import re
+from collections import Counter
+
+from charset_normalizer import from_bytes
+
+from crossloss.core import UserError
+
+FOREIGN = {
+    b"\x1f\x8b": "gzip (name it .gz)",
+    b"BZh": "bzip2 (name it .bz2)",
+    b"PAR1": "Parquet (name it .parquet)",
+    b"PK\x03\x04": "a zip archive (unpack it) or an office document (save it as text or csv)",
+    b"\x28\xb5\x2f\xfd": "zstandard (unpack it)",
+    b"\xfd7zXZ": "xz (unpack it)",
+    b"7z\xbc\xaf": "a 7z archive (unpack it)",
+    b"\xd0\xcf\x11\xe0": "an old office document (save it as text or csv)",
+    b"%PDF": "PDF (save it as text)",
+    b"ARROW1\x00": "Arrow (write it as Parquet)",
+    b"SQLite format 3\x00": "an SQLite database (save the table as csv)",
+    b"\x93NUMPY": "a NumPy array (save the text as text)",
+    b"\x89HDF": "HDF5 (save the text as text)",
+    b"\x80": "a Python pickle, which is never opened here (save it as text)",
+    b"\xff\xfe\x00\x00": "UTF-32 (convert it with `iconv -f UTF-32 -t UTF-8`)",
+    b"\x00\x00\xfe\xff": "UTF-32 (convert it with `iconv -f UTF-32 -t UTF-8`)",
+    b"\xff\xfe": "UTF-16 (convert it with `iconv -f UTF-16 -t UTF-8`)",
+    b"\xfe\xff": "UTF-16 (convert it with `iconv -f UTF-16 -t UTF-8`)",
+}
+"""First bytes of what is no text, and what to do with it."""
+_ICONV = {
+    "cp1252": "WINDOWS-1252", "cp1250": "WINDOWS-1250", "cp1251": "WINDOWS-1251", "cp1253": "WINDOWS-1253",
+    "cp1254": "WINDOWS-1254", "cp1255": "WINDOWS-1255", "cp1256": "WINDOWS-1256", "cp1257": "WINDOWS-1257",
+    "cp1258": "WINDOWS-1258", "cp874": "CP874", "koi8_r": "KOI8-R", "mac_roman": "MACINTOSH", "cp932": "CP932",
+    "euc_jp": "EUC-JP", "gb18030": "GB18030", "big5": "BIG5", "cp949": "CP949",
+}  # fmt: skip
+"""Encodings that are looked for, the likeliest first, as iconv calls them."""
+_WIDE = {"utf-32-le": (4, 0), "utf-32-be": (4, 1), "utf-16-le": (2, 0), "utf-16-be": (2, 1)}
+"""Bytes of a character, and which of every two a Latin letter uses."""
+_ESCAPED = re.compile(rb"\x1b[$(][@A-DIJ]")
+LOOKED_AT = 1 << 16
+SHOWN = 60
+"""Bytes of a line that are shown as an encoding would read them."""
+LEAST_NULLS = 0.03
+"""Part of the bytes of UTF-16 text that is null at least."""
+
+
+def decode(path: object, raw: bytes) -> str:
+    """Text of a file's bytes, without a byte order mark.
+
+    Raises
+    ------
+    UserError
+        They are not UTF-8, or UTF-16 or ISO-2022 that could be read as UTF-8; the message says what they rather are.
+    """
+    foreign = _foreign(raw, surely=True)
+    if foreign:
+        raise UserError(f"{path} {foreign}.")
+    wide = _wide(raw)
+    if wide:
+        raise UserError(f"{path} is {wide[:6]} without a byte order mark: convert it with `iconv -f {wide} -t UTF-8`.")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} {_advice(raw, error)}.") from error
+    if b"\x1b" in raw and _ESCAPED.search(raw):
+        raise UserError(f"{path} is ISO-2022 text (it has escapes): convert it with `iconv -f ISO-2022-JP -t UTF-8`.")
+    return text
+
+
+def _foreign(raw: bytes, surely: bool = False) -> str | None:
+    """What a file is by its first bytes; ``surely`` where no text has such bytes, though they may be UTF-8."""
+    starts = ((first, kind) for first, kind in FOREIGN.items() if raw.startswith(first))
+    return next((f"is {kind}: give UTF-8 text" for first, kind in starts if not surely or min(first) < 9), None)
+
+
+def _wide(raw: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a mark, as iconv calls it, where bytes are that: null bytes tell, and where they stand.
+
+    Latin letters are every second byte, with nulls between. Of other alphabets only spaces and line ends have nulls,
+    and all of those do. A null here and there is in UTF-8 too.
+    """
+    nulls = raw.count(b"\x00")
+    if not nulls or nulls < LEAST_NULLS * len(raw) or raw.startswith(tuple(FOREIGN)):
+        return None
+    for name, (size, used) in _WIDE.items():
+        if len(raw) % size:
+            continue
+        try:
+            text = raw.decode(name)
+        except UnicodeDecodeError:
+            continue
+        latin = b"\x00" not in raw[used::2] and raw[1 - used :: 2].count(b"\x00") > 0.25 * len(raw)
+        marks = sum(map(text.count, " \n\r.,"))
+        if size == 4 or latin or (marks == nulls and _one_block(text)):
+            return name.upper().replace("-LE", "LE").replace("-BE", "BE")
+    return None
+
+
+def _one_block(text: str) -> bool:
+    """Whether most of a text is of one alphabet, which bytes taken two at a time for characters never are."""
+    blocks = Counter(ord(character) >> 8 for character in text if character.isalpha())
+    return bool(blocks) and blocks.most_common(1)[0][1] > 0.5 * blocks.total()
+
+
+def _advice(raw: bytes, error: UnicodeDecodeError) -> str:
+    """Why bytes are not UTF-8, and what would make them so."""
+    foreign = _foreign(raw)
+    if foreign:
+        return foreign
+    line = raw.count(b"\n", 0, error.start) + 1
+    where = f"is not UTF-8 (line {line}, byte 0x{raw[error.start]:02x})"
+    if error.reason == "unexpected end of data":
+        return f"{where}: it ends inside of a character, so it was cut off; copy it again"
+    read = raw.decode("utf-8", "replace")
+    wrong, right = read.count("\ufffd"), sum(not c.isascii() for c in read) - read.count("\ufffd")
+    if right > 10 * wrong:
+        return f"{where}, though nearly all of it is: mend the lines that `grep -naxv '.*' FILE` shows"
+    start = raw.rfind(b"\n", 0, error.start) + 1
+    shown = raw[start:].split(b"\n", 1)[0].strip()[:SHOWN]
+    readings = _readings(raw[max(0, start - LOOKED_AT // 2) : start + LOOKED_AT // 2], shown)
+    if not readings:
+        return f"{where}: save it as UTF-8 with the program that made it"
+    listed = ", ".join(f"{name} ({text!r})" for name, text in readings.items())
+    return (
+        f"{where}: it may be {listed}; convert it from the one in which line {line} reads right, such as with "
+        f"`iconv -f {next(iter(readings))} -t UTF-8`, or save it as UTF-8 with the program that made it"
+    )
+
+
+def _readings(raw: bytes, shown: bytes) -> dict[str, str]:
+    """The likeliest encodings of some bytes, at most three, and how each reads a line of them, all differently."""
+    matches = from_bytes(raw, cp_isolation=list(_ICONV))
+    best = matches.best()
+    order = [] if best is None else [best.encoding, *best.could_be_from_charset]
+    order = [name for name in _ICONV if name in order]  # those that read it alike, the commonest first
+    order += ["cp1252", *(match.encoding for match in matches)]
+    readings: dict[str, str] = {}
+    for name in dict.fromkeys(order):
+        try:
+            raw.decode(name)
+            text = " ".join(shown.decode(name, "ignore").split())
+        except UnicodeDecodeError:
+            continue
+        if name in _ICONV and text not in readings.values() and len(readings) < 3:
+            readings[_ICONV[name]] = text
+    return readings
