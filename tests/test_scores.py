@@ -79,7 +79,8 @@ def test_tiles_change_nothing_beyond_rounding(base, tile):
     run, _, expected = base
     from crossloss.skipgram.field import SkipGramField
 
-    field = SkipGramField(run.counts, run.vocabulary, run.corpus.weights, dimension=4, dtype=torch.float64, tile=tile)
+    same = {"dimension": 4, "prior": run.field.prior, "dtype": torch.float64}
+    field = SkipGramField(run.counts, run.vocabulary, run.corpus.weights, tile=tile, **same)
     training = Training(**(vars(run.training) | {"field": field, "states": type(run.training.states)()}))
     training.finish()
     assert close(unrolled(training, [TEST]).samples().numpy()[0], expected)

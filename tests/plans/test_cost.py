@@ -34,7 +34,7 @@ def test_figures_are_those_of_the_models(run):
     for at, seed in enumerate(found.seeds):
         for values, w in ((found.row("one").before, run.weights), (found.row("one").after, weights)):
             assert values[at] == float(ONE(run.field.view(run.retrain(w, seed=seed))))
-    assert found.row("loss").before[0] == pytest.approx(run.loss)
+    assert found.row("loss").before[0] == pytest.approx(run.field.data_loss(run.training.theta, run.training.weights))
     assert found.row("one").noise == pytest.approx(np.std(found.row("one").before, ddof=1))
     assert found.row("neighbours_kept").change > 0
     assert Cost.from_json(json.loads(json.dumps(found.to_json()))) == found
@@ -63,8 +63,9 @@ def test_held_out_loss_is_the_loss_of_unseen_sentences(run):
     kept = np.random.default_rng([0, 353]).random(len(run.corpus)) >= costing.HELD_OUT
     out = torch.from_numpy((~kept).astype(np.float64))
     x = dense_counts(run.counts, len(run.vocabulary.words))
-    dense = DenseSkipGram(x, torch.from_numpy(run.weights), 5.0, 0.75, 5)
+    dense = DenseSkipGram(x, torch.from_numpy(run.weights), 5.0, 0.75, 5, run.field.prior)
     theta = dense.train(run.training.initial, torch.from_numpy(kept.astype(np.float64)), 20, 0.3, 0.9)
+    dense.prior = 0  # of the sentences alone
     number = torch.einsum("n,nwc->", out, x)
     assert found == pytest.approx(float((dense.loss(theta, out) * dense.total / number).detach()), rel=1e-9)
 

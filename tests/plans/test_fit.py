@@ -48,7 +48,7 @@ def test_the_change_is_nearly_the_smallest(run, fitted):
     """Against SLSQP on the true constraints, each of its derivatives a retraining of the dense reference."""
     starts, plan = fitted
     x = dense_counts(run.counts, len(run.vocabulary.words))
-    dense = DenseSkipGram(x, torch_like(run.weights), 5.0, 0.75, 5)
+    dense = DenseSkipGram(x, torch_like(run.weights), 5.0, 0.75, 5, run.field.prior)
     at = run.field.view(dense.train(run.training.initial, torch_like(plan.weights), 25, 0.6, 0.9))
     assert float(ONE(at).detach()) == pytest.approx(0.0, abs=1e-3)
 

@@ -56,7 +56,11 @@ def both():
         return -(positive + negative) / dense.total * len(corpus)
 
     model = SkipGram(run.training.initial.view(2, -1, 5))
-    field = cl.TorchField(model, sentence_loss, x, forward=lambda model, batch: model(), chunk=16)
+
+    def prior(m):
+        return run.field.prior / 2 * (m["vectors"].square().sum() + m["contexts"].square().sum()) / dense.total
+
+    field = cl.TorchField(model, sentence_loss, x, forward=lambda model, batch: model(), regulariser=prior, chunk=16)
     return run, field, OnModule(TEST, run)
 
 
