@@ -26,6 +26,12 @@ class UserError(Exception):
     """Something the user can mend: one sentence that says what is wrong and what to do."""
 
 
+class Absent(UserError, KeyError):
+    """A name that is not there: what a mapping raises, and a sentence to the user."""
+
+    __str__ = Exception.__str__
+
+
 @runtime_checkable
 class Objective(Protocol):
     """A differentiable scalar f(theta), in its own unit."""

@@ -14,6 +14,7 @@ from crossloss.core import Accumulator, Estimator, Objective, UserError
 from crossloss.corpus.pairs import near
 from crossloss.corpus.tokens import tokenize
 from crossloss.estimators import ESTIMATORS, INVERSE_HESSIANS
+from crossloss.estimators.gradient import objective_values
 from crossloss.fieldscores import FieldScores
 from crossloss.objectives import as_objective
 from crossloss.objectives.stored import identity
@@ -29,6 +30,7 @@ from crossloss.skipgram.cooccurrence import co_occurrence
 from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.field import PairInfluence, project
 from crossloss.torchmodel import ModelView
+from crossloss.torchmodel.outer import check_objectives
 
 CO_OCCURRENCE = "co-occurrence"
 ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE)
@@ -260,9 +262,11 @@ def score(
             raise UserError(f"{estimator} takes no damping: it is for {', '.join(INVERSE_HESSIANS)}.")
         estimate = replace(INVERSE_HESSIANS[estimator], damping=damping)
     if isinstance(run, FieldRun):
+        check_objectives(run.field, run.theta, chosen)  # before the work
         with track(f"scoring ({estimator})") as progress:
             influence = estimate(run.training, chosen, progress=progress)
         return FieldScores(run, estimator, chosen, influence.samples().cpu().numpy())
+    objective_values(run.embeddings, chosen)  # before the work
     return Scores(run, estimator, chosen, _influence(run, chosen, estimator, estimate, damping, track))
 
 

@@ -15,6 +15,7 @@ from crossloss.edits import Edit, Edits
 from crossloss.fidelity.validate import Validation
 from crossloss.hidden_concepts import Concept
 from crossloss.objectives import Coverage, Described, Measured, Weat
+from crossloss.objectives.bounds import described
 from crossloss.objectives.weat import SIDES
 from crossloss.plans.outcome import Outcome
 from crossloss.plans.remove import Plan
@@ -263,6 +264,8 @@ def versions_table(found: Sequence[Versions]) -> None:
 def plan_line(plan: Plan) -> None:
     """Say what a plan does."""
     reach = "" if plan.reached else " (the target is out of reach by removal)"
+    if plan.beyond:
+        reach += f"; it lies {described(plan.bounds)}, so first order does not hold that far: retrain to see"
     say(
         f"Plan: removing {plan.size:,} of {plan.trained:,} sentences ({words.percent(plan.share)}) is predicted to "
         f"bring {plan.objective} from {words.value(plan.value)} to {words.value(plan.predicted)}{reach}."

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import Objective, UserError
+from crossloss.objectives.bounds import UNBOUNDED, Bounds, bounds_of, check_target
 from crossloss.objectives.weat import Weat
 from crossloss.plans.fit import ROUNDS, Fit, fit
 from crossloss.plans.rare import UsedUp, used_up
@@ -38,6 +39,8 @@ class Plan:
         Samples of positive weight before.
     used_up : list of UsedUp
         Words of the objective that lose much of their occurrences with the samples removed.
+    bounds : (float, float)
+        What the objective can take at all; infinite where that is not known.
     """
 
     objective: str
@@ -51,6 +54,7 @@ class Plan:
     trained: int
     notes: dict[str, Any] = field(default_factory=dict)
     used_up: list[UsedUp] = field(default_factory=list)
+    bounds: Bounds = UNBOUNDED
 
     @property
     def size(self) -> int:
@@ -61,6 +65,11 @@ class Plan:
     def share(self) -> float:
         """Part of the samples trained on that is removed."""
         return self.size / self.trained
+
+    @property
+    def beyond(self) -> bool:
+        """Whether what is predicted, to first order, is a value that the objective can never take."""
+        return not self.bounds[0] <= self.predicted <= self.bounds[1]
 
     def to_table(self) -> pa.Table:
         """Sample and weight of every sample; what the plan is for in the schema's metadata."""
@@ -134,10 +143,13 @@ def plan(scores: Scores, *, target: float = 0.0, objective: str | Objective | No
     Raises
     ------
     UserError
-        The objective was not scored, or as ``remove``.
+        The objective was not scored, it can never take the target, or as ``remove``.
     """
+    if not isinstance(scores, Scores):
+        raise UserError(f"A plan is made of the scores of a corpus, and this is a {type(scores).__name__}.")
     run, chosen = scores.run, scores.objectives[scores.row(objective)]
-    name = chosen.name
+    name, index = chosen.name, run.vocabulary.index
+    check_target(chosen, target, index)
     made = remove(
         scores.of(name),
         value=scores.values[name],
@@ -147,7 +159,7 @@ def plan(scores: Scores, *, target: float = 0.0, objective: str | Objective | No
         **origin(run),
     )
     words = chosen.words if isinstance(chosen, Weat) else ()
-    return replace(made, used_up=used_up(run, words, made.removed))
+    return replace(made, used_up=used_up(run, words, made.removed), bounds=bounds_of(chosen, index))
 
 
 def remove_until(
