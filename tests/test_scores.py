@@ -10,7 +10,6 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.estimators import unrolled
 from crossloss.objectives.weat import Weat
-from crossloss.run.training import Training
 from dense import random_sentences
 
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 8, "lr": 0.5, "dtype": "float64"}
@@ -68,8 +67,7 @@ def test_rotating_the_initial_vectors_changes_no_score(seed):
     d = run.settings.dimension
     rotation = torch.from_numpy(np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))[0])
     start = (run.training.initial.view(-1, d) @ rotation).reshape(-1)
-    fields = vars(run.training) | {"initial": start, "states": type(run.training.states)()}
-    turned = Training(**fields)
+    turned = run.training.changed(initial=start, states=type(run.training.states)())
     turned.finish()
     assert close(unrolled(turned, [TEST]).samples().numpy()[0], exact(run)[0])
 
@@ -80,7 +78,7 @@ def test_tiles_change_nothing_beyond_rounding(base, tile):
     from crossloss.skipgram.field import SkipGramField
 
     field = SkipGramField(run.counts, run.vocabulary, run.corpus.weights, dimension=4, dtype=torch.float64, tile=tile)
-    training = Training(**(vars(run.training) | {"field": field, "states": type(run.training.states)()}))
+    training = run.training.changed(field=field, states=type(run.training.states)())
     training.finish()
     assert close(unrolled(training, [TEST]).samples().numpy()[0], expected)
 
@@ -88,7 +86,7 @@ def test_tiles_change_nothing_beyond_rounding(base, tile):
 @pytest.mark.parametrize("every", [1, 2, 3, 8])
 def test_spacing_of_states_changes_no_bit(base, every):
     run, _, expected = base
-    training = Training(**(vars(run.training) | {"every": every, "states": type(run.training.states)()}))
+    training = run.training.changed(every=every, states=type(run.training.states)())
     training.finish()
     assert np.array_equal(unrolled(training, [TEST]).samples().numpy()[0], expected)
 

@@ -181,8 +181,12 @@ class Trajectory(Protocol):
 
     field: Field
     optimiser: Optimiser
-    weights: Tensor
     steps: int
+
+    @property
+    def weights(self) -> Tensor:
+        """Sample weights (n,); one and the same tensor from step to step."""
+        ...
 
     @property
     def theta(self) -> Tensor:

@@ -88,11 +88,11 @@ def not_negative(weights: np.ndarray) -> np.ndarray:
     return weights
 
 
-def frozen_array(array: np.ndarray) -> np.ndarray:
-    """A copy that cannot be written to: what is handed out and still used."""
-    copy = np.array(array)
-    copy.flags.writeable = False
-    return copy
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view that cannot be written to: what is handed out and still used."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _array(given: Any, what: str) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from crossloss.core import Objective, UserError
+from crossloss.inputs import read_only, row_numbers
 from crossloss.objectives import as_objective
 
 Named = str | Objective | Callable[[Any], Any] | None
@@ -20,7 +21,7 @@ class Ranking(Generic[S]):
     estimator : str
     objectives : sequence of Objective
     samples : (k, n) float64 array
-        Derivative of each objective by the weight of each sample.
+        Derivative of each objective by the weight of each sample; read-only.
     weights : (n,) float64 array
         Weights of the run.
     present : (n,) bool array
@@ -38,8 +39,20 @@ class Ranking(Generic[S]):
         present: np.ndarray,
         values: dict[str, float],
     ) -> None:
-        self.estimator, self.objectives, self.samples, self.values = estimator, list(objectives), samples, values
+        self.estimator = estimator
+        self.samples = read_only(samples)
+        self._objectives, self._values = tuple(objectives), dict(values)
         self._mass = np.where(present, weights, 1.0)
+
+    @property
+    def objectives(self) -> list[Objective]:
+        """The objectives, a list of its own."""
+        return list(self._objectives)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The objectives' values by name, a dict of its own."""
+        return dict(self._values)
 
     def row(self, objective: Named = None) -> int:
         """Index of an objective, given as it was scored or by its name; the first where None.
@@ -58,7 +71,7 @@ class Ranking(Generic[S]):
         return names.index(name)
 
     def of(self, objective: Named = None) -> np.ndarray:
-        """Scores (n,) float64 for one objective."""
+        """Scores (n,) float64 for one objective; read-only."""
         return np.asarray(self.samples[self.row(objective)])
 
     def effects(self, objective: Named = None) -> np.ndarray:
@@ -76,9 +89,10 @@ class Ranking(Generic[S]):
         raise NotImplementedError
 
     def shown(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> list[S]:
-        """Samples by number, with their scores for one objective."""
+        """Samples by number, with their scores for one objective; UserError for a mask, or one that is not there."""
         scores, effects, ranks = self.of(objective), self.effects(objective), self.ranks(objective)
-        return [self._shown(int(i), float(scores[i]), float(effects[i]), int(ranks[i]), objective) for i in samples]
+        rows = row_numbers(samples, len(scores), "samples").tolist()
+        return [self._shown(i, float(scores[i]), float(effects[i]), int(ranks[i]), objective) for i in rows]
 
     def top(self, count: int = 10, objective: Named = None) -> list[S]:
         """Samples that move the objective most, either way."""
@@ -94,7 +108,8 @@ class Ranking(Generic[S]):
 
     def group(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> float:
         """Effect of removing a set of samples together, to first order: the sum."""
-        return float(self.effects(objective)[np.asarray(samples, dtype=np.int64)].sum())
+        effects = self.effects(objective)
+        return float(effects[row_numbers(samples, len(effects), "samples")].sum())
 
     def totals(self, labels: Sequence[str], objective: Named = None) -> list[tuple[str, float, int]]:
         """(label, effect if all its samples are removed, samples), strongest first, of one label a sample.

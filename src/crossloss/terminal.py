@@ -142,9 +142,9 @@ def measures_table(results: Mapping[str, Measured], objectives: Sequence[Describ
         say(f"{objective.name}. {objective.reading()}")
 
 
-def _verb(effect: float, name: str) -> str:
+def _verb(effect: float, name: str, verb: str) -> str:
     direction = "lower" if effect < 0 else "raise"
-    return f"removing it is predicted to {direction} {name} by {words.effect(abs(effect)).lstrip('+')}"
+    return f"{verb} it is predicted to {direction} {name} by {words.effect(abs(effect)).lstrip('+')}"
 
 
 def ranking(scores: Scores, name: str, count: int = 5, *, document: str | None = None, word: str | None = None) -> None:
@@ -207,12 +207,15 @@ def _where(s: Scored) -> str:
 def explanation(taken: Explanation, name: str, count: int = 12) -> None:
     """A sentence taken apart into word pairs."""
     console.print(literal(taken.text, 2000))
-    say(f"Effect if removed {words.effect(taken.effect_if_removed)}: {_verb(taken.effect_if_removed, name)}.")
+    new = taken.sample is None
+    effect, factor = (taken.effect_if_added, 1.0) if new else (taken.effect_if_removed, -taken.weight)
+    said = "Not trained on. Effect if added" if new else "Effect if removed"
+    say(f"{said} {words.effect(effect)}: {_verb(effect, name, 'adding' if new else 'removing')}.")
     table = Table(title="Word pairs, by their part of that effect", title_justify="left")
     table.add_column("effect", justify="right")
     table.add_column("pair")
     for a, b, value in taken.pairs[:count]:
-        table.add_row(words.effect(-value), literal(f"{a} - {b}"))
+        table.add_row(words.effect(factor * value), literal(f"{a} - {b}"))
     console.print(table)
     if taken.unseen:
         say(f"{taken.unseen:.0%} of its expected word pairs occur nowhere in the corpus and are left out.")

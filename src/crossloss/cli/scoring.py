@@ -20,7 +20,7 @@ def measure(
     least: Annotated[int, typer.Option(min=0, help="And so again with only the test words of this count or more.")] = 0,
 ) -> None:
     """Measure a run's objectives, with p-values; those named are added to it."""
-    opened, tests = pipeline.open_run(run, objective or ())
+    opened, tests, _ = pipeline.open_run(run, objective or ())
     with opened:
         terminal.measures_table(pipeline.measure(opened, tests), tests)
         for row in pipeline.qualities(opened):
@@ -44,11 +44,11 @@ def score(
     show: Show = 10,
 ) -> None:
     """Score every sentence; writes scores.parquet and shows the strongest."""
-    opened, tests = pipeline.open_run(run, objective or ())
+    opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
         scores = pipeline.score_run(opened, tests, estimator, damping, track=bars)
-        for test in tests:
-            terminal.ranking(scores, test.name, show)
+        for name in asked:
+            terminal.ranking(scores, name, show)
 
 
 def explain(
@@ -57,11 +57,11 @@ def explain(
     objective: Named = None,
 ) -> None:
     """Take a sentence apart: the word pairs in it that push each objective up or down."""
-    opened, tests = pipeline.open_run(run)
+    opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
         ids = opened.corpus.ids
-        for name in objective or [test.name for test in tests]:
+        for name in asked:
             taken = scores.explain(ids.index(sentence) if sentence in ids else sentence, name)
             terminal.explanation(taken, name)
 
@@ -72,13 +72,11 @@ def plan(
     target: Annotated[float, typer.Option(help="Where the plan should bring the objective.")] = 0.0,
 ) -> None:
     """Find the smallest set of sentences whose removal is predicted to bring an objective to a target."""
-    opened, tests = pipeline.open_run(run)
+    opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
+        pipeline.check_targets(tests, dict.fromkeys(asked, target), opened.vocabulary.index)
         scores = pipeline.score_run(opened, tests, track=bars)
-        names = objective or [test.name for test in tests]
-        for name in names:
-            scores.row(name)
-        for name, made in pipeline.plan_run(opened, scores, dict.fromkeys(names, target)).items():
+        for name, made in pipeline.plan_run(opened, scores, dict.fromkeys(asked, target)).items():
             terminal.plan_line(made)
             terminal.say(f"Train with it: crossloss train CORPUS --weights {run / f'plan-{name}.parquet'} --out MENDED")
 
@@ -91,7 +89,7 @@ def validate(
     removals: Annotated[int, typer.Option(min=0, help="Random sets of each plan's size to retrain without.")] = 3,
 ) -> None:
     """Retrain without random subsets and with the plans, to see how well the scores predicted it."""
-    opened, tests = pipeline.open_run(run)
+    opened, tests, _ = pipeline.open_run(run)
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
         plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests))
@@ -104,7 +102,7 @@ def validate(
 
 def report(run: RunArgument) -> None:
     """Write report.html again from what the run holds."""
-    opened, tests = pipeline.open_run(run)
+    opened, tests, _ = pipeline.open_run(run)
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
         plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests))

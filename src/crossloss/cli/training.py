@@ -86,6 +86,7 @@ def run_command(
     """
     tests = pipeline.choose(objective)
     found = read_corpus(corpus, reading)
+    pipeline.check_targets(tests, {test.name: target for test in tests}, dict.fromkeys(found.types, 0))
     announce(found, tests, settings, memory)
     with _train(found, tests, out, overwrite, memory, settings) as run:
         seeds, removals = (5, 3) if validate else (0, 0)

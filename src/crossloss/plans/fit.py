@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
+from crossloss.inputs import read_only
 from crossloss.objectives.bounds import check_target
 from crossloss.plans.starts import Starts
 from crossloss.plans.table import origin, plan_table
@@ -67,6 +68,10 @@ class Fit:
     reached: bool
     seconds: float
     notes: dict[str, object]
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "before", "values", "shift", "fractions"):  # frozen, and so are its arrays
+            object.__setattr__(self, name, read_only(getattr(self, name)))
 
     def value(self, name: str, round: int = -1) -> float:
         """Mean over starts of one objective after a round; the last by default."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import Objective, UserError
+from crossloss.inputs import read_only
 from crossloss.objectives.bounds import UNBOUNDED, Bounds, bounds_of, check_target
 from crossloss.objectives.weat import Weat
 from crossloss.plans.fit import ROUNDS, Fit, fit
@@ -55,6 +56,10 @@ class Plan:
     notes: dict[str, Any] = field(default_factory=dict)
     used_up: list[UsedUp] = field(default_factory=list)
     bounds: Bounds = UNBOUNDED
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "removed", "curve"):  # frozen, and so are its arrays
+            object.__setattr__(self, name, read_only(getattr(self, name)))
 
     @property
     def size(self) -> int:

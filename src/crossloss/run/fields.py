@@ -31,7 +31,7 @@ class FieldRun:
 
     @property
     def theta(self) -> Tensor:
-        """Final parameters (p,)."""
+        """Final parameters (p,), a copy."""
         return self.training.theta
 
     @property
@@ -41,8 +41,8 @@ class FieldRun:
 
     @property
     def weights(self) -> Tensor:
-        """Sample weights it was trained with, (n,) float64."""
-        return self.training.weights
+        """Sample weights it was trained with, (n,) float64, a copy."""
+        return self.training.weights.clone()
 
     @property
     def loss(self) -> float:
