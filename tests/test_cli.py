@@ -90,7 +90,8 @@ def test_the_whole_chain(crossloss, files):
 
     code, said, _ = crossloss("explain", out, f"{WORDS[0]} {WORDS[8]} unheard of {WORDS[9]}")
     assert code == 0
-    assert "removing it is predicted to" in said
+    assert "adding it is predicted to" in said
+    assert "removing it" not in said
     code, said, _ = crossloss("explain", out, "62")
     assert code == 0
     assert "\x1b[31m" not in said
@@ -167,7 +168,7 @@ def test_bad_input_is_one_sentence_exit_code_two_and_loses_nothing(crossloss, fi
         (["score", files / "full"], "holds files but no run"),
         (["score", out, "--estimator", "magic"], "no estimator 'magic'"),
         (["explain", out, "words nobody knows"], "fewer than two words"),
-        (["plan", out, "--objective", "other"], "was not scored"),
+        (["plan", out, "--objective", "other"], "no test 'other'"),
         (["validate", out, "--share", "2"], "between 0 and 1"),
     ]  # fmt: skip
     for arguments, message in cases:

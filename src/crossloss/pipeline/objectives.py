@@ -32,9 +32,14 @@ def choose(names: Sequence[str], known: Sequence[Described] = ()) -> list[Descri
         Unknown, none, or two of one name.
     """
     own = {objective.name: objective for objective in known}
-    chosen: list[Described] = [
-        objective for name in names for objective in ([own[name]] if name in own else load_objectives(name))
-    ]
+    chosen: list[Described] = []
+    for name in names:
+        try:
+            chosen += [own[name]] if name in own else load_objectives(name)
+        except UserError as error:
+            if own:
+                raise UserError(f"{str(error).rstrip('.')}; the run has {', '.join(own)}.") from error
+            raise
     if not chosen:
         raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own.")
     named = [objective.name for objective in chosen]
