@@ -19,6 +19,7 @@ class DenseSkipGram:
     negatives: float
     exponent: float
     dimension: int
+    prior: float = 0.0
 
     def __post_init__(self):
         total = torch.einsum("n,nwc->wc", self.base, self.x)
@@ -36,7 +37,8 @@ class DenseSkipGram:
         s = u @ c.T
         positive = counts * torch.nn.functional.logsigmoid(s)
         negative = self.negatives * counts.sum(1)[:, None] * self.noise[None, :] * torch.nn.functional.logsigmoid(-s)
-        return -(positive + negative).sum() / self.total
+        ridge = self.prior / 2 * theta.square().sum()
+        return (ridge - (positive + negative).sum()) / self.total
 
     def gradient(self, theta: Tensor, w: Tensor) -> Tensor:
         return torch.autograd.grad(self.loss(theta, w), theta, create_graph=True)[0]
@@ -44,6 +46,7 @@ class DenseSkipGram:
     def train(self, theta: Tensor, w: Tensor, steps: int, lr: float, momentum: float) -> Tensor:
         """Heavy ball with rising momentum; differentiable in ``w`` and ``theta``."""
         d = torch.stack([self.d_word, self.d_context])[:, :, None].expand(2, -1, self.dimension).reshape(-1)
+        d = torch.where(d > 0, d + 2 * self.prior / self.total, d)
         scale = torch.where(d > 0, lr / torch.where(d > 0, d, torch.ones_like(d)), torch.zeros_like(d))
         theta = theta.clone().requires_grad_(True)
         velocity = torch.zeros_like(theta)

@@ -202,18 +202,18 @@ def ratio(view):
     return (unit[0] @ unit[1] - unit[2] @ unit[3]) / (unit[:4] @ unit[4]).std()
 
 
-def skipgram(dtype, words=10, dimension=2, steps=STEPS, lr=0.3, damping=0.2, seed=3):
+def skipgram(dtype, words=10, dimension=2, steps=STEPS, lr=0.3, damping=0.2, seed=3, prior=0.0):
     corpus = from_sentences(random_sentences(1, sentences=25, words=words), candidates=["waa wab wac"])
     vocabulary = build_vocabulary(corpus, min_count=1)
     counts = count_pairs(corpus, vocabulary, window=3)
     own = SkipGramField(
-        counts, vocabulary, corpus.weights, dimension=dimension, negatives=3.5, dtype=dtype, tile=(4, 7)
-    )
+        counts, vocabulary, corpus.weights, dimension=dimension, negatives=3.5, prior=prior, dtype=dtype, tile=(4, 7)
+    )  # fmt: skip
     weights = torch.from_numpy(np.array(corpus.weights))
     optimiser = HeavyBall(lr * own.step_scale(), MOMENTUM)
     run = Training(own, optimiser, weights, steps, own.initial(seed) * 5, MemoryStates(), every=max(1, steps // 4))
     run.finish()
-    dense = DenseSkipGram(dense_counts(counts, words), weights, 3.5, 0.75, dimension)
+    dense = DenseSkipGram(dense_counts(counts, words), weights, 3.5, 0.75, dimension, prior)
     return Case(run, lambda theta, w, step: torch.func.grad(dense.loss)(theta, w), damping, [vectors, ratio])
 
 
@@ -223,6 +223,7 @@ FIELDS = {
     "perceptron": perceptron,
     "clustering": clustering,
     "skipgram": skipgram,
+    "skipgram-prior": lambda dtype: skipgram(dtype, prior=0.1),
 }
 DTYPES = {torch.float64: 1e-7, torch.float32: 2e-3}
 """Largest error, relative to the largest score; solvers stop at a tenth of it."""
@@ -246,9 +247,9 @@ class NullCase(Case):
         return torch.linalg.qr(torch.stack([torch.stack([u @ x, -c @ x.T]).reshape(-1) for x in units]).T)[0]
 
 
-def null_directions(steps):
+def null_directions(steps, prior=0.0):
     """WEAT, an objective not of directions only, and the loss of a held-out sentence, on eight words."""
-    case = skipgram(torch.float64, words=8, steps=steps, lr=1.0)
+    case = skipgram(torch.float64, words=8, steps=steps, lr=1.0, prior=prior)
     words = case.run.field.vocabulary.words
     weat = Weat("weat", tuple(words[:2]), tuple(words[2:4]), tuple(words[4:6]), tuple(words[6:8]))
     field = case.run.field

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -34,7 +34,7 @@ from crossloss.skipgram.field import PairInfluence, project
 from crossloss.torchmodel import ModelView
 from crossloss.torchmodel.outer import check_objectives
 
-CO_OCCURRENCE = "co-occurrence"
+UNROLLED, CO_OCCURRENCE = "unrolled", "co-occurrence"
 ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE)
 
 
@@ -168,8 +168,12 @@ class Scores(Ranking[Scored]):
             unseen=float(count[~known].sum() / count.sum()) if len(count) else 0.0,
         )
 
-    def table(self) -> pa.Table:
-        """Sample, id, document, text, weight, and per objective score, effect_if_removed, rank and share."""
+    def table(self, retrained: Mapping[str, Mapping[int, float]] | None = None) -> pa.Table:
+        """Sample, id, document, text, weight, and per objective score, effect_if_removed, rank and share.
+
+        ``retrained`` gives, by objective, changes by sample that retraining without it found: one more column, null for
+        the other samples.
+        """
         corpus = self.run.corpus
         columns: dict[str, object] = {
             "sample": np.arange(len(corpus)),
@@ -185,6 +189,9 @@ class Scores(Ranking[Scored]):
             columns[f"{o.name}.rank"] = self.ranks(o)
             value = self.values[o.name]
             columns[f"{o.name}.share"] = scores / abs(value) if value else np.zeros_like(scores)
+            if retrained and o.name in retrained:
+                changes = [retrained[o.name].get(sample) for sample in range(len(corpus))]
+                columns[f"{o.name}.retrained"] = pa.array(changes, pa.float64())
         return pa.table(columns).replace_schema_metadata(
             {"crossloss": json.dumps({"estimator": self.estimator, "values": self.values}, sort_keys=True)}
         )

@@ -12,11 +12,13 @@ from crossloss.corpus.layouts import Found
 from crossloss.corpus.read import Corpus
 from crossloss.corpus.versions import WNC, Versions
 from crossloss.edits import Edit, Edits
+from crossloss.fidelity.strongest import Strongest
 from crossloss.fidelity.validate import Validation
 from crossloss.hidden_concepts import Concept
-from crossloss.objectives import Coverage, Described, Measured, Weat
+from crossloss.objectives import Coverage, Described, Weat
 from crossloss.objectives.bounds import described
 from crossloss.objectives.weat import SIDES
+from crossloss.pipeline.stages import Measures
 from crossloss.plans.outcome import Outcome
 from crossloss.plans.remove import Plan
 from crossloss.plans.robustness import Common, Decisive, sentences
@@ -108,28 +110,35 @@ def estimate_line(cost: Estimate, available: int) -> None:
     )
 
 
-def study_line(cost: Estimate, trainings: int, scorings: int) -> None:
-    """Say what a study that trains and scores so often will take, as one that is not stopped."""
+def total_line(cost: Estimate, trainings: float, scorings: float) -> None:
+    """Say what a command that trains and scores so often will take, as one that is not stopped."""
     seconds = trainings * cost.train_seconds + scorings * cost.score_seconds
-    say(f"The study: about {trainings} trainings and {scorings} scorings, {words.duration(seconds)} or somewhat more.")
+    say(
+        f"In all: about {trainings:.0f} trainings and {scorings:.0f} scorings, {words.duration(seconds)} or "
+        "somewhat more."
+    )
 
 
-def measures_table(results: Mapping[str, Measured], objectives: Sequence[Described]) -> None:
-    """Objectives, tests with their p-values, and what the signs mean."""
+def measures_table(measures: Measures, objectives: Sequence[Described]) -> None:
+    """Objectives with their spread over starts, tests with their p-values, and what the signs mean."""
+    starts = max((len(spread.values) for spread in measures.spreads.values()), default=1)
+    over = f"over {starts} starts"
     tests = Table(title="Association tests", title_justify="left")
-    for heading in ("test", "effect size", "statistic", "p one-sided", "p two-sided", "splits"):
+    for heading in ("test", "effect size", over, "statistic", "p one-sided", "p two-sided", "splits"):
         tests.add_column(heading, justify="left" if heading == "test" else "right")
     others = Table(title="Objectives", title_justify="left")
-    for heading in ("objective", "value", "what it is"):
-        others.add_column(heading, justify="right" if heading == "value" else "left")
+    for heading in ("objective", "value", over, "what it is"):
+        others.add_column(heading, justify="right" if heading in ("value", over) else "left")
     for objective in objectives:
-        value, r = results[objective.name]
+        value, r = measures.values[objective.name]
+        spread = words.spread(measures.spreads[objective.name].values)
         if r is None:
-            others.add_row(objective.name, words.value(value), objective.measure)
+            others.add_row(objective.name, words.value(value), spread, objective.measure)
             continue
         tests.add_row(
             objective.name,
             words.value(r.effect),
+            spread,
             words.value(r.statistic),
             words.probability(r.p_value),
             words.probability(r.p_value_two_sided),
@@ -139,7 +148,10 @@ def measures_table(results: Mapping[str, Measured], objectives: Sequence[Describ
         if table.row_count:
             console.print(table)
     for objective in objectives:
-        say(f"{objective.name}. {objective.reading()}")
+        name, over_starts = objective.name, measures.spreads[objective.name]
+        more = [words.starts(name, over_starts)] if over_starts.exceeds_value else []
+        more.append(words.rare(name, measures.rare.get(name)))
+        say(" ".join(filter(None, [f"{name}. {objective.reading()}", *more])))
 
 
 def _verb(effect: float, name: str, verb: str) -> str:
@@ -147,14 +159,28 @@ def _verb(effect: float, name: str, verb: str) -> str:
     return f"{verb} it is predicted to {direction} {name} by {words.effect(abs(effect)).lstrip('+')}"
 
 
-def ranking(scores: Scores, name: str, count: int = 5, *, document: str | None = None, word: str | None = None) -> None:
-    """Strongest amplifiers and mitigators of one objective; near-duplicates stand as a number behind the first."""
+def ranking(
+    scores: Scores,
+    name: str,
+    count: int = 5,
+    *,
+    document: str | None = None,
+    word: str | None = None,
+    checked: Strongest | None = None,
+) -> None:
+    """Strongest amplifiers and mitigators of one objective; near-duplicates stand as a number behind the first.
+
+    ``checked`` puts what retraining without each gave beside what was predicted.
+    """
+    changes = checked.changes if checked else {}
     for title, sign in (
         (f"Amplifiers of {name}: removing one is predicted to lower it", 1),
         (f"Mitigators of {name}: removing one is predicted to raise it", -1),
     ):
         table = Table(title=title, title_justify="left", show_lines=True)
         table.add_column("effect if removed", justify="right")
+        if changes:
+            table.add_column("retrained", justify="right")
         table.add_column("sample")
         table.add_column("sentence")
         chosen = find(scores, name, document=document, word=word, sign=sign)
@@ -164,8 +190,11 @@ def ranking(scores: Scores, name: str, count: int = 5, *, document: str | None =
             if len(alike) > 1:
                 more, together = words.several(len(alike) - 1, "near-duplicate"), scores.group(alike, name)
                 text.append(f" (and {more}; together {words.effect(together)})")
-            table.add_row(words.effect(s.effect_if_removed), literal(_where(s), 60), text)
+            retrained = [words.effect(changes[s.sample]) if s.sample in changes else "-"] if changes else []
+            table.add_row(words.effect(s.effect_if_removed), *retrained, literal(_where(s), 60), text)
         console.print(table)
+    if checked and checked.fidelity:
+        say(words.strongest_checked(name, checked.fidelity.pearson, checked.fidelity.slope, len(checked.samples)))
 
 
 def totals_table(scores: Scores, name: str, count: int) -> None:
@@ -264,15 +293,29 @@ def versions_table(found: Sequence[Versions]) -> None:
     say(f"The Wiki Neutrality Corpus (Pryzant et al. 2020) is published at {WNC}: biased.full has the pairs.")
 
 
+def _predicted(plan: Plan, value: float) -> str:
+    """A predicted value; where the objective can never take it, with what it can."""
+    beyond = f", which is beyond first order: it lies {described(plan.bounds)}" if plan.beyond(value) else ""
+    return f"{words.value(value)}{beyond}"
+
+
 def plan_line(plan: Plan) -> None:
     """Say what a plan does."""
-    reach = "" if plan.reached else " (the target is out of reach by removal)"
-    if plan.beyond:
-        reach += f"; it lies {described(plan.bounds)}, so first order does not hold that far: retrain to see"
-    say(
-        f"Plan: removing {plan.size:,} of {plan.trained:,} sentences ({words.percent(plan.share)}) is predicted to "
-        f"bring {plan.objective} from {words.value(plan.value)} to {words.value(plan.predicted)}{reach}."
-    )
+    reach = "" if plan.reached else " (the target was not reached by removal)"
+    removing = f"Plan: removing {plan.size:,} of {plan.trained:,} sentences ({words.percent(plan.share)})"
+    if plan.retrained is None:
+        say(
+            f"{removing} is predicted to bring {plan.objective} from {words.value(plan.value)} to "
+            f"{_predicted(plan, plan.predicted)}{reach}."
+        )
+    else:
+        size, predicted = plan.first_order
+        say(
+            f"{removing} brings {plan.objective} from {words.value(plan.value)} to {words.value(plan.retrained)}, "
+            f"retrained (predicted {_predicted(plan, plan.predicted)}){reach}."
+        )
+        path = ", then ".join(f"{step.size:,} out: {words.value(step.retrained)}" for step in plan.path)
+        say(f"  First order alone: {size:,} sentences for {_predicted(plan, predicted)}. Retrained on the way: {path}.")
     for word in plan.used_up:
         say(f"  {word.sentence()}")
 
@@ -288,7 +331,10 @@ def validation_lines(validation: Validation, plans: Mapping[str, Plan]) -> None:
         if check.other_seeds:
             before = [a for a, _ in check.other_seeds]
             after = [b for _, b in check.other_seeds]
-            say(f"  From {len(after)} other starts: {words.spread(before)} before, {words.spread(after)} after.")
+            say(
+                f"  From {len(after)} other starts, which it was not fitted to: {words.spread(before)} before, "
+                f"{words.spread(after)} after."
+            )
         for label, values in (
             ("as many random sentences", check.random_removal),
             ("as many random sentences with a test word", check.random_with_test_word),

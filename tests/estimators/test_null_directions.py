@@ -12,6 +12,7 @@ import torch
 import small
 from crossloss.core import UserError
 from crossloss.estimators import InverseHessian, Trained, unrolled
+from crossloss.estimators.solvers import ConjugateGradient
 
 WEAT, LENGTHS, LOSS = 0, 1, 2
 
@@ -104,3 +105,31 @@ def test_unrolled_needs_no_damping_early_or_late():
                 theta = case.trained(weights)
             values.append(torch.stack([f(case.view(theta)) for f in case.objectives]))
         torch.testing.assert_close((values[0] - values[1]) / (2 * h), found[:, sample], rtol=1e-4, atol=1e-6)
+
+
+def test_with_a_prior_a_cosine_needs_no_damping():
+    """Of the null directions only the rotation is left, and no cosine sees it: against retraining to the minimum."""
+    case = small.null_directions(4_000, prior=0.02)
+    assert case.run.field.gradient(case.theta, case.run.weights, 0).norm() < 1e-12
+    jacobian, _ = case.jacobians()
+    u, c = case.theta.view(2, -1, 2)
+    turn = torch.tensor([[0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64)
+    rotation = torch.stack([u @ turn, c @ turn]).reshape(-1)
+    sizes = torch.linalg.eigvalsh(jacobian).sort().values
+    assert sizes[0].abs() < 1e-12
+    assert sizes[1] > 1e-3, "and nothing else is flat"
+    assert (jacobian @ rotation).norm() < 1e-12
+    assert (case.slopes()[[WEAT, LOSS]] @ rotation).abs().max() < 1e-12
+    cosines = [case.objectives[WEAT], case.objectives[LOSS]]
+    estimator = InverseHessian(solver=ConjugateGradient(tolerance=1e-10))
+    found = estimator(case.run, cosines).samples()
+    torch.testing.assert_close(found, unrolled(case.run, cosines).samples(), rtol=1e-6, atol=1e-9)
+    sample, h = int(found[0].abs().argmax()), 1e-4
+    values = []
+    for sign in (1, -1):
+        weights = case.run.weights.clone()
+        weights[sample] += sign * h
+        with torch.no_grad():
+            theta = case.trained(weights)
+        values.append(torch.stack([f(case.view(theta)) for f in cosines]))
+    torch.testing.assert_close((values[0] - values[1]) / (2 * h), found[:, sample], rtol=1e-5, atol=1e-9)

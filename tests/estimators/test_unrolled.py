@@ -24,10 +24,10 @@ def norms(view):
     return (view.vectors**3).sum() + (view.contexts[:5] ** 2).sum()
 
 
-@pytest.fixture(scope="module")
-def run():
+@pytest.fixture(scope="module", params=[0.0, 6.0], ids=["no prior", "prior"])
+def run(request):
     corpus = cl.from_sentences(random_sentences(1), candidates=["waa wab wac wad", "waj wak wal wam wan"])
-    return cl.train(corpus, **SETTINGS)
+    return cl.train(corpus, prior=request.param, **SETTINGS)
 
 
 def by_autograd(run, objectives):
@@ -35,7 +35,7 @@ def by_autograd(run, objectives):
     s = run.settings
     x = dense_counts(run.counts, len(run.vocabulary.words))
     w = torch.from_numpy(run.corpus.weights.copy()).requires_grad_(True)
-    dense = DenseSkipGram(x, w.detach(), s.negatives, s.exponent, s.dimension)
+    dense = DenseSkipGram(x, w.detach(), s.negatives, s.exponent, s.dimension, s.prior)
     theta = dense.train(run.field.initial(s.seed), w, s.steps, s.lr, s.momentum)
     torch.testing.assert_close(theta.detach(), run.training.theta, rtol=1e-10, atol=1e-12)
     values = [objective(run.field.view(theta)) for objective in objectives]
@@ -84,6 +84,13 @@ class MomentumNotCarried(HeavyBall):
         return bar | {"velocity": torch.zeros_like(a)}, a
 
 
+class PriorDropped(SkipGramField):
+    """Trained with a prior, pulled back without it."""
+
+    def __init__(self, *given, prior, **more):
+        super().__init__(*given, prior=0.0, **more)
+
+
 class NegativesDropped(SkipGramField):
     """The published influence: negatives trained on, but absent from gradient and Hessian."""
 
@@ -96,16 +103,18 @@ def faulty(run, fault):
     if fault in (FlippedSign, MomentumNotCarried):
         optimiser = fault(training.optimiser.scale, training.optimiser.momentum)
         return training.changed(optimiser=optimiser)
-    if fault is NegativesDropped:
+    if fault in (NegativesDropped, PriorDropped):
         s = run.settings
         field = fault(run.counts, run.vocabulary, run.corpus.weights, dimension=s.dimension,
-                      negatives=s.negatives, exponent=s.exponent, dtype=torch.float64)  # fmt: skip
+                      negatives=s.negatives, exponent=s.exponent, prior=s.prior, dtype=torch.float64)  # fmt: skip
         return training.changed(field=field)
     raise AssertionError(fault)
 
 
-@pytest.mark.parametrize("fault", [FlippedSign, MomentumNotCarried, NegativesDropped])
+@pytest.mark.parametrize("fault", [FlippedSign, MomentumNotCarried, NegativesDropped, PriorDropped])
 def test_an_injected_fault_is_caught(run, fault):
+    if fault is PriorDropped and not run.settings.prior:
+        pytest.skip("no prior to drop")
     exact = by_autograd(run, [TEST])
     assert worst(unrolled(faulty(run, fault), [TEST]).samples().numpy(), exact) > 1e-3
 
@@ -131,7 +140,7 @@ def test_a_preconditioner_that_moves_with_the_weights_is_caught(run):
         weights = run.corpus.weights.copy()
         weights[i] += sign * h
         moved = SkipGramField(run.counts, run.vocabulary, weights, dimension=s.dimension, negatives=s.negatives,
-                              exponent=s.exponent, dtype=torch.float64)  # fmt: skip
+                              exponent=s.exponent, prior=s.prior, dtype=torch.float64)  # fmt: skip
         optimiser = HeavyBall(s.lr * moved.step_scale(), run.training.optimiser.momentum)
         state = optimiser.init(run.training.initial)
         w = torch.from_numpy(weights)

@@ -3,6 +3,8 @@ from dataclasses import replace
 import pytest
 from report_sample import explained, fidelity, objective, report
 
+from crossloss.fidelity.spread import Spread
+from crossloss.objectives import RareWords
 from crossloss.report import words
 
 
@@ -44,18 +46,59 @@ def with_plan(**changes):
 def test_the_answer_in_words():
     o = with_plan(size=100, predicted=1.15, retrained=0.99)
     assert words.answer(report(o), o) == (
-        "Removing 100 of 180,153 sentences is predicted to bring paper-career from 1.56 to 1.15; "
-        "retrained without them, it is 0.99."
+        "Removing 100 of 180,153 sentences brings paper-career from 1.56 to 0.99 (predicted 1.15); from 5 other starts, "
+        "which it was not fitted to, from 1.65 ± 0.04 to 0.17 ± 0.11."
     )
+    alone = with_plan(size=1, predicted=1.15, retrained=0.99, other_seeds=())
+    assert words.answer(report(alone), alone) == (
+        "Removing 1 of 180,153 sentences brings paper-career from 1.56 to 0.99 (predicted 1.15)."
+    )
+
+
+def test_a_spread_larger_than_the_value_is_said():
+    assert words.starts("f", Spread((0.5,))) == ""
+    assert words.starts("f", Spread((0.5, 0.7))) == "From 2 starts f is 0.60 ± 0.14."
+    unsure = words.starts("f", Spread((0.9, -0.5, 0.1)))
+    assert unsure.endswith(
+        "0.17 ± 0.70. The starts differ by more than its size: not even its sign is a property of the corpus."
+    )
+    o = replace(objective(), starts=Spread((0.1, -0.5, 0.9)))
+    shown = words.spreads(report(o, replace(objective("other"), starts=Spread((1.5, 1.6)))))
+    assert shown == (
+        "Over 3 starts of the initial vectors (mean ± sd): paper-career 0.17 ± 0.70, other 1.55 ± 0.07. Of paper-career "
+        "not even the sign is a property of the corpus."
+    )
+    assert words.spreads(report()).startswith("Over 5 starts")
+    assert words.spreads(report(replace(objective(), starts=None))) == ""
+
+
+def test_rare_words_are_named_with_what_the_test_is_without_them():
+    assert words.rare("f", None) == ""
+    assert words.rare("f", RareWords((("tia", 6),), 0.4, 0.03)) == (
+        "One word is rare in the corpus, fewer than 50 times: tia 6; a few sentences decide where they lie. Without it f is "
+        "0.40 (p 0.030)."
+    )
+    many = words.rare("f", RareWords(tuple((f"w{i}", i) for i in range(1, 15))))
+    assert "14 words are rare" in many
+    assert "w12 12 and 2 more" in many
+    assert "Without" not in many
+
+
+def test_the_strongest_are_said_to_be_larger_than_predicted():
+    assert words.strongest_checked("f", 0.97, 1.1, 10) == (
+        "Each of the 10 strongest of f was left out alone and the model trained again: correlation of predicted with "
+        "retrained effect 0.97, slope 1.10."
+    )
+    assert words.strongest_checked("f", 0.9, 2.2, 10).endswith("Single effects are larger than predicted.")
+    assert words.strongest_checked("f", 0.9, 0.5, 10).endswith("Single effects are smaller than predicted.")
 
 
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
         ({"retrained": None}, "not yet retrained without them"),
-        ({"size": 1}, "retrained without it, it is"),
         ({"size": 0}, "already at the target of 0.00: nothing to remove"),
-        ({"size": 0, "reached": False}, "no sentence is predicted to bring it nearer to 0.00"),
+        ({"size": 0, "reached": False}, "no removal that was tried brings it nearer to 0.00"),
         ({"reached": False}, "short of the target of 0.00"),
     ],
 )

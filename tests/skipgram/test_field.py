@@ -13,6 +13,7 @@ from crossloss.skipgram.threads import each_in_a_thread
 from dense import DenseSkipGram, dense_counts, random_sentences
 
 NEGATIVES, EXPONENT, DIMENSION = 3.5, 0.75, 4
+PRIOR = {"prior": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +23,19 @@ def small():
     return corpus, vocabulary, count_pairs(corpus, vocabulary, window=3)
 
 
+@pytest.fixture(params=[0.0, 7.0], ids=["no prior", "prior"], autouse=True)
+def prior(request, monkeypatch):
+    """Pseudo-counts of ``make``, with and without."""
+    monkeypatch.setitem(PRIOR, "prior", request.param)
+
+
 def make(small, tile=(512, 1024), dtype=torch.float64, base=None):
     corpus, vocabulary, counts = small
     base = np.ones(len(corpus)) if base is None else base
-    settings = {"dimension": DIMENSION, "negatives": NEGATIVES, "exponent": EXPONENT}
+    settings = {"dimension": DIMENSION, "negatives": NEGATIVES, "exponent": EXPONENT, **PRIOR}
     field = SkipGramField(counts, vocabulary, base, tile=tile, dtype=dtype, **settings)
     x = dense_counts(counts, len(vocabulary.words))
-    dense = DenseSkipGram(x, torch.from_numpy(base), NEGATIVES, EXPONENT, DIMENSION)
+    dense = DenseSkipGram(x, torch.from_numpy(base), NEGATIVES, EXPONENT, DIMENSION, **PRIOR)
     return field, dense
 
 

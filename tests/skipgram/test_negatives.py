@@ -20,8 +20,15 @@ from dense import dense_counts, random_sentences
 
 NEGATIVES, EXPONENT, DIMENSION, COLUMNS = 3.5, 0.75, 4, 9
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 3, "steps": 6, "lr": 0.5, "dtype": "float64"}
+PRIOR = {"prior": 0.0}
 FAR_OFF = 4.5
 """Standard errors that the largest of 240 means does not reach by chance."""
+
+
+@pytest.fixture(params=[0.0, 7.0], ids=["no prior", "prior"], autouse=True)
+def prior(request, monkeypatch):
+    """Pseudo-counts of ``make``, with and without."""
+    monkeypatch.setitem(PRIOR, "prior", request.param)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +40,7 @@ def small():
 
 def make(small, columns=COLUMNS, dtype=torch.float64, seed=5, cls=DrawnNegatives):
     corpus, vocabulary, counts = small
-    settings = {"dimension": DIMENSION, "negatives": NEGATIVES, "exponent": EXPONENT, "dtype": dtype}
+    settings = {"dimension": DIMENSION, "negatives": NEGATIVES, "exponent": EXPONENT, "dtype": dtype, **PRIOR}
     more = {"columns": columns, "seed": seed} if cls is DrawnNegatives else {}
     return cls(counts, vocabulary, corpus.weights, **settings, **more)
 
@@ -63,7 +70,7 @@ class DenseDrawn:
         observed = x * (s - 1)
         of_words = observed @ c + r[:, None] * (s[:, j] * (self.noise[j] * q)) @ c[j]
         of_contexts = observed.T @ u + self.noise[:, None] * (s[i].T * (r[i] * v)) @ u[i]
-        return torch.stack([of_words, of_contexts]).view(-1)
+        return torch.stack([of_words, of_contexts]).view(-1) + PRIOR["prior"] / self.total * theta
 
 
 def field_weights(field):

@@ -6,7 +6,8 @@ from typing import Any
 from crossloss import terminal
 from crossloss.corpus.read import Corpus
 from crossloss.corpus.vocabulary import build_vocabulary
-from crossloss.objectives import Described
+from crossloss.objectives import Described, rare_words
+from crossloss.report import words
 from crossloss.run.available import available_memory
 from crossloss.run.estimate import check_memory, estimate
 from crossloss.run.runs import MEMORY
@@ -19,12 +20,12 @@ def announce(
     settings: Mapping[str, Any],
     memory: str = MEMORY,
     *,
-    trainings: int = 0,
-    scorings: int = 0,
+    trainings: float = 0,
+    scorings: float = 0,
 ) -> None:
     """Print coverage of the tests and what the run will take; refuse what does not fit.
 
-    Of a study that trains and scores many times, ``trainings`` and ``scorings`` tell how often, about.
+    Of a command that trains and scores many times, ``trainings`` and ``scorings`` tell how often, about.
     """
     chosen = make_settings(**settings)
     vocabulary = build_vocabulary(
@@ -38,10 +39,12 @@ def announce(
     terminal.say(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
     for test in tests:
         terminal.coverage_table(test, test.coverage(vocabulary.occurrences))
+        if rare := rare_words(test, vocabulary.occurrences):
+            terminal.say(f"{test.name}. {words.rare(test.name, rare)}")
     available = available_memory()
     terminal.estimate_line(cost, available)
     if trainings:
-        terminal.study_line(cost, trainings, scorings)
+        terminal.total_line(cost, trainings, scorings)
     check_memory(cost.memory_bytes, available)
     for test in tests:
         test.rows(vocabulary.index)

@@ -36,6 +36,9 @@ Memory = Annotated[
         help="Budget of the run; less stores fewer training states and scores fewer objectives at once, in more time."
     ),
 ]
+Starts = Annotated[
+    int, typer.Option(min=1, help="Seeds of the initial vectors that each value is measured from: its spread.")
+]
 Show = Annotated[int, typer.Option(min=0, help="Sentences shown on either side.")]
 
 

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from crossloss import pipeline, terminal
-from crossloss.cli.options import Named, RunArgument, Show
+from crossloss.cli.options import Named, RunArgument, Show, Starts
+from crossloss.fidelity.spread import STARTS
 from crossloss.run.progress import bars
 from crossloss.run.runs import load
 from crossloss.scores import ESTIMATOR_NAMES
@@ -18,11 +19,12 @@ def measure(
         bool, typer.Option("--robustness", help="Find how few sentences decide each test, by retraining.")
     ] = False,
     least: Annotated[int, typer.Option(min=0, help="And so again with only the test words of this count or more.")] = 0,
+    starts: Starts = STARTS,
 ) -> None:
-    """Measure a run's objectives, with p-values; those named are added to it."""
+    """Measure a run's objectives, with p-values and their spread over starts; those named are added to it."""
     opened, tests, _ = pipeline.open_run(run, objective or ())
     with opened:
-        terminal.measures_table(pipeline.measure(opened, tests), tests)
+        terminal.measures_table(pipeline.measure(opened, tests, starts=starts, track=bars), tests)
         for row in pipeline.qualities(opened):
             if row.spearman is not None:
                 terminal.say(f"{row.name}: Spearman {row.spearman:.3f} on {row.pairs} pairs")
@@ -71,12 +73,12 @@ def plan(
     objective: Named = None,
     target: Annotated[float, typer.Option(help="Where the plan should bring the objective.")] = 0.0,
 ) -> None:
-    """Find the smallest set of sentences whose removal is predicted to bring an objective to a target."""
+    """Find the smallest set of sentences whose removal brings an objective to a target, retraining on the way."""
     opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
         pipeline.check_targets(tests, dict.fromkeys(asked, target), opened.vocabulary.index)
         scores = pipeline.score_run(opened, tests, track=bars)
-        for name, made in pipeline.plan_run(opened, scores, dict.fromkeys(asked, target)).items():
+        for name, made in pipeline.plan_run(opened, scores, dict.fromkeys(asked, target), bars).items():
             terminal.plan_line(made)
             terminal.say(f"Train with it: crossloss train CORPUS --weights {run / f'plan-{name}.parquet'} --out MENDED")
 
@@ -87,15 +89,26 @@ def validate(
     share: Annotated[float, typer.Option(help="Part of the sentences that each subset leaves out.")] = 0.1,
     seeds: Annotated[int, typer.Option(min=0, help="Other starts to retrain the plans from.")] = 5,
     removals: Annotated[int, typer.Option(min=0, help="Random sets of each plan's size to retrain without.")] = 3,
+    show: Annotated[int, typer.Option(min=0, help="Strongest sentences on either side to leave out, one by one.")] = 5,
 ) -> None:
-    """Retrain without random subsets and with the plans, to see how well the scores predicted it."""
+    """Retrain without random subsets, single sentences and plans, to see how well the scores predicted it."""
     opened, tests, _ = pipeline.open_run(run)
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
-        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests))
+        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests), bars)
         validation = pipeline.validate_run(
-            opened, scores, plans, subsets=subsets, share=share, seeds=seeds, removals=removals, track=bars
+            opened,
+            scores,
+            plans,
+            subsets=subsets,
+            share=share,
+            seeds=seeds,
+            removals=removals,
+            strongest=show,
+            track=bars,
         )
+        for test in tests:
+            terminal.ranking(scores, test.name, show, checked=validation.strongest.get(test.name))
         terminal.validation_lines(validation, plans)
         terminal.say(f"Report: {pipeline.write_report(opened, scores, plans)}")
 
@@ -105,7 +118,7 @@ def report(run: RunArgument) -> None:
     opened, tests, _ = pipeline.open_run(run)
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
-        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests))
+        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests), bars)
         terminal.say(f"Report: {pipeline.write_report(opened, scores, plans)}")
 
 

@@ -7,10 +7,11 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
-from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Show, command_line, with_settings
+from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Show, Starts, command_line, with_settings
 from crossloss.cli.reading import CorpusArgument, read_corpus, with_reading
 from crossloss.corpus.builtin import BUILTIN
 from crossloss.corpus.read import Corpus
+from crossloss.fidelity.spread import STARTS
 from crossloss.objectives import Described
 from crossloss.plans.table import check_corpus, read_plan
 from crossloss.run.progress import bars
@@ -50,15 +51,34 @@ def _train(
     return run
 
 
-def _chain(run: Run, tests: list[Described], target: float, subsets: int, seeds: int, removals: int, show: int) -> None:
+SEEDS, REMOVALS = 5, 3
+"""Other starts and random removals that a plan is tried with where a run is validated."""
+ROUNDS_OF_A_PLAN = 3
+"""Rounds that a plan takes, about."""
+
+
+def _cost(tests: int, starts: int, subsets: int, show: int) -> dict[str, float]:
+    """Trainings and scorings of ``_chain``, about: a plan takes three rounds, its scorings one objective each."""
+    trainings = starts + ROUNDS_OF_A_PLAN * tests
+    if subsets:
+        trainings += subsets + tests * (2 * show + SEEDS + 2 * REMOVALS)
+    return {"trainings": trainings, "scorings": 1 + ROUNDS_OF_A_PLAN}
+
+
+def _chain(run: Run, tests: list[Described], target: float, starts: int, subsets: int, show: int) -> None:
     """Measure, score, plan, retrain, report."""
-    terminal.measures_table(pipeline.measure(run, tests), tests)
+    terminal.measures_table(pipeline.measure(run, tests, starts=starts, track=bars), tests)
     scores = pipeline.score_run(run, tests, track=bars)
-    plans = pipeline.plan_run(run, scores, {test.name: target for test in tests})
+    if not subsets:
+        for test in tests:
+            terminal.ranking(scores, test.name, show)
+    plans = pipeline.plan_run(run, scores, {test.name: target for test in tests}, bars)
+    more = {"seeds": SEEDS, "removals": REMOVALS, "strongest": show} if subsets else {}
+    validation = pipeline.validate_run(run, scores, plans, subsets=subsets, track=bars, **more)
     for test in tests:
-        terminal.ranking(scores, test.name, show)
+        if subsets:
+            terminal.ranking(scores, test.name, show, checked=validation.strongest.get(test.name))
         terminal.plan_line(plans[test.name])
-    validation = pipeline.validate_run(run, scores, plans, subsets=subsets, seeds=seeds, removals=removals, track=bars)
     terminal.validation_lines(validation, plans)
     terminal.say(f"Report: {pipeline.write_report(run, scores, plans)}")
 
@@ -74,8 +94,13 @@ def run_command(
     target: Annotated[float, typer.Option(help="Where the plans should bring the objectives.")] = 0.0,
     validate: Annotated[
         int,
-        typer.Option(min=0, help="Random subsets to retrain without; also tries the plans from other starts."),
+        typer.Option(
+            min=0,
+            help="Random subsets to retrain without; also leaves out the strongest sentences one by one, and tries the "
+            "plans from other starts.",
+        ),
     ] = 0,
+    starts: Starts = STARTS,
     memory: Memory = MEMORY,
     overwrite: Overwrite = False,
     show: Show = 5,
@@ -87,10 +112,9 @@ def run_command(
     tests = pipeline.choose(objective)
     found = read_corpus(corpus, reading)
     pipeline.check_targets(tests, {test.name: target for test in tests}, dict.fromkeys(found.types, 0))
-    announce(found, tests, settings, memory)
+    announce(found, tests, settings, memory, **_cost(len(tests), starts, validate, show))
     with _train(found, tests, out, overwrite, memory, settings) as run:
-        seeds, removals = (5, 3) if validate else (0, 0)
-        _chain(run, tests, target, validate, seeds, removals, show)
+        _chain(run, tests, target, starts, validate, show)
 
 
 def demo(
@@ -101,9 +125,9 @@ def demo(
     tests = pipeline.choose(["demo-power"])
     found = read_corpus(BUILTIN, {})
     settings: dict[str, Any] = {"max_words": 4000}
-    announce(found, tests, settings, MEMORY)
+    announce(found, tests, settings, MEMORY, **_cost(1, STARTS, 30, 3))
     with _train(found, tests, out, overwrite, MEMORY, settings) as run:
-        _chain(run, tests, 0.0, 30, 5, 3, 3)
+        _chain(run, tests, 0.0, STARTS, 30, 3)
 
 
 @with_reading
@@ -133,4 +157,4 @@ def train_command(
     with _train(found, tests, out, overwrite, memory, settings, **more) as run:
         terminal.say(f"Training loss {run.loss:.4f}, vocabulary {len(run.vocabulary.words):,} words: {out}")
         if tests:
-            terminal.measures_table(pipeline.measure(run, tests), tests)
+            terminal.measures_table(pipeline.measure(run, tests, starts=1), tests)

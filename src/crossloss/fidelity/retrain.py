@@ -8,25 +8,31 @@ import numpy as np
 from crossloss.core import Objective, UserError
 from crossloss.run import atomic
 from crossloss.run.folder import array_key, content_key
+from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import objective_key
 from crossloss.skipgram.quality import quality
+
+BENCHMARKS = ("wordsim353", "simlex999")
 
 
 class Retrainer:
     """Objectives of a run after training with other weights or from another start.
 
     Each retraining is as the run was (same field, optimiser and steps, a fresh start), is measured for all
-    objectives at once, and in a run folder is kept as one small file under retrains/.
+    objectives at once, and in a run folder is stored as one small file under retrains/. The run's own weights from its
+    own start are the run itself.
 
     Parameters
     ----------
     run : Run
     objectives : sequence of Objective
+    track : Track
+        Of each single retraining.
     """
 
-    def __init__(self, run: Run, objectives: Sequence[Objective]) -> None:
-        self.run, self.objectives = run, list(objectives)
+    def __init__(self, run: Run, objectives: Sequence[Objective], track: Track = quiet) -> None:
+        self.run, self.objectives, self.track = run, list(objectives), track
         self.folder = None
         described = [objective_key(o) for o in self.objectives]
         self._keys = {o.name: content_key(d) for o, d in zip(self.objectives, described, strict=True)}
@@ -45,11 +51,14 @@ class Retrainer:
             if all(kept["objectives"].get(o.name) == self._keys[o.name] for o in self.objectives):
                 return dict(kept["values"])
         start = time.perf_counter()
-        view = self.run.view(self.run.retrain(weights, seed=seed), seed=seed)
+        if seed == self.run.settings.seed and np.array_equal(weights, self.run.weights):
+            view = self.run.embeddings
+        else:
+            view = self.run.view(self.run.retrain(weights, seed=seed, track=self.track), seed=seed)
         values = {o.name: float(o(view)) for o in self.objectives}
         values["seconds"] = time.perf_counter() - start
         measured = quality(view.words, view.vectors.cpu().numpy())
-        for benchmark, value in (("wordsim353", measured.wordsim353), ("simlex999", measured.simlex999)):
+        for benchmark, value in zip(BENCHMARKS, (measured.wordsim353, measured.simlex999), strict=True):
             if value is not None:
                 values[benchmark] = value
         if path is not None:

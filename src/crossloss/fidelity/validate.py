@@ -12,13 +12,14 @@ from crossloss.core import Objective, Progress
 from crossloss.corpus.vocabulary import token_words
 from crossloss.fidelity.retrain import Retrainer, changes, without
 from crossloss.fidelity.statistics import Fidelity, fidelity
+from crossloss.fidelity.strongest import Strongest
 from crossloss.fidelity.subsets import random_matching, random_subsets
 from crossloss.objectives import Described, Weat
 from crossloss.plans.remove import Plan
 from crossloss.plans.starts import deviation
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
-from crossloss.scores import CO_OCCURRENCE, Scores, score
+from crossloss.scores import CO_OCCURRENCE, UNROLLED, Scores, score
 
 COMPARED = ("gradient-dot", CO_OCCURRENCE)
 """Estimators computed beside the given one: cheap, and with nothing to tune."""
@@ -59,12 +60,13 @@ class PlanCheck:
 
 @dataclass(frozen=True)
 class Validation:
-    """Fidelity of every estimator and the check of every plan, by objective."""
+    """Fidelity of every estimator, the check of every plan, and of the strongest samples, by objective."""
 
     fidelity: dict[str, list[Compared]]
     plans: dict[str, PlanCheck]
     subsets: int
     share: float
+    strongest: dict[str, Strongest] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -81,7 +83,8 @@ class Validation:
             name: PlanCheck(**{key: _pairs(item) for key, item in check.items()})
             for name, check in value["plans"].items()
         }
-        return cls(compared, plans, value["subsets"], value["share"])
+        strongest = {name: Strongest.from_json(row) for name, row in value["strongest"].items()}
+        return cls(compared, plans, value["subsets"], value["share"], strongest)
 
     def metrics(self) -> dict[str, float]:
         """Flat figures: fidelity.NAME.ESTIMATOR.pearson (...), and plan.NAME.retrained, .other_seeds.mean (...).
@@ -94,6 +97,8 @@ class Validation:
                 size = "" if row.share == self.share else f".share{100 * row.share:g}"
                 start = f"fidelity.{name}.{row.estimator}{size}"
                 figures |= {f"{start}.{figure}": float(value) for figure, value in asdict(row.fidelity).items()}
+        for name, checked in self.strongest.items():
+            figures |= checked.metrics(f"fidelity.{name}.{UNROLLED}")
         for name, check in self.plans.items():
             figures[f"plan.{name}.retrained"] = check.retrained
             for label, values in (
@@ -108,12 +113,13 @@ class Validation:
         return figures
 
     def beside(self, earlier: "Validation") -> "Validation":
-        """Add the rows of an earlier validation for subsets of other sizes."""
+        """Add the rows of an earlier validation for subsets of other sizes, and samples checked where none are here."""
         table = {name: list(rows) for name, rows in self.fidelity.items()}
         for name, rows in earlier.fidelity.items():
             known = {row.share for row in table.get(name, [])}
             table.setdefault(name, []).extend(row for row in rows if row.share not in known)
-        return Validation(table, self.plans, self.subsets or earlier.subsets, self.share)
+        strongest = self.strongest or earlier.strongest
+        return Validation(table, self.plans, self.subsets or earlier.subsets, self.share, strongest)
 
 
 def _pairs(item: Any) -> Any:
@@ -131,7 +137,9 @@ def check_plans(
     removals: int = 0,
     track: Track = quiet,
 ) -> dict[str, PlanCheck]:
-    """Retrain each plan: from the run's start with points on its curve, from other starts, and against chance.
+    """Retrain each plan: from the run's start, from other starts, and against chance.
+
+    A plan that was not retrained on its way is retrained with parts of it too, as points on its curve.
 
     Parameters
     ----------
@@ -153,8 +161,9 @@ def _check_plan(
     if not plan.size:
         return PlanCheck(retrained=plan.value)
     run = retrainer.run
-    sizes = sorted({max(1, round(part * plan.size)) for part in (*CURVE_POINTS, 1.0)})
-    total, done = len(sizes) + 2 * seeds + 2 * removals, 0
+    parts = () if plan.path else CURVE_POINTS
+    sizes = sorted({max(1, round(part * plan.size)) for part in parts} - {plan.size})
+    total, done = len(sizes) + 1 + 2 * seeds + 2 * removals, 0
 
     def value(weights: np.ndarray, seed: int | None = None) -> float:
         nonlocal done
@@ -164,7 +173,9 @@ def _check_plan(
         return found
 
     progress(0, total)
+    retrained = value(plan.weights)
     curve = [(size, value(without(run.weights, plan.removed[:size]))) for size in sizes]
+    curve += [(step.size, step.retrained) for step in plan.path] or [(plan.size, retrained)]
     starts = [run.settings.seed + offset for offset in range(1, seeds + 1)]
     other = [(value(run.weights, seed), value(plan.weights, seed)) for seed in starts]
     chance: list[list[float]] = []
@@ -174,7 +185,7 @@ def _check_plan(
         draws = [zlib.crc32(f"{name}/{draw}".encode()) for draw in range(removals)]
         sets = [random_matching(size, run.weights, eligible, seed) for seed in draws]
         chance.append([value(without(run.weights, removed)) for removed in sets])
-    return PlanCheck(curve[-1][1], curve, other, chance[0], chance[1])
+    return PlanCheck(retrained, curve, other, chance[0], chance[1])
 
 
 def _with_test_word(run: Run, objectives: Sequence[Objective], name: str) -> np.ndarray:

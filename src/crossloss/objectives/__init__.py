@@ -15,6 +15,7 @@ from crossloss.objectives.mac import Mac, mac
 from crossloss.objectives.one_sided import OneSided, one_sided
 from crossloss.objectives.permutation import Measured, PermutationResult, measured, permutation_test
 from crossloss.objectives.projection import Projection, projection
+from crossloss.objectives.rare import RARE, RareWords, rare_words
 from crossloss.objectives.ripa import Ripa, ripa
 from crossloss.objectives.separation import Separation, separation
 from crossloss.objectives.similarity import Similarity, similarity
@@ -24,6 +25,7 @@ from crossloss.objectives.words import Coverage, WordObjective
 from crossloss.objectives.wordsets import names, weat
 
 __all__ = [
+    "RARE",
     "SYNTAX",
     "Absolute",
     "Association",
@@ -37,6 +39,7 @@ __all__ = [
     "OneSided",
     "PermutationResult",
     "Projection",
+    "RareWords",
     "Ripa",
     "Separation",
     "Similarity",
@@ -58,6 +61,7 @@ __all__ = [
     "one_sided",
     "permutation_test",
     "projection",
+    "rare_words",
     "ripa",
     "separation",
     "similarity",

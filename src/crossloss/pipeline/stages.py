@@ -1,13 +1,17 @@
 """The stages of every run: measure, score, plan, validate, report."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from crossloss.fidelity.retrain import Retrainer
+from crossloss.fidelity.retrain import BENCHMARKS, Retrainer
+from crossloss.fidelity.spread import STARTS, Spread, over_starts
+from crossloss.fidelity.strongest import check_strongest
 from crossloss.fidelity.validate import Validation, check_plans, compare
-from crossloss.objectives import Described, Measured, measured
+from crossloss.objectives import Described, Measured, RareWords, measured, rare_words
 from crossloss.pipeline.objectives import folder_of
 from crossloss.pipeline.robustness import stored_robustness
+from crossloss.plans.debias import fit_key
 from crossloss.plans.remove import Plan, plan
 from crossloss.report.data import Quality
 from crossloss.report.gather import gather
@@ -17,15 +21,37 @@ from crossloss.run.available import peak_memory
 from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
-from crossloss.scores import Scores, objective_key, score
+from crossloss.scores import UNROLLED, Scores, objective_key, score
 from crossloss.skipgram.quality import quality
 
-VALIDATION = "validation.json"
+VALIDATION, SCORES = "validation.json", "scores.parquet"
 
 
-def measure(run: Run, objectives: Sequence[Described]) -> dict[str, Measured]:
-    """Objectives, those that are tests with their p-values, and the quality of the vectors."""
-    results = {o.name: measured(o, run.embeddings) for o in objectives}
+@dataclass(frozen=True)
+class Measures:
+    """What a run's vectors are: objectives and quality, with their spread over starts, and rare words.
+
+    Attributes
+    ----------
+    values : dict of str to Measured
+        By objective; tests with their p-values.
+    spreads : dict of str to Spread
+        By objective or benchmark.
+    rare : dict of str to RareWords
+        Of the objectives that have some.
+    """
+
+    values: dict[str, Measured]
+    spreads: dict[str, Spread]
+    rare: dict[str, RareWords]
+
+
+def measure(run: Run, objectives: Sequence[Described], *, starts: int = STARTS, track: Track = quiet) -> Measures:
+    """Objectives, those that are tests with their p-values, the quality of the vectors, and both over ``starts``."""
+    view = run.embeddings
+    results = {o.name: measured(o, view) for o in objectives}
+    spreads = over_starts(run, objectives, starts, track=track)
+    rare = {o.name: found for o in objectives if (found := rare_words(o, run.vocabulary.occurrences, view))}
     figures: dict[str, float | None] = {}
     for name, (value, result) in results.items():
         if result is None:
@@ -40,8 +66,25 @@ def measure(run: Run, objectives: Sequence[Described]) -> dict[str, Measured]:
     for row in qualities(run):
         key = row.name.lower().replace("-", "")
         figures |= {f"quality.{key}": row.spearman, f"quality.{key}.pairs": row.pairs}
-    folder_of(run).record(figures)
-    return results
+    for name, spread in spreads.items():
+        kind = "quality" if name in BENCHMARKS else "objective" if results[name].tested is None else "weat"
+        figures |= spread.metrics(f"{kind}.{name}")
+    for name, found in rare.items():
+        if found.value is not None:
+            figures |= {
+                f"weat.{name}.without_rare.effect": found.value,
+                f"weat.{name}.without_rare.p_value": found.p_value,
+            }
+    folder = folder_of(run)
+    folder.record(figures)
+    folder.describe(starts=starts)
+    return Measures(results, spreads, rare)
+
+
+def stored_spreads(run: Run, objectives: Sequence[Described]) -> dict[str, Spread]:
+    """Spreads over as many starts as were measured last; none where nothing was measured."""
+    starts = folder_of(run).manifest.get("starts", 0)
+    return over_starts(run, objectives, starts) if starts else {}
 
 
 def qualities(run: Run) -> list[Quality]:
@@ -54,27 +97,46 @@ def qualities(run: Run) -> list[Quality]:
 
 
 def score_run(
-    run: Run, objectives: Sequence[Described], estimator: str = "unrolled", damping: float = 0.0, track: Track = quiet
+    run: Run, objectives: Sequence[Described], estimator: str = UNROLLED, damping: float = 0.0, track: Track = quiet
 ) -> Scores:
     """Scores of all objectives; written as scores.parquet (another estimator: scores-ESTIMATOR.parquet)."""
     scores = score(run, objectives, estimator, damping=damping, track=track)
     folder = folder_of(run)
-    file = "scores.parquet" if estimator == "unrolled" else f"scores-{estimator}.parquet"
+    file = SCORES if estimator == UNROLLED else f"scores-{estimator}.parquet"
     key = content_key(run.key, damping, [objective_key(o) for o in objectives])
     if not folder.done(file, key, file):
-        atomic.write_table(folder.file(file), scores.table())
-        folder.finish(file, key)
+        _write_scores(run, scores, file, key)
     return scores
 
 
-def plan_run(run: Run, scores: Scores, targets: Mapping[str, float]) -> dict[str, Plan]:
-    """Removal plans, written as plan-NAME.parquet with what is needed to train with them."""
+def _write_scores(run: Run, scores: Scores, file: str, key: str) -> None:
+    """The table of scores, with what retraining gave where samples were checked."""
+    folder, stored = folder_of(run), stored_validation(run)
+    checked = {} if stored is None or scores.estimator != UNROLLED else stored.strongest
+    table = scores.table({name: row.changes for name, row in checked.items()})
+    atomic.write_table(folder.file(file), table)
+    folder.finish(file, key)
+
+
+def plan_run(run: Run, scores: Scores, targets: Mapping[str, float], track: Track = quiet) -> dict[str, Plan]:
+    """Removal plans that end at their targets, written as plan-NAME.parquet with what is needed to train with them."""
     folder = folder_of(run)
     plans = {}
     for name, target in targets.items():
-        made = plans[name] = plan(scores, target=target, objective=name)
+        key = fit_key(run, "plan", [scores.objectives[scores.row(name)]], target)
+        file = None if key is None else folder.file(f"fit-{key}.safetensors")
+        made = plans[name] = plan(scores, target=target, objective=name, file=file, track=track)
         atomic.write_table(folder.file(f"plan-{name}.parquet"), made.to_table())
-        folder.record({f"plan.{name}.size": made.size, f"plan.{name}.predicted": made.predicted})
+        size, predicted = made.first_order
+        folder.record(
+            {
+                f"plan.{name}.size": made.size,
+                f"plan.{name}.predicted": made.predicted,
+                f"plan.{name}.first_order.size": size,
+                f"plan.{name}.first_order.predicted": predicted,
+                f"plan.{name}.rounds": len(made.path),
+            }
+        )
     folder.describe(targets=folder.manifest.get("targets", {}) | dict(targets))
     return plans
 
@@ -94,21 +156,29 @@ def validate_run(
     share: float = 0.1,
     seeds: int = 0,
     removals: int = 0,
+    strongest: int = 0,
     track: Track = quiet,
 ) -> Validation:
-    """Retrain plans and, where asked, random subsets; written as validation.json and into the metrics."""
+    """Retrain plans and, where asked, random subsets and the strongest samples, so many on either side, one at a time.
+
+    Written as validation.json, into the metrics and into scores.parquet.
+    """
     retrainer = Retrainer(run, scores.objectives)
+    checked = check_strongest(retrainer, scores, strongest, track=track) if strongest else {}
     checks = check_plans(retrainer, plans, seeds=seeds, removals=removals, track=track)
     table = {}
     if subsets:
         table = compare(retrainer, scores, subsets=subsets, share=share, track=track)
-    validation = Validation(table, checks, subsets, share)
+    validation = Validation(table, checks, subsets, share, checked)
     folder = folder_of(run)
     earlier = stored_validation(run)
     if earlier is not None:
         validation = validation.beside(earlier)
     atomic.write_json(folder.file(VALIDATION), validation.to_json())
     folder.record(validation.metrics() | {"peak_memory_bytes": peak_memory()})
+    if checked:
+        key = content_key(run.key, 0.0, [objective_key(o) for o in scores.objectives])
+        _write_scores(run, scores, SCORES, key)
     return validation
 
 
@@ -122,6 +192,8 @@ def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
     """Write report.html from what the folder holds."""
     folder = folder_of(run)
     robust = {name: list(told.values()) for name, told in stored_robustness(run).items()}
-    page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run), robust))
+    objectives = [o for o in scores.objectives if isinstance(o, Described)]
+    spreads = stored_spreads(run, objectives)
+    page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run), robust, spreads))
     atomic.write_text(folder.file("report.html"), page)
     return folder.file("report.html")

@@ -112,7 +112,7 @@ def held_out_loss(run: Run, correction: Correction, seed: int, track: Track = qu
     number = float(pairs.sum() + pairs[apart].sum())
     if not number:
         raise UserError("No sentence could be held out: the corpus is too small for a held-out loss.")
-    return run.field.loss(theta, out) * run.field.total / number
+    return run.field.data_loss(theta, out) * run.field.total / number
 
 
 def figures(run: Run, objectives: Sequence[Objective], view: Embeddings) -> dict[str, float]:
@@ -149,7 +149,7 @@ class Yardstick:
 
     def _measure(self, correction: Correction, theta: Tensor, seed: int) -> dict[str, float]:
         found = figures(self.run, self.objectives, self.run.view(theta, seed=seed))
-        found["loss"] = self.run.field.loss(theta, torch.from_numpy(self.run.corpus.weights))
+        found["loss"] = self.run.field.data_loss(theta, torch.from_numpy(self.run.corpus.weights))
         found["held_out_loss"] = held_out_loss(self.run, correction, seed, self.track)
         return found
 

@@ -175,7 +175,7 @@ def _updated(
     ranking = _ranking(run, After(fitted, hard) if hard else fitted, fit_key(run, "ranking", [fitted], names), track)
 
     def judge(theta: Tensor) -> dict[str, float]:
-        loss = run.field.loss(theta, run.training.weights)
+        loss = run.field.data_loss(theta, run.training.weights)
         return figures(run, [test, judged, *others], run.field.view(theta)) | {"loss": loss}
 
     others = [o for o in also if o.name != test.name]

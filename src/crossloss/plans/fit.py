@@ -53,6 +53,10 @@ class Fit:
         What the mean over these starts lacks to that over many, of the untouched run: added to every mean.
     fractions : (rounds,) float64 array
         Part of the gap that each step asked for; 0 where none helped.
+    predicted : (rounds, k) float64 array
+        What the derivatives of each round said of its step: the mean over starts, to first order.
+    sizes : (rounds,) int64 array
+        Samples whose weight is zero after each step.
     reached : bool
         Whether the mean over starts is within the tolerance of every target; otherwise these weights got nearest.
     seconds : float
@@ -65,12 +69,22 @@ class Fit:
     values: np.ndarray
     shift: np.ndarray
     fractions: np.ndarray
+    predicted: np.ndarray
+    sizes: np.ndarray
     reached: bool
     seconds: float
     notes: dict[str, object]
 
     def __post_init__(self) -> None:
-        for name in ("weights", "before", "values", "shift", "fractions"):  # frozen, and so are its arrays
+        for name in (
+            "weights",
+            "before",
+            "values",
+            "shift",
+            "fractions",
+            "predicted",
+            "sizes",
+        ):  # frozen, and so are its arrays
             object.__setattr__(self, name, read_only(getattr(self, name)))
 
     def value(self, name: str, round: int = -1) -> float:
@@ -143,10 +157,13 @@ def fit(
     weights = before = starts.run.weights
     slopes, spent = np.zeros((len(wanted), len(before))), 0.0
     fractions: list[float] = []
+    predicted: list[np.ndarray] = []
+    sizes: list[int] = []
     if file is not None and file.exists():
         kept = atomic.read_arrays(file)
         weights, slopes, spent = kept["weights"], kept["slopes"], float(kept["seconds"][0])
         values, shift, fractions = list(kept["values"]), kept["shift"], kept["fractions"].tolist()
+        predicted, sizes = list(kept["predicted"]), kept["sizes"].tolist()
     else:
         many = starts.values(before, starts.untouched)
         values = [many[: len(starts.seeds)]]
@@ -156,7 +173,8 @@ def fit(
         if file is not None:
             seconds = np.array([spent + time.perf_counter() - begun])
             arrays = {"weights": weights, "slopes": slopes, "values": np.array(values), "shift": shift}
-            atomic.write_arrays(file, arrays | {"fractions": np.array(fractions), "seconds": seconds})
+            arrays |= {"fractions": np.array(fractions), "sizes": np.array(sizes, dtype=np.int64)}
+            atomic.write_arrays(file, arrays | {"predicted": np.array(predicted), "seconds": seconds})
 
     def off(found: np.ndarray) -> np.ndarray:
         return np.asarray(wanted - found.mean(axis=0) - shift)
@@ -180,12 +198,15 @@ def fit(
                 continue
             found = starts.values(trial)
             if np.linalg.norm(off(found)) <= (1 - SUFFICIENT * fraction) * np.linalg.norm(gap):
+                predicted.append(wanted - gap + slopes @ (trial - weights))
                 weights = trial
                 break
         else:
             fraction, found = 0.0, values[-1]
+            predicted.append(wanted - gap)
         values.append(found)
         fractions.append(fraction)
+        sizes.append(int(((weights == 0) & (before > 0)).sum()))
         keep()
     return Fit(
         how=how,
@@ -195,6 +216,8 @@ def fit(
         values=np.array(values),
         shift=shift,
         fractions=np.array(fractions),
+        predicted=np.array(predicted).reshape(-1, len(wanted)),
+        sizes=np.array(sizes, dtype=np.int64),
         reached=near(values[-1]),
         seconds=spent + time.perf_counter() - begun,
         notes={"starts": starts.count, "seeds": starts.seeds} | origin(starts.run),

@@ -1,4 +1,4 @@
-"""Remove: the smallest set of samples predicted to bring an objective to a target, in one step or until it is there."""
+"""Remove: the smallest set of samples that brings an objective to a target, by first order or until it is there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,17 @@ from crossloss.plans.rare import UsedUp, used_up
 from crossloss.plans.smallest import fewest
 from crossloss.plans.starts import Starts
 from crossloss.plans.table import origin, plan_table
-from crossloss.scores import Scores
+from crossloss.run.progress import Track, quiet
+from crossloss.scores import UNROLLED, Scores
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of a plan: ``size`` samples out, what was predicted of them, and what retraining without them gave."""
+
+    size: int
+    predicted: float
+    retrained: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,20 +38,25 @@ class Plan:
     ----------
     objective : str
     target, value, predicted : float
-        Where the objective should be, is, and is predicted to be.
+        Where the objective should be, is, and is predicted to be: by the derivatives that the last change was made by.
     weights : (n,) float64 array
     removed : (size,) int64 array
         Samples removed, strongest first.
+    ranking : (m,) int64 array
+        Samples trained on, the most helpful first.
     curve : float64 array
-        Predicted value after removing the first j samples of the ranking, j = 0, 1, ...
+        First-order prediction after removing the first j samples of the ranking, j = 0, 1, ...
     reached : bool
-        False where removing every helpful sample is not predicted to reach the target.
+        False where no removal is predicted to reach the target, or none that was tried did.
     trained : int
         Samples of positive weight before.
     used_up : list of UsedUp
         Words of the objective that lose much of their occurrences with the samples removed.
     bounds : (float, float)
         What the objective can take at all; infinite where that is not known.
+    path : list of Round
+        How it was reached, each round with derivatives at the weights where the last one ended; empty where nothing was
+        retrained.
     """
 
     objective: str
@@ -50,16 +65,29 @@ class Plan:
     predicted: float
     weights: np.ndarray
     removed: np.ndarray
+    ranking: np.ndarray
     curve: np.ndarray
     reached: bool
     trained: int
     notes: dict[str, Any] = field(default_factory=dict)
     used_up: list[UsedUp] = field(default_factory=list)
     bounds: Bounds = UNBOUNDED
+    path: list[Round] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("weights", "removed", "curve"):  # frozen, and so are its arrays
+        for name in ("weights", "removed", "ranking", "curve"):  # frozen, and so are its arrays
             object.__setattr__(self, name, read_only(getattr(self, name)))
+
+    @property
+    def retrained(self) -> float | None:
+        """The objective after training with this plan; None where nobody has."""
+        return self.path[-1].retrained if self.path else None
+
+    @property
+    def first_order(self) -> tuple[int, float]:
+        """Size of the first-order plan, and what it predicts."""
+        size = _crossing(self.curve, self.target)
+        return size, float(self.curve[size])
 
     @property
     def size(self) -> int:
@@ -71,10 +99,9 @@ class Plan:
         """Part of the samples trained on that is removed."""
         return self.size / self.trained
 
-    @property
-    def beyond(self) -> bool:
-        """Whether what is predicted, to first order, is a value that the objective can never take."""
-        return not self.bounds[0] <= self.predicted <= self.bounds[1]
+    def beyond(self, value: float) -> bool:
+        """Whether the objective can never take a value, which a prediction to first order may all the same be."""
+        return not self.bounds[0] <= value <= self.bounds[1]
 
     def to_table(self) -> pa.Table:
         """Sample and weight of every sample; what the plan is for in the schema's metadata."""
@@ -85,7 +112,7 @@ class Plan:
             "predicted": self.predicted,
             "reached": self.reached,
             "size": self.size,
-        }
+        } | ({} if self.retrained is None else {"retrained": self.retrained})
         return plan_table(self.weights, what | self.notes)
 
 
@@ -119,11 +146,11 @@ def remove(
     effects = -np.asarray(scores, dtype=np.float64) * weights
     gap = target - value
     helpful = effects * np.sign(gap)
-    order = np.argsort(-helpful, kind="stable")
-    order = order[helpful[order] > 0]
+    ranking = np.argsort(-helpful, kind="stable")
+    ranking = ranking[weights[ranking] > 0]
+    order = ranking[helpful[ranking] > 0]
     curve = value + np.concatenate([[0.0], np.cumsum(effects[order])])
-    crossed = np.flatnonzero((curve - target) * np.sign(gap) >= -1e-12)
-    size = int(crossed[0]) if len(crossed) else len(order)
+    size = _crossing(curve, target)
     changed = np.array(weights, dtype=np.float64)
     changed[order[:size]] = 0.0
     if not changed.any():
@@ -135,20 +162,59 @@ def remove(
         predicted=float(curve[size]),
         weights=changed,
         removed=order[:size].astype(np.int64),
+        ranking=ranking,
         curve=curve,
-        reached=bool(len(crossed)),
+        reached=bool((curve[size] - target) * np.sign(gap) >= -1e-12),
         trained=int((np.asarray(weights) > 0).sum()),
         notes=notes,
     )
 
 
-def plan(scores: Scores, *, target: float = 0.0, objective: str | Objective | None = None) -> Plan:
-    """Plan the smallest removal predicted to bring an objective (the first where None) to ``target``.
+def _crossing(curve: np.ndarray, target: float) -> int:
+    """The first place of a curve at or beyond the target, seen from its start; the last where there is none."""
+    crossed = np.flatnonzero((curve - target) * np.sign(target - curve[0]) >= -1e-12)
+    return int(crossed[0]) if len(crossed) else len(curve) - 1
+
+
+def plan(
+    scores: Scores,
+    *,
+    target: float = 0.0,
+    objective: str | Objective | None = None,
+    rounds: int = ROUNDS,
+    tolerance: float | None = None,
+    file: Path | None = None,
+    track: Track = quiet,
+) -> Plan:
+    """Plan the smallest removal that brings an objective (the first where None) to ``target``.
+
+    A first-order prediction overshoots where the strongest samples go. So each round trains with the plan so far, takes
+    derivatives there and exchanges samples, until the retrained value is at the target. It takes a retraining and a
+    scoring each, two to four as a rule.
+
+    Parameters
+    ----------
+    scores : Scores
+        Unrolled, for more than the first-order plan.
+    target : float
+        In the objective's unit.
+    rounds : int
+        At most; 0 for the first-order plan, which retrains nothing.
+    tolerance : float, optional
+        Distance from the target that counts as reached; by default .01, or a tenth of the way there if that is less.
+    file : path, optional
+        Where each round is stored, so that a stopped plan goes on; its name must identify the plan.
+    track : Track
 
     Raises
     ------
     UserError
         The objective was not scored, it can never take the target, or as ``remove``.
+
+    Examples
+    --------
+    >>> plan = cl.plan(cl.score(run, [weat]), target=0.0)
+    >>> print(plan.size, plan.predicted, plan.retrained)
     """
     if not isinstance(scores, Scores):
         raise UserError(f"A plan is made of the scores of a corpus, and this is a {type(scores).__name__}.")
@@ -163,8 +229,32 @@ def plan(scores: Scores, *, target: float = 0.0, objective: str | Objective | No
         objective=name,
         **origin(run),
     )
+    if rounds and made.size and made.reached and scores.estimator == UNROLLED:
+        near = min(0.01, abs(made.target - made.value) / 10) if tolerance is None else tolerance
+        starts = Starts(run, [chosen], track=track, scores=scores)
+        made = _relinearised(made, remove_until(starts, {name: target}, tolerance=near, rounds=rounds, file=file))
     words = chosen.words if isinstance(chosen, Weat) else ()
     return replace(made, used_up=used_up(run, words, made.removed), bounds=bounds_of(chosen, index))
+
+
+def _relinearised(first: Plan, fitted: Fit) -> Plan:
+    """The plan with the samples of a fit, strongest first, and the path that the fit took."""
+    gone = (fitted.weights == 0) & (fitted.before > 0)
+    values = fitted.values[1:].mean(axis=1)[:, 0]
+    path = [
+        Round(int(size), float(predicted), float(value))
+        for size, predicted, value in zip(fitted.sizes, fitted.predicted[:, 0], values, strict=True)
+    ]
+    # A last round that found no step says nothing of the plan.
+    path = [step for step, fraction in zip(path, fitted.fractions, strict=True) if fraction]
+    return replace(
+        first,
+        weights=fitted.weights,
+        removed=first.ranking[gone[first.ranking]],
+        predicted=path[-1].predicted if path else first.value,
+        reached=fitted.reached,
+        path=path,
+    )
 
 
 def remove_until(
@@ -177,8 +267,9 @@ def remove_until(
 ) -> Fit:
     """Remove samples until the mean over the starts of every objective is at its target, as retrained.
 
-    Each round exchanges the fewest samples, taken out or put back, whose first-order effect at the current
-    weights closes the gaps.
+    Each round chooses the fewest samples anew, by their first-order effects at the current weights; so what first order
+    overshot in the first round is made good by a smaller set, not by a few strong samples that come back. Where that
+    does not help, the fewest samples are exchanged, in or out, whose effects close a part of the gaps.
 
     Parameters
     ----------
@@ -197,6 +288,12 @@ def remove_until(
     eligible = np.flatnonzero(before > 0)
 
     def propose(weights: np.ndarray, slopes: np.ndarray, gaps: np.ndarray, fraction: float) -> np.ndarray:
+        if fraction == 1:
+            removal = -slopes * before
+            amounts = gaps + removal[:, weights < before].sum(axis=1)
+            trial = before.copy()
+            trial[eligible[fewest(removal[:, eligible], amounts, within=tolerance / 2)]] = 0.0
+            return trial
         exchange = before - 2 * weights  # -w where it is in, +w where it is out
         chosen = eligible[fewest((slopes * exchange)[:, eligible], fraction * gaps, within=tolerance / 2)]
         trial = weights.copy()

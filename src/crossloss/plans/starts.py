@@ -14,9 +14,11 @@ import torch
 
 from crossloss.core import Objective, UserError
 from crossloss.estimators import unrolled
+from crossloss.fidelity.retrain import Retrainer
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.run.training import MemoryStates, Training
+from crossloss.scores import Scores
 
 JUDGES, UNTOUCHED = 3, 16
 """Starts that give the values, and the untouched run's mean, for each that gives derivatives, which take most time."""
@@ -51,6 +53,8 @@ class Starts:
     count : int
         Starts whose derivatives are averaged in a round. With one, values and derivatives are those of the run's own
         start.
+    scores : Scores, optional
+        Unrolled, of these objectives: the derivatives of the run as it is, which are then not taken again.
 
     Attributes
     ----------
@@ -65,8 +69,16 @@ class Starts:
         No start, no objective, or one of them twice.
     """
 
-    def __init__(self, run: Run, objectives: Sequence[Objective], count: int = 1, track: Track = quiet) -> None:
+    def __init__(
+        self,
+        run: Run,
+        objectives: Sequence[Objective],
+        count: int = 1,
+        track: Track = quiet,
+        scores: Scores | None = None,
+    ) -> None:
         self.run, self.objectives, self.count, self.track = run, list(objectives), count, track
+        self._scores = scores
         self.names = [o.name for o in self.objectives]
         if not self.names or len(set(self.names)) < len(self.names):
             raise UserError("A plan needs at least one objective, each once.")
@@ -74,6 +86,7 @@ class Starts:
             raise UserError("Give at least one start to fit to.")
         self.untouched = untouched(run, count)
         self.seeds = self.untouched[: 1 if count == 1 else JUDGES * count]
+        self._retrainer = Retrainer(run, self.objectives, track)
 
     def fresh(self, round: int) -> list[int]:
         """Seeds of the derivatives of a round: no other round's, and none of the values'."""
@@ -84,13 +97,15 @@ class Starts:
         """Objectives after training with these weights from these seeds (``self.seeds``), (j, k) float64."""
         rows = []
         for seed in self.seeds if seeds is None else seeds:
-            view = self.run.view(self.run.retrain(weights, seed=seed, track=self.track), seed=seed)
-            rows.append([float(o(view)) for o in self.objectives])
+            retrained = self._retrainer(weights, seed=seed)
+            rows.append([retrained[name] for name in self.names])
         return np.array(rows)
 
     def slopes(self, weights: np.ndarray, round: int = 0) -> np.ndarray:
         """Exact derivatives (k, n) by the sample weights at these weights, mean over the starts of a round."""
         run, total = self.run, np.zeros((len(self.objectives), len(weights)))
+        if self._scores is not None and self.count == 1 and np.array_equal(weights, run.weights):
+            return np.stack([self._scores.of(name) for name in self.names])
         w = torch.from_numpy(np.array(weights, dtype=np.float64))
         for seed in self.fresh(round):
             start, like = run.field.initial(seed), run.training

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from crossloss.fidelity.spread import Spread
+
 
 @dataclass(frozen=True)
 class WordSet:
@@ -44,6 +46,8 @@ class Explained:
         What the pair adds to ``score``, strongest first.
     candidate : bool
         Not trained on, only scored: ``-effect_if_removed`` is what adding it once would do.
+    retrained : float or None
+        Change of f after training without it; None where nobody has.
     """
 
     rank: int
@@ -55,6 +59,7 @@ class Explained:
     spans: Sequence[tuple[int, int, float]]
     pairs: Sequence[tuple[str, str, float]]
     candidate: bool = False
+    retrained: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ class PlanReport:
         f after removing as many random sentences, and as many that contain a word of the test.
     test_word_note : str
         How the second kind was drawn; "" for nothing to say.
+    first_order : (int, float) or None
+        Size and prediction of the plan by first order alone, where this one went on from there.
     """
 
     target: float
@@ -91,6 +98,7 @@ class PlanReport:
     random_removal: Sequence[float] = ()
     random_with_test_word: Sequence[float] = ()
     test_word_note: str = ""
+    first_order: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +181,10 @@ class ObjectiveReport:
         Sentences the reader must not miss.
     robustness : sequence of sequence of str
         How few sentences decide it, and what they have in common; a paragraph each.
+    starts : Spread or None
+        f over several starts; None where it was not measured.
+    strongest : (r, slope, number) or None
+        Agreement of predicted and retrained effects over the strongest sentences, each left out alone.
     """
 
     name: str
@@ -192,15 +204,21 @@ class ObjectiveReport:
     fidelity: Sequence[FidelityRow] = ()
     caveats: Sequence[str] = ()
     robustness: Sequence[Sequence[str]] = ()
+    starts: Spread | None = None
+    strongest: tuple[float, float, int] | None = None
 
 
 @dataclass(frozen=True)
 class Quality:
-    """One word similarity benchmark: Spearman correlation with people, and the pairs that were covered."""
+    """One word similarity benchmark: Spearman correlation with people, and the pairs that were covered.
+
+    ``starts`` is the correlation over several starts, None where it was not measured.
+    """
 
     name: str
     spearman: float | None
     pairs: int
+    starts: Spread | None = None
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def removal_curve(curve: Curve, target: float, name: str, label: str, key: str =
         axes.plot(counts, predicted, color=BLUE, linewidth=2, label="predicted")
         if curve.retrained:
             at, value = zip(*curve.retrained, strict=True)
-            axes.plot(at, value, "o", color=ORANGE, markersize=7, label="retrained")
+            axes.plot(at, value, "o:", color=ORANGE, markersize=7, linewidth=1, label="retrained")
         axes.set_xlabel("sentences removed")
         axes.set_ylabel(clean(name)[:_LONGEST_NAME], parse_math=False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

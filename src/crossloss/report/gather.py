@@ -1,13 +1,16 @@
 """From a run and what was made of it to the plain values of its page."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from crossloss.core import Objective
+from crossloss.fidelity.spread import Spread
 from crossloss.fidelity.validate import Compared, Validation
-from crossloss.objectives import Described, Weat, measured
+from crossloss.objectives import Described, Weat, measured, rare_words
 from crossloss.plans.remove import Plan
+from crossloss.report import words
 from crossloss.report.data import (
     Curve,
     Explained,
@@ -24,7 +27,6 @@ from crossloss.scores import Scored, Scores
 
 SENTENCES = 50
 PAIRS = 12
-FEW = 10
 CURVE_POINTS = 200
 
 
@@ -36,8 +38,9 @@ def gather(
     validation: Validation | None,
     quality: Sequence[Quality],
     robustness: Mapping[str, Sequence[Sequence[str]]],
+    spreads: Mapping[str, Spread],
 ) -> Report:
-    """Everything the page shows, as plain values; ``robustness`` holds paragraphs by objective."""
+    """Everything the page shows, as plain values; ``robustness`` and ``spreads`` are by objective."""
     environment = folder.manifest.get("environment", {})
     metrics = folder.metrics
     settings = {name.replace("_", " "): str(value) for name, value in run.settings.model_dump().items()}
@@ -51,10 +54,10 @@ def gather(
         n_documents=len(named),
         n_words=int(run.vocabulary.counts.sum()),
         objectives=[
-            _objective(run, scores, o, plans.get(o.name), validation, robustness.get(o.name, ()))
+            _objective(run, scores, o, plans.get(o.name), validation, robustness.get(o.name, ()), spreads.get(o.name))
             for o in scores.objectives
         ],
-        quality=quality,
+        quality=[replace(q, starts=spreads.get(q.name.lower().replace("-", ""))) for q in quality],
         settings=settings | {"vocabulary": f"{len(run.vocabulary.words):,} words"},
         versions={name: str(value) for name, value in environment.items()},
         timings={
@@ -82,11 +85,14 @@ def _objective(
     plan: Plan | None,
     validation: Validation | None,
     robustness: Sequence[Sequence[str]],
+    starts: Spread | None,
 ) -> ObjectiveReport:
     name = objective.name
+    checked = validation.strongest.get(name) if validation else None
+    changes = checked.changes if checked else {}
     shown = {
-        "amplifiers": [_explained(run, scores, objective, s) for s in scores.amplifiers(SENTENCES, objective)],
-        "mitigators": [_explained(run, scores, objective, s) for s in scores.mitigators(SENTENCES, objective)],
+        "amplifiers": [_explained(run, scores, objective, s, changes) for s in scores.amplifiers(SENTENCES, objective)],
+        "mitigators": [_explained(run, scores, objective, s, changes) for s in scores.mitigators(SENTENCES, objective)],
     }
     compared = validation.fidelity.get(name, []) if validation else []
     common = {
@@ -96,19 +102,20 @@ def _objective(
         "curve": _curve(plan, validation),
         "fidelity": [_row(row) for row in compared],
         "robustness": robustness,
+        "starts": starts,
     }
+    if checked and checked.fidelity:
+        common["strongest"] = (checked.fidelity.pearson, checked.fidelity.slope, len(checked.samples))
     if not isinstance(objective, Described):
         return ObjectiveReport(**common, **shown, measure="value", caveats=())  # type: ignore[arg-type]
     counts = run.vocabulary.occurrences
     tested = measured(objective, run.embeddings).tested
     coverage = objective.coverage(counts)
-    rare = list(dict.fromkeys(word for row in coverage for word, count in row.present if count < FEW))
     caveats = [word.sentence() for word in plan.used_up] if plan else []
-    if rare:
-        caveats.append(
-            f"{len(rare)} of its words occur fewer than {FEW} times ({', '.join(rare[:8])}"
-            f"{', ...' if len(rare) > 8 else ''}): a few sentences decide where they lie."
-        )
+    if starts and starts.exceeds_value:
+        caveats.append(words.starts(name, starts))
+    if rare := words.rare(name, rare_words(objective, counts, run.embeddings)):
+        caveats.append(rare)
     if any(row.missing for row in coverage):
         caveats.append("Words that the corpus lacks are left out of their set; the other sets stay as they are.")
     return ObjectiveReport(
@@ -126,7 +133,9 @@ def _objective(
     )
 
 
-def _explained(run: Run, scores: Scores, objective: Objective, scored: Scored) -> Explained:
+def _explained(
+    run: Run, scores: Scores, objective: Objective, scored: Scored, changes: Mapping[int, float]
+) -> Explained:
     taken = scores.explain(scored.sample, objective)
     return Explained(
         rank=scored.rank,
@@ -138,6 +147,7 @@ def _explained(run: Run, scores: Scores, objective: Objective, scored: Scored) -
         spans=taken.spans,
         pairs=taken.pairs[:PAIRS],
         candidate=bool(run.corpus.weights[scored.sample] == 0),
+        retrained=changes.get(scored.sample),
     )
 
 
@@ -151,19 +161,22 @@ def _plan(plan: Plan | None, validation: Validation | None) -> PlanReport | None
         share=plan.share,
         predicted=plan.predicted,
         reached=plan.reached,
-        retrained=check.retrained if check else None,
+        retrained=check.retrained if check else plan.retrained,
         other_seeds=check.other_seeds if check else (),
         random_removal=check.random_removal if check else (),
         random_with_test_word=check.random_with_test_word if check else (),
+        first_order=plan.first_order if plan.path else None,
     )
 
 
 def _curve(plan: Plan | None, validation: Validation | None) -> Curve | None:
     if plan is None or not plan.size:
         return None
-    counts = np.unique(np.linspace(0, min(len(plan.curve) - 1, 2 * plan.size), CURVE_POINTS).round().astype(int))
+    shown = min(len(plan.curve) - 1, 2 * max(plan.size, plan.first_order[0]))
+    counts = np.unique(np.linspace(0, shown, CURVE_POINTS).round().astype(int))
     check = validation.plans.get(plan.objective) if validation else None
-    retrained = [(0, plan.value), *check.curve] if check else []
+    path = check.curve if check else [(step.size, step.retrained) for step in plan.path]
+    retrained = [(0, plan.value), *path] if path else []
     return Curve(counts.tolist(), plan.curve[counts].tolist(), retrained)
 
 

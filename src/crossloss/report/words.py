@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+from crossloss.fidelity.spread import Spread
+from crossloss.objectives import RARE, RareWords
 from crossloss.report.data import Explained, FidelityRow, ObjectiveReport, Report
 
 
@@ -66,6 +68,52 @@ def spread(values: Sequence[float]) -> str:
     return mean if len(values) < 2 else f"{mean} ± {stdev(values):.2f}"
 
 
+def starts(name: str, over: Spread | None) -> str:
+    """Say how far an objective depends on where the vectors started; "" of one start."""
+    if over is None or len(over.values) < 2:
+        return ""
+    said = f"From {len(over.values)} starts {name} is {spread(over.values)}."
+    if over.exceeds_value:
+        said += " The starts differ by more than its size: not even its sign is a property of the corpus."
+    return said
+
+
+def spreads(report: Report) -> str:
+    """Write every objective with its spread over starts; "" where it was not measured."""
+    measured = [(o, o.starts) for o in report.objectives if o.starts and len(o.starts.values) > 1]
+    if not measured:
+        return ""
+    each = ", ".join(f"{o.name} {spread(over.values)}" for o, over in measured)
+    unsure = [o.name for o, over in measured if over.exceeds_value]
+    said = f"Over {len(measured[0][1].values)} starts of the initial vectors (mean ± sd): {each}."
+    if unsure:
+        said += f" Of {' and '.join(unsure)} not even the sign is a property of the corpus."
+    return said
+
+
+def strongest_checked(name: str, pearson: float, slope: float, number: int) -> str:
+    """Say how well predictions of the strongest sentences held, each left out alone."""
+    said = f"Each of the {number} strongest of {name} was left out alone and the model trained again: correlation of "
+    said += f"predicted with retrained effect {_two(pearson)}, slope {_two(slope)}."
+    if not 0.8 <= slope <= 1.25:
+        said += f" Single effects are {'larger' if slope > 1 else 'smaller'} than predicted."
+    return said
+
+
+def rare(name: str, found: RareWords | None) -> str:
+    """Name the rare words of an objective and what it is without them; "" where there are none."""
+    if found is None:
+        return ""
+    listed = ", ".join(f"{word} {count(n)}" for word, n in found.words[:12])
+    more = f" and {len(found.words) - 12} more" if len(found.words) > 12 else ""
+    are = "One word is" if len(found.words) == 1 else f"{len(found.words)} words are"
+    said = f"{are} rare in the corpus, fewer than {RARE} times: {listed}{more}; a few sentences decide where they lie."
+    if found.value is not None:
+        them = "it" if len(found.words) == 1 else "them"
+        said += f" Without {them} {name} is {value(found.value)} (p {probability(found.p_value)})."
+    return said
+
+
 def _figures(x: float) -> str:
     """Two figures without an exponent, nine decimals at most."""
     return f"{x:.{max(0, min(1 - math.floor(math.log10(abs(x))), 9))}f}" if x else "0"
@@ -98,19 +146,20 @@ def answer(report: Report, objective: ObjectiveReport) -> str:
         scored = "no plan to change it yet" if objective.amplifiers else "its sentences are not scored yet"
         return f"{name} is {now}; {scored}."
     if plan.size == 0 and not plan.reached:
-        return f"{name} is {now}; no sentence is predicted to bring it nearer to {value(plan.target)} when removed."
+        return f"{name} is {now}; no removal that was tried brings it nearer to {value(plan.target)}."
     if plan.size == 0:
         return f"{name} is {now}, already at the target of {value(plan.target)}: nothing to remove."
-    removing = (
-        f"Removing {count(plan.size)} of {several(report.n_samples, 'sentence')} is predicted to bring "
-        f"{name} from {now} to {value(plan.predicted)}"
-    )
-    if not plan.reached:
-        removing += f", short of the target of {value(plan.target)}"
+    removing = f"Removing {count(plan.size)} of {several(report.n_samples, 'sentence')}"
+    short = "" if plan.reached else f", short of the target of {value(plan.target)}"
     if plan.retrained is None:
-        return f"{removing}; not yet retrained without them."
-    it = "it" if plan.size == 1 else "them"
-    return f"{removing}; retrained without {it}, it is {value(plan.retrained)}."
+        said = f"{removing} is predicted to bring {name} from {now} to {value(plan.predicted)}"
+        return f"{said}{short}; not yet retrained without them."
+    said = f"{removing} brings {name} from {now} to {value(plan.retrained)} (predicted {value(plan.predicted)}){short}"
+    if not plan.other_seeds:
+        return f"{said}."
+    before, after = zip(*plan.other_seeds, strict=True)
+    seeds = several(len(after), "other start")
+    return f"{said}; from {seeds}, which it was not fitted to, from {spread(before)} to {spread(after)}."
 
 
 def answers(report: Report) -> str:
@@ -126,11 +175,20 @@ def answers(report: Report) -> str:
     target = f"its target of {_sign(f'{targets.pop():g}')}" if len(targets) == 1 else "its target"
     who = "each" if len(plans) == len(objectives) else f"{len(plans)} of them"
     short = [o.name for o, plan in plans if not plan.reached]
-    said = f"Removing {removed} of {several(report.n_samples, 'sentence')} is predicted to bring {who} to {target}"
+    retrained = [(o, plan) for o, plan in plans if plan.retrained is not None]
+    brings = "brings" if retrained else "is predicted to bring"
+    said = f"Removing {removed} of {several(report.n_samples, 'sentence')} {brings} {who} to {target}"
     if short:
         said += f" ({', '.join(short)} only nearer to it)"
-    found = ", ".join(f"{o.name} {value(p.retrained)}" for o, p in plans if p.retrained is not None)
-    return f"{said}; retrained without them: {found}." if found else f"{said}; not yet retrained without them."
+    if not retrained:
+        return f"{said}; not yet retrained without them."
+    each = ", ".join(f"{o.name} {value(p.retrained)} (predicted {value(p.predicted)})" for o, p in retrained)  # type: ignore[arg-type]
+    said = f"{said}. Retrained: {each}."
+    others = [(o, [after for _, after in plan.other_seeds]) for o, plan in retrained if plan.other_seeds]
+    if not others:
+        return said
+    seeds = several(len(others[0][1]), "other start")
+    return f"{said} From {seeds}, not fitted to: {', '.join(f'{o.name} {spread(after)}' for o, after in others)}."
 
 
 def strongest(objective: ObjectiveReport) -> Explained | None:

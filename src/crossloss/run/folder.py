@@ -18,7 +18,7 @@ from crossloss.run.ledger import LEDGER
 OPEN: "WeakValueDictionary[Path, RunFolder]" = WeakValueDictionary()
 """Folders that this process has open: a notebook's cell that is run again takes over its own."""
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 def content_key(*parts: Any) -> str:

@@ -296,7 +296,7 @@ def _assemble(
     memory: int,
     like: Run | None = None,
 ) -> Run:
-    same = ["dimension", "negatives", "negative_columns", "exponent", "dtype", "device"]
+    same = ["dimension", "negatives", "negative_columns", "exponent", "prior", "dtype", "device"]
     same += ["seed"] * bool(settings.negative_columns)
     if like is not None and all(getattr(settings, name) == getattr(like.settings, name) for name in same):
         field = like.field
@@ -317,7 +317,8 @@ def _assemble(
 
 
 def _field(counts: PairCounts, vocabulary: Vocabulary, weights: np.ndarray, settings: Settings) -> SkipGramField:
-    given: dict[str, Any] = {name: getattr(settings, name) for name in ("dimension", "negatives", "exponent", "device")}
+    names = ("dimension", "negatives", "exponent", "prior", "device")
+    given: dict[str, Any] = {name: getattr(settings, name) for name in names}
     given["dtype"] = settings.torch_dtype
     if settings.negative_columns:
         given |= {"columns": settings.negative_columns, "seed": settings.seed}

@@ -2,9 +2,10 @@
 
 With S = U C^T and h[w,c] = (X[w,c] + k X_w p_c) s(S[w,c]) s(-S[w,c]) / N, the second derivatives by one row are
 
-    d^2 L/dU_w^2 = sum_c h[w,c] C_c C_c^T,    d^2 L/dC_c^2 = sum_w h[w,c] U_w U_w^T,
+    d^2 L/dU_w^2 = sum_c h[w,c] C_c C_c^T + r,    d^2 L/dC_c^2 = sum_w h[w,c] U_w U_w^T + r,
 
-exactly, and positive semidefinite. What they leave out are the blocks between different rows.
+exactly, r = prior/N times the identity, and positive semidefinite. What they leave out are the blocks between
+different rows.
 """
 
 from collections.abc import Iterator
@@ -37,13 +38,9 @@ def curvature(field: "SkipGramField", kind: str, theta: Tensor, w: Tensor) -> "W
 
 
 def pushforward(field: "SkipGramField", theta: Tensor, w: Tensor, dtheta: Tensor, dw: Tensor) -> Tensor:
-    """J dtheta + (dg/dw) dw of the whole loss, (p,): J is symmetric and g is linear in w, while N and p stay."""
+    """J dtheta + (dg/dw) dw of the whole loss, (p,): J is symmetric and g is affine in w, while N and p stay."""
     along = field.pullback(theta, w, WHOLE, dtheta.unsqueeze(0), field.accumulator(1))[0]
-    for sign in (1, -1):  # by sign, so that no word's weighted count is a difference
-        part = (sign * dw).clamp(min=0)
-        if bool(part.any()):
-            along.add_(field.gradient(theta, part, WHOLE), alpha=sign)
-    return along
+    return field._along_weights(along, theta, dw, WHOLE)
 
 
 class WordBlocks:
@@ -74,6 +71,7 @@ class WordBlocks:
             by_word[r].addmm_(h, self._squares(c[q]))
             by_context[q].addmm_(h.T, self._squares(u[r]))
         processes.add_(self.packed)
+        self.packed[:, self.upper[0] == self.upper[1]] += field.shrinkage
 
     def _squares(self, rows: Tensor) -> Tensor:
         """Upper triangles of x x^T for the rows x."""

@@ -2,10 +2,14 @@ r"""The exact skip-gram field: gradient and transposed Jacobian product over til
 
 With S = U C^T, the weighted counts X(w) = sum_i w_i X_i, their row sums X_w and the noise distribution p,
 
-    L = -(1/N) sum_{w,c} { X[w,c] log s(S[w,c]) + k X_w p_c log s(-S[w,c]) },
+    L = -(1/N) sum_{w,c} { X[w,c] log s(S[w,c]) + k X_w p_c log s(-S[w,c]) } + (prior/2N) (|U|^2 + |C|^2),
 
 so the expectation over negatives is exact (Levy and Goldberg 2014; paper Eq. 8 as meant). N, p and the
 preconditioner are taken at the corpus's own weights and stay constants of the run.
+
+The last term is a Gaussian prior on the vectors, in pseudo-counts of pairs: its minimum over all factorisations of S is
+prior/N times the trace norm of S (Srebro, Rennie, Jaakkola 2005). It keeps the vectors of rare words short, and of the
+null directions (U X, C X^-T) only the rotations are left, which no objective of cosines sees.
 
 Both passes use that dL/dS[w,c] = r_w p_c rho[w,c] with r_w = k X_w/N, rho = s + x (s - 1) and x = X[w,c]/(N r_w p_c): r
 and p go into the matrices outside, so the plane itself is touched by a sigmoid and at its observed pairs only.
@@ -55,6 +59,8 @@ class SkipGramField:
         k > 0, expected negatives for each observed pair.
     exponent : float
         p_c ~ X_c ** exponent (word2vec: .75).
+    prior : float
+        Pseudo-counts of the Gaussian prior on both matrices; 0 for none.
     dtype, device : torch
         float32 or float64; any torch device.
     tile : (int, int), optional
@@ -70,6 +76,7 @@ class SkipGramField:
         dimension: int,
         negatives: float = 5.0,
         exponent: float = 0.75,
+        prior: float = 0.0,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         tile: tuple[int, int] | None = None,
@@ -86,6 +93,7 @@ class SkipGramField:
         total = self._unordered(weights)
         rows = self._row_sums(total)
         self.total = float(rows.sum())
+        self.shrinkage = prior / self.total
         powered = np.where(rows > 0, rows, 1.0) ** exponent * (rows > 0)
         noise = powered / powered.sum()
         per_word = rows * (1 + negatives) / self.total
@@ -138,8 +146,12 @@ class SkipGramField:
         return field
 
     def step_scale(self) -> Tensor:
-        """1/D, (p,): the inverse frequency of each word and context; 0 for a row that is never trained."""
-        inverse = torch.where(self._precision > 0, 1 / self._precision, torch.zeros_like(self._precision))
+        """1/D, (p,): D is the frequency of each word and context, and 2 prior/N; 0 for a row that is never trained.
+
+        Twice, so that the prior's part of the curvature is at most half of D: (H + r)/(D + 2 r) <= max(H/D, 1/2), and
+        no prior, however strong, makes a step size unstable that was not.
+        """
+        inverse = torch.where(self._precision > 0, 1 / (self._precision + 2 * self.shrinkage), 0.0)
         return inverse.unsqueeze(2).expand(2, self.size, self.dimension).reshape(-1)
 
     def view(self, theta: Tensor) -> Embeddings:
@@ -157,7 +169,11 @@ class SkipGramField:
         return [matrix[part].T.contiguous() for part in cut]
 
     def loss(self, theta: Tensor, w: Tensor) -> float:
-        """Training loss L(theta, w), nats per pair."""
+        """Training loss L(theta, w), nats per pair, the prior in it."""
+        return self.data_loss(theta, w) + self.shrinkage / 2 * float(theta.double().square().sum())
+
+    def data_loss(self, theta: Tensor, w: Tensor) -> float:
+        """The pairs' part of the loss, without the prior: nats per pair of the corpus."""
         observed, rows = self._at(w)
         u, c = self._matrices(theta)
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -172,9 +188,13 @@ class SkipGramField:
             loss += rows[tile.rows] @ (plane @ self.noise[tile.columns])
         return float(processes.add_(loss))
 
-    @one_core()
     def gradient(self, theta: Tensor, w: Tensor, step: int = 0) -> Tensor:
-        """Grad L(theta, w), (p,); 6 V^2 d flops."""
+        """g_t(theta, w), (p,): of all negatives the gradient of the loss."""
+        return self._data_gradient(theta, w, step).add_(theta, alpha=self.shrinkage)
+
+    @one_core()
+    def _data_gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
+        """The pairs' part of the gradient, linear in ``w``, (p,); 6 V^2 d flops."""
         observed, rows = self._at(w)
         u, c = self._matrices(theta)
         side_u = self._strips(rows[:, None] * u, self.tiling.rows)
@@ -213,9 +233,13 @@ class SkipGramField:
         """Zero pair influences for k directions."""
         return PairInfluence(self, k)
 
-    @one_core()
     def pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
-        """J^T a (k, p), and the pair influences of the same pass into ``into``; (2 + 12 k) V^2 d flops.
+        """J^T a (k, p), and the pair influences of the same pass into ``into``."""
+        return self._data_pullback(theta, w, step, a, into).add_(a, alpha=self.shrinkage)
+
+    @one_core()
+    def _data_pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
+        """The pairs' part of a pullback, (k, p); (2 + 12 k) V^2 d flops.
 
         With dS = A C^T + U B^T for a direction (A, B), d<g, a>/dX[w,c] = -(1/N) s(-S) dS + b[w] and
         b[w] = (k/N) sum_c p_c s(S[w,c]) dS[w,c].
@@ -271,6 +295,14 @@ class SkipGramField:
     def pushforward(self, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
         """Derivative (p,) of the gradient in the direction (dtheta, dw)."""
         return pushforward(self, theta, w, dtheta, dw)
+
+    def _along_weights(self, along: Tensor, theta: Tensor, dw: Tensor, step: int) -> Tensor:
+        """Add (dg_t/dw) dw to ``along`` (p,): by sign, so that no word's weighted count is a difference."""
+        for sign in (1, -1):
+            part = (sign * dw).clamp(min=0)
+            if bool(part.any()):
+                along.add_(self._data_gradient(theta, part, step), alpha=sign)
+        return along
 
 
 def _summed(parts: list[list[Tensor]]) -> list[Tensor]:

@@ -64,10 +64,10 @@ class DrawnNegatives(SkipGramField):
         chosen, weight = draws(step)
         return torch.from_numpy(chosen).to(self.device), self._tensor(weight)
 
-    def gradient(self, theta: Tensor, w: Tensor, step: int = 0) -> Tensor:
-        """g_t(theta, w), (p,); its expectation over draws is the exact gradient."""
+    def _data_gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
+        """The pairs' part of g_t, (p,); its expectation over draws is the exact one."""
         if step == WHOLE:
-            return super().gradient(theta, w, step)
+            return super()._data_gradient(theta, w, step)
         x, rows = self._at(w)
         pattern, (u, c) = self._pattern, self._matrices(theta)
         weight = pattern.count(x, rows) * (torch.sigmoid(pattern.dots(u, c)) - 1)
@@ -76,10 +76,10 @@ class DrawnNegatives(SkipGramField):
             side.gradient(out)
         return processes.add_(torch.stack([by_word, by_context])).view(-1)
 
-    def pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
-        """J^T a (k, p), and the pair influences of the same pass into ``into``; 20 k V m d flops."""
+    def _data_pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
+        """The pairs' part of a pullback, (k, p); 20 k V m d flops."""
         if step == WHOLE:
-            return super().pullback(theta, w, step, a, into)
+            return super()._data_pullback(theta, w, step, a, into)
         assert isinstance(into, PairInfluence)
         x, rows = self._at(w)
         pattern, (u, c) = self._pattern, self._matrices(theta)
@@ -119,11 +119,7 @@ class DrawnNegatives(SkipGramField):
         ):
             side.pushforward(out, dx, dy[side.drawn])
         along = processes.add_(torch.stack([by_word, by_context])).view(-1)
-        for sign in (1, -1):  # g is linear in w
-            part = (sign * dw).clamp(min=0)
-            if bool(part.any()):
-                along.add_(self.gradient(theta, part, step), alpha=sign)
-        return along
+        return self._along_weights(along.add_(dtheta, alpha=self.shrinkage), theta, dw, step)
 
 
 class Draws:

@@ -1,0 +1,58 @@
+"""Words of an objective that the corpus hardly has: which they are, and what the objective is without them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crossloss.core import Objective, UserError
+from crossloss.objectives.algebra import Described
+from crossloss.objectives.parts import frequent
+from crossloss.objectives.permutation import permutation_test
+from crossloss.objectives.weat import Weat
+from crossloss.objectives.words import WordView
+
+RARE = 50
+"""Occurrences below which a word is rare: one sentence is then more than 2 % of what is known of it (docs/trust.md)."""
+
+
+@dataclass(frozen=True)
+class RareWords:
+    """Rare words of an objective.
+
+    Attributes
+    ----------
+    words : tuple of (word, count)
+        The rarest first; those that do not occur at all are not among them.
+    value, p_value : float or None
+        Of an association test without them, one-sided; None for other objectives, and where a set would be left with
+        fewer than two words.
+    """
+
+    words: tuple[tuple[str, int], ...]
+    value: float | None = None
+    p_value: float | None = None
+
+
+def rare_words(objective: Objective, counts: Mapping[str, int], view: WordView | None = None) -> RareWords | None:
+    """Words of an objective that occur, but less than ``RARE`` times; None where there are none.
+
+    Parameters
+    ----------
+    objective : Objective
+    counts : mapping
+        Occurrences by word.
+    view : optional
+        Vectors to measure the test without these words.
+    """
+    if not isinstance(objective, Described):
+        return None
+    present = dict(pair for row in objective.coverage(counts) for pair in row.present)
+    rare = sorted(((word, count) for word, count in present.items() if count < RARE), key=lambda pair: pair[1])
+    if not rare:
+        return None
+    if view is not None and isinstance(objective, Weat):
+        try:
+            tested = permutation_test(frequent(objective, counts, RARE), view)
+        except UserError:  # a set has too few words without them
+            return RareWords(tuple(rare))
+        return RareWords(tuple(rare), tested.effect, tested.p_value)
+    return RareWords(tuple(rare))
