@@ -43,12 +43,12 @@ def refuse_not_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) 
     if not bool(torch.isfinite(theta).all()):
         return
     rows = field.batch(step)
-    if step == 0 or any(bool(_odd(leaf)[rows].any()) for _, leaf in named_leaves(field._rows)):
-        _refuse_losses(field, theta, w, rows, step)
+    # What is not finite at the initial parameters either is a sample's, and not training that diverges.
+    _refuse_losses(field, field.initial, w, rows, step)
     target = field._target(theta, w)
     losses = [field.losses(theta, part, target, step) for part in field._chunks(rows, step)]
     if not all(bool(torch.isfinite(part).all()) for part in losses):
-        return  # with finite data and later than the first step: the training diverges, and is told so
+        return  # training diverges, and is told so
     for row in rows.tolist():
         y = theta.detach().requires_grad_(True)
         value = field.losses(y, rows.new_tensor([row]), target, step).sum()
