@@ -43,8 +43,8 @@ class MemoryStates:
         self._states: dict[int, State] = {}
 
     def put(self, t: int, state: State) -> None:
-        """Keep the state before step t."""
-        self._states[t] = state
+        """Keep a copy of the state before step t."""
+        self._states[t] = {name: tensor.clone() for name, tensor in state.items()}
 
     def get(self, t: int) -> State:
         """Return a copy of the state before step t."""
