@@ -82,6 +82,12 @@ OF_WORDS = {
     "a view of the start": lambda run: run.view(run.training.theta).initial,
     "retrained": lambda run: run.retrain(run.weights),
     "initial of a seed": lambda run: run.field.initial(0),
+    "the corpus's weights": lambda run: run.corpus.weights,
+    "the corpus's words": lambda run: run.corpus.tokens,
+    "the vocabulary's counts": lambda run: run.vocabulary.counts,
+    "how often words are kept": lambda run: run.vocabulary.keep,
+    "the pairs": lambda run: run.counts.pairs,
+    "their counts": lambda run: run.counts.matrix.data,
 }
 
 

@@ -68,6 +68,16 @@ class Run:
     memory: int
     folder: RunFolder | None = None
 
+    def __post_init__(self) -> None:
+        """Corpus, vocabulary and counts are shared, and read-only from here on: scores and plans go by their order."""
+        matrix = self.counts.matrix
+        for array in (
+            *(self.corpus.weights, self.corpus.tokens, self.corpus.indptr),
+            *(self.vocabulary.counts, self.vocabulary.keep, self.counts.pairs),
+            *(matrix.data, matrix.indices, matrix.indptr),
+        ):
+            array.flags.writeable = False
+
     @property
     def embeddings(self) -> Embeddings:
         """Words with their trained vectors: a copy, which may be changed."""
