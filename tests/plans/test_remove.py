@@ -12,7 +12,9 @@ from crossloss import terminal
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
 from crossloss.plans.rare import used_up
-from crossloss.plans.remove import remove
+from crossloss.plans.remove import remove, remove_until
+from crossloss.plans.starts import Starts
+from dense import random_sentences
 
 SCORES = st.lists(st.integers(-50, 50), min_size=2, max_size=7)
 
@@ -101,3 +103,85 @@ def test_rare_words_that_a_plan_uses_up_are_told(capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert all(u.sentence() in shown for u in made.used_up)
     assert ("is learnt from little" in shown) == bool(made.used_up)
+
+
+WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
+TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    corpus = cl.from_sentences(random_sentences(7, sentences=400))
+    run = cl.train(corpus, min_count=1, window=3, dimension=5, steps=25, lr=0.6, momentum=0.9, dtype="float64")
+    return run, cl.score(run, [TEST])
+
+
+def test_a_plan_ends_where_it_says(trained):
+    run, scores = trained
+    target = scores.values["test"] - 0.6
+    plan = cl.plan(scores, target=target)
+    again = float(TEST(run.field.view(run.retrain(plan.weights))))
+    assert plan.reached
+    assert again == plan.retrained == plan.path[-1].retrained
+    assert abs(again - target) <= 0.01
+    assert abs(plan.predicted - target) <= 0.01
+    assert plan.path[0].size == plan.first_order[0]
+    assert plan.path[0].predicted == pytest.approx(plan.first_order[1], abs=0.01)
+    assert plan.size == plan.path[-1].size == (plan.weights == 0).sum()
+    assert sorted(plan.removed) == np.flatnonzero(plan.weights == 0).tolist()
+    order = {sample: place for place, sample in enumerate(plan.ranking)}
+    assert [order[i] for i in plan.removed] == sorted(order[i] for i in plan.removed), "strongest first"
+
+
+class Bent(Starts):
+    """f = 1 - s - s^2/2 with s what is out of sum_i a_i: first order takes s = 1 for a target of 0, which is at .73."""
+
+    def __init__(self, run, strength):
+        super().__init__(run, [TEST])
+        self.strength = strength
+
+    def values(self, weights, seeds=None):
+        s = self.strength @ (1 - weights)
+        return np.array([[1 - s - s * s / 2]])
+
+    def slopes(self, weights, round=0):
+        return (self.strength * (1 + self.strength @ (1 - weights)))[None]
+
+
+def test_what_first_order_overshoots_is_made_good_by_a_smaller_set(trained):
+    """Not by a few strong samples that come back, which would leave hundreds of weak ones out."""
+    run, _ = trained
+    strength = 0.08 / np.arange(1, len(run.corpus) + 1) ** 0.7
+    fitted = remove_until(Bent(run, strength), {"test": 0.0}, tolerance=0.02)
+    smallest = int(np.searchsorted(np.cumsum(strength), 3**0.5 - 1)) + 1
+    assert fitted.reached
+    assert fitted.sizes[0] > 2 * smallest
+    assert abs(len(fitted.removed) - smallest) <= 2
+
+
+def test_no_rounds_give_the_first_order_plan_and_retrain_nothing(trained, monkeypatch):
+    run, scores = trained
+    monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("retrained"))
+    plan = cl.plan(scores, target=scores.values["test"] - 0.6, rounds=0)
+    assert (plan.path, plan.retrained) == ([], None)
+    assert plan.first_order == (plan.size, plan.predicted)
+
+
+def test_a_stopped_plan_goes_on(trained, tmp_path, monkeypatch):
+    run, scores = trained
+    target, file = scores.values["test"] - 0.6, tmp_path / "plan.safetensors"
+    whole = cl.plan(scores, target=target)
+    cl.plan(scores, target=target, rounds=1, file=file)
+    again = cl.plan(scores, target=target, file=file)
+    assert again.path == whole.path
+    assert np.array_equal(again.weights, whole.weights)
+    monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("retrained"))
+    assert cl.plan(scores, target=target, file=file).path == whole.path
+
+
+def test_a_target_out_of_reach_is_not_tried(trained, monkeypatch):
+    run, scores = trained
+    monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("retrained"))
+    plan = cl.plan(scores, target=-1.9)
+    if not plan.reached:
+        assert plan.path == []

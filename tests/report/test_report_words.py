@@ -46,8 +46,8 @@ def with_plan(**changes):
 def test_the_answer_in_words():
     o = with_plan(size=100, predicted=1.15, retrained=0.99)
     assert words.answer(report(o), o) == (
-        "Removing 100 of 180,153 sentences brings paper-career from 1.56 to 0.99 (predicted 1.15); from 5 other starts, "
-        "which it was not fitted to, from 1.65 ± 0.04 to 0.17 ± 0.11."
+        "Removing 100 of 180,153 sentences brings paper-career from 1.56 to 0.99 (predicted 1.15); from 5 other "
+        "starts, which it was not fitted to, from 1.65 ± 0.04 to 0.17 ± 0.11."
     )
     alone = with_plan(size=1, predicted=1.15, retrained=0.99, other_seeds=())
     assert words.answer(report(alone), alone) == (
@@ -65,8 +65,8 @@ def test_a_spread_larger_than_the_value_is_said():
     o = replace(objective(), starts=Spread((0.1, -0.5, 0.9)))
     shown = words.spreads(report(o, replace(objective("other"), starts=Spread((1.5, 1.6)))))
     assert shown == (
-        "Over 3 starts of the initial vectors (mean ± sd): paper-career 0.17 ± 0.70, other 1.55 ± 0.07. Of paper-career "
-        "not even the sign is a property of the corpus."
+        "Over 3 starts of the initial vectors (mean ± sd): paper-career 0.17 ± 0.70, other 1.55 ± 0.07. Of "
+        "paper-career not even the sign is a property of the corpus."
     )
     assert words.spreads(report()).startswith("Over 5 starts")
     assert words.spreads(report(replace(objective(), starts=None))) == ""
@@ -75,8 +75,8 @@ def test_a_spread_larger_than_the_value_is_said():
 def test_rare_words_are_named_with_what_the_test_is_without_them():
     assert words.rare("f", None) == ""
     assert words.rare("f", RareWords((("tia", 6),), 0.4, 0.03)) == (
-        "One word is rare in the corpus, fewer than 50 times: tia 6; a few sentences decide where they lie. Without it f is "
-        "0.40 (p 0.030)."
+        "One word is rare in the corpus, fewer than 50 times: tia 6; a few sentences decide where they lie. Without it "
+        "f is 0.40 (p 0.030)."
     )
     many = words.rare("f", RareWords(tuple((f"w{i}", i) for i in range(1, 15))))
     assert "14 words are rare" in many

@@ -59,7 +59,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     kept = [p for p in signature.parameters.values() if p.name != "settings"]
     for name, field in Settings.model_fields.items():
         plain: Any = str if get_origin(field.annotation) is Literal else field.annotation
-        note = f"{field.description} (default: {field.default})"
+        note = field.description if field.default is None else f"{field.description} (default: {field.default})"
         kind = Annotated[plain | None, typer.Option(help=note, rich_help_panel="Settings")]
         kept.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in kept]

@@ -58,7 +58,7 @@ def gather(
             for o in scores.objectives
         ],
         quality=[replace(q, starts=spreads.get(q.name.lower().replace("-", ""))) for q in quality],
-        settings=settings | {"vocabulary": f"{len(run.vocabulary.words):,} words"},
+        settings=settings | {"prior": f"{run.field.prior:g}"} | {"vocabulary": f"{len(run.vocabulary.words):,} words"},
         versions={name: str(value) for name, value in environment.items()},
         timings={
             name.removesuffix(".seconds"): value

@@ -33,6 +33,8 @@ from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.field import SkipGramField
 from crossloss.skipgram.negatives import DrawnNegatives
 
+COLLAPSED = 0.5
+"""Part of their initial length below which a prior has drawn all vectors to zero; training makes them longer."""
 MEMORY = "4GB"
 """Default budget of a run."""
 
@@ -360,6 +362,11 @@ def _finish(run: Run, track: Track) -> None:
     loss = run.loss
     if not loss <= run.field.loss(run.training.initial, run.training.weights):
         raise UserError(f"Training diverged: the loss ends at {loss:.3g}, above its start; choose a smaller --lr.")
+    if run.training.theta.norm() < COLLAPSED * run.training.initial.norm():
+        raise UserError(
+            f"The prior of {run.field.prior:g} outweighs this corpus, whose vectors it draws to zero: give a smaller "
+            "--prior, or more text."
+        )
     if folder is None:
         return
     final = run.embeddings
@@ -367,6 +374,7 @@ def _finish(run: Run, track: Track) -> None:
     folder.record(
         {
             "train.loss": loss,
+            "train.prior": run.field.prior,
             "train.seconds": seconds,
             "peak_memory_bytes": peak_memory(),
         }

@@ -7,6 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crossloss.core import UserError
+from crossloss.skipgram.field import PRIOR
 
 
 class Settings(BaseModel):
@@ -21,7 +22,12 @@ class Settings(BaseModel):
     negatives: float = Field(5.0, gt=0, description="expected negatives for each observed pair")
     negative_columns: int = Field(0, ge=0, description="negatives drawn for each word and step; 0: all, exactly")
     exponent: float = Field(0.75, ge=0, le=2, description="of the noise distribution over contexts")
-    prior: float = Field(0.0, ge=0, description="pseudo-counts that hold each vector near zero; 0: none")
+    prior: float | None = Field(
+        None,
+        ge=0,
+        description=f"pseudo-counts of pairs that hold each vector near zero; 0: none (default: {PRIOR:g}, less where "
+        "words have few pairs)",
+    )
     dimension: int = Field(50, ge=1, le=4096, description="length of a word vector")
     steps: int = Field(50, ge=1, description="full-batch training steps")
     lr: float = Field(4.0, gt=0, description="learning rate")

@@ -38,6 +38,9 @@ from crossloss.skipgram.threads import each_in_a_thread, one_core
 from crossloss.skipgram.tiles import Tiling
 
 ROWS_AT_ONCE = 20_000
+PRIOR, PRIOR_SHARE = 10.0, 1 / 30
+"""Pseudo-counts of the prior where none are given, and the part of a word's mean count of pairs that they stay below:
+so that they hold rare words and not all words, in a corpus of a few hundred sentences too (docs/performance.md)."""
 LEAST_NOISE = 1e-20
 """Share of a context that no sample of the corpus has (only candidates do), so that one can divide by it."""
 
@@ -59,8 +62,9 @@ class SkipGramField:
         k > 0, expected negatives for each observed pair.
     exponent : float
         p_c ~ X_c ** exponent (word2vec: .75).
-    prior : float
-        Pseudo-counts of the Gaussian prior on both matrices; 0 for none.
+    prior : float or None
+        Pseudo-counts of the Gaussian prior on both matrices; 0 for none, None for what suits the corpus
+        (``default_prior``).
     dtype, device : torch
         float32 or float64; any torch device.
     tile : (int, int), optional
@@ -76,7 +80,7 @@ class SkipGramField:
         dimension: int,
         negatives: float = 5.0,
         exponent: float = 0.75,
-        prior: float = 0.0,
+        prior: float | None = 0.0,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         tile: tuple[int, int] | None = None,
@@ -93,7 +97,8 @@ class SkipGramField:
         total = self._unordered(weights)
         rows = self._row_sums(total)
         self.total = float(rows.sum())
-        self.shrinkage = prior / self.total
+        self.prior = default_prior(rows) if prior is None else prior
+        self.shrinkage = self.prior / self.total
         powered = np.where(rows > 0, rows, 1.0) ** exponent * (rows > 0)
         noise = powered / powered.sum()
         per_word = rows * (1 + negatives) / self.total
@@ -303,6 +308,11 @@ class SkipGramField:
             if bool(part.any()):
                 along.add_(self._data_gradient(theta, part, step), alpha=sign)
         return along
+
+
+def default_prior(rows: np.ndarray) -> float:
+    """Pseudo-counts that suit a corpus whose words have ``rows`` (V,) pairs each."""
+    return min(PRIOR, PRIOR_SHARE * float(rows[rows > 0].mean()))
 
 
 def _summed(parts: list[list[Tensor]]) -> list[Tensor]:
