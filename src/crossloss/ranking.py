@@ -96,15 +96,15 @@ class Ranking(Generic[S]):
 
     def top(self, count: int = 10, objective: Named = None) -> list[S]:
         """Samples that move the objective most, either way."""
-        return self.shown(np.argsort(-np.abs(self.of(objective)), kind="stable")[:count], objective)
+        return self.shown(np.argsort(-np.abs(self.of(objective)), kind="stable")[: _count(count)], objective)
 
     def amplifiers(self, count: int = 10, objective: Named = None) -> list[S]:
         """Samples that pushed the objective up most: removing them is predicted to lower it."""
-        return self.shown(np.argsort(-self.of(objective), kind="stable")[:count], objective)
+        return self.shown(np.argsort(-self.of(objective), kind="stable")[: _count(count)], objective)
 
     def mitigators(self, count: int = 10, objective: Named = None) -> list[S]:
         """Samples that held the objective down most: removing them is predicted to raise it."""
-        return self.shown(np.argsort(self.of(objective), kind="stable")[:count], objective)
+        return self.shown(np.argsort(self.of(objective), kind="stable")[: _count(count)], objective)
 
     def group(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> float:
         """Effect of removing a set of samples together, to first order: the sum."""
@@ -122,9 +122,18 @@ class Ranking(Generic[S]):
             Another number of labels than of samples.
         """
         effects = self.effects(objective)
+        if isinstance(labels, str) or not hasattr(labels, "__len__"):
+            raise UserError(f"A {type(labels).__name__} was given as labels: give a list of one label for each sample.")
         if len(labels) != len(effects):
             raise UserError(f"{len(labels)} labels were given for {len(effects)} samples: give one for each.")
         names, inverse = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
         sums, sizes = np.bincount(inverse, effects), np.bincount(inverse)
         order = np.argsort(-np.abs(sums), kind="stable")
         return [(str(names[i]), float(sums[i]), int(sizes[i])) for i in order]
+
+
+def _count(count: int) -> int:
+    """How many samples are shown; UserError where it is no number of them."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+        raise UserError(f"The number of samples to show is {count!r}: give a whole number, 0 or more.")
+    return int(count)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -273,6 +273,8 @@ def score(
     UserError
         Unknown estimator, no objective, or one without a finite gradient; damping where there is no curvature.
     """
+    if isinstance(objectives, str | Mapping) or not isinstance(objectives, Iterable):
+        raise UserError("score takes a list of objectives: cl.score(run, [cl.objectives.weat(NAME)]).")
     chosen = [as_objective(o) for o in objectives]
     if not chosen:
         raise UserError("Name at least one objective to score.")

@@ -112,3 +112,9 @@ def test_a_prediction_beyond_says_so(run):
     assert plan.bounds == (-1, 1)
     assert plan.beyond(plan.predicted) == (plan.predicted > 1)
     assert plan.predicted > 1 or not plan.reached, "a target at the end is overshot by what the last sentence does"
+
+
+@pytest.mark.parametrize("target", [math.nan, math.inf, "0", None, True])
+def test_a_target_is_a_number(target):
+    with pytest.raises(UserError, match="give a finite number"):
+        check_target(EVERY["ripa"], target, INDEX)

@@ -181,5 +181,7 @@ def test_a_function_that_asks_for_what_is_not_there_is_told_so():
         Function("mine", lambda e: e["zebra"].sum())(seen)
     with pytest.raises(KeyError):
         seen["zebra"]
+    with pytest.raises(UserError, match="asks for what is not there"):
+        Function("mine", lambda e: e.vectors[e.words.index("zebra")].sum())(seen)
     with pytest.raises(UserError, match="asks for 'c'"):
         objective_values(seen, each(lambda e, x: x * {"a": 1.0}["c"], torch.ones(2)))

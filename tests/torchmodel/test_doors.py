@@ -368,3 +368,31 @@ def test_whole_numbers_are_weights_and_steps_are_whole():
     for steps in (2.0, True, "3"):
         with pytest.raises(UserError, match="whole number"):
             cl.train(field(), cl.SGD(0.1), steps=steps)
+
+
+def test_other_arguments_are_what_they_should_be():
+    run = train(field())
+    scores = cl.score(run, [held_out])
+    for call, message in (
+        (lambda: cl.TorchField(lambda x: x, entropy, {"x": X, "y": Y}), "pass a torch.nn.Module"),
+        (lambda: field(batch_size=4.0), "whole number"),
+        (lambda: field(batch_size=True), "whole number"),
+        (lambda: run.retrain(None, initial=torch.ones(2)), "parameters"),
+        (lambda: cl.score(run, held_out), "a list of objectives"),
+        (lambda: cl.score(run, "weat7"), "a list of objectives"),
+        (lambda: scores.top(-1), "0 or more"),
+        (lambda: scores.amplifiers("3"), "0 or more"),
+        (lambda: scores.totals("x" * N), "one label for each sample"),
+        (lambda: scores.totals(None), "one label for each sample"),
+        (lambda: cl.plan(scores), "scores of a corpus"),
+    ):
+        with pytest.raises(UserError, match=message):
+            call()
+    assert scores.top(0) == []
+
+
+def test_a_buffer_that_is_not_finite_is_named():
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).double().eval()
+    model[1].running_mean[0] = torch.nan
+    with pytest.raises(UserError, match=r"'1\.running_mean' of the model is not finite"):
+        train(field(model))

@@ -1,6 +1,7 @@
 """The values that an objective can take at all, whatever the vectors: no plan may aim beyond them."""
 
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,8 +30,10 @@ def check_target(objective: Any, target: float, index: Mapping[str, int]) -> Non
     Raises
     ------
     UserError
-        It lies outside of ``bounds_of``; says what they are.
+        No finite number, or outside of ``bounds_of``; says what they are.
     """
+    if isinstance(target, bool) or not isinstance(target, numbers.Real) or not math.isfinite(target):
+        raise UserError(f"The target of {objective.name} is {target!r}: give a finite number.")
     low, high = bounds_of(objective, index)
     if not low <= target <= high:
         where = described((low, high))

@@ -74,6 +74,10 @@ def asking(name: str) -> Iterator[None]:
         raise UserError(f"Objective {name}: {error}") from error
     except KeyError as error:
         raise UserError(f"Objective {name} asks for {error.args[0]!r}, which is not there: name another.") from error
+    except ValueError as error:
+        if "is not in " not in str(error):  # as of list.index
+            raise
+        raise UserError(f"Objective {name} asks for what is not there ({error}): name another.") from error
 
 
 @dataclass(frozen=True, eq=False)

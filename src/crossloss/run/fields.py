@@ -60,6 +60,8 @@ class FieldRun:
         training = self.training
         w = sample_weights(self.field, weights)
         theta = training.initial if initial is None else initial
+        if not isinstance(theta, Tensor) or theta.shape != training.initial.shape:
+            raise UserError(f"initial must be a tensor of the {len(training.initial)} parameters, as run.theta is.")
         return retrained(self.field, training.optimiser, w, theta, training.steps, track)
 
 

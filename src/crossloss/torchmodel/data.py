@@ -131,6 +131,8 @@ def load_order(
         return GivenOrder(order, n)
     if batch_size is None:
         return None
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int):
+        raise UserError(f"batch_size is {batch_size!r}: it must be a whole number.")
     if not 1 <= batch_size <= n:
         raise UserError(f"batch_size is {batch_size}: it must lie between 1 and the number of samples, {n}.")
     return EpochOrder(n, batch_size, seed, drop_last)

@@ -94,6 +94,8 @@ class TorchField:
     ) -> None:
         if chunk < 1:
             raise UserError(f"chunk is {chunk}: it must be at least 1.")
+        if not isinstance(model, nn.Module):
+            raise UserError(f"The model is a {type(model).__name__}: pass a torch.nn.Module.")
         self._padding = padding_rows(model)
         self.outer = Outer(model)
         self._place(own_copy(model))
