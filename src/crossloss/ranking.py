@@ -71,8 +71,8 @@ class Ranking(Generic[S]):
         return names.index(name)
 
     def of(self, objective: Named = None) -> np.ndarray:
-        """Scores (n,) float64 for one objective; read-only."""
-        return np.asarray(self.samples[self.row(objective)])
+        """Scores (n,) float64 for one objective, a copy."""
+        return np.array(self.samples[self.row(objective)])
 
     def effects(self, objective: Named = None) -> np.ndarray:
         """Effects if removed, (n,): the predicted change of the objective."""
