@@ -131,7 +131,7 @@ def main() -> None:
         found.finish()
         return found
 
-    on = dataclasses.replace(training(w, imported.theta), states=MemoryStates(), every=1)
+    on = training(w, imported.theta).changed(states=MemoryStates(), every=1)
     on.finish()
     before = np.array(values(field, on.theta))
     for label, theta in (("gensim", imported.theta), ("continued", on.theta)):

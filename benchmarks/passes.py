@@ -15,7 +15,7 @@ import torch
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.run.runs import peak_memory
+from crossloss.run.available import peak_memory
 from crossloss.skipgram.products import products
 
 

@@ -2,7 +2,8 @@
 
     python benchmarks/prior_grid.py ../shared/data --cells 20k/0/50 20k/10/50
 
-A cell is CORPUS/PRIOR/STEPS or CORPUS/PRIOR/STEPS/MOMENTUM. In each: r and slope of unrolled scores over random subsets of 10 %, for the paper's four
+A cell is CORPUS/PRIOR/STEPS or CORPUS/PRIOR/STEPS/MOMENTUM.
+In each: r and slope of unrolled scores over random subsets of 10 %, for the paper's four
 tests (scifi: the displacement of six words) from one start; values, WordSim-353 and SimLex-999 over five starts. Cells
 already in the JSON are not measured again, and a stopped cell goes on with the retrainings that are missing.
 ``--strongest N`` also removes the N strongest sentences of each objective, one at a time.
@@ -51,7 +52,7 @@ class Cell:
     def __init__(self, record: Record, data: Path, name: str) -> None:
         corpus, prior, steps, *momentum = name.split("/")
         file, settings = CORPORA[corpus]
-        settings = settings | {"momentum": float(beta) for beta in momentum}
+        settings = settings | ({"momentum": float(momentum[0])} if momentum else {})
         self.record, self.name = record, name
         scifi = corpus == "scifi"
         self.objectives: list[Any] = list(map(displacement, SCIFI_WORDS) if scifi else map(weat, TESTS))

@@ -90,7 +90,8 @@ def test_the_whole_chain(crossloss, files):
 
     code, said, _ = crossloss("explain", out, f"{WORDS[0]} {WORDS[8]} unheard of {WORDS[9]}")
     assert code == 0
-    assert "removing it is predicted to" in said
+    assert "adding it is predicted to" in said
+    assert "removing it" not in said
     code, said, _ = crossloss("explain", out, "62")
     assert code == 0
     assert "\x1b[31m" not in said
@@ -172,7 +173,7 @@ def test_bad_input_is_one_sentence_exit_code_two_and_loses_nothing(crossloss, fi
         (["score", files / "full"], "holds files but no run"),
         (["score", out, "--estimator", "magic"], "no estimator 'magic'"),
         (["explain", out, "words nobody knows"], "fewer than two words"),
-        (["plan", out, "--objective", "other"], "was not scored"),
+        (["plan", out, "--objective", "other"], "no test 'other'"),
         (["validate", out, "--share", "2"], "between 0 and 1"),
     ]  # fmt: skip
     for arguments, message in cases:
@@ -348,3 +349,38 @@ def test_the_debias_study(crossloss, files):
     assert "hard+reweight" in said
     assert (out / "study-debias.html").read_text().count("<svg") == 2
     assert {"study-debias.csv", "study-debias-passes.svg"} <= {path.name for path in out.iterdir()}
+
+
+def test_every_command_takes_an_objective_as_run_does(crossloss, files):
+    """A file, one of its objectives, a name of the run, one written out: added to the run where it is new."""
+    test, out = f"{files}/t.yaml:mine", files / "run"
+    assert crossloss("train", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS)[0] == 0
+    assert crossloss("measure", out, "--objective", test, "--starts", 1)[0] == 0
+    written = f"similarity:{WORDS[0]}/{WORDS[1]}"
+    name = written.replace(":", "-").replace("/", "-")
+    verbs = (["plan"], ["score"], ["explain", f"{WORDS[0]} {WORDS[8]}"], ["show"], ["measure", "--starts", "1"])
+    commands = [[verb, out, *more] for verb, *more in verbs]
+    for command in commands:
+        for given, shown in ((test, "mine"), ("mine", "mine"), (written, name), (name, name)):
+            code, said, errors = crossloss(*command, "--objective", given)
+            assert code == 0, (command, given, errors)
+            assert shown in said
+    for command in commands:
+        code, _, errors = crossloss(*command, "--objective", "nothing")
+        assert code == 2
+        assert f"the run has mine, {name}" in " ".join(errors.split())
+
+
+def test_no_command_aims_beyond_what_an_objective_can_be(crossloss, files):
+    test, out = f"{files}/t.yaml:mine", files / "run"
+    arguments = ["run", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS]
+    code, _, errors = crossloss(*arguments, "--target", "5")
+    assert code == 2
+    assert "mine lies between -2 and 2" in errors
+    assert not out.exists(), "before the work"
+    assert crossloss("train", *arguments[1:])[0] == 0
+    assert crossloss("measure", out, "--objective", test, "--starts", 1)[0] == 0
+    for command in (["plan", out], ["debias", out, "--how", "reweight"], ["debias", out, "--how", "undo"]):
+        code, _, errors = crossloss(*command, "--target", "-2.5")
+        assert code == 2
+        assert "between -2 and 2" in errors

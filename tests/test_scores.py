@@ -10,7 +10,6 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.estimators import unrolled
 from crossloss.objectives.weat import Weat
-from crossloss.run.training import Training
 from dense import random_sentences
 
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 8, "lr": 0.5, "dtype": "float64"}
@@ -68,8 +67,7 @@ def test_rotating_the_initial_vectors_changes_no_score(seed):
     d = run.settings.dimension
     rotation = torch.from_numpy(np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))[0])
     start = (run.training.initial.view(-1, d) @ rotation).reshape(-1)
-    fields = vars(run.training) | {"initial": start, "states": type(run.training.states)()}
-    turned = Training(**fields)
+    turned = run.training.changed(initial=start, states=type(run.training.states)())
     turned.finish()
     assert close(unrolled(turned, [TEST]).samples().numpy()[0], exact(run)[0])
 
@@ -81,7 +79,7 @@ def test_tiles_change_nothing_beyond_rounding(base, tile):
 
     same = {"dimension": 4, "prior": run.field.prior, "dtype": torch.float64}
     field = SkipGramField(run.counts, run.vocabulary, run.corpus.weights, tile=tile, **same)
-    training = Training(**(vars(run.training) | {"field": field, "states": type(run.training.states)()}))
+    training = run.training.changed(field=field, states=type(run.training.states)())
     training.finish()
     assert close(unrolled(training, [TEST]).samples().numpy()[0], expected)
 
@@ -89,7 +87,7 @@ def test_tiles_change_nothing_beyond_rounding(base, tile):
 @pytest.mark.parametrize("every", [1, 2, 3, 8])
 def test_spacing_of_states_changes_no_bit(base, every):
     run, _, expected = base
-    training = Training(**(vars(run.training) | {"every": every, "states": type(run.training.states)()}))
+    training = run.training.changed(every=every, states=type(run.training.states)())
     training.finish()
     assert np.array_equal(unrolled(training, [TEST]).samples().numpy()[0], expected)
 
@@ -160,3 +158,38 @@ def test_what_cannot_be_scored(base):
         cl.score(run, [lambda view: view.vectors.sum() * float("inf")])
     with pytest.raises(UserError, match="was not scored"):
         scores.of("other")
+
+
+def test_a_text_that_was_not_trained_on_is_added():
+    """A candidate too; a sentence of the corpus by number or by its text is removed, with its weight."""
+    candidate = f"{WORDS[0]} {WORDS[9]} {WORDS[4]}"
+    corpus = cl.from_sentences(TEXTS, candidates=[candidate])
+    weights = np.array(corpus.weights)
+    weights[3] = 2.0
+    scores = cl.score(cl.train(corpus, weights=weights, **SETTINGS), [TEST])
+    for new in (f"{WORDS[1]} {WORDS[8]}", candidate, len(TEXTS)):
+        taken = scores.explain(new)
+        assert taken.sample is None
+        assert taken.effect_if_added == taken.score
+    assert scores.explain(len(TEXTS)).score == pytest.approx(scores.of()[-1], rel=1e-5)
+    for old in (3, np.int64(3), TEXTS[3]):
+        taken = scores.explain(old)
+        assert taken.sample == TEXTS.index(TEXTS[3])
+        assert taken.effect_if_removed == pytest.approx(scores.effects()[3], rel=1e-5)
+    for wrong, message in ((len(TEXTS) + 1, "names row"), (-1, "names row -1"), (True, "boolean"), (1.0, "fractions")):
+        with pytest.raises(UserError, match=message):
+            scores.explain(wrong)
+
+
+def test_samples_are_named_by_number_and_not_by_a_mask(base):
+    scores = cl.score(base[0], [TEST])
+    assert [s.sample for s in scores.shown(np.array([2, 0]))] == [2, 0]
+    for wrong in (np.arange(len(TEXTS)) < 2, [0.5], [-1], [len(TEXTS) + 99]):
+        for call in (scores.shown, scores.group):
+            with pytest.raises(UserError, match="samples"):
+                call(wrong)
+
+
+def test_plans_are_of_scores_of_a_corpus():
+    with pytest.raises(UserError, match="made of the scores of a corpus"):
+        cl.plan([1.0, 2.0])

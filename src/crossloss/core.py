@@ -26,6 +26,12 @@ class UserError(Exception):
     """Something the user can mend: one sentence that says what is wrong and what to do."""
 
 
+class Absent(UserError, KeyError):
+    """A name that is not there: what a mapping raises, and a sentence to the user."""
+
+    __str__ = Exception.__str__
+
+
 @runtime_checkable
 class Objective(Protocol):
     """A differentiable scalar f(theta), in its own unit."""
@@ -175,8 +181,12 @@ class Trajectory(Protocol):
 
     field: Field
     optimiser: Optimiser
-    weights: Tensor
     steps: int
+
+    @property
+    def weights(self) -> Tensor:
+        """Sample weights (n,); one and the same tensor from step to step."""
+        ...
 
     @property
     def theta(self) -> Tensor:

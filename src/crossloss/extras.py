@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 
 from crossloss.core import UserError
 
@@ -25,4 +26,11 @@ def needed(extra: str, what: str) -> Iterator[None]:
     try:
         yield
     except ImportError as missing:
-        raise UserError(f'{what} needs {missing.name}: run `pip install "crossloss[{extra}]"`.') from missing
+        raise UserError(
+            f'{what} needs {missing.name}: run `pip install "crossloss[{extra}]"{_pin(extra)}`.'
+        ) from missing
+
+
+def _pin(extra: str) -> str:
+    """For an extra that would replace torch by the newest (ekfac, by way of torchvision): the torch that is here."""
+    return f" torch=={version('torch').partition('+')[0]}" if extra == "ekfac" else ""

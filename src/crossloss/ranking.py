@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from crossloss.core import Objective, UserError
+from crossloss.inputs import read_only, row_numbers
 from crossloss.objectives import as_objective
 
 Named = str | Objective | Callable[[Any], Any] | None
@@ -20,7 +21,7 @@ class Ranking(Generic[S]):
     estimator : str
     objectives : sequence of Objective
     samples : (k, n) float64 array
-        Derivative of each objective by the weight of each sample.
+        Derivative of each objective by the weight of each sample; read-only.
     weights : (n,) float64 array
         Weights of the run.
     present : (n,) bool array
@@ -38,8 +39,20 @@ class Ranking(Generic[S]):
         present: np.ndarray,
         values: dict[str, float],
     ) -> None:
-        self.estimator, self.objectives, self.samples, self.values = estimator, list(objectives), samples, values
+        self.estimator = estimator
+        self.samples = read_only(samples)
+        self._objectives, self._values = tuple(objectives), dict(values)
         self._mass = np.where(present, weights, 1.0)
+
+    @property
+    def objectives(self) -> list[Objective]:
+        """The objectives, a list of its own."""
+        return list(self._objectives)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The objectives' values by name, a dict of its own."""
+        return dict(self._values)
 
     def row(self, objective: Named = None) -> int:
         """Index of an objective, given as it was scored or by its name; the first where None.
@@ -58,8 +71,8 @@ class Ranking(Generic[S]):
         return names.index(name)
 
     def of(self, objective: Named = None) -> np.ndarray:
-        """Scores (n,) float64 for one objective."""
-        return np.asarray(self.samples[self.row(objective)])
+        """Scores (n,) float64 for one objective, a copy."""
+        return np.array(self.samples[self.row(objective)])
 
     def effects(self, objective: Named = None) -> np.ndarray:
         """Effects if removed, (n,): the predicted change of the objective."""
@@ -76,25 +89,27 @@ class Ranking(Generic[S]):
         raise NotImplementedError
 
     def shown(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> list[S]:
-        """Samples by number, with their scores for one objective."""
+        """Samples by number, with their scores for one objective; UserError for a mask, or one that is not there."""
         scores, effects, ranks = self.of(objective), self.effects(objective), self.ranks(objective)
-        return [self._shown(int(i), float(scores[i]), float(effects[i]), int(ranks[i]), objective) for i in samples]
+        rows = row_numbers(samples, len(scores), "samples").tolist()
+        return [self._shown(i, float(scores[i]), float(effects[i]), int(ranks[i]), objective) for i in rows]
 
     def top(self, count: int = 10, objective: Named = None) -> list[S]:
         """Samples that move the objective most, either way."""
-        return self.shown(np.argsort(-np.abs(self.of(objective)), kind="stable")[:count], objective)
+        return self.shown(np.argsort(-np.abs(self.of(objective)), kind="stable")[: _count(count)], objective)
 
     def amplifiers(self, count: int = 10, objective: Named = None) -> list[S]:
         """Samples that pushed the objective up most: removing them is predicted to lower it."""
-        return self.shown(np.argsort(-self.of(objective), kind="stable")[:count], objective)
+        return self.shown(np.argsort(-self.of(objective), kind="stable")[: _count(count)], objective)
 
     def mitigators(self, count: int = 10, objective: Named = None) -> list[S]:
         """Samples that held the objective down most: removing them is predicted to raise it."""
-        return self.shown(np.argsort(self.of(objective), kind="stable")[:count], objective)
+        return self.shown(np.argsort(self.of(objective), kind="stable")[: _count(count)], objective)
 
     def group(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> float:
         """Effect of removing a set of samples together, to first order: the sum."""
-        return float(self.effects(objective)[np.asarray(samples, dtype=np.int64)].sum())
+        effects = self.effects(objective)
+        return float(effects[row_numbers(samples, len(effects), "samples")].sum())
 
     def totals(self, labels: Sequence[str], objective: Named = None) -> list[tuple[str, float, int]]:
         """(label, effect if all its samples are removed, samples), strongest first, of one label a sample.
@@ -107,9 +122,18 @@ class Ranking(Generic[S]):
             Another number of labels than of samples.
         """
         effects = self.effects(objective)
+        if isinstance(labels, str) or not hasattr(labels, "__len__"):
+            raise UserError(f"A {type(labels).__name__} was given as labels: give a list of one label for each sample.")
         if len(labels) != len(effects):
             raise UserError(f"{len(labels)} labels were given for {len(effects)} samples: give one for each.")
         names, inverse = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
         sums, sizes = np.bincount(inverse, effects), np.bincount(inverse)
         order = np.argsort(-np.abs(sums), kind="stable")
         return [(str(names[i]), float(sums[i]), int(sizes[i])) for i in order]
+
+
+def _count(count: int) -> int:
+    """How many samples are shown; UserError where it is no number of them."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+        raise UserError(f"The number of samples to show is {count!r}: give a whole number, 0 or more.")
+    return int(count)

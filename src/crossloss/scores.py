@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -14,21 +14,25 @@ from crossloss.core import Accumulator, Estimator, Objective, UserError
 from crossloss.corpus.pairs import near
 from crossloss.corpus.tokens import tokenize
 from crossloss.estimators import ESTIMATORS, INVERSE_HESSIANS
+from crossloss.estimators.gradient import objective_values
 from crossloss.fieldscores import FieldScores
+from crossloss.inputs import read_only, row_numbers
 from crossloss.objectives import as_objective
 from crossloss.objectives.stored import identity
 from crossloss.objectives.weat import Weat
 from crossloss.ranking import Named, Ranking
 from crossloss.run import atomic
+from crossloss.run.available import peak_memory
 from crossloss.run.fields import FieldRun
 from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run, peak_memory
+from crossloss.run.runs import Run
 from crossloss.run.training import FileCheckpoint
 from crossloss.skipgram.cooccurrence import co_occurrence
 from crossloss.skipgram.embeddings import Embeddings
 from crossloss.skipgram.field import PairInfluence, project
 from crossloss.torchmodel import ModelView
+from crossloss.torchmodel.outer import check_objectives
 
 UNROLLED, CO_OCCURRENCE = "unrolled", "co-occurrence"
 ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE)
@@ -59,6 +63,8 @@ class Explanation:
     Attributes
     ----------
     text : str
+    sample : int or None
+        Its number among the samples trained on; None of a text that is none of them, which can only be added.
     score : float
         d f/d(weight of this sentence).
     pairs : list of (word, word, contribution)
@@ -74,11 +80,18 @@ class Explanation:
     pairs: list[tuple[str, str, float]]
     spans: list[tuple[int, int, float]]
     unseen: float
+    sample: int | None = None
+    weight: float = 1.0
 
     @property
     def effect_if_removed(self) -> float:
-        """Minus the score."""
-        return -self.score
+        """Minus the score, times the sample's weight (1 of a text that is no sample)."""
+        return -self.score * self.weight
+
+    @property
+    def effect_if_added(self) -> float:
+        """The score: what the objective is predicted to change by when the text is added once."""
+        return self.score
 
 
 class Scores(Ranking[Scored]):
@@ -90,11 +103,11 @@ class Scores(Ranking[Scored]):
     estimator : str
     objectives : sequence of Objective
     pairs : (k, m) array
-        Derivative of each objective by the count of each pair in both orders.
+        Derivative of each objective by the count of each pair in both orders; read-only.
     """
 
     def __init__(self, run: Run, estimator: str, objectives: Sequence[Objective], pairs: np.ndarray) -> None:
-        self.run, self.pairs = run, pairs
+        self.run, self.pairs = run, read_only(pairs)
         samples = project(run.counts.matrix, pairs.astype(np.float64))
         view = run.embeddings
         values = {o.name: float(o(view)) for o in objectives}
@@ -111,18 +124,28 @@ class Scores(Ranking[Scored]):
         return self.totals(self.run.corpus.documents, objective)
 
     def explain(self, sentence: str | int, objective: Named = None) -> Explanation:
-        """Take a sentence apart, in the corpus (its number) or not (its text).
+        """Take a sentence apart, in the corpus (its number, or its text) or not (its text).
 
         Raises
         ------
         UserError
-            The sentence has no two words of the vocabulary.
+            No such sample, no text, or the sentence has no two words of the vocabulary.
         """
-        text = self.run.corpus.texts[sentence] if isinstance(sentence, int) else sentence
-        taken = self.take_apart(text, objective)
+        text, sample = self._text_of(sentence)
+        weight = 1.0 if sample is None else float(self.run.weights[sample])
+        taken = replace(self.take_apart(text, objective), sample=sample, weight=weight)
         if len(taken.spans) < 2:
             raise UserError("The sentence has fewer than two words of the vocabulary, so it has no pairs.")
         return taken
+
+    def _text_of(self, sentence: str | int) -> tuple[str, int | None]:
+        """Text, and number of the sample that it is where it is one that was trained on."""
+        corpus, weights = self.run.corpus, self.run.weights
+        if isinstance(sentence, str):
+            same = (i for i, text in enumerate(corpus.texts) if text == sentence and weights[i] > 0)
+            return sentence, next(same, None)
+        (number,) = row_numbers([sentence], len(corpus), "The number of the sentence").tolist()
+        return corpus.texts[number], number if weights[number] > 0 else None
 
     def take_apart(self, text: str, objective: Named = None) -> Explanation:
         """``explain`` for any text: one with fewer than two words of the vocabulary has no pairs and scores 0."""
@@ -252,6 +275,8 @@ def score(
     UserError
         Unknown estimator, no objective, or one without a finite gradient; damping where there is no curvature.
     """
+    if isinstance(objectives, str | Mapping) or not isinstance(objectives, Iterable):
+        raise UserError("score takes a list of objectives: cl.score(run, [cl.objectives.weat(NAME)]).")
     chosen = [as_objective(o) for o in objectives]
     if not chosen:
         raise UserError("Name at least one objective to score.")
@@ -269,9 +294,11 @@ def score(
             raise UserError(f"{estimator} takes no damping: it is for {', '.join(INVERSE_HESSIANS)}.")
         estimate = replace(INVERSE_HESSIANS[estimator], damping=damping)
     if isinstance(run, FieldRun):
+        check_objectives(run.field, run.theta, chosen)  # before the work
         with track(f"scoring ({estimator})") as progress:
             influence = estimate(run.training, chosen, progress=progress)
         return FieldScores(run, estimator, chosen, influence.samples().cpu().numpy())
+    objective_values(run.embeddings, chosen)  # before the work
     return Scores(run, estimator, chosen, _influence(run, chosen, estimator, estimate, damping, track))
 
 

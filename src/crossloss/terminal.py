@@ -17,6 +17,7 @@ from crossloss.fidelity.strongest import Strongest
 from crossloss.fidelity.validate import Validation
 from crossloss.hidden_concepts import Concept
 from crossloss.objectives import Coverage, Described, Weat
+from crossloss.objectives.bounds import described
 from crossloss.objectives.weat import SIDES
 from crossloss.pipeline.stages import Measures
 from crossloss.plans.outcome import Outcome
@@ -170,9 +171,9 @@ def measures_table(measures: Measures, objectives: Sequence[Described]) -> None:
         say(" ".join(filter(None, [f"{name}. {objective.reading()}", *more])))
 
 
-def _verb(effect: float, name: str) -> str:
+def _verb(effect: float, name: str, verb: str) -> str:
     direction = "lower" if effect < 0 else "raise"
-    return f"removing it is predicted to {direction} {name} by {words.effect(abs(effect)).lstrip('+')}"
+    return f"{verb} it is predicted to {direction} {name} by {words.effect(abs(effect)).lstrip('+')}"
 
 
 def ranking(
@@ -252,12 +253,15 @@ def _where(s: Scored) -> str:
 def explanation(taken: Explanation, name: str, count: int = 12) -> None:
     """A sentence taken apart into word pairs."""
     console.print(literal(taken.text, 2000))
-    say(f"Effect if removed {words.effect(taken.effect_if_removed)}: {_verb(taken.effect_if_removed, name)}.")
+    new = taken.sample is None
+    effect, factor = (taken.effect_if_added, 1.0) if new else (taken.effect_if_removed, -taken.weight)
+    said = "Not trained on. Effect if added" if new else "Effect if removed"
+    say(f"{said} {words.effect(effect)}: {_verb(effect, name, 'adding' if new else 'removing')}.")
     table = Table(title="Word pairs, by their part of that effect", title_justify="left")
     table.add_column("effect", justify="right")
     table.add_column("pair")
     for a, b, value in taken.pairs[:count]:
-        table.add_row(words.effect(-value), literal(f"{a} - {b}"))
+        table.add_row(words.effect(factor * value), literal(f"{a} - {b}"))
     console.print(table)
     if taken.unseen:
         say(f"{taken.unseen:.0%} of its expected word pairs occur nowhere in the corpus and are left out.")
@@ -306,6 +310,12 @@ def versions_table(found: Sequence[Versions]) -> None:
     say(f"The Wiki Neutrality Corpus (Pryzant et al. 2020) is published at {WNC}: biased.full has the pairs.")
 
 
+def _predicted(plan: Plan, value: float) -> str:
+    """A predicted value; where the objective can never take it, with what it can."""
+    beyond = f", which is beyond first order: it lies {described(plan.bounds)}" if plan.beyond(value) else ""
+    return f"{words.value(value)}{beyond}"
+
+
 def plan_line(plan: Plan) -> None:
     """Say what a plan does."""
     reach = "" if plan.reached else " (the target was not reached by removal)"
@@ -313,16 +323,16 @@ def plan_line(plan: Plan) -> None:
     if plan.retrained is None:
         say(
             f"{removing} is predicted to bring {plan.objective} from {words.value(plan.value)} to "
-            f"{words.value(plan.predicted)}{reach}."
+            f"{_predicted(plan, plan.predicted)}{reach}."
         )
     else:
         size, predicted = plan.first_order
         say(
             f"{removing} brings {plan.objective} from {words.value(plan.value)} to {words.value(plan.retrained)}, "
-            f"retrained (predicted {words.value(plan.predicted)}){reach}."
+            f"retrained (predicted {_predicted(plan, plan.predicted)}){reach}."
         )
         path = ", then ".join(f"{step.size:,} out: {words.value(step.retrained)}" for step in plan.path)
-        say(f"  First order alone: {size:,} sentences for {words.value(predicted)}. Retrained on the way: {path}.")
+        say(f"  First order alone: {size:,} sentences for {_predicted(plan, predicted)}. Retrained on the way: {path}.")
     for word in plan.used_up:
         say(f"  {word.sentence()}")
 

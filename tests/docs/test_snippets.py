@@ -1,13 +1,11 @@
 """Python of the README and of the pages runs as it stands, from a folder with a corpus.txt and a plots.txt."""
 
 import random
+import re
 from collections.abc import Sequence
 
 import pytest
-import torch
 from pages import PAGES, ROOT, blocks
-from torch import nn
-from torch.nn import functional as F
 
 import crossloss as cl
 
@@ -38,19 +36,6 @@ def corpus(lines: int = 600, more: Sequence[str] = ()) -> list[str]:
     return found
 
 
-def given() -> dict[str, object]:
-    """What the README's torch snippet takes from its reader."""
-    torch.manual_seed(0)
-    x, y = torch.randn(40, 3), torch.randint(0, 2, (40,))
-    model = nn.Linear(3, 2)
-    return {
-        "x": x, "y": y, "x_test": x[:4], "y_test": y[:4], "model": model, "F": F,
-        "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
-        "batches": [torch.arange(20), torch.arange(20, 40)],
-        "loss": lambda m, rows: F.cross_entropy(m(x[rows]), y[rows]),
-    }  # fmt: skip
-
-
 def word2vec(gensim) -> object:
     """A live gensim model of corpus.txt, and its two matrices as the files that the page of formats names."""
     lines = [line.lower().rstrip(".").split() for line in corpus()]
@@ -74,10 +59,34 @@ def test_the_snippets_of_a_page_run_in_their_order(page, tmp_path, monkeypatch):
     plots = [*PLOTS, *cl.objectives.weat("weat6").words]
     (tmp_path / "plots.txt").write_text("\n".join(corpus(more=plots)), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    names = given()
+    names: dict[str, object] = {}
     if page.name == "formats.md":
         names["model"] = word2vec(gensim)
     for block in blocks(page):
         if block.kind == "python" and "with " not in block.note:  # with wefe: a package that tests have not
             # Lines of the page, so that a traceback names them.
             exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+
+
+def python_of(page):
+    """Whole, and what of it checks itself."""
+    text = "\n".join(block.text for block in blocks(page) if block.kind == "python")
+    return text, [line.strip() for line in text.splitlines() if line.strip().startswith("assert")]
+
+
+def test_the_readmes_torch_example_runs_when_it_is_pasted(tmp_path, monkeypatch):
+    """By itself, with nothing that stood above it."""
+    (block,) = (b for b in blocks(ROOT / "README.md") if b.kind == "python" and "TorchField" in b.text)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block.text, "README.md", "exec"), {})
+
+
+def test_the_pytorch_page_shows_predictions_within_a_tenth(capsys, tmp_path, monkeypatch):
+    """What the page prints, read again: five samples, each predicted to a tenth of what retraining gives."""
+    text, checks = python_of(ROOT / "docs" / "howto" / "pytorch.md")
+    assert "assert abs(s.effect_if_removed - found) < 0.1 * abs(found)" in checks
+    monkeypatch.chdir(tmp_path)
+    exec(compile(text, "pytorch.md", "exec"), {})
+    printed = re.findall(r"sample \d+: predicted ([+-][\d.]+), found ([+-][\d.]+)", capsys.readouterr().out)
+    assert len(printed) == 5
+    assert all(abs(float(p) / float(f) - 1) < 0.1 for p, f in printed)

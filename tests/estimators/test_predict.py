@@ -154,7 +154,7 @@ def test_what_overflows_on_the_way_or_at_its_end_is_said():
 
 def test_a_run_that_does_not_replay_is_refused():
     case = made("softmax", torch.float64)
-    run = type(case.run)(**vars(case.run))
+    run = case.run.changed()
     run.field = GivenField(lambda theta, w, step: 1.01 * case.run.field.g(theta, w, step), case.run.field.n)
     with pytest.raises(UserError, match="Replaying"):
         predict(run, case.objectives, without=WITHOUT)

@@ -102,12 +102,12 @@ def faulty(run, fault):
     training = run.training
     if fault in (FlippedSign, MomentumNotCarried):
         optimiser = fault(training.optimiser.scale, training.optimiser.momentum)
-        return type(training)(**(vars(training) | {"optimiser": optimiser}))
+        return training.changed(optimiser=optimiser)
     if fault in (NegativesDropped, PriorDropped):
         s = run.settings
         field = fault(run.counts, run.vocabulary, run.corpus.weights, dimension=s.dimension,
                       negatives=s.negatives, exponent=s.exponent, prior=s.prior, dtype=torch.float64)  # fmt: skip
-        return type(training)(**(vars(training) | {"field": field}))
+        return training.changed(field=field)
     raise AssertionError(fault)
 
 
@@ -121,7 +121,7 @@ def test_an_injected_fault_is_caught(run, fault):
 
 def test_a_skipped_step_is_caught(run):
     exact = by_autograd(run, [TEST])
-    training = type(run.training)(**vars(run.training))
+    training = run.training.changed()
     steps = run.training.backwards
 
     def skip(start):

@@ -10,6 +10,7 @@ from crossloss.core import Objective, UserError
 from crossloss.estimators import gradient as gradient_module
 from crossloss.estimators.gradient import objective_gradients, objective_values
 from crossloss.objectives import Function, as_objective, each, weat
+from crossloss.skipgram.embeddings import Embeddings
 
 
 def view(requires_grad=False):
@@ -142,3 +143,45 @@ def test_rows_are_equally_many():
     for rows in ((), (torch.ones(3), torch.ones(2)), (torch.ones(()),), (torch.ones(0, 2),)):
         with pytest.raises(UserError, match="equally many rows"):
             each(waves, *rows)
+
+
+MIXED = {
+    "less the mean": lambda v, x, scale: x @ v - (x @ v).mean(),
+    "by its neighbour": lambda v, x, scale: x @ v - (x @ v).roll(1),
+    "summed up so far": lambda v, x, scale: (x @ v).cumsum(0),
+    "a share of all": lambda v, x, scale: torch.softmax(x @ v, 0),
+    "by its place": lambda v, x, scale: (x @ v) * torch.arange(1.0, 1.0 + len(x), dtype=x.dtype),
+    "sorted": lambda v, x, scale: (x @ v).sort().values,
+    "a fixed list beside it": lambda v, x, scale: (x @ v) * torch.ones(5, dtype=x.dtype),
+}
+
+
+@pytest.mark.parametrize("case", MIXED)
+def test_rows_that_depend_on_others_are_refused(case):
+    _, _, family = given(MIXED[case])
+    with pytest.raises(UserError, match=r"other rows|any of the rows|shape \(1,\)"):
+        objective_values(torch.tensor([0.3, -1.0, 0.8], dtype=torch.float64), family)
+
+
+def test_each_takes_tensors_and_copies_them():
+    for rows in (([1.0, 2.0],), (None,), ("ab",)):
+        with pytest.raises(UserError, match="takes tensors"):
+            each(waves, *rows)
+    rows = torch.eye(3, dtype=torch.float64)
+    family = each(lambda view, x: x @ view, rows)
+    rows.zero_()
+    assert objective_values(torch.arange(1.0, 4.0, dtype=torch.float64), family).tolist() == [1, 2, 3]
+
+
+def test_a_function_that_asks_for_what_is_not_there_is_told_so():
+    with pytest.raises(UserError, match="Objective mine asks for 'zebra', which is not there"):
+        Function("mine", lambda view: view.vectors[view.index["zebra"]].sum())(view())
+    seen = Embeddings(["a", "b"], {"a": 0, "b": 1}, *[torch.eye(2)] * 2)
+    with pytest.raises(UserError, match="Objective mine: The vocabulary lacks the word 'zebra'"):
+        Function("mine", lambda e: e["zebra"].sum())(seen)
+    with pytest.raises(KeyError):
+        seen["zebra"]
+    with pytest.raises(UserError, match="asks for what is not there"):
+        Function("mine", lambda e: e.vectors[e.words.index("zebra")].sum())(seen)
+    with pytest.raises(UserError, match="asks for 'c'"):
+        objective_values(seen, each(lambda e, x: x * {"a": 1.0}["c"], torch.ones(2)))

@@ -64,7 +64,7 @@ REFUSED = {
     "cancel": (lambda: projection("w2", [("w0", "w1")])(view(ZERO, words=WORDS[:4])), "cancel"),
     "both": (lambda: mac(["a"], [["b"], ["a"]]), "'a' is target and attribute"),
     "no set": (lambda: mac(["a"], []), "no set of attributes"),
-    "alone": (lambda: separation(["a"]), "alone"),
+    "alone": (lambda: separation(["a"]), "the group has 1 word: give 2 or more"),
     "one left": (lambda: separation(["w0", "gone"])(view(ZERO, words=WORDS[:4])), "1 of the 2 words of group"),
     "two attributes": (lambda: ect(view(ZERO, words=WORDS[:4]), ["w0"], ["w1"], ["w2", "w3"]), "three of A"),
     "all alike": (lambda: ect(view(torch.ones(5, 2), words=WORDS[:5]), ["w0"], ["w1"], WORDS[2:5]), "undefined"),

@@ -13,7 +13,7 @@ from crossloss.objectives.wordsets import weat
 @given(st.integers(0, 1000), st.sets(st.integers(0, 31), max_size=8))
 @settings(max_examples=50, deadline=None)
 def test_halves_are_a_partition_of_the_present_words(seed, absent):
-    sides = {side: tuple(f"{side}{i}" for i in range(8)) for side in SIDES}
+    sides = {side: tuple(f"{side.lower()}{i}" for i in range(8)) for side in SIDES}
     test = Weat("t", **sides)
     words = test.words
     index = {w: i for i, w in enumerate(words) if i not in absent}

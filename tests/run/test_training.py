@@ -80,8 +80,8 @@ def test_bad_weights_and_bad_likeness():
     for weights, message in (
         (np.ones(n + 1), "the corpus has"),
         (np.full(n, np.nan), "finite"),
-        (-np.ones(n), "not negative"),
-        (np.zeros(n), "not all zero"),
+        (-np.ones(n), "must not be negative"),
+        (np.zeros(n), "All sample weights are zero"),
     ):
         with pytest.raises(UserError, match=message):
             cl.train(corpus, weights=weights, like=run)

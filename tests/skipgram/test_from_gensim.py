@@ -13,7 +13,8 @@ from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.estimators import ConjugateGradient, InverseHessian, Trained
 from crossloss.objectives.weat import Weat
 from crossloss.skipgram.curvature import curvature
-from crossloss.skipgram.from_gensim import from_gensim
+from crossloss.skipgram.from_gensim import counted, from_gensim
+from crossloss.skipgram.from_word2vec import from_word2vec
 from dense import DenseSkipGram, dense_counts, random_sentences
 
 word2vec = pytest.importorskip("gensim.models.word2vec")
@@ -120,3 +121,107 @@ def test_another_corpus_and_vectors_that_are_not_finite_are_refused(model, corpu
     broken.syn1neg[0, 0] = np.inf
     with pytest.raises(UserError, match="not finite"):
         from_gensim(broken, corpus)
+
+
+def repeated(lines, word):
+    """The lines with one of them twice, which has the word."""
+    line = next(line for line in lines if word in line.split())
+    return [*lines, line]
+
+
+def test_a_corpus_with_other_counts_is_refused(model, corpus):
+    """One sentence more, one less, half of it: the word that differs most, and how often it occurs in both."""
+    for lines in (repeated(SENTENCES, "waa"), SENTENCES[1:], SENTENCES[::2]):
+        with pytest.raises(UserError, match=r"'w\w+' occurs \d+ times in what the model was trained on and \d+ times"):
+            from_gensim(model, from_sentences(lines))
+    assert from_gensim(model, from_sentences(SENTENCES[::-1])).field.vocabulary.words == model.wv.index_to_key
+
+
+def test_the_same_words_in_more_sentences_are_refused(model):
+    halves = [part for line in SENTENCES for part in (" ".join(line.split()[:2]), " ".join(line.split()[2:])) if part]
+    with pytest.raises(UserError, match=rf"trained on {len(SENTENCES)} texts and this corpus has"):
+        from_gensim(model, from_sentences(halves))
+
+
+def untrained():
+    made = word2vec.Word2Vec(**SETTINGS)
+    made.build_vocab([line.split() for line in SENTENCES])
+    return made
+
+
+def unit():
+    made = trained(epochs=1)
+    made.wv.vectors /= np.linalg.norm(made.wv.vectors, axis=1, keepdims=True)
+    return made
+
+
+def locked():
+    made = trained(epochs=1)
+    made.wv.vectors_lockf = np.where(np.arange(len(made.wv)) < 2, 0, 1).astype(np.float32)
+    return made
+
+
+def cut():
+    made = trained(epochs=1)
+    made.wv.vectors = made.wv.vectors[:-1]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (untrained, "built and not trained"),
+        (unit, "have length 1, so they were normalised"),
+        (locked, "were locked"),
+        (cut, "other|shape"),
+        (lambda: trained(hs=1), "sg=1, hs=0"),
+    ],
+)
+def test_a_model_that_is_not_as_training_left_it_is_refused(make, message, corpus):
+    with pytest.raises(UserError, match=message) as caught:
+        from_gensim(make(), corpus)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dm", [0, 1])
+def test_vectors_of_documents_are_refused(dm, corpus):
+    doc2vec = pytest.importorskip("gensim.models.doc2vec")
+    texts = [doc2vec.TaggedDocument(line.split(), [i]) for i, line in enumerate(SENTENCES)]
+    settings = {name: value for name, value in SETTINGS.items() if name != "sg"}
+    with pytest.raises(UserError, match="Doc2Vec"):
+        from_gensim(doc2vec.Doc2Vec(texts, dm=dm, **settings), corpus)
+
+
+def test_other_ways_to_train_are_read(corpus):
+    """The vocabulary unsorted, a rule that leaves words out, a second training: the words are the model's."""
+    for made in (trained(sorted_vocab=0), trained(trim_rule=lambda word, count, least: 2 - (word == "waa"))):
+        assert from_gensim(made, corpus).field.vocabulary.words == made.wv.index_to_key
+    more = trained()
+    more.train([line.split() for line in SENTENCES], total_examples=len(SENTENCES), epochs=2)
+    assert from_gensim(more, corpus).weights.tolist() == [1.0] * len(SENTENCES) + [0.0]
+    grown = trained()
+    grown.build_vocab([["waa", "new", "new", "new"]], update=True)
+    with pytest.raises(UserError, match=r"lacks|occurs"):
+        from_gensim(grown, corpus)
+
+
+def test_vectors_alone_are_compared_by_their_counts_where_they_have_some(model, corpus, tmp_path):
+    keyed = pytest.importorskip("gensim.models").KeyedVectors
+    with pytest.raises(UserError, match="occurs"):
+        from_word2vec(model.wv, from_sentences(SENTENCES[::2]), window=3)
+    model.wv.save_word2vec_format(str(tmp_path / "v.txt"))
+    read = keyed.load_word2vec_format(str(tmp_path / "v.txt"))
+    assert counted(read) is None, "gensim counts down from V where the file does not say"
+    assert counted(model.wv) == [model.wv.get_vecattr(word, "count") for word in model.wv.index_to_key]
+    with pytest.raises(UserError, match=r"cl\.from_gensim"):
+        from_word2vec(model, corpus)
+    with pytest.raises(UserError, match="holds no word vectors"):
+        from_word2vec({"waa": [1.0]}, corpus)
+
+
+def test_what_is_imported_is_handed_out_as_copies(imported):
+    before = imported.theta
+    imported.theta.zero_()
+    imported.weights.zero_()
+    assert torch.equal(imported.theta, before)
+    assert imported.weights[0] == 1

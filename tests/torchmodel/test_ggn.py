@@ -219,7 +219,7 @@ def test_a_field_knows_its_own_loss(problem):
     by_hand = ekfac(perceptron(), loss, data["x"], targets)(theta, w).product(eye) * factor
     for name, matrix in (("inverse-hessian-ggn", exact), ("inverse-hessian-ekfac", by_hand)):
         expected = -gradients @ torch.linalg.solve(matrix + 0.05 * eye, slope)
-        found = torch.from_numpy(cl.score(run, [objective], name, damping=0.05).samples[0])
+        found = torch.tensor(cl.score(run, [objective], name, damping=0.05).samples[0])
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
 
 

@@ -179,7 +179,7 @@ REFUSED = {
     "a batch too large": (mlp, X, {"batch_size": N + 1}, "between 1 and"),
     "rows that are not there": (mlp, X, {"order": [[0, N]]}, "0 to 11"),
     "a negative row": (mlp, X, {"order": [[0, -1]]}, "0 to 11"),
-    "a batch of nothing": (mlp, X, {"order": [[0], []]}, "step 1 names rows"),
+    "a batch of nothing": (mlp, X, {"order": [[0], []]}, "step 1 is empty"),
     "no batch at all": (mlp, X, {"batch_size": 0}, "between 1 and"),
     "order and batch size": (mlp, X, {"order": [[0]], "batch_size": 3}, "not both"),
     "no samples at once": (mlp, X, {"chunk": 0}, "at least 1"),

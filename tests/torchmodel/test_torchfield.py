@@ -28,7 +28,7 @@ import crossloss as cl
 from crossloss.core import WHOLE
 from crossloss.estimators import unrolled
 from crossloss.objectives import as_objective
-from crossloss.run.training import MemoryStates, Training
+from crossloss.run.training import MemoryStates
 from crossloss.torchmodel.module import own_copy
 
 RULES = {
@@ -116,7 +116,7 @@ def test_chunks_directions_and_spacing_change_nothing(kind):
     scores = []
     for chunk, every in ((1024, 1), (5, 1), (1, 4)):
         run = cl.train(field_of(case, chunk=chunk), cl.Adam(0.02, eps=1e-2), steps=STEPS)
-        run.training = Training(**(vars(run.training) | {"every": every, "states": MemoryStates()}))
+        run.training = run.training.changed(every=every, states=MemoryStates())
         run.training.finish()
         assert run.training.states.kept() == [*range(0, STEPS, every), STEPS]
         scores.append(torch.from_numpy(cl.score(run, objectives(case)).samples))

@@ -31,10 +31,10 @@ def debias(
     transfer: Annotated[int, typer.Option(min=0, help="Models of gensim's Word2Vec to train before and after.")] = 0,
 ) -> None:
     """Correct a model by its samples or vectors, judge the correction, and say what it costs."""
-    opened, tests = pipeline.open_run(run, objective or ())
+    opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
-        named = {test.name for test in pipeline.choose(objective)} if objective else {test.name for test in tests}
-        chosen = [test for test in tests if test.name in named]
+        chosen = [test for test in tests if test.name in asked]
+        pipeline.check_targets(chosen, dict.fromkeys(asked, target), opened.vocabulary.index)
         outcomes = pipeline.debias(
             opened, chosen, how,
             target=target, starts=starts, others=others, groups=group or ["gender"], words=words, track=bars,

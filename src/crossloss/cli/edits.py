@@ -40,18 +40,18 @@ def edits(
     show: Annotated[int, typer.Option(min=0, help="Edits shown for each objective.")] = 10,
 ) -> None:
     """Rank edits of sentences by what they would do to each objective; with --apply, make them and retrain."""
-    opened, tests = pipeline.open_run(run, objective or ())
+    opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
         found = pipeline.edit_run(opened, scores, read_versions(file))
-        for test in pipeline.choose(objective) if objective else tests:
-            terminal.edits_table(found, test.name, show)
+        for name in asked:
+            terminal.edits_table(found, name, show)
             if apply:
-                done = pipeline.apply_edits(opened, found, test.name, apply, track=bars)
+                done = pipeline.apply_edits(opened, found, name, apply, track=bars)
                 terminal.say(
-                    f"Making the {words.several(done.edits, 'strongest edit')} changes {test.name} by "
+                    f"Making the {words.several(done.edits, 'strongest edit')} changes {name} by "
                     f"{words.effect(done.predicted)} as predicted and {words.effect(done.retrained)} as retrained: "
-                    f"{run / f'plan-edits-{test.name}.parquet'}"
+                    f"{run / f'plan-edits-{name}.parquet'}"
                 )
 
 

@@ -22,7 +22,12 @@ Objectives = Annotated[
         f"FILE.yaml or FILE.yaml:NAME; or {', '.join(SYNTAX.values())}. May be given several times.",
     ),
 ]
-Named = Annotated[list[str] | None, typer.Option("--objective", help="As in `run`; default: those of the run.")]
+Named = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--objective", help="As in `run`, or its name in the run, to which it is added; default: all of the run."
+    ),
+]
 Out = Annotated[Path, typer.Option(help="The run folder to make.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a different run in that folder.")]
 Memory = Annotated[

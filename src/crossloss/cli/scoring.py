@@ -22,7 +22,7 @@ def measure(
     starts: Starts = STARTS,
 ) -> None:
     """Measure a run's objectives, with p-values and their spread over starts; those named are added to it."""
-    opened, tests = pipeline.open_run(run, objective or ())
+    opened, tests, _ = pipeline.open_run(run, objective or ())
     with opened:
         terminal.measures_table(pipeline.measure(opened, tests, starts=starts, track=bars), tests)
         for row in pipeline.qualities(opened):
@@ -46,11 +46,11 @@ def score(
     show: Show = 10,
 ) -> None:
     """Score every sentence; writes scores.parquet and shows the strongest."""
-    opened, tests = pipeline.open_run(run, objective or ())
+    opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
         scores = pipeline.score_run(opened, tests, estimator, damping, track=bars)
-        for test in tests:
-            terminal.ranking(scores, test.name, show)
+        for name in asked:
+            terminal.ranking(scores, name, show)
 
 
 def explain(
@@ -59,11 +59,11 @@ def explain(
     objective: Named = None,
 ) -> None:
     """Take a sentence apart: the word pairs in it that push each objective up or down."""
-    opened, tests = pipeline.open_run(run)
+    opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
         ids = opened.corpus.ids
-        for name in objective or [test.name for test in tests]:
+        for name in asked:
             taken = scores.explain(ids.index(sentence) if sentence in ids else sentence, name)
             terminal.explanation(taken, name)
 
@@ -74,13 +74,11 @@ def plan(
     target: Annotated[float, typer.Option(help="Where the plan should bring the objective.")] = 0.0,
 ) -> None:
     """Find the smallest set of sentences whose removal brings an objective to a target, retraining on the way."""
-    opened, tests = pipeline.open_run(run)
+    opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
+        pipeline.check_targets(tests, dict.fromkeys(asked, target), opened.vocabulary.index)
         scores = pipeline.score_run(opened, tests, track=bars)
-        names = objective or [test.name for test in tests]
-        for name in names:
-            scores.row(name)
-        for name, made in pipeline.plan_run(opened, scores, dict.fromkeys(names, target), bars).items():
+        for name, made in pipeline.plan_run(opened, scores, dict.fromkeys(asked, target), bars).items():
             terminal.plan_line(made)
             terminal.say(f"Train with it: crossloss train CORPUS --weights {run / f'plan-{name}.parquet'} --out MENDED")
 
@@ -94,7 +92,7 @@ def validate(
     show: Annotated[int, typer.Option(min=0, help="Strongest sentences on either side to leave out, one by one.")] = 5,
 ) -> None:
     """Retrain without random subsets, single sentences and plans, to see how well the scores predicted it."""
-    opened, tests = pipeline.open_run(run)
+    opened, tests, _ = pipeline.open_run(run)
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
         plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests), bars)
@@ -117,7 +115,7 @@ def validate(
 
 def report(run: RunArgument) -> None:
     """Write report.html again from what the run holds."""
-    opened, tests = pipeline.open_run(run)
+    opened, tests, _ = pipeline.open_run(run)
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
         plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests), bars)

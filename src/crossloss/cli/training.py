@@ -111,6 +111,7 @@ def run_command(
     """
     tests = pipeline.choose(objective)
     found = read_corpus(corpus, reading)
+    pipeline.check_targets(tests, {test.name: target for test in tests}, dict.fromkeys(found.types, 0))
     announce(found, tests, settings, memory, **_cost(len(tests), starts, validate, show))
     with _train(found, tests, out, overwrite, memory, settings) as run:
         _chain(run, tests, target, starts, validate, show)

@@ -19,10 +19,10 @@ def show(
     documents: Annotated[int, typer.Option(min=0, help="Documents shown, by the sum of their sentences.")] = 0,
 ) -> None:
     """Show the strongest sentences of a document or with a word, near-duplicates as one; or whole documents."""
-    opened, tests = pipeline.open_run(run)
+    opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
-        for name in objective or [test.name for test in tests]:
+        for name in asked:
             terminal.ranking(scores, name, count, document=document, word=word)
             if documents:
                 terminal.totals_table(scores, name, documents)
@@ -37,9 +37,9 @@ def concepts(
     ] = None,
 ) -> None:
     """Find words outside a test that its strongest sentences pull in, group them, and test which targets are nearer."""
-    opened, tests = pipeline.open_run(run)
+    opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
-        for name in objective or [test.name for test in tests]:
+        for name in asked:
             found = pipeline.concepts_run(opened, scores, name, [group.split(",") for group in words or []])
             terminal.concepts_table(found, association_test(scores, name))

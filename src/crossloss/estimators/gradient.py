@@ -71,7 +71,12 @@ def _gradient(field: Field, theta: Tensor, objective: Objective) -> Tensor:
     value = objective(field.view(leaf))
     if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
         raise UserError(f"Objective {objective.name} must return one scalar tensor computed from the parameters.")
-    (gradient,) = torch.autograd.grad(value.reshape(()), leaf)
+    (gradient,) = torch.autograd.grad(value.reshape(()), leaf, allow_unused=True)
+    if gradient is None:
+        raise UserError(
+            f"Objective {objective.name} does not depend on the parameters that it is handed: use its argument, not "
+            "a model from outside."
+        )
     return gradient
 
 

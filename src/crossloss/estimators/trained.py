@@ -51,6 +51,9 @@ class Trained:
     steps: int = dataclasses.field(default=0, init=False)
     optimiser: Optimiser = dataclasses.field(default_factory=NoRun, init=False)
 
+    def __post_init__(self) -> None:
+        self.weights, self.theta = self.weights.detach().clone(), self.theta.detach().clone()
+
     def backwards(self, start: int) -> Iterator[tuple[int, State]]:
         """Yield nothing."""
         return iter(())

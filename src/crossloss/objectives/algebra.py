@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Objective, UserError
+from crossloss.objectives.bounds import UNBOUNDED, Bounds, bounds_of
 
 
 @runtime_checkable
@@ -41,6 +42,10 @@ class Composable:
     """The operators: f + g, f - g, 2 * f, f / 2, -f and abs(f) are objectives."""
 
     name: str
+
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """Least and greatest value over all vectors of a vocabulary (``objectives.bounds``); infinite here."""
+        return UNBOUNDED
 
     def __add__(self, other: "Composable") -> "Sum":
         return _sum([*_terms(self), *_terms(other)])
@@ -130,6 +135,11 @@ class Sum(Composable):
         measures = {objective.measure for _, objective in self.terms}
         return f"sum of {measures.pop()}s" if len(measures) == 1 else "sum of objectives"
 
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """Of a sum of terms within their own bounds, each on its own: never too narrow."""
+        ends = [sorted(c * end for end in bounds_of(objective, index)) for c, objective in self.terms]
+        return sum(low for low, _ in ends), sum(high for _, high in ends)
+
     def rows(self, index: Mapping[str, int]) -> list[Any]:
         """Look up the words of every term."""
         return [objective.rows(index) for _, objective in self.terms]
@@ -182,6 +192,11 @@ class Absolute(Composable):
     def measure(self) -> str:
         """What the number is."""
         return f"size of {self.of.measure}"
+
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """0 or above, as far as the objective goes to either side."""
+        low, high = bounds_of(self.of, index)
+        return max(low, -high, 0.0), max(-low, high)
 
     def rows(self, index: Mapping[str, int]) -> Any:
         """Look up the words of the objective."""

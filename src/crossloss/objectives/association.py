@@ -1,12 +1,13 @@
 """How much nearer a word lies to one set of words than to another (paper Eq. 11)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.words import WordObjective, WordView, given_name, listed, one, several
+from crossloss.objectives.bounds import Bounds
+from crossloss.objectives.words import WordObjective, WordView, given_name, listed, naming, one, several
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Association(WordObjective):
     labels: tuple[str, str] = ("A", "B")
 
     def __post_init__(self) -> None:
+        with naming(self.name):
+            self._clean(word=one(self.word), A=several(self.A, self.labels[0]), B=several(self.B, self.labels[1]))
         both = [w for w in self.A if w in self.B] + [w for w in (self.word,) if w in self.A + self.B]
         if both:
             raise UserError(f"{self.name}: {both[0]!r} stands on two sides: each word may stand on one.")
@@ -49,6 +52,10 @@ class Association(WordObjective):
         """
         word, a, b = self.units(view).values()
         return word[0] @ (a.mean(0) - b.mean(0))
+
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """Least and greatest value."""
+        return -2.0, 2.0
 
     @property
     def measure(self) -> str:

@@ -1,13 +1,14 @@
 """Any Python function of the embeddings as an objective."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from crossloss.core import Objective, UserError
+from crossloss.core import Absent, Objective, UserError
 from crossloss.objectives.algebra import Composable
 
 
@@ -31,9 +32,10 @@ class Function(Composable):
         Raises
         ------
         UserError
-            It is not one finite real number in a tensor.
+            It is not one finite real number in a tensor, or it asks for a word that is not there.
         """
-        value = self.function(view)
+        with asking(self.name):
+            value = self.function(view)
         if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.is_floating_point():
             raise UserError(f"Objective {self.name} must return a torch tensor of one real number (a float).")
         if not bool(torch.isfinite(value).all()):
@@ -63,6 +65,21 @@ class Function(Composable):
         return f"Positive or negative as the function {self.name} returns it, in the function's own unit."
 
 
+@contextmanager
+def asking(name: str) -> Iterator[None]:
+    """Say in a sentence that a user's function asks a mapping for what is not in it."""
+    try:
+        yield
+    except Absent as error:
+        raise UserError(f"Objective {name}: {error}") from error
+    except KeyError as error:
+        raise UserError(f"Objective {name} asks for {error.args[0]!r}, which is not there: name another.") from error
+    except ValueError as error:
+        if "is not in " not in str(error):  # as of list.index
+            raise
+        raise UserError(f"Objective {name} asks for what is not there ({error}): name another.") from error
+
+
 @dataclass(frozen=True, eq=False)
 class Rowwise:
     """An objective for each row of some tensors, by one function of the view and any rows (a ``core.Family``).
@@ -70,7 +87,7 @@ class Rowwise:
     Raises
     ------
     UserError
-        When called: it does not return one finite real number a row.
+        When called: it does not return one finite real number a row, or the number of a row depends on other rows.
     """
 
     name: str
@@ -78,13 +95,40 @@ class Rowwise:
     rows: tuple[Tensor, ...]
 
     def __call__(self, view: Any) -> Tensor:
-        """Values of all rows, (m,)."""
-        values = self.function(view, *self.rows)
-        if not isinstance(values, torch.Tensor) or values.shape != self.rows[0].shape[:1]:
-            raise UserError(f"{self.name} must return one number a row, a tensor of shape ({len(self.rows[0])},).")
+        """Values of all rows, (m,), which are those of each row by itself."""
+        values = self._values(view, self.rows)
+        self._check_apart(view, values)
+        return values
+
+    def _values(self, view: Any, rows: Sequence[Tensor]) -> Tensor:
+        with asking(self.name):
+            values = self.function(view, *rows)
+        if not isinstance(values, torch.Tensor) or values.shape != rows[0].shape[:1]:
+            raise UserError(f"{self.name} must return one number a row, a tensor of shape ({len(rows[0])},).")
         if not values.is_floating_point() or not bool(torch.isfinite(values).all()):
             raise UserError(f"{self.name} must return real numbers (floats) that are finite at this model.")
         return values
+
+    def _check_apart(self, view: Any, values: Tensor) -> None:
+        """Compare the values of all rows together with those of some alone, and of the rows the other way round.
+
+        Scores take the derivative of one row by itself, which would be that of another function.
+        """
+        m = len(values)
+        with torch.no_grad():
+            for place in (slice(0, 1), slice(m - 1, m), slice(0, (m + 1) // 2), torch.arange(m - 1, -1, -1)):
+                part = [rows[place] for rows in self.rows]
+                try:
+                    alone = self._values(view, part)
+                except (RuntimeError, IndexError, ValueError) as error:
+                    raise UserError(f"{self.name} must take any of the rows, and not only all of them.") from error
+                # A product of matrices sums in another order where there are other rows.
+                size = float(values.detach().abs().max()) + 1e-3
+                if not float((alone - values[place]).abs().max()) <= torch.finfo(values.dtype).eps ** 0.5 * size:
+                    raise UserError(
+                        f"The number that {self.name} returns for a row depends on the other rows: give each() a "
+                        "function of one row, and what is computed from all of them as a function of its own."
+                    )
 
     def one(self, view: Any, index: Tensor) -> Tensor:
         """Value of one row, shape ()."""
@@ -121,9 +165,9 @@ def each(function: Callable[..., Tensor], *rows: Tensor) -> list[Objective]:
     UserError
         No rows, or not equally many.
     """
-    if not rows or not all(part.dim() and len(part) == len(rows[0]) > 0 for part in rows):
+    if not rows or not all(isinstance(part, Tensor) and part.dim() and len(part) == len(rows[0]) > 0 for part in rows):
         raise UserError("each() takes tensors with equally many rows, at least one: an objective for each row.")
-    family = Rowwise(_name(function), function, rows)
+    family = Rowwise(_name(function), function, tuple(part.detach().clone() for part in rows))
     return [Row(f"{family.name}.{i}", family, i) for i in range(len(rows[0]))]
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.words import WordObjective, given_name, listed, one, several
+from crossloss.objectives.bounds import UNBOUNDED, Bounds
+from crossloss.objectives.words import WordObjective, given_name, listed, naming, one, several
 
 
 class StartedView(Protocol):
@@ -59,6 +60,8 @@ class Displacement(WordObjective):
     along: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        with naming(self.name):
+            self._clean(word=one(self.word), toward=_toward(self.toward), along=_along(self.along))
         if self.toward and self.along:
             raise UserError(f"{self.name}: give toward (words) or along (a vector), not both.")
         if self.word in self.toward:
@@ -97,6 +100,10 @@ class Displacement(WordObjective):
         along: Tensor = moved @ (direction / length)
         return along
 
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """Least and greatest value."""
+        return UNBOUNDED if self.toward or self.along else (0.0, UNBOUNDED[1])
+
     @property
     def measure(self) -> str:
         """What the number is."""
@@ -126,5 +133,20 @@ def displacement(
         As ``Displacement``.
     """
     word = one(word)
-    words = several(toward) if toward else ()
-    return Displacement(name or given_name("displacement", [word], words), word, words, tuple(map(float, along)))
+    words = _toward(toward)
+    return Displacement(name or given_name("displacement", [word], words), word, words, _along(along))
+
+
+def _toward(words: str | Sequence[str]) -> tuple[str, ...]:
+    """Words to move toward; none where nothing is given."""
+    return () if isinstance(words, list | tuple) and not words else several(words, "toward")
+
+
+def _along(numbers: Sequence[float]) -> tuple[float, ...]:
+    """A direction (d,) as plain numbers."""
+    try:
+        if isinstance(numbers, str | bytes):
+            raise TypeError("a string")
+        return tuple(float(number) for number in numbers)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"along must be a list of numbers, the direction ({error}).") from error

@@ -1,6 +1,6 @@
 """How well a model predicts text that it was not trained on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.objectives.algebra import Composable
+from crossloss.objectives.bounds import UNBOUNDED, Bounds
 
 
 class TextView(Protocol):
@@ -34,6 +35,9 @@ class Likelihood(Composable):
 
     name: str
     sentences: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sentences", _sentences(self.sentences, self.name))
 
     def __call__(self, view: TextView) -> Tensor:
         """Nats a pair, shape ().
@@ -61,6 +65,10 @@ class Likelihood(Composable):
         """None, as ``words``."""
         return []
 
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """Least and greatest value."""
+        return UNBOUNDED[0], 0.0
+
     @property
     def measure(self) -> str:
         """What the number is."""
@@ -83,8 +91,18 @@ def likelihood(sentences: Sequence[str], name: str = "likelihood") -> Likelihood
     UserError
         No sentence.
     """
-    given = [sentences] if isinstance(sentences, str) else sentences
-    kept = tuple(sentence for sentence in given if sentence.strip())
-    if not kept:
+    return Likelihood(name, _sentences(sentences, name))
+
+
+def _sentences(given: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """Sentences that hold text; one may be given alone."""
+    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable) or hasattr(given, "columns"):
+        raise UserError(f"{name}: a {type(given).__name__} was given as sentences: give a list of strings.")
+    listed = [given] if isinstance(given, str) else list(given)
+    for sentence in listed:
+        if not isinstance(sentence, str):
+            raise UserError(f"{name}: a sentence is of type {type(sentence).__name__}: give strings.")
+    found = tuple(sentence for sentence in listed if sentence.strip())
+    if not found:
         raise UserError(f"{name}: there is no sentence in the text.")
-    return Likelihood(name, kept)
+    return found

@@ -1,13 +1,14 @@
 """Mean average cosine distance (Manzini et al. 2019)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.words import WordObjective, WordView, given_name, listed, several
+from crossloss.objectives.bounds import Bounds
+from crossloss.objectives.words import WordObjective, WordView, given_name, listed, naming, several
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Mac(WordObjective):
     attributes: tuple[tuple[str, ...], ...]
 
     def __post_init__(self) -> None:
+        with naming(self.name):
+            self._clean(targets=several(self.targets, "targets"), attributes=several_sets(self.attributes))
         both = [w for words in self.attributes for w in words if w in self.targets]
         if both or not self.attributes:
             what = f"{both[0]!r} is target and attribute" if both else "there is no set of attributes"
@@ -39,6 +42,10 @@ class Mac(WordObjective):
         """
         targets, *sets = self.units(view).values()
         return 1 - targets.mean(0) @ torch.stack([words.mean(0) for words in sets]).mean(0)
+
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """Least and greatest value."""
+        return 0.0, 2.0
 
     @property
     def measure(self) -> str:
@@ -61,5 +68,18 @@ def mac(targets: str | Sequence[str], attributes: Sequence[Sequence[str]], name:
     UserError
         An empty set, or a word that is target and attribute.
     """
-    words, sets = several(targets), tuple(several(group) for group in attributes)
+    words, sets = several(targets, "targets"), several_sets(attributes)
     return Mac(name or given_name("mac", words, *sets[:1]), words, sets)
+
+
+def several_sets(attributes: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    """Sets of words as the vocabulary has them.
+
+    Raises
+    ------
+    UserError
+        Not a list of sets, or as ``several``.
+    """
+    if not isinstance(attributes, list | tuple) or any(isinstance(group, str) for group in attributes):
+        raise UserError("attributes must be a list of sets of words, each a list: [[...], [...]].")
+    return tuple(several(group, "a set of attributes") for group in attributes)

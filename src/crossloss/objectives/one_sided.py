@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from crossloss.core import UserError
-from crossloss.objectives.weat import AssociationTest
+from crossloss.objectives.weat import AssociationTest, labels_of
 from crossloss.objectives.words import WordView, given_name, listed, several
 
 SIDES = ("X", "Y", "A")
@@ -37,12 +36,7 @@ class OneSided(AssociationTest):
     kind: Literal["effect", "statistic"] = "effect"
 
     sides: ClassVar[tuple[str, ...]] = SIDES
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        both = set(self.X) & set(self.Y)
-        if both:
-            raise UserError(f"{self.name}: {', '.join(sorted(both))} stands in both X and Y.")
+    reach: ClassVar[float] = 1.0
 
     def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
         """s(w), the mean cosine to A, of the present words of X and of Y."""
@@ -80,7 +74,6 @@ def one_sided(
     UserError
         An empty set, or a word in both X and Y.
     """
-    x, y, a = several(X), several(Y), several(A)
-    if len(labels) != 3:
-        raise UserError("labels must name the three sets X, Y, A.")
-    return OneSided(name or given_name("one-sided", x, y, a), x, y, a, (labels[0], labels[1], labels[2]), kind)
+    x, y, a = (several(words, side, OneSided.least) for words, side in zip((X, Y, A), SIDES, strict=True))
+    named: Any = labels_of(labels, len(SIDES))
+    return OneSided(name or given_name("one-sided", x, y, a), x, y, a, named, kind)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.words import WordObjective, one
+from crossloss.objectives.words import WordObjective, naming, one, several
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,10 @@ class OverPairs(WordObjective):
     name: str
     targets: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        with naming(self.name):
+            self._clean(targets=several(self.targets, "targets"), pairs=several_pairs(self.pairs))
 
     @property
     def sets(self) -> dict[str, tuple[str, ...]]:
@@ -60,8 +64,11 @@ def several_pairs(pairs: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]
         None, one that is no pair, or a word paired with itself.
     """
     found = []
+    if not isinstance(pairs, list | tuple):
+        raise UserError(f"A {type(pairs).__name__} was given as pairs: give a list of pairs of words.")
     for pair in pairs:
-        if isinstance(pair, str) or len(pair) != 2 or one(pair[0]) == one(pair[1]):
+        # A pair has an order, so it is no set.
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or one(pair[0]) == one(pair[1]):
             raise UserError(f"{pair!r} is no pair of two different words.")
         found.append((one(pair[0]), one(pair[1])))
     if not found:

@@ -1,12 +1,13 @@
 """Projection of words on a direction learned from pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from crossloss.core import UserError
+from crossloss.objectives.bounds import Bounds
 from crossloss.objectives.pairs import OverPairs, several_pairs
 from crossloss.objectives.words import WordView, given_name, listed, several
 
@@ -35,6 +36,10 @@ class Projection(OverPairs):
         cosine: Tensor = targets.mean(0) @ (direction / length)
         return cosine
 
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """Least and greatest value."""
+        return -1.0, 1.0
+
     @property
     def measure(self) -> str:
         """What the number is."""
@@ -57,5 +62,5 @@ def projection(targets: str | Sequence[str], pairs: Sequence[tuple[str, str]], n
     UserError
         No target or no pair.
     """
-    words, both = several(targets), several_pairs(pairs)
+    words, both = several(targets, "targets"), several_pairs(pairs)
     return Projection(name or given_name("projection", words, *both[:1]), words, both)

@@ -49,5 +49,5 @@ def ripa(targets: str | Sequence[str], pairs: Sequence[tuple[str, str]], name: s
     UserError
         No target or no pair.
     """
-    words, both = several(targets), several_pairs(pairs)
+    words, both = several(targets, "targets"), several_pairs(pairs)
     return Ripa(name or given_name("ripa", words, *both[:1]), words, both)

@@ -1,13 +1,13 @@
 """How far apart the words of a group lie."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from crossloss.core import UserError
-from crossloss.objectives.words import WordObjective, WordView, given_name, listed, several
+from crossloss.objectives.bounds import Bounds
+from crossloss.objectives.words import WordObjective, WordView, given_name, listed, naming, several
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Separation(WordObjective):
     least: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        if len(self.group) < 2:
-            raise UserError(f"{self.name}: {self.group[0]!r} alone cannot be apart: give two words or more.")
+        with naming(self.name):
+            self._clean(group=several(self.group, "the group", self.least))
 
     @property
     def sets(self) -> dict[str, tuple[str, ...]]:
@@ -40,6 +40,11 @@ class Separation(WordObjective):
         n = len(unit)
         # The squared length of the sum holds each pair twice, and n ones.
         return 1 - (unit.sum(0).square().sum() - n) / (n * (n - 1))
+
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """Least and greatest value."""
+        present = max(len(self.rows(index)["group"]), 2)
+        return 0.0, present / (present - 1)
 
     @property
     def measure(self) -> str:
@@ -62,5 +67,5 @@ def separation(words: Sequence[str], name: str = "") -> Separation:
     UserError
         Fewer than two words.
     """
-    group = several(words)
+    group = several(words, "the group", Separation.least)
     return Separation(name or given_name("separation", group), group)

@@ -1,11 +1,13 @@
 """How near two words lie to each other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.words import WordObjective, WordView, given_name, one
+from crossloss.objectives.bounds import Bounds
+from crossloss.objectives.words import WordObjective, WordView, given_name, naming, one
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,8 @@ class Similarity(WordObjective):
     b: str
 
     def __post_init__(self) -> None:
+        with naming(self.name):
+            self._clean(a=one(self.a), b=one(self.b))
         if self.a == self.b:
             raise UserError(f"{self.name}: the similarity of {self.a!r} to itself is 1 always; give two words.")
 
@@ -35,6 +39,10 @@ class Similarity(WordObjective):
         """
         unit = self.units(view)
         return unit["a"][0] @ unit["b"][0]
+
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """Least and greatest value."""
+        return -1.0, 1.0
 
     @property
     def measure(self) -> str:

@@ -8,7 +8,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, validate_call
 
 from crossloss.core import UserError
-from crossloss.corpus.tokens import normal
 from crossloss.objectives.algebra import Absolute, Composable, Sum
 from crossloss.objectives.association import association, margin
 from crossloss.objectives.displacement import displacement
@@ -171,17 +170,12 @@ def _test(path: Path, name: str, value: Any) -> Weat:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the test"
         raise UserError(f"{path}, test {name}, {where}: {first['msg'].lower()}.") from error
-    sets = {side: tuple(map(normal, getattr(test, side))) for side in SIDES}
-    for side, words in sets.items():
-        if len(set(words)) < len(words):
-            raise UserError(f"{path}, test {name}: a word stands twice in {side}.")
-    for one, other in (("X", "Y"), ("A", "B")):
-        both = set(sets[one]) & set(sets[other])
-        if both:
-            raise UserError(f"{path}, test {name}: {', '.join(sorted(both))} stands in both {one} and {other}.")
-    x, y, a, b = sets.values()
-    labels = (test.labels[0], test.labels[1], test.labels[2], test.labels[3])
-    return Weat(name, x, y, a, b, labels, test.question, source=path.name)
+    sets: dict[str, Any] = {side: tuple(getattr(test, side)) for side in SIDES}
+    labels: Any = tuple(test.labels)
+    try:
+        return Weat(name, **sets, labels=labels, question=test.question, source=path.name)
+    except UserError as error:
+        raise UserError(f"{path}, test {name}: {str(error).removeprefix(f'{name}: ')}") from error
 
 
 def load_objectives(given: str) -> list[Any]:

@@ -1,5 +1,7 @@
 """The Word Embedding Association Test as a differentiable objective (Caliskan et al. 2017; paper Eqs. 11, 12)."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -7,9 +9,11 @@ import torch
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.words import WordObjective, WordView
+from crossloss.objectives.bounds import Bounds
+from crossloss.objectives.words import WordObjective, WordView, naming, several
 
 SIDES = ("X", "Y", "A", "B")
+AGAINST = (("X", "Y"), ("A", "B"))
 ROUNDING = 16  # in units of the dtype's eps; targets on one ray differ by less than 1, ordinary ones by 1e4 and more
 
 
@@ -17,6 +21,12 @@ class AssociationTest(WordObjective):
     """What tests of two sets of targets share: how associations become a number.
 
     A subclass says what the associations of a target are; ``labels`` name its sets, in the order of ``sides``.
+
+    Raises
+    ------
+    UserError
+        Fewer than two words in a set, one of them twice, or in both of two sets that are set against each other; labels
+        that do not name the sets; another kind.
     """
 
     name: str
@@ -24,10 +34,18 @@ class AssociationTest(WordObjective):
     kind: Literal["effect", "statistic"]
     sides: ClassVar[tuple[str, ...]]
     least: ClassVar[int] = 2
+    reach: ClassVar[float] = 2.0
+    """The largest association there can be: a mean cosine has 1, the difference of two 2."""
 
     def __post_init__(self) -> None:
         if self.kind not in ("effect", "statistic"):
             raise UserError(f'{self.name}: kind is "effect" or "statistic", not {self.kind!r}.')
+        with naming(self.name):
+            self._clean(**{side: several(getattr(self, side), side, self.least) for side in self.sides})
+            for first, second in AGAINST:
+                if second in self.sides:
+                    self._apart(first, second)
+            self._clean(labels=labels_of(self.labels, len(self.sides)))
 
     @property
     def sets(self) -> dict[str, tuple[str, ...]]:
@@ -37,6 +55,17 @@ class AssociationTest(WordObjective):
     def label(self, side: str) -> str:
         """What a set is called."""
         return self.labels[self.sides.index(side)]
+
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """-2 to 2 for an effect size of two sets of one length, and of x and y words (x + y)/sqrt(x y) either way.
+
+        The spread of both sets together is at least the part of it that is between their means. A statistic goes
+        as far as all associations together.
+        """
+        rows = self.rows(index)
+        x, y = len(rows["X"]), len(rows["Y"])
+        widest = self.reach * (x + y) if self.kind == "statistic" else (x + y) / math.sqrt(x * y)
+        return -widest, widest
 
     def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
         """s(w) of the present words of X and of Y.
@@ -84,7 +113,7 @@ class Weat(AssociationTest):
     Raises
     ------
     UserError
-        Another kind.
+        As ``AssociationTest``.
     """
 
     name: str
@@ -135,3 +164,11 @@ def effect(name: str, x: Tensor, y: Tensor) -> Tensor:
     if not bool(spread > ROUNDING * torch.finfo(spread.dtype).eps):
         raise UserError(f"{name}: all target words are associated alike, so the effect size is undefined.")
     return (x.mean() - y.mean()) / spread
+
+
+def labels_of(labels: object, number: int) -> tuple[str, ...]:
+    """Labels, one for each set; UserError where there are not."""
+    given = tuple(labels) if isinstance(labels, list | tuple) else ()
+    if len(given) != number or not all(isinstance(label, str) and label.strip() for label in given):
+        raise UserError(f"labels must name the {number} sets, a list of {number} strings.")
+    return given

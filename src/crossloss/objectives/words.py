@@ -1,15 +1,27 @@
 """What every objective of word vectors says of itself: its words, their coverage, its unit, its sign."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.corpus.tokens import foreign, normal
 from crossloss.objectives.algebra import Composable
+
+
+@contextmanager
+def naming(objective: str) -> Iterator[None]:
+    """Begin what is refused inside with the name of the objective, once."""
+    try:
+        yield
+    except UserError as error:
+        said = str(error)
+        raise UserError(said if said.startswith(f"{objective}: ") else f"{objective}: {said}") from error
 
 
 class WordView(Protocol):
@@ -36,14 +48,32 @@ class Coverage:
     missing: tuple[str, ...]
 
 
+LONGEST = 200
+"""Characters of a word."""
+
+
 class WordObjective(Composable):
     """An objective made of named sets of words; a subclass is a frozen dataclass with a ``name``.
+
+    Its constructor cleans and checks its words (``one``, ``several``), so that it makes no difference whether they come
+    from Python, from YAML or from the command line.
 
     Words that the vocabulary lacks are left out of their set, the other sets stay as they are; a set with fewer than
     ``least`` words present is an error.
     """
 
     least: ClassVar[int] = 1
+
+    def _clean(self, **fields: Any) -> None:
+        """Put cleaned words into the fields of a frozen dataclass."""
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def _apart(self, first: str, second: str) -> None:
+        """Refuse a word that stands in two sets which are set against each other."""
+        both = set(getattr(self, first)) & set(getattr(self, second))
+        if both:
+            raise UserError(f"{', '.join(sorted(both))} stands in both {first} and {second}: name it in one of them.")
 
     @property
     def sets(self) -> dict[str, tuple[str, ...]]:
@@ -147,33 +177,60 @@ def given_name(kind: str, *arguments: Sequence[str]) -> str:
     return "-".join("".join(c if c.isalnum() or c in "-_" else "_" for c in part) for part in (kind, *parts))
 
 
-def one(word: str) -> str:
+def one(word: Any) -> str:
     """A word as the vocabulary has it: in normal form, case-folded.
 
     Raises
     ------
     UserError
-        Nothing but white space.
+        Not a string, nothing but white space, or longer than 200 characters.
     """
-    made = normal(word)
+    if not isinstance(word, str):
+        raise UserError(f"A word of an objective is of type {type(word).__name__}: give strings.")
+    made = normal(str(word))
     if not made:
         raise UserError("A word of an objective is empty: give words.")
+    if len(made) > LONGEST:
+        raise UserError(f"A word of an objective is {len(made)} characters long: a word has at most {LONGEST}.")
     return made
 
 
-def several(words: str | Sequence[str]) -> tuple[str, ...]:
-    """Words as the vocabulary has them; one may be given alone.
+def several(words: str | Iterable[str], what: str = "a set of words", least: int = 1) -> tuple[str, ...]:
+    """Words as the vocabulary has them; where one is enough it may be given alone. A Python set is put into order.
 
     Raises
     ------
     UserError
-        None, or one twice.
+        Not a list of words (a text, a dict, a table), fewer than ``least``, or one twice.
     """
-    given = [words] if isinstance(words, str) else list(words)
-    lowered = tuple(one(word) for word in given)
-    if not lowered:
-        raise UserError("A set of words of an objective is empty: give words.")
-    if len(set(lowered)) < len(lowered):
-        twice = next(word for word in lowered if lowered.count(word) > 1)
-        raise UserError(f"{twice!r} stands twice in a set of words: name each word once.")
-    return lowered
+    cleaned = listed_words(words, what, alone=least == 1)
+    if len(set(cleaned)) < len(cleaned):
+        twice = next(word for word in cleaned if cleaned.count(word) > 1)
+        raise UserError(f"{twice!r} stands twice in {what}: name each word once.")
+    if len(cleaned) < least:
+        has = f"has {len(cleaned)} word{'s' * (len(cleaned) != 1)}" if cleaned else "is empty"
+        raise UserError(f"{what.capitalize() if what[0] == 'a' else what} {has}: give {least} or more.")
+    return cleaned
+
+
+def listed_words(words: Any, what: str, alone: bool = False) -> tuple[str, ...]:
+    """Words of a list, tuple, set, one-dimensional array or column, as the vocabulary has them; also one ``alone``.
+
+    Raises
+    ------
+    UserError
+        Something else, or an entry that is no word.
+    """
+    if isinstance(words, str):
+        if not alone or words.replace(",", " ").split() != [words.strip()]:
+            raise UserError(f"{words!r} is one string where {what} is wanted: give a list of words.")
+        return (one(words),)
+    if isinstance(words, bytes | Mapping) or not isinstance(words, Iterable) or np.ndim(_plain(words)) > 1:
+        raise UserError(f"A {type(words).__name__} was given where {what} is wanted: give a list of words.")
+    cleaned = [one(word) for word in words]
+    return tuple(sorted(cleaned) if isinstance(words, set | frozenset) else cleaned)
+
+
+def _plain(words: Any) -> Any:
+    """What tells the number of dimensions: arrays and tables have a shape, lists of words one dimension."""
+    return np.empty(getattr(words, "shape", (0,)))

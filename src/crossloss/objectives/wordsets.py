@@ -7,7 +7,6 @@ from importlib import resources
 from typing import Any, Literal
 
 from crossloss.core import UserError
-from crossloss.corpus.tokens import normal
 from crossloss.objectives.weat import SIDES, Weat
 
 
@@ -17,12 +16,12 @@ def _data(name: str) -> Any:
 
 @cache
 def shipped() -> dict[str, Weat]:
-    """Every shipped test by name; words lower-cased, as the vocabulary is."""
+    """Every shipped test by name; words as the vocabulary has them."""
     sets = _data("caliskan.json")["sets"]
     tests = {}
     for entry in _data("tests.json")["tests"]:
         given = (sets[entry[side]] if isinstance(entry[side], str) else entry[side] for side in SIDES)
-        x, y, a, b = (tuple(map(normal, words)) for words in given)
+        x, y, a, b = (tuple(words) for words in given)
         labels = tuple(entry["labels"])
         name, question, source = entry["name"], entry["question"], entry["source"]
         tests[name] = Weat(name, x, y, a, b, labels, question, source=source)

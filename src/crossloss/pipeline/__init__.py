@@ -6,7 +6,7 @@ that a user of the Python interface could not compute: what is new belongs in th
 
 from crossloss.pipeline.debias import debias, study_debias, transfer_run
 from crossloss.pipeline.edits import apply_edits, edit_run, study_wnc
-from crossloss.pipeline.objectives import choose, only_tests, open_run, recall, remember
+from crossloss.pipeline.objectives import check_targets, choose, only_tests, open_run, recall, remember
 from crossloss.pipeline.robustness import robustness
 from crossloss.pipeline.stages import (
     measure,
@@ -21,6 +21,7 @@ from crossloss.pipeline.words import concepts_run, study_scifi
 
 __all__ = [
     "apply_edits",
+    "check_targets",
     "choose",
     "concepts_run",
     "debias",

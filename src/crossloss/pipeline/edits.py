@@ -10,8 +10,9 @@ from crossloss.fidelity.retrain import Retrainer
 from crossloss.objectives import Weat
 from crossloss.pipeline.objectives import folder_of, remember
 from crossloss.run import atomic
+from crossloss.run.available import peak_memory
 from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run, peak_memory
+from crossloss.run.runs import Run
 from crossloss.scores import Scores
 from crossloss.studies import wnc_page
 from crossloss.studies.wnc import Applied, WncStudy, train_biased, wnc_study

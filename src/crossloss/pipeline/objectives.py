@@ -1,10 +1,11 @@
 """The objectives of a run: named, remembered in its manifest, opened with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crossloss.core import UserError
 from crossloss.objectives import Described, Weat, load_objectives
+from crossloss.objectives.bounds import check_target
 from crossloss.objectives.stored import restored, stored
 from crossloss.run.folder import RunFolder
 from crossloss.run.runs import Run, load
@@ -17,15 +18,28 @@ def folder_of(run: Run) -> RunFolder:
     return run.folder
 
 
-def choose(names: Sequence[str]) -> list[Described]:
+def choose(names: Sequence[str], known: Sequence[Described] = ()) -> list[Described]:
     """Objectives by name or YAML file, each once.
+
+    Parameters
+    ----------
+    known : sequence of Described
+        Those of a run, which are called by their names too.
 
     Raises
     ------
     UserError
         Unknown, none, or two of one name.
     """
-    chosen: list[Described] = [objective for name in names for objective in load_objectives(name)]
+    own = {objective.name: objective for objective in known}
+    chosen: list[Described] = []
+    for name in names:
+        try:
+            chosen += [own[name]] if name in own else load_objectives(name)
+        except UserError as error:
+            if own:
+                raise UserError(f"{str(error).rstrip('.')}; the run has {', '.join(own)}.") from error
+            raise
     if not chosen:
         raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own.")
     named = [objective.name for objective in chosen]
@@ -33,6 +47,19 @@ def choose(names: Sequence[str]) -> list[Described]:
         twice = next(name for name in named if named.count(name) > 1)
         raise UserError(f"Two objectives are named {twice}: give each once, or other names in a .yaml file.")
     return chosen
+
+
+def check_targets(objectives: Sequence[Described], targets: Mapping[str, float], words: Mapping[str, int]) -> None:
+    """Refuse, before the work, a target that an objective can never take; ``words`` are those that occur.
+
+    Raises
+    ------
+    UserError
+        As ``check_target``; or as ``rows`` of the objective, where too few of its words occur.
+    """
+    for objective in objectives:
+        if objective.name in targets:
+            check_target(objective, targets[objective.name], words)
 
 
 def remember(run: Run, objectives: Sequence[Described]) -> list[Described]:
@@ -73,16 +100,28 @@ def only_tests(objectives: Sequence[Described], what: str) -> list[Weat]:
     return [objective for objective in objectives if isinstance(objective, Weat)]
 
 
-def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Described]]:
-    """Open a finished run and its objectives; those named are added.
+def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Described], list[str]]:
+    """Open a finished run; all of its objectives, to which those named are added; and the names of those asked for.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As given on the command line: of the run, shipped, FILE.yaml, FILE.yaml:NAME or written out; all where none.
 
     Raises
     ------
     UserError
-        No finished run, or no objective in it or named.
+        No finished run, no objective in it or named, or as ``choose`` and ``remember``.
     """
     run = load(path)
-    objectives = remember(run, choose(names)) if names else recall(run)
-    if not objectives:
-        raise UserError(f"The run in {path} has no objective yet: name one with --objective.")
-    return run, objectives
+    try:
+        objectives = recall(run)
+        asked = choose(names, objectives) if names else objectives
+        if not asked:
+            raise UserError(f"The run in {path} has no objective yet: name one with --objective.")
+        if names:
+            objectives = remember(run, asked)
+        return run, objectives, [objective.name for objective in asked]
+    except BaseException:
+        run.close()
+        raise

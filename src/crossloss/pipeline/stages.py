@@ -19,9 +19,10 @@ from crossloss.report.data import Quality
 from crossloss.report.gather import gather
 from crossloss.report.page import render
 from crossloss.run import atomic
+from crossloss.run.available import peak_memory
 from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run, peak_memory
+from crossloss.run.runs import Run
 from crossloss.scores import UNROLLED, Scores, objective_key, score
 from crossloss.skipgram.quality import quality
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from crossloss.core import Objective, UserError
 from crossloss.estimators import unrolled
+from crossloss.objectives.bounds import check_target
 from crossloss.objectives.parts import halves
 from crossloss.objectives.weat import Weat
 from crossloss.plans.corrections import Correction, Debiased, Updated, Weighted
@@ -167,6 +168,7 @@ def _updated(
     if set(targets) != {test.name}:
         raise UserError(f"Give one target, for {test.name}.")
     target = targets[test.name]
+    check_target(test, target, run.vocabulary.index)
     fitted, judged = halves(test, run.vocabulary.index)
     start: Correction = Debiased(hard) if hard else Weighted()
     theta = start(run, run.settings.seed) if hard else run.training.theta

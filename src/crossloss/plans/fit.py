@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
+from crossloss.inputs import read_only
+from crossloss.objectives.bounds import check_target
 from crossloss.plans.starts import Starts
 from crossloss.plans.table import origin, plan_table
 from crossloss.run import atomic
@@ -72,6 +74,18 @@ class Fit:
     reached: bool
     seconds: float
     notes: dict[str, object]
+
+    def __post_init__(self) -> None:
+        for name in (
+            "weights",
+            "before",
+            "values",
+            "shift",
+            "fractions",
+            "predicted",
+            "sizes",
+        ):  # frozen, and so are its arrays
+            object.__setattr__(self, name, read_only(getattr(self, name)))
 
     def value(self, name: str, round: int = -1) -> float:
         """Mean over starts of one objective after a round; the last by default."""
@@ -130,13 +144,15 @@ def fit(
     Raises
     ------
     UserError
-        Targets that are not those of the objectives, or not finite.
+        Targets that are not those of the objectives, not finite, or beyond what an objective can take.
     """
     if set(targets) != set(starts.names):
         raise UserError(f"Give one target for each objective: {', '.join(starts.names)}.")
     wanted = np.array([targets[name] for name in starts.names], dtype=np.float64)
     if not np.isfinite(wanted).all():
         raise UserError("Targets must be finite numbers.")
+    for objective in starts.objectives:
+        check_target(objective, targets[objective.name], starts.run.vocabulary.index)
     begun = time.perf_counter()
     weights = before = starts.run.weights
     slopes, spent = np.zeros((len(wanted), len(before))), 0.0

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import Objective, UserError
+from crossloss.inputs import read_only
+from crossloss.objectives.bounds import UNBOUNDED, Bounds, bounds_of, check_target
 from crossloss.objectives.weat import Weat
 from crossloss.plans.fit import ROUNDS, Fit, fit
 from crossloss.plans.rare import UsedUp, used_up
@@ -50,6 +52,8 @@ class Plan:
         Samples of positive weight before.
     used_up : list of UsedUp
         Words of the objective that lose much of their occurrences with the samples removed.
+    bounds : (float, float)
+        What the objective can take at all; infinite where that is not known.
     path : list of Round
         How it was reached, each round with derivatives at the weights where the last one ended; empty where nothing was
         retrained.
@@ -67,7 +71,12 @@ class Plan:
     trained: int
     notes: dict[str, Any] = field(default_factory=dict)
     used_up: list[UsedUp] = field(default_factory=list)
+    bounds: Bounds = UNBOUNDED
     path: list[Round] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "removed", "ranking", "curve"):  # frozen, and so are its arrays
+            object.__setattr__(self, name, read_only(getattr(self, name)))
 
     @property
     def retrained(self) -> float | None:
@@ -89,6 +98,10 @@ class Plan:
     def share(self) -> float:
         """Part of the samples trained on that is removed."""
         return self.size / self.trained
+
+    def beyond(self, value: float) -> bool:
+        """Whether the objective can never take a value, which a prediction to first order may all the same be."""
+        return not self.bounds[0] <= value <= self.bounds[1]
 
     def to_table(self) -> pa.Table:
         """Sample and weight of every sample; what the plan is for in the schema's metadata."""
@@ -196,15 +209,18 @@ def plan(
     Raises
     ------
     UserError
-        The objective was not scored, or as ``remove``.
+        The objective was not scored, it can never take the target, or as ``remove``.
 
     Examples
     --------
     >>> plan = cl.plan(cl.score(run, [weat]), target=0.0)
     >>> print(plan.size, plan.predicted, plan.retrained)
     """
+    if not isinstance(scores, Scores):
+        raise UserError(f"A plan is made of the scores of a corpus, and this is a {type(scores).__name__}.")
     run, chosen = scores.run, scores.objectives[scores.row(objective)]
-    name = chosen.name
+    name, index = chosen.name, run.vocabulary.index
+    check_target(chosen, target, index)
     made = remove(
         scores.of(name),
         value=scores.values[name],
@@ -218,7 +234,7 @@ def plan(
         starts = Starts(run, [chosen], track=track, scores=scores)
         made = _relinearised(made, remove_until(starts, {name: target}, tolerance=near, rounds=rounds, file=file))
     words = chosen.words if isinstance(chosen, Weat) else ()
-    return replace(made, used_up=used_up(run, words, made.removed))
+    return replace(made, used_up=used_up(run, words, made.removed), bounds=bounds_of(chosen, index))
 
 
 def _relinearised(first: Plan, fitted: Fit) -> Plan:

@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield aside
         aside.chmod(0o666 & ~_UMASK)  # safetensors would leave it to its owner alone
-        descriptor = os.open(aside, os.O_RDONLY)
+        descriptor = os.open(aside, os.O_RDWR)  # Windows syncs no file that is open for reading
         try:
             os.fsync(descriptor)
         finally:
@@ -81,6 +81,8 @@ def make_folder(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # which opens no folder
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,8 +1,14 @@
 """How much memory this process may still take."""
 
-import resource
+import mmap
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows: it has no limits of this kind
+    resource = None  # type: ignore[assignment]
 
 CGROUPS = Path("/sys/fs/cgroup")
 PROCESS = Path("/proc/self")
@@ -12,10 +18,18 @@ def available_memory() -> int:
     """Bytes that this process may come to hold: what it has, and the least that machine, cgroups and ulimit leave."""
     size, own = _pages()
     limits = [left + own for left in (*_machine(), *_cgroups())]
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if soft != resource.RLIM_INFINITY:
+    soft = None if resource is None else resource.getrlimit(resource.RLIMIT_AS)[0]
+    if soft is not None and soft != resource.RLIM_INFINITY:
         limits.append(max(0, soft - size) + own)
     return min(limits) if limits else 1 << 62
+
+
+def peak_memory() -> float | None:
+    """Largest resident memory of this process so far, bytes; None where the system does not say."""
+    if resource is None:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 def _pages() -> tuple[int, int]:
@@ -24,7 +38,7 @@ def _pages() -> tuple[int, int]:
         size, own = (PROCESS / "statm").read_text().split()[:2]
     except OSError:
         return 0, 0
-    return int(size) * resource.getpagesize(), int(own) * resource.getpagesize()
+    return int(size) * mmap.PAGESIZE, int(own) * mmap.PAGESIZE
 
 
 def _machine() -> Iterator[int]:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossloss.core import Optimiser, UserError
+from crossloss.core import WHOLE, Optimiser, UserError
 from crossloss.estimators.trained import NoRun
+from crossloss.inputs import not_negative, weight_numbers
 from crossloss.run.progress import Track, quiet
 from crossloss.run.settings import parse_bytes
 from crossloss.run.training import MemoryStates, Training, retrained, spacing
 from crossloss.torchmodel import ModelView, TorchField, check_field
+from crossloss.torchmodel.finite import check_finite
 
 
 @dataclass(eq=False)
@@ -29,7 +31,7 @@ class FieldRun:
 
     @property
     def theta(self) -> Tensor:
-        """Final parameters (p,)."""
+        """Final parameters (p,), a copy."""
         return self.training.theta
 
     @property
@@ -39,8 +41,8 @@ class FieldRun:
 
     @property
     def weights(self) -> Tensor:
-        """Sample weights it was trained with, (n,) float64."""
-        return self.training.weights
+        """Sample weights it was trained with, (n,) float64, a copy."""
+        return self.training.weights.clone()
 
     @property
     def loss(self) -> float:
@@ -58,6 +60,8 @@ class FieldRun:
         training = self.training
         w = sample_weights(self.field, weights)
         theta = training.initial if initial is None else initial
+        if not isinstance(theta, Tensor) or theta.shape != training.initial.shape:
+            raise UserError(f"initial must be a tensor of the {len(training.initial)} parameters, as run.theta is.")
         return retrained(self.field, training.optimiser, w, theta, training.steps, track)
 
 
@@ -67,14 +71,11 @@ def sample_weights(field: TorchField, weights: object) -> Tensor:
     Raises
     ------
     UserError
-        Another length, or weights that are not finite.
+        As ``inputs.weight_numbers``: another length, a boolean mask, no numbers, or weights that are not finite.
     """
     if weights is None:
-        return torch.ones(field.samples, dtype=torch.float64, device=field.initial.device)
-    w = torch.as_tensor(weights, dtype=torch.float64, device=field.initial.device)
-    if w.shape != (field.samples,) or not bool(torch.isfinite(w).all()):
-        raise UserError(f"The field has {field.samples} samples: pass that many finite weights.")
-    return w
+        return torch.ones(field.samples, dtype=torch.float64, device=field.device)
+    return torch.from_numpy(weight_numbers(weights, field.samples, "the field")).to(field.device)
 
 
 def trained(field: TorchField, weights: object = None) -> FieldRun:
@@ -85,11 +86,12 @@ def trained(field: TorchField, weights: object = None) -> FieldRun:
     Raises
     ------
     UserError
-        Weights that do not fit.
+        Weights that do not fit; losses or parameters that are not finite.
     """
-    states = MemoryStates()
+    w, states = sample_weights(field, weights), MemoryStates()
+    check_finite(field, field.initial, w, WHOLE)
     states.put(0, {"theta": field.initial})
-    return FieldRun(field, Training(field, NoRun(), sample_weights(field, weights), 0, field.initial, states))
+    return FieldRun(field, Training(field, NoRun(), w, 0, field.initial, states))
 
 
 def train_field(
@@ -121,12 +123,13 @@ def train_field(
     UserError
         Something in the field is detached or random (``check_field``), the states do not fit, or training diverged.
     """
-    if steps < 1:
-        raise UserError(f"steps is {steps}: it must be at least 1.")
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UserError(f"steps is {steps!r}: it must be a whole number, at least 1.")
     w = sample_weights(field, weights)
+    not_negative(w.cpu().numpy())
     check_field(field, field.initial, w)
     state = optimiser.init(field.initial)
-    size = field.initial.numel() * field.initial.element_size()
+    size = field.layout.initial.numel() * field.layout.initial.element_size()
     try:
         every = spacing(steps, len(state) * size, (1 + len(optimiser.needs)) * size, parse_bytes(memory))
     except UserError:

@@ -1,20 +1,22 @@
 """The run folder: one writer, a manifest of finished stages, nothing overwritten unasked."""
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from crossloss import processes
 from crossloss.core import UserError
 from crossloss.run.atomic import PARTIAL, alone, delete, read_json, write_json
 from crossloss.run.ledger import LEDGER
 
+OPEN: "WeakValueDictionary[Path, RunFolder]" = WeakValueDictionary()
+"""Folders that this process has open: a notebook's cell that is run again takes over its own."""
 MANIFEST = "manifest.json"
 FORMAT = 2
 
@@ -39,6 +41,9 @@ def _undecodable(path: Path) -> bool:
 
 class RunFolder:
     """A folder held by one process, or by the first of several that run together.
+
+    Where this process has it open already, the newer takes it over: the older reaches its files no longer, which may be
+    another run's by then.
 
     Files: manifest.json, SHA256SUMS, samples.parquet, vocabulary.json, pairs.safetensors, model.safetensors, states/,
     influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html; of
@@ -76,8 +81,10 @@ class RunFolder:
                 raise UserError(f"{path} holds files but no run (no {MANIFEST}): choose another folder.")
             if not create:
                 raise UserError(f"{path} holds no run: make one with `crossloss run CORPUS --out {path}`.")
-        self._lock = -1
+        self._lock: FileLock | None = None
+        self._passed_on = False
         alone(self._hold)
+        OPEN[path.resolve()] = self
         self.manifest: dict[str, Any] = {"format": FORMAT, "stages": {}}
         try:
             if (path / MANIFEST).exists():
@@ -92,16 +99,21 @@ class RunFolder:
     def _hold(self) -> None:
         """Take the lock, and clean up after a process that was killed."""
         path = self.path
+        earlier = OPEN.get(path.resolve())
+        if earlier is not None:
+            earlier.close()
+            earlier._passed_on = True
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise UserError(f"{path} cannot be written ({error}); choose another --out.") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.close()
+            # Let go of by whatever thread collects it.
+            self._lock = FileLock(path / ".lock", mode=0o644, thread_local=False)
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            self._lock = None
             raise UserError(f"{path} is in use by another crossloss process: wait for it or stop it.") from error
+        except OSError as error:
+            self._lock = None
+            raise UserError(f"{path} cannot be written ({error}); choose another --out.") from error
         try:
             self._tidy()
         except UserError:
@@ -130,9 +142,9 @@ class RunFolder:
 
     def close(self) -> None:
         """Let go of the folder."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._lock is not None:
+            self._lock.release(force=True)
+            self._lock = None
 
     def __del__(self) -> None:
         if hasattr(self, "_lock"):
@@ -145,28 +157,38 @@ class RunFolder:
         self.close()
 
     def file(self, name: str) -> Path:
-        """Path of a file in the folder."""
+        """Path of a file in the folder.
+
+        Raises
+        ------
+        UserError
+            The folder was opened again by this process.
+        """
+        if self._passed_on:
+            raise UserError(f"{self.path} was opened again since this run was: go on with the newer run.")
         return self.path / name
 
     def describe(self, **entries: Any) -> None:
         """Set entries of the manifest."""
+        self.file(MANIFEST)
         self.manifest |= entries
         write_json(self.path / MANIFEST, self.manifest)
 
     def done(self, stage: str, key: str, *files: str) -> bool:
         """Whether the stage finished with these inputs and its files are there."""
         known = self.manifest["stages"].get(stage)
-        return known is not None and known["key"] == key and all((self.path / f).exists() for f in files)
+        return known is not None and known["key"] == key and all(self.file(f).exists() for f in files)
 
     def finish(self, stage: str, key: str) -> None:
         """Record that the stage's files are complete."""
+        manifest = self.file(MANIFEST)
         self.manifest["stages"][stage] = {"key": key}
-        write_json(self.path / MANIFEST, self.manifest)
+        write_json(manifest, self.manifest)
 
     @property
     def metrics(self) -> dict[str, float]:
         """The flat metrics.json."""
-        path = self.path / "metrics.json"
+        path = self.file("metrics.json")
         return dict(read_json(path)) if path.exists() else {}
 
     def record(self, figures: Mapping[str, float | None]) -> None:

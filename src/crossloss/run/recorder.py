@@ -12,6 +12,7 @@ from crossloss.run.fields import FieldRun, sample_weights
 from crossloss.run.settings import parse_bytes
 from crossloss.run.training import MemoryStates, Training, advance
 from crossloss.torchmodel import TorchField, check_field
+from crossloss.torchmodel.data import batch_rows
 
 SETTINGS: Mapping[type, tuple[str, ...]] = {
     torch.optim.SGD: ("momentum", "dampening", "weight_decay", "nesterov"),
@@ -87,11 +88,11 @@ class Recorder:
         Raises
         ------
         UserError
-            The batch before it was not stepped on.
+            The batch before it was not stepped on; or no row numbers, such as a boolean mask.
         """
         if self._open:
             raise UserError("Two batches for one optimizer.step(): the recorder takes one batch a step.")
-        self._rows.append(torch.as_tensor(rows, dtype=torch.int64).detach().cpu().reshape(-1).clone())
+        self._rows.append(batch_rows(rows, self.field.samples, len(self._rows)))
         self._open = True
         if self.field.dropout_seed is not None:
             torch.manual_seed(self.field.dropout_seed + len(self._rows) - 1)

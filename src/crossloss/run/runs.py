@@ -2,10 +2,9 @@
 
 import os
 import platform
-import resource
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,11 @@ from crossloss.corpus.read import Corpus
 from crossloss.corpus.streamed import Streamed
 from crossloss.corpus.tokens import normal
 from crossloss.corpus.vocabulary import Vocabulary, build_vocabulary
+from crossloss.inputs import not_negative, weight_numbers
+from crossloss.objectives.words import listed_words
 from crossloss.optimisers import HeavyBall, rising
 from crossloss.run import atomic
+from crossloss.run.available import peak_memory
 from crossloss.run.folder import RunFolder, content_key
 from crossloss.run.memory import Needs, needs
 from crossloss.run.progress import Track, quiet
@@ -69,15 +71,25 @@ class Run:
     memory: int
     folder: RunFolder | None = None
 
+    def __post_init__(self) -> None:
+        """Corpus, vocabulary and counts are shared, and read-only from here on: scores and plans go by their order."""
+        matrix = self.counts.matrix
+        for array in (
+            *(self.corpus.weights, self.corpus.tokens, self.corpus.indptr),
+            *(self.vocabulary.counts, self.vocabulary.keep, self.counts.pairs),
+            *(matrix.data, matrix.indices, matrix.indptr),
+        ):
+            array.flags.writeable = False
+
     @property
     def embeddings(self) -> Embeddings:
-        """Words with their trained vectors."""
-        return self.field.view(self.training.theta)
+        """Words with their trained vectors: a copy, which may be changed."""
+        return _own(self.field.view(self.training.theta))
 
     @property
     def weights(self) -> np.ndarray:
-        """Sample weights it was trained with, (n,) float64."""
-        return np.asarray(self.training.weights.cpu().numpy())
+        """Sample weights it was trained with, (n,) float64: a copy."""
+        return np.array(self.training.weights.cpu().numpy())
 
     @property
     def needs(self) -> Needs:
@@ -92,12 +104,18 @@ class Run:
     def view(self, theta: Tensor, *, seed: int | None = None) -> Embeddings:
         """Words with the vectors of other final parameters (p,), from another start where ``seed`` is given."""
         if seed is None or seed == self.settings.seed:
-            return self.field.view(theta)
+            return _own(self.field.view(theta))
         return self.field.started(self.field.initial(seed)).view(theta)
 
     def retrain(self, weights: np.ndarray, *, seed: int | None = None, track: Track = quiet) -> Tensor:
-        """Final parameters (p,) of the same run with other weights or another start; nothing is stored."""
-        w = torch.from_numpy(np.array(weights, dtype=np.float64))
+        """Final parameters (p,) of the same run with other weights or another start; nothing is stored.
+
+        Raises
+        ------
+        UserError
+            Weights that are no finite numbers, one for each sample.
+        """
+        w = torch.from_numpy(weight_numbers(weights, len(self.corpus), "the corpus"))
         theta = self.training.initial if seed is None else self.field.initial(seed)
         return retrained(self.field, self.training.optimiser, w, theta, self.training.steps, track)
 
@@ -111,6 +129,12 @@ class Run:
 
     def __exit__(self, *unused: object) -> None:
         self.close()
+
+
+def _own(view: Embeddings) -> Embeddings:
+    """The view with words and start of its own."""
+    start = None if view.initial is None else view.initial.clone()
+    return replace(view, words=list(view.words), index=dict(view.index), initial=start)
 
 
 def train(
@@ -164,7 +188,7 @@ def train(
         keep = like.keep_words
     else:
         chosen = make_settings(**settings)
-        keep = tuple(sorted({normal(word, corpus.form) for word in keep_words}))
+        keep = tuple(sorted({normal(word, corpus.form) for word in listed_words(keep_words, "keep_words")}))
     w = check_weights(corpus, weights)
     identity = {
         "corpus": corpus.digest,
@@ -192,16 +216,11 @@ def check_weights(corpus: Corpus, weights: np.ndarray | None) -> np.ndarray:
     Raises
     ------
     UserError
-        Another length, a negative or non-finite weight, or nothing left to train on.
+        As ``inputs.weight_numbers``; a negative weight, or nothing left to train on.
     """
     if weights is None:
         return corpus.weights
-    w = np.array(weights, dtype=np.float64)
-    if w.shape != (len(corpus),):
-        raise UserError(f"The weights are for {w.size} samples and the corpus has {len(corpus)}: use its own plan.")
-    if not np.isfinite(w).all() or (w < 0).any() or not w.any():
-        raise UserError("Sample weights must be finite, not negative, and not all zero.")
-    return w
+    return not_negative(weight_numbers(weights, len(corpus), "the corpus"))
 
 
 def _open_folder(path: Path, identity: dict[str, Any], overwrite: bool) -> RunFolder:
@@ -306,7 +325,7 @@ def _assemble(
             folder.describe(training=key)
     every = _needs(corpus, counts, initial, settings, mapped=folder is not None).every(settings.steps, memory)
     field = field.started(initial)
-    training = Training(field, optimiser, torch.from_numpy(weights), settings.steps, initial, states, every)
+    training = Training(field, optimiser, torch.from_numpy(np.array(weights)), settings.steps, initial, states, every)
     return Run(corpus, vocabulary, counts, settings, field, training, tuple(keep), key, memory, folder)
 
 
@@ -362,11 +381,6 @@ def _finish(run: Run, track: Track) -> None:
         }
     )
     folder.finish("train", run.key)
-
-
-def peak_memory() -> float:
-    """Largest resident memory of this process so far, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
 def load(path: str | Path, *, memory: str = MEMORY) -> Run:

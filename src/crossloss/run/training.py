@@ -8,9 +8,8 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -44,12 +43,12 @@ class MemoryStates:
         self._states: dict[int, State] = {}
 
     def put(self, t: int, state: State) -> None:
-        """Keep the state before step t."""
-        self._states[t] = state
+        """Keep a copy of the state before step t."""
+        self._states[t] = {name: tensor.clone() for name, tensor in state.items()}
 
     def get(self, t: int) -> State:
-        """Return the state before step t."""
-        return self._states[t]
+        """Return a copy of the state before step t."""
+        return {name: tensor.clone() for name, tensor in self._states[t].items()}
 
     def kept(self) -> list[int]:
         """Steps kept, ascending."""
@@ -133,9 +132,27 @@ def retrained(
     return final["theta"]
 
 
-@dataclass(eq=False)
+class Shown:
+    """A tensor that is handed out as one and the same copy, or as a new one where that was written into.
+
+    One and the same, since a field keeps what it computed for the weights that it saw last.
+    """
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._own = tensor.detach().clone()
+        self._copy = self._own.clone()
+
+    def __call__(self) -> Tensor:
+        """The copy."""
+        if not torch.equal(self._copy, self._own):
+            self._copy = self._own.clone()
+        return self._copy
+
+
 class Training:
     """A training run (a ``core.Trajectory``): where it starts, how it steps, what of it is stored.
+
+    Its tensors are its own: what is done to one that was passed in or handed out changes nothing here.
 
     Parameters
     ----------
@@ -148,13 +165,33 @@ class Training:
         s; the first and last states are always stored.
     """
 
-    field: Field
-    optimiser: Optimiser
-    weights: Tensor
-    steps: int
-    initial: Tensor
-    states: States
-    every: int = 1
+    def __init__(
+        self,
+        field: Field,
+        optimiser: Optimiser,
+        weights: Tensor,
+        steps: int,
+        initial: Tensor,
+        states: States,
+        every: int = 1,
+    ) -> None:
+        self.field, self.optimiser, self.steps, self.states, self.every = field, optimiser, steps, states, every
+        self._weights, self._initial = Shown(weights), Shown(initial)
+
+    def changed(self, **parts: Any) -> "Training":
+        """The same run with some of its parts replaced, as they are named above."""
+        names = ("field", "optimiser", "weights", "steps", "initial", "states", "every")
+        return Training(**({name: getattr(self, name) for name in names} | parts))
+
+    @property
+    def weights(self) -> Tensor:
+        """Sample weights (n,)."""
+        return self._weights()
+
+    @property
+    def initial(self) -> Tensor:
+        """Parameters before the first step, (p,)."""
+        return self._initial()
 
     def finish(self, progress: Progress | None = None) -> None:
         """Step from the last stored state to the end; a first state that is not there is made again."""
@@ -164,8 +201,8 @@ class Training:
         first = kept[-1] if kept else 0
         if first == self.steps:
             return
-        start = self.states.get(first)
-        for t, state in advance(self.field, self.optimiser, self.weights, start, first, self.steps):
+        start, weights = self.states.get(first), self.weights
+        for t, state in advance(self.field, self.optimiser, weights, start, first, self.steps):
             if t % self.every == 0 or t == self.steps:
                 self.states.put(t, state)
             if progress:
@@ -179,13 +216,13 @@ class Training:
     def backwards(self, start: int) -> Iterator[tuple[int, State]]:
         """Yield (t, what the adjoint needs of the state before step t) for t = start - 1, ..., 0."""
         keep, gradients = ("theta", *self.optimiser.needs), "gradient" in self.optimiser.needs
-        stored = [t for t in self.states.kept() if t < start]
+        stored, weights = [t for t in self.states.kept() if t < start], self.weights
         for first in reversed(stored):
             state, stretch = self.states.get(first), []
             for t in range(first, start):
                 last = t == start - 1
                 if gradients or not last:
-                    g = self.field.gradient(state["theta"], self.weights, t)
+                    g = self.field.gradient(state["theta"], weights, t)
                 stretch.append({name: g if name == "gradient" else state[name] for name in keep})
                 if not last:
                     state = self.optimiser.step(state, g, t)

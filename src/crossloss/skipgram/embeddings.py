@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from crossloss.core import UserError
+from crossloss.core import Absent, UserError
 
 
 class TextModel(Protocol):
@@ -48,7 +48,17 @@ class Embeddings:
         return self.field.log_likelihood(self.vectors, self.contexts, sentences)
 
     def __getitem__(self, word: str) -> Tensor:
-        """Vector (d,) of a word; KeyError where the vocabulary lacks it."""
+        """Vector (d,) of a word.
+
+        Raises
+        ------
+        Absent
+            The vocabulary lacks it: a UserError, and a KeyError as of any mapping.
+        """
+        if word not in self.index:
+            raise Absent(
+                f"The vocabulary lacks the word {word!r}: train with keep_words=[{word!r}], add text, or take another."
+            )
         return self.vectors[self.index[word]]
 
 

@@ -12,7 +12,7 @@ from crossloss.core import UserError
 from crossloss.corpus.pairs import count_pairs
 from crossloss.corpus.read import Corpus
 from crossloss.skipgram.field import SkipGramField
-from crossloss.skipgram.from_gensim import Imported, model_vocabulary
+from crossloss.skipgram.from_gensim import Imported, counted, model_vocabulary
 from crossloss.skipgram.word2vec import read_word2vec
 
 STEPS = 2000
@@ -49,8 +49,15 @@ def from_word2vec(
     UserError
         No word2vec file, another corpus, or contexts of other words.
     """
+    if hasattr(vectors, "wv"):
+        raise UserError(
+            "A whole model was given: pass it to cl.from_gensim, which takes its own contexts and settings."
+        )
+    if hasattr(vectors, "vectors_ngrams"):
+        raise UserError("A FastText vector is a sum over character n-grams, which the field is not: use Word2Vec.")
     words, u = read_word2vec(vectors)
-    vocabulary = model_vocabulary(words, corpus, subsample)
+    known = counted(vectors) if hasattr(vectors, "index_to_key") else None
+    vocabulary = model_vocabulary(words, corpus, subsample, known)
     field = SkipGramField(
         count_pairs(corpus, vocabulary, window=window),
         vocabulary,

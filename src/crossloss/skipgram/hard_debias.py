@@ -4,7 +4,8 @@ It moves vectors, not the corpus. What it leaves behind is measured by ``cluster
 """
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -142,6 +143,11 @@ class After:
     def name(self) -> str:
         """Name of the objective."""
         return self.objective.name
+
+    def bounds(self, index: Mapping[str, int]) -> tuple[float, float]:
+        """As of the objective, which says it of any vectors."""
+        known = getattr(self.objective, "bounds", None)
+        return (-math.inf, math.inf) if known is None else known(index)
 
     def __call__(self, view: Embeddings) -> Tensor:
         """Value of the objective, shape ()."""

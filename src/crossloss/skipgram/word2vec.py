@@ -63,7 +63,14 @@ def read_word2vec(source: Any) -> tuple[list[str], np.ndarray]:
         Not such a file; a pickle is never opened.
     """
     if hasattr(source, "index_to_key") and hasattr(source, "vectors"):
-        return list(source.index_to_key), np.array(source.vectors, dtype=np.float32)
+        words, vectors = list(source.index_to_key), np.array(source.vectors, dtype=np.float32)
+        if not words or not all(isinstance(word, str) for word in words) or vectors.shape[:1] != (len(words),):
+            raise UserError("These KeyedVectors are not of words, a vector each: pass model.wv of a Word2Vec.")
+        if not np.isfinite(vectors).all():
+            raise UserError("A vector of these KeyedVectors is not finite: train them again.")
+        return words, vectors
+    if not isinstance(source, str | Path):
+        raise UserError(f"A {type(source).__name__} holds no word vectors: pass a word2vec file, or KeyedVectors.")
     path = Path(source)
     if path.suffix == ".model":
         raise UserError(PICKLE.format(path))

@@ -107,9 +107,10 @@ def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> "Gauss
 
 def _recognised(field: "TorchField", outputs: Tensor) -> tuple[nn.Module, Tensor, float]:
     """Which loss the field's own is, its targets, and how many times the loss of a sample it is."""
-    mine = _value_and_slope(lambda out: field.sample_loss(out, field.rows), outputs)
+    rows = field.rows
+    mine = _value_and_slope(lambda out: field.sample_loss(out, rows), outputs)
     precision = math.sqrt(torch.finfo(mine.dtype).eps)
-    for kind, y in itertools.product(LOSSES, leaves(field.rows)):
+    for kind, y in itertools.product(LOSSES, leaves(rows)):
         targets = y.to(outputs) if y.is_floating_point() else y
         if targets.numel() == outputs.numel():
             targets = targets.view_as(outputs)  # (n,) for one output

@@ -1,14 +1,16 @@
 """Rows of training data, and which of them each step sees."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler, default_collate
+from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler, TensorDataset, default_collate
 
 from crossloss.core import UserError
+from crossloss.inputs import row_numbers
 
 Rows = Any
 """A tensor, or a tuple or dict of tensors (nested), each with the samples first."""
@@ -43,23 +45,57 @@ def each(rows: Rows, change: Callable[[Tensor], Tensor]) -> Rows:
 def load_rows(data: object, device: torch.device) -> tuple[Rows, int]:
     """All samples of ``data`` on ``device``, and how many.
 
-    A Dataset or DataLoader is read once, through its collate function, so that what it draws at random (an
-    augmentation) is drawn once and stays.
+    A Dataset or DataLoader is read through its collate function, twice: what is drawn at random (an augmentation,
+    masked words) is drawn anew in every epoch of a training loop, and no single reading is what a model was trained on.
 
     Raises
     ------
     UserError
-        Not tensors with the samples first, all equally many and at least one.
+        Not tensors with the samples first, all equally many and at least one; or something that draws at random.
     """
     if isinstance(data, DataLoader):
-        collate = data.collate_fn if data.batch_sampler is not None else default_collate
-        data = collate(_items(data.dataset))
+        data = _read(data.dataset, data.collate_fn if data.batch_sampler is not None else default_collate)
     elif isinstance(data, Dataset):
-        data = default_collate(_items(data))
+        data = _read(data, default_collate)
     sizes = {leaf.shape[0] if leaf.dim() else -1 for leaf in leaves(data)}
     if len(sizes) != 1 or min(sizes) < 1:
         raise UserError("Every tensor of the data must have the samples first, equally many and at least one.")
-    return each(data, lambda leaf: leaf.detach().to(device)), sizes.pop()
+    return each(data, lambda leaf: leaf.detach().to(device, copy=True)), sizes.pop()
+
+
+def _read(dataset: object, collate: Callable[[list[Any]], Any]) -> Rows:
+    """The whole dataset in one batch."""
+    before = _drawn()
+    try:
+        rows = collate(_items(dataset))
+        plain = type(dataset) is TensorDataset and collate is default_collate
+        again = rows if plain else collate(_items(dataset))
+    except (RuntimeError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"The samples of the dataset do not make one batch ({said}): give a DataLoader whose collate_fn pads them."
+        ) from error
+    if before != _drawn() or not _same(rows, again):
+        raise UserError(
+            "The dataset or its collate function draws at random (an augmentation, masked words): read again it gives "
+            "other numbers, so no reading is what a model is trained on; draw once, and pass the tensors."
+        )
+    return rows
+
+
+def _drawn() -> tuple[Any, ...]:
+    """States of the generators that a dataset may draw from."""
+    legacy = repr(np.random.get_state(legacy=False))  # noqa: NPY002 - it is what a dataset may draw from
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), legacy
+
+
+def _same(rows: Rows, again: Rows) -> bool:
+    """Whether two readings are the same numbers; one nan is like the other."""
+    first, second = list(leaves(rows)), list(leaves(again))
+    return len(first) == len(second) and all(
+        a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
+        for a, b in zip(first, second, strict=True)
+    )
 
 
 def _items(dataset: object) -> list[Any]:
@@ -95,6 +131,8 @@ def load_order(
         return GivenOrder(order, n)
     if batch_size is None:
         return None
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int):
+        raise UserError(f"batch_size is {batch_size!r}: it must be a whole number.")
     if not 1 <= batch_size <= n:
         raise UserError(f"batch_size is {batch_size}: it must lie between 1 and the number of samples, {n}.")
     return EpochOrder(n, batch_size, seed, drop_last)
@@ -124,14 +162,33 @@ class EpochOrder:
         return self._epoch[1][batch * self.batch_size : (batch + 1) * self.batch_size]
 
 
+def batch_rows(rows: Any, n: int, step: int) -> Tensor:
+    """Rows of a mini-batch, (B,) int64, a copy.
+
+    Raises
+    ------
+    UserError
+        None, or as ``inputs.row_numbers``.
+    """
+    found = row_numbers(rows, n, f"The batch of step {step}")
+    if not len(found):
+        raise UserError(f"The batch of step {step} is empty: give the rows that the step sees.")
+    return torch.from_numpy(found)
+
+
 class GivenOrder:
-    """One list of rows a step, as recorded."""
+    """One list of rows a step, as recorded.
+
+    Raises
+    ------
+    UserError
+        Anything else, or as ``batch_rows``.
+    """
 
     def __init__(self, order: Sequence[Any], n: int) -> None:
-        self._order = [torch.as_tensor(rows, dtype=torch.int64).reshape(-1) for rows in order]
-        for step, rows in enumerate(self._order):
-            if rows.numel() == 0 or int(rows.min()) < 0 or int(rows.max()) >= n:
-                raise UserError(f"The batch of step {step} names rows that are not there: they are 0 to {n - 1}.")
+        if isinstance(order, str | bytes | Mapping | DataLoader) or not isinstance(order, Iterable):
+            raise UserError(f"order is a {type(order).__name__}: give a list with the rows of each step, a list each.")
+        self._order = [batch_rows(rows, n, step) for step, rows in enumerate(order)]
 
     def __call__(self, step: int) -> Tensor:
         """Rows of the batch of ``step``."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from crossloss.core import WHOLE, Accumulator, Curvature, UserError
 from crossloss.torchmodel.curvature import of_field
-from crossloss.torchmodel.data import GivenOrder, Order, each, load_order, load_rows
+from crossloss.torchmodel.data import GivenOrder, Order, Rows, each, load_order, load_rows
+from crossloss.torchmodel.finite import refuse_not_finite
 from crossloss.torchmodel.module import (
     differentiable,
     intermediates,
@@ -20,6 +21,7 @@ from crossloss.torchmodel.module import (
     unchanged_buffers,
     vjp,
 )
+from crossloss.torchmodel.outer import Outer
 from crossloss.torchmodel.view import Layout, ModelView, first_part
 
 AT_ONCE = 1_000_000
@@ -40,8 +42,8 @@ class TorchField:
     sample_loss : callable
         (outputs, batch) -> (B,), one loss a sample; with ``frozen``, (outputs, batch, rows of P) -> (B,).
     data : Dataset, DataLoader, tensor, or tuple or dict of tensors
-        Samples first. A Dataset is read once. A DataLoader gives its batch size, whether it shuffles and its
-        collate function; the order itself is drawn here, from ``seed``.
+        Samples first. A DataLoader gives its batch size, whether it shuffles and its collate function; the order
+        itself is drawn here, from ``seed``. A Dataset or collate function that draws at random is refused.
     batch_size : int, optional
         Mini-batches of this size; every step sees all samples where None.
     seed : int or None
@@ -64,10 +66,10 @@ class TorchField:
 
     Attributes
     ----------
-    initial : (p,) tensor
-        The module's parameters when the field was made.
     samples : int
         n.
+    device : torch.device
+        Where parameters and data are.
 
     Raises
     ------
@@ -92,9 +94,12 @@ class TorchField:
     ) -> None:
         if chunk < 1:
             raise UserError(f"chunk is {chunk}: it must be at least 1.")
+        if not isinstance(model, nn.Module):
+            raise UserError(f"The model is a {type(model).__name__}: pass a torch.nn.Module.")
         self._padding = padding_rows(model)
+        self.outer = Outer(model)
         self._place(own_copy(model))
-        self.rows, self.samples = load_rows(data, self.initial.device)
+        self._rows, self.samples = load_rows(data, self.device)
         self.order: Order | None = load_order(data, self.samples, batch_size, seed, order)
         self.sample_loss, self.forward = sample_loss, forward
         self.regulariser, self.frozen = regulariser, frozen
@@ -102,10 +107,20 @@ class TorchField:
 
     def _place(self, module: nn.Module) -> None:
         self.module, self.layout = module, Layout(module)
-        self.initial = self.layout.initial
+        self.device = self.layout.initial.device
         training = any(layer.training for layer in module.modules())
         self._still = copy.deepcopy(module).eval() if training else module
         self._moved = self.layout.moved(self._padding)
+
+    @property
+    def initial(self) -> Tensor:
+        """The module's parameters when the field was made, (p,), a copy."""
+        return self.layout.initial.clone()
+
+    @property
+    def rows(self) -> Rows:
+        """The data, a copy."""
+        return each(self._rows, Tensor.clone)
 
     def ordered(self, order: Sequence[Any]) -> "TorchField":
         """The same field with these mini-batches."""
@@ -117,7 +132,7 @@ class TorchField:
         """The same field in float64."""
         other = copy.copy(self)
         other._place(copy.deepcopy(self.module).double())
-        other.rows = each(self.rows, lambda leaf: leaf.double() if leaf.is_floating_point() else leaf)
+        other._rows = each(self._rows, lambda leaf: leaf.double() if leaf.is_floating_point() else leaf)
         return other
 
     def view(self, theta: Tensor) -> ModelView:
@@ -126,7 +141,7 @@ class TorchField:
 
     def accumulator(self, k: int) -> "SampleInfluence":
         """Zero sums for k directions."""
-        return SampleInfluence(torch.zeros(k, self.samples, dtype=torch.float64, device=self.initial.device))
+        return SampleInfluence(torch.zeros(k, self.samples, dtype=torch.float64, device=self.device))
 
     def loss(self, theta: Tensor, w: Tensor, step: int = WHOLE) -> float:
         """Training loss of a step; of all samples by default."""
@@ -139,7 +154,13 @@ class TorchField:
         return sum(float(part) for part in parts) + penalty
 
     def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
-        """g_t(theta, w), (p,): what the optimiser receives at this step."""
+        """g_t(theta, w), (p,): what the optimiser receives at this step.
+
+        Raises
+        ------
+        UserError
+            It is not finite though theta is, because of some sample: says which.
+        """
         w = w.to(theta)
         with torch.no_grad():
             target = self._target(theta, w)
@@ -156,6 +177,8 @@ class TorchField:
         if self.regulariser:
             y = theta.detach().requires_grad_(True)
             total = total + _grad(self._penalty(y), y)
+        if not bool(torch.isfinite(total.sum())):
+            refuse_not_finite(self, theta, w, step)
         return total.detach()
 
     def pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
@@ -222,8 +245,8 @@ class TorchField:
     def batch(self, step: int) -> Tensor:
         """Rows that a step sees, (B,) int64."""
         if self.order is None or step == WHOLE:
-            return torch.arange(self.samples, device=self.initial.device)
-        return self.order(step).to(self.initial.device)
+            return torch.arange(self.samples, device=self.device)
+        return self.order(step).to(self.device)
 
     def _seed(self, step: int) -> int | None:
         return None if self.dropout_seed is None or step == WHOLE else self.dropout_seed + step
@@ -247,6 +270,8 @@ class TorchField:
         penalty = self.regulariser(self.view(theta))
         if not isinstance(penalty, Tensor) or penalty.numel() != 1:
             raise UserError("regulariser must return one scalar tensor computed from the parameters.")
+        if not bool(torch.isfinite(penalty)) and bool(torch.isfinite(theta.sum())):
+            raise UserError(f"regulariser is {float(penalty)} at these parameters: it must be finite.")
         return penalty.reshape(())
 
     def _data_loss(self, theta: Tensor, w: Tensor, rows: Tensor, target: Tensor | None, size: int, step: int) -> Tensor:
@@ -254,11 +279,23 @@ class TorchField:
 
         Twice differentiable where w asks for it; else by the kernels of a plain training loop, to the same bits.
         """
-        batch = each(self.rows, lambda leaf: leaf[rows])
+        return (w * self.losses(theta, rows, target, step, twice=w.requires_grad)).sum() / size
+
+    def losses(
+        self, theta: Tensor, rows: Tensor, target: Tensor | None, step: int = WHOLE, *, twice: bool = False
+    ) -> Tensor:
+        """Losses l_i of some rows, (len(rows),), where ``target`` is what ``frozen`` gives for all samples.
+
+        Raises
+        ------
+        UserError
+            ``sample_loss`` does not return one number a sample.
+        """
+        batch = each(self._rows, lambda leaf: leaf[rows])
         seed = self._seed(step)
         module = self._still if step == WHOLE else self.module
         with self._watched(module, seed):
-            outputs = self.forward(ModelView(module, self.layout, theta, twice=w.requires_grad), batch)
+            outputs = self.forward(ModelView(module, self.layout, theta, twice=twice), batch)
             losses = self.sample_loss(outputs, batch, *(() if target is None else (target[rows],)))
         if not isinstance(losses, Tensor) or losses.shape != (len(rows),):
             found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
@@ -266,11 +303,11 @@ class TorchField:
                 f"sample_loss must return one loss a sample, shape ({len(rows)},), and returned {found}: "
                 'use reduction="none" and sum over all other dimensions.'
             )
-        return (w * losses).sum() / size
+        return losses
 
     @contextmanager
     def _watched(self, module: nn.Module, seed: int | None) -> Iterator[None]:
-        with seeded(seed, self.initial.device), unchanged_buffers(module):
+        with seeded(seed, self.device), unchanged_buffers(module):
             yield
 
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.utils import parametrizations
+from torch.nn.utils.weight_norm import WeightNorm as OldWeightNorm
 
 from crossloss.core import UserError
 
@@ -32,6 +34,11 @@ def own_copy(model: nn.Module) -> nn.Module:
             raise UserError(f"Batch norm {name!r} mixes the samples of a batch: put it into eval mode first.")
         if isinstance(layer, _InstanceNorm) and layer.training and layer.track_running_stats:
             raise UserError(f"Instance norm {name!r} changes its running statistics: put it into eval mode first.")
+        if any(isinstance(hook, OldWeightNorm) for hook in layer._forward_pre_hooks.values()):
+            raise UserError(
+                f"{name!r} has torch.nn.utils.weight_norm, whose weight is no parameter: use "
+                "torch.nn.utils.parametrizations.weight_norm."
+            )
         if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) and layer.max_norm is not None:
             raise UserError(f"Embedding {name!r} shortens its vectors while it reads them: set max_norm=None.")
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in model.parameters()):
@@ -47,6 +54,8 @@ def own_copy(model: nn.Module) -> nn.Module:
                 layer.__class__ = Embedding
         elif type(layer) is nn.EmbeddingBag:
             layer.__class__ = Bag
+        elif type(layer) is parametrizations._WeightNorm:
+            layer.__class__ = WeightNorm
     return mine
 
 
@@ -86,6 +95,16 @@ class Bag(nn.EmbeddingBag):
         share = here.to(vectors) if per_sample_weights is None else here * per_sample_weights
         total = (share[:, :, None] * vectors).sum(1)
         return total if self.mode == "sum" else total / here.sum(1, keepdim=True).clamp(min=1)
+
+
+class WeightNorm(parametrizations._WeightNorm):
+    """``torch.nn.utils.parametrizations.weight_norm`` by operators whose second derivative is right; torch's is not."""
+
+    def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
+        """Give g v/|v|, of the shape of v; the norm over all dimensions but one, or over all."""
+        others = [i for i in range(weight_v.dim()) if i != self.dim]
+        unit: Tensor = weight_v / torch.linalg.vector_norm(weight_v, dim=others, keepdim=True)
+        return weight_g * unit
 
 
 def padding_rows(model: nn.Module) -> list[tuple[str, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossloss.core import UserError
+from crossloss.core import Absent, UserError
 from crossloss.torchmodel.data import Rows
 from crossloss.torchmodel.module import twice_differentiable
 
@@ -88,9 +88,18 @@ class ModelView(Mapping[str, Tensor]):
         self._twice = twice
 
     def __getitem__(self, name: str) -> Tensor:
-        """A parameter by its name in the module; KeyError where there is none."""
+        """A parameter by its name in the module.
+
+        Raises
+        ------
+        Absent
+            There is none: a UserError, and a KeyError as of any mapping.
+        """
         owner = self._layout.owner.get(name)
-        return self._layout.fixed[name] if owner is None else self._parameters[owner]
+        if owner is None and name not in self._layout.fixed:
+            known = ", ".join([*self._layout.owner, *self._layout.fixed])
+            raise Absent(f"The model has no parameter {name!r}; it has: {known}.")
+        return self._layout.fixed[name].clone() if owner is None else self._parameters[owner]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._parameters)

@@ -1,7 +1,6 @@
 """The estimators of the study, each with its damping, and the published ones as they were."""
 
 import copy
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -132,7 +131,7 @@ def constant_target(field: TorchField) -> TorchField:
 def unrolled_p_constant(training: Training, objectives: Sequence[Objective]) -> Accumulator:
     """Unrolled scores that leave out dP/dtheta and dP/dw: what goes wrong without ``frozen``."""
     assert isinstance(training.field, TorchField)
-    return unrolled(dataclasses.replace(training, field=constant_target(training.field)), objectives)
+    return unrolled(training.changed(field=constant_target(training.field)), objectives)
 
 
 @dataclass(frozen=True, eq=False)

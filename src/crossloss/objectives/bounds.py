@@ -1,0 +1,50 @@
+"""The values that an objective can take at all, whatever the vectors: no plan may aim beyond them."""
+
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+from crossloss.core import UserError
+
+Bounds = tuple[float, float]
+"""Least and greatest value; infinite where there is none."""
+UNBOUNDED: Bounds = (-math.inf, math.inf)
+
+
+def bounds_of(objective: Any, index: Mapping[str, int]) -> Bounds:
+    """Least and greatest value of an objective over all vectors of a vocabulary; infinite where nothing is known.
+
+    Parameters
+    ----------
+    index : mapping
+        The words that are present: the range of an effect size depends on how many of each set there are.
+    """
+    known = getattr(objective, "bounds", None)
+    return UNBOUNDED if known is None else known(index)
+
+
+def check_target(objective: Any, target: float, index: Mapping[str, int]) -> None:
+    """Refuse a target that the objective can never take.
+
+    Raises
+    ------
+    UserError
+        No finite number, or outside of ``bounds_of``; says what they are.
+    """
+    if isinstance(target, bool) or not isinstance(target, numbers.Real) or not math.isfinite(target):
+        raise UserError(f"The target of {objective.name} is {target!r}: give a finite number.")
+    low, high = bounds_of(objective, index)
+    if not low <= target <= high:
+        where = described((low, high))
+        raise UserError(f"{objective.name} lies {where}, so it cannot be brought to {target:g}: choose a target there.")
+
+
+def described(bounds: Bounds) -> str:
+    """In words: between -2 and 2, at 0 or above, at 0 or below, anywhere."""
+    low, high = bounds
+    if math.isfinite(low) and math.isfinite(high):
+        return f"between {low:.4g} and {high:.4g}"
+    if math.isfinite(low):
+        return f"at {low:.4g} or above"
+    return f"at {high:.4g} or below" if math.isfinite(high) else "anywhere"
