@@ -156,7 +156,7 @@ def test_what_first_order_overshoots_is_made_good_by_a_smaller_set(trained):
     smallest = int(np.searchsorted(np.cumsum(strength), 3**0.5 - 1)) + 1
     assert fitted.reached
     assert fitted.sizes[0] > 2 * smallest
-    assert abs(len(fitted.removed) - smallest) <= 2
+    assert len(fitted.removed) <= 1.05 * smallest
 
 
 def test_no_rounds_give_the_first_order_plan_and_retrain_nothing(trained, monkeypatch):

@@ -20,6 +20,10 @@ from crossloss.plans.table import origin, plan_table
 from crossloss.run.progress import Track, quiet
 from crossloss.scores import UNROLLED, Scores
 
+FINE = 0.1
+"""Part of what a removal does, to first order, below which a gap is closed by exchanging few samples: a new set would
+move farther than that."""
+
 
 @dataclass(frozen=True)
 class Round:
@@ -268,8 +272,9 @@ def remove_until(
     """Remove samples until the mean over the starts of every objective is at its target, as retrained.
 
     Each round chooses the fewest samples anew, by their first-order effects at the current weights; so what first order
-    overshot in the first round is made good by a smaller set, not by a few strong samples that come back. Where that
-    does not help, the fewest samples are exchanged, in or out, whose effects close a part of the gaps.
+    overshot in the first round is made good by a smaller set, not by a few strong samples that come back. Near the
+    target, and where that does not help, the fewest samples are exchanged, in or out, whose effects close the gaps or a
+    part of them.
 
     Parameters
     ----------
@@ -288,11 +293,11 @@ def remove_until(
     eligible = np.flatnonzero(before > 0)
 
     def propose(weights: np.ndarray, slopes: np.ndarray, gaps: np.ndarray, fraction: float) -> np.ndarray:
-        if fraction == 1:
-            removal = -slopes * before
-            amounts = gaps + removal[:, weights < before].sum(axis=1)
+        removal = -slopes * before
+        done = removal[:, weights < before].sum(axis=1)
+        if fraction == 1 and np.linalg.norm(gaps) > FINE * np.linalg.norm(done):
             trial = before.copy()
-            trial[eligible[fewest(removal[:, eligible], amounts, within=tolerance / 2)]] = 0.0
+            trial[eligible[fewest(removal[:, eligible], done + gaps, within=tolerance / 2)]] = 0.0
             return trial
         exchange = before - 2 * weights  # -w where it is in, +w where it is out
         chosen = eligible[fewest((slopes * exchange)[:, eligible], fraction * gaps, within=tolerance / 2)]
