@@ -96,7 +96,7 @@ def test_sentences_fold_sort_and_filter(tmp_path):
     effects = [-0.0307, -0.02, 0.5, -1234.5, -0.00001, 0.0, -3.0]
     names = ["m", "n", "o", "p", "q", "r", "A first"]
     listed = [
-        replace(o.amplifiers[0], text=text, effect_if_removed=effect, document=name, spans=(), pairs=())
+        replace(o.amplifiers[0], text=text, effect_if_removed=effect, document=name, spans=(), pairs=(), retrained=None)
         for text, effect, name in zip(texts, effects, names, strict=True)
     ]
     root = root_tag(

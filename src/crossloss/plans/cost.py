@@ -149,7 +149,7 @@ class Yardstick:
 
     def _measure(self, correction: Correction, theta: Tensor, seed: int) -> dict[str, float]:
         found = figures(self.run, self.objectives, self.run.view(theta, seed=seed))
-        found["loss"] = self.run.field.data_loss(theta, torch.from_numpy(self.run.corpus.weights))
+        found["loss"] = self.run.field.data_loss(theta, torch.from_numpy(self.run.corpus.weights.copy()))
         found["held_out_loss"] = held_out_loss(self.run, correction, seed, self.track)
         return found
 
