@@ -139,23 +139,23 @@ def total_line(cost: Estimate, trainings: float, scorings: float) -> None:
 def measures_table(measures: Measures, objectives: Sequence[Described]) -> None:
     """Objectives with their spread over starts, tests with their p-values, and what the signs mean."""
     starts = max((len(spread.values) for spread in measures.spreads.values()), default=1)
-    over = f"over {starts} starts"
+    over = [f"over {starts} starts"] if starts > 1 else []
     tests = Table(title="Association tests", title_justify="left")
-    for heading in ("test", "effect size", over, "statistic", "p one-sided", "p two-sided", "splits"):
+    for heading in ("test", "effect size", *over, "statistic", "p one-sided", "p two-sided", "splits"):
         tests.add_column(heading, justify="left" if heading == "test" else "right")
     others = Table(title="Objectives", title_justify="left")
-    for heading in ("objective", "value", over, "what it is"):
-        others.add_column(heading, justify="right" if heading in ("value", over) else "left")
+    for heading in ("objective", "value", *over, "what it is"):
+        others.add_column(heading, justify="left" if heading in ("objective", "what it is") else "right")
     for objective in objectives:
         value, r = measures.values[objective.name]
-        spread = words.spread(measures.spreads[objective.name].values)
+        spread = [words.spread(measures.spreads[objective.name].values)] if over else []
         if r is None:
-            others.add_row(objective.name, words.value(value), spread, objective.measure)
+            others.add_row(objective.name, words.value(value), *spread, objective.measure)
             continue
         tests.add_row(
             objective.name,
             words.value(r.effect),
-            spread,
+            *spread,
             words.value(r.statistic),
             words.probability(r.p_value),
             words.probability(r.p_value_two_sided),
