@@ -24,6 +24,7 @@ from crossloss import objectives
 from crossloss.core import UserError
 from crossloss.corpus.read import Corpus, from_sentences, read
 from crossloss.edits import Edits, score_edits
+from crossloss.fidelity.spread import Spread, over_starts
 from crossloss.fieldscores import FieldScores
 from crossloss.hidden_concepts import concepts
 from crossloss.objectives import permutation_test
@@ -53,6 +54,7 @@ __all__ = [
     "Recorder",
     "Run",
     "Scores",
+    "Spread",
     "Starts",
     "TorchField",
     "UserError",
@@ -66,6 +68,7 @@ __all__ = [
     "keyed_vectors",
     "load",
     "objectives",
+    "over_starts",
     "permutation_test",
     "plan",
     "read",
