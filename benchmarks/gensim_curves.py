@@ -26,7 +26,7 @@ from crossloss.skipgram.quality import quality
 CASES = {"4300": 100, "25000": 8}
 """Case and minimum count."""
 SEEDS = (0, 1, 2)
-STEPS = (10, 15, 20, 25, 30, 40, 50, 60)
+STEPS = (10, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 EPOCHS = (1, 2, 3, 5, 10)
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 FIGURES = ("wordsim353", "simlex999")
@@ -39,10 +39,10 @@ def put(record: Record, key: str, words: list[str], vectors: np.ndarray, seconds
     record.put(f"{key}.seconds", seconds)
 
 
-def ours(record: Record, corpus: cl.Corpus, least: int, key: str, seed: int) -> None:
+def ours(record: Record, corpus: cl.Corpus, least: int, key: str, seed: int, momentum: float) -> None:
     """One run, measured on the way; the counting that precedes it is in the clock."""
     keep = [word for name in TESTS for word in weat(name).words]
-    run = cl.train(corpus, keep_words=keep, min_count=least, max_words=0, steps=1, seed=seed)
+    run = cl.train(corpus, keep_words=keep, min_count=least, max_words=0, steps=1, seed=seed, momentum=momentum)
     begun = time.perf_counter()
     count_pairs(corpus, run.vocabulary, window=run.settings.window)
     spent = time.perf_counter() - begun
@@ -74,7 +74,7 @@ def pieces(case: str) -> list[tuple[str, str, int, int]]:
     return own + [(f"{case}.gensim.seed{seed}.{e}", "theirs", seed, e) for seed in SEEDS for e in EPOCHS]
 
 
-def measure(record: Record, path: str, case: str, at_most: int | None) -> None:
+def measure(record: Record, path: str, case: str, at_most: int | None, momentum: float) -> None:
     last = {"ours": lambda key: f"{key}.{max(STEPS)}.seconds", "theirs": lambda key: f"{key}.seconds"}
     todo = [piece for piece in pieces(case) if last[piece[1]](piece[0]) not in record.figures][:at_most]
     if not todo:
@@ -88,7 +88,7 @@ def measure(record: Record, path: str, case: str, at_most: int | None) -> None:
     sentences = [[vocabulary.words[i] for i in rows[a:b] if i >= 0] for a, b in bounds]
     for key, what, seed, epochs in todo:
         if what == "ours":
-            ours(record, corpus, least, key, seed)
+            ours(record, corpus, least, key, seed, momentum)
         else:
             theirs(record, sentences, key, epochs, seed)
 
@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("corpus")
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--at-most", type=int, help="runs in this call; default: all")
+    parser.add_argument("--momentum", type=float, default=0.8, help="of ours")
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--out", type=Path, default=RESULTS / "gensim-curves.json")
     given = parser.parse_args()
@@ -135,7 +136,7 @@ def main() -> None:
     record = Record(given.out)
     record.put("settings", f"{Path(given.corpus).name}, d 50, window 5, 5 negatives, gensim {gensim.__version__}")
     for case in given.cases:
-        measure(record, given.corpus, case, given.at_most)
+        measure(record, given.corpus, case, given.at_most, given.momentum)
     if given.figure is not None:
         draw(record, given.figure)
 
