@@ -225,3 +225,18 @@ def test_what_is_imported_is_handed_out_as_copies(imported):
     imported.weights.zero_()
     assert torch.equal(imported.theta, before)
     assert imported.weights[0] == 1
+
+
+def test_words_of_the_model_may_be_written_otherwise_but_not_twice():
+    """A model of lower-cased German has straße, where a corpus folds it to strasse."""
+    lines = [line.replace("waa", "straße").replace("wab", "Ärger") for line in SENTENCES]
+    made = word2vec.Word2Vec([line.split() for line in lines], **SETTINGS)
+    imported = from_gensim(made, from_sentences(lines))
+    assert {"straße", "Ärger"} <= set(made.wv.index_to_key)
+    view = imported.field.view(imported.theta)
+    np.testing.assert_array_equal(view["strasse"].numpy(), made.wv["straße"])
+    np.testing.assert_array_equal(view["ärger"].numpy(), made.wv["Ärger"])
+    mixed = [line.replace("waa", "Waa") if i % 2 else line for i, line in enumerate(SENTENCES)]
+    both = word2vec.Word2Vec([line.split() for line in mixed], **SETTINGS)
+    with pytest.raises(UserError, match=r"'(Waa|waa)' and '(Waa|waa)', which a corpus takes for one word"):
+        from_gensim(both, from_sentences(mixed))

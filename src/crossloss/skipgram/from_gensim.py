@@ -9,6 +9,7 @@ from torch import Tensor
 from crossloss.core import UserError
 from crossloss.corpus.pairs import count_pairs
 from crossloss.corpus.read import Corpus
+from crossloss.corpus.tokens import normal
 from crossloss.corpus.vocabulary import Vocabulary, keep_probability
 from crossloss.skipgram.field import SkipGramField
 
@@ -51,7 +52,7 @@ def from_gensim(model: Any, corpus: Corpus, *, dtype: torch.dtype = torch.float6
     model : gensim.models.Word2Vec
         In memory; nothing is read from a file.
     corpus : Corpus
-        What it was trained on, word for word: its sentences' lower-cased tokens. Every word must occur as often as the
+        What it was trained on, word for word; case and normal form may differ. Every word must occur as often as the
         model counted it.
     dtype : torch.dtype
         float64 makes solvers reliable at small damping; float32 halves time and memory.
@@ -145,7 +146,7 @@ def counted(vectors: Any) -> list[int] | None:
 
 
 def model_vocabulary(words: list[str], corpus: Corpus, subsample: float, known: list[int] | None = None) -> Vocabulary:
-    """A model's words in the model's order, with the corpus's own counts.
+    """A model's words in the model's order, written as the corpus writes them, with the corpus's own counts.
 
     Parameters
     ----------
@@ -155,8 +156,16 @@ def model_vocabulary(words: list[str], corpus: Corpus, subsample: float, known: 
     Raises
     ------
     UserError
-        The corpus lacks a word, or has it more or less often.
+        The corpus lacks a word, or has it more or less often; two words that are one word in a corpus.
     """
+    given, words = words, [normal(word, corpus.form) for word in words]
+    first = dict(zip(reversed(words), reversed(given), strict=True))
+    for word, written in zip(words, given, strict=True):
+        if first[word] != written:
+            raise UserError(
+                f"The model has {first[word]!r} and {written!r}, which a corpus takes for one word: train it on tokens "
+                "in one normal form and case."
+            )
     trained = np.repeat(corpus.weights > 0, np.diff(corpus.indptr))
     found = np.bincount(corpus.tokens[trained], minlength=len(corpus.types))
     count = dict(zip(corpus.types, found.tolist(), strict=True))
@@ -164,7 +173,7 @@ def model_vocabulary(words: list[str], corpus: Corpus, subsample: float, known: 
     if lacking:
         raise UserError(
             f"The corpus lacks {len(lacking)} of the model's {len(words)} words (such as {lacking[0]!r}): pass the "
-            "corpus that the model was trained on, its tokens lower-cased."
+            "corpus that the model was trained on, tokenised as it was."
         )
     counts = np.array([count[word] for word in words], dtype=np.int64)
     if known is not None:
