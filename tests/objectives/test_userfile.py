@@ -208,5 +208,20 @@ def test_no_file_and_no_text(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         load(tmp_path / "absent.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"t: {X: [\xe9, b]}")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="latin.yaml is not UTF-8"):
         load(tmp_path / "latin.yaml")
+
+
+def test_files_are_decoded_as_corpora_are(tmp_path):
+    sets = "{X: [josé, andré], Y: [zoë, chloé], A: [büro, lohn], B: [heim, küche]}"
+    (tmp_path / "mark.YAML").write_bytes(("\ufeffmine: " + sets).encode())
+    assert load_objectives(str(tmp_path / "mark.YAML"))[0].name == "mine"
+    assert load_objectives(f"{tmp_path}/mark.YAML:mine")[0].X == ("josé", "andré")
+    (tmp_path / "windows.yaml").write_bytes(("mine: " + sets).encode("cp1252"))
+    with pytest.raises(UserError, match=r"not UTF-8.*WINDOWS-1252"):
+        load_objectives(str(tmp_path / "windows.yaml"))
+    (tmp_path / "held.txt").write_bytes("the “café” in Škoda town\n".encode("cp1252"))
+    with pytest.raises(UserError, match=r"not UTF-8.*WINDOWS-1252"):
+        load_objectives(f"likelihood:{tmp_path}/held.txt")
+    (tmp_path / "marked.txt").write_bytes("\ufeffa café\n".encode())
+    assert load_objectives(f"likelihood:{tmp_path}/marked.txt")[0].sentences == ("a café",)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crossloss.core import UserError
+from crossloss.corpus.encoding import decode
 from crossloss.objectives.algebra import Composable
 from crossloss.objectives.association import association, margin
 from crossloss.objectives.displacement import displacement
@@ -101,8 +102,8 @@ def text_file(path: Path, name: str = "") -> Likelihood:
         The file cannot be read, or holds no text.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = decode(path, path.read_bytes()).splitlines()
+    except OSError as error:
         raise UserError(f"{path} cannot be read as text ({error}): give a UTF-8 file, a sentence a line.") from error
     stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in path.stem)
     return likelihood(lines, name or f"likelihood-{stem}")

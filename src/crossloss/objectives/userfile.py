@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, validate_call
 
 from crossloss.core import UserError
+from crossloss.corpus.encoding import decode
 from crossloss.objectives.algebra import Absolute, Composable, Sum
 from crossloss.objectives.association import association, margin
 from crossloss.objectives.displacement import displacement
@@ -83,8 +84,8 @@ def load(path: str | Path) -> list[Any]:
     """
     path = Path(path)
     try:
-        content = yaml.load(path.read_text("utf-8"), Loader=_Strict)
-    except (OSError, UnicodeDecodeError) as error:
+        content = yaml.load(decode(path, path.read_bytes()), Loader=_Strict)
+    except OSError as error:
         raise UserError(f"{path} cannot be read ({error}): check the path.") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: an escape beyond Unicode
         raise UserError(f"{path} is no YAML that is read here ({' '.join(str(error).split())}).") from error
@@ -187,11 +188,11 @@ def load_objectives(given: str) -> list[Any]:
         No such objective or file.
     """
     file, colon, name = given.rpartition(":")
-    if colon and file.endswith((".yaml", ".yml")):
+    if colon and file.lower().endswith((".yaml", ".yml")):
         known = {objective.name: objective for objective in load(file)}
         if name not in known:
             raise UserError(f"{file} has no objective {name!r}; it has: {', '.join(known)}.")
         return [known[name]]
-    if given.endswith((".yaml", ".yml")):
+    if given.lower().endswith((".yaml", ".yml")):
         return load(given)
     return [_found(given, {})]
