@@ -208,7 +208,7 @@ def test_no_file_and_no_text(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         load(tmp_path / "absent.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"t: {X: [\xe9, b]}")
-    with pytest.raises(UserError, match="latin.yaml is not UTF-8"):
+    with pytest.raises(UserError, match=r"latin\.yaml is not UTF-8"):
         load(tmp_path / "latin.yaml")
 
 
