@@ -49,6 +49,17 @@ def test_nothing_is_trained_twice_in_a_folder(made, monkeypatch):
         Retrainer(run, [TEST])(weights, seed=5)
 
 
+def test_other_objectives_are_added_to_what_is_stored(made, monkeypatch):
+    run, _ = made
+    weights = without(run.weights, np.array([4, 5]))
+    turned = Weat("turned", TEST.Y, TEST.X, TEST.A, TEST.B)
+    first, second = Retrainer(run, [TEST])(weights)["test"], Retrainer(run, [turned])(weights)["turned"]
+    monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("trained again"))
+    both = Retrainer(run, [TEST, turned])(weights)
+    assert (both["test"], both["turned"]) == (first, second)
+    assert second == pytest.approx(-first)
+
+
 def test_plans_are_retrained_from_other_starts_and_against_chance(made):
     run, scores = made
     plan = cl.plan(scores, target=scores.values["test"] - 0.15)

@@ -118,7 +118,7 @@ def report(run: RunArgument) -> None:
     opened, tests, _ = pipeline.open_run(run)
     with opened:
         scores = pipeline.score_run(opened, tests, track=bars)
-        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests), bars)
+        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests), bars, retrain=False)
         terminal.say(f"Report: {pipeline.write_report(opened, scores, plans)}")
 
 

@@ -1,6 +1,7 @@
 """Retrain with other weights and measure every objective; results are kept, so that nothing is trained twice."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,10 +46,11 @@ class Retrainer:
         weights = np.ascontiguousarray(weights, dtype=np.float64)
         name = content_key(self.run.key, array_key(weights), seed)[:32]
         path = None if self.folder is None else self.folder / f"{name}.json"
+        stored: dict[str, Any] = {"objectives": {}, "values": {}, "seed": seed}
         if path is not None and path.exists():
-            kept = atomic.read_json(path)
-            if all(kept["objectives"].get(o.name) == self._keys[o.name] for o in self.objectives):
-                return dict(kept["values"])
+            stored = atomic.read_json(path)
+            if all(stored["objectives"].get(o.name) == self._keys[o.name] for o in self.objectives):
+                return dict(stored["values"])
         if seed == self.run.settings.seed and np.array_equal(weights, self.run.weights):
             view = self.run.embeddings
         else:
@@ -59,7 +61,9 @@ class Retrainer:
             if value is not None:
                 values[benchmark] = value
         if path is not None:
-            atomic.write_json(path, {"objectives": self._keys, "values": values, "seed": seed})
+            stored["objectives"] |= self._keys
+            stored["values"] |= values
+            atomic.write_json(path, stored)
         return values
 
 

@@ -14,6 +14,7 @@ from crossloss.objectives import Described, Measured, RareWords, measured, rare_
 from crossloss.pipeline.objectives import folder_of
 from crossloss.pipeline.robustness import stored_robustness
 from crossloss.plans.debias import fit_key
+from crossloss.plans.fit import ROUNDS
 from crossloss.plans.remove import Plan, plan
 from crossloss.report.data import Quality
 from crossloss.report.gather import gather
@@ -120,8 +121,13 @@ def _write_scores(run: Run, scores: Scores, file: str, key: str) -> None:
     folder.finish(file, key)
 
 
-def plan_run(run: Run, scores: Scores, targets: Mapping[str, float], track: Track = quiet) -> dict[str, Plan]:
-    """Removal plans that end at their targets, written as plan-NAME.parquet with what is needed to train with them."""
+def plan_run(
+    run: Run, scores: Scores, targets: Mapping[str, float], track: Track = quiet, *, retrain: bool = True
+) -> dict[str, Plan]:
+    """Removal plans that end at their targets, written as plan-NAME.parquet with what is needed to train with them.
+
+    Without ``retrain`` a plan that was not begun stays as first order has it.
+    """
     folder = folder_of(run)
     plans = {}
     for name, target in targets.items():
@@ -129,7 +135,8 @@ def plan_run(run: Run, scores: Scores, targets: Mapping[str, float], track: Trac
             raise UserError(f"The target of {name} is {target}: give a finite number.")
         key = fit_key(run, "plan", [scores.objectives[scores.row(name)]], target)
         file = None if key is None else folder.file(f"fit-{key}.safetensors")
-        made = plans[name] = plan(scores, target=target, objective=name, file=file, track=track)
+        rounds = ROUNDS if retrain or (file is not None and file.exists()) else 0
+        made = plans[name] = plan(scores, target=target, objective=name, rounds=rounds, file=file, track=track)
         atomic.write_table(folder.file(f"plan-{name}.parquet"), made.to_table())
         size, predicted = made.first_order
         folder.record(
