@@ -334,7 +334,7 @@ def plan_line(plan: Plan) -> None:
         path = ", then ".join(f"{step.size:,} out: {words.value(step.retrained)}" for step in plan.path)
         say(f"  First order alone: {size:,} sentences for {_predicted(plan, predicted)}. Retrained on the way: {path}.")
     for word in plan.used_up:
-        say(f"  {word.sentence()}")
+        say(f"  {word.sentence(plan.retrained is None)}")
 
 
 def validation_lines(validation: Validation, plans: Mapping[str, Plan]) -> None:

@@ -21,12 +21,12 @@ class UsedUp:
     count: int
     samples: int
 
-    def sentence(self) -> str:
-        """What a reader must know of it."""
+    def sentence(self, predicted: bool = True) -> str:
+        """What a reader must know of it: of a ``predicted`` value, or of one that was retrained."""
         here = "this sentence" if self.samples == 1 else f"these {self.samples:,} sentences"
         return (
             f"{self.inside:,} of the {self.count:,} occurrences of {self.word!r} are in {here}: without them it is "
-            "learnt from little, and the prediction may miss."
+            f"learnt from little{', and the prediction may miss' if predicted else ''}."
         )
 
 

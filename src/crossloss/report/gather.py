@@ -111,7 +111,7 @@ def _objective(
     counts = run.vocabulary.occurrences
     tested = measured(objective, run.embeddings).tested
     coverage = objective.coverage(counts)
-    caveats = [word.sentence() for word in plan.used_up] if plan else []
+    caveats = [word.sentence(plan.retrained is None) for word in plan.used_up] if plan else []
     if starts and starts.exceeds_value:
         caveats.append(words.starts(name, starts))
     if rare := words.rare(name, rare_words(objective, counts, run.embeddings)):
