@@ -55,8 +55,8 @@ def refuse_not_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) 
         slope = torch.autograd.grad(value, y, allow_unused=True)[0] if value.requires_grad else None
         if slope is not None and not bool(torch.isfinite(slope).all()):
             raise UserError(
-                f"The loss of sample {row} is {value.detach().item():.3g}, but its gradient is not finite: the model or "
-                "sample_loss takes a root, a norm or a logarithm at 0 there; add a small number under it."
+                f"The loss of sample {row} is {value.detach().item():.3g}, but its gradient is not finite: the model "
+                "or sample_loss takes a root, a norm or a logarithm at 0 there; add a small number under it."
             )
 
 
