@@ -7,6 +7,7 @@ import numpy as np
 
 from crossloss.core import Objective, UserError
 from crossloss.fidelity.retrain import BENCHMARKS, Retrainer
+from crossloss.fidelity.statistics import deviation
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 
@@ -33,7 +34,7 @@ class Spread:
     @property
     def sd(self) -> float:
         """Standard deviation between the starts (n - 1); 0 of one."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
+        return deviation(self.values)
 
     @property
     def exceeds_value(self) -> bool:

@@ -1,5 +1,6 @@
 """Agreement of predicted and found changes, with bootstrap intervals over subsets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,11 @@ class Fidelity:
     slope_low: float
     slope_high: float
     subsets: int
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Standard deviation between starts (n - 1); 0 of one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def fidelity(predicted: np.ndarray, found: np.ndarray, *, seed: int = 0) -> Fidelity:

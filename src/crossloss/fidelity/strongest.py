@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crossloss.core import UserError
-from crossloss.fidelity.retrain import Retrainer, without
+from crossloss.fidelity.retrain import Retrainer, changes, without
 from crossloss.fidelity.statistics import Fidelity, fidelity
 from crossloss.reading import find, fold
 from crossloss.run.progress import Track, quiet
@@ -83,14 +82,13 @@ def check_strongest(retrainer: Retrainer, scores: Scores, count: int, *, track: 
     with track("retraining without each of the strongest") as progress:
         progress(0, total)
         for name, samples in chosen.items():
-            predicted, retrained = scores.effects(name)[samples], []
+            predicted, found = scores.effects(name)[samples], []
             for sample in samples:
-                retrained.append(retrainer(without(weights, np.array([sample])))[name] - scores.values[name])
+                found.append(retrainer(without(weights, np.array([sample]))))
                 done += 1
                 progress(done, total)
-            if not np.isfinite(retrained).all():
-                raise UserError(f"A retraining has no finite value of {name}.")
+            retrained = changes(found, name, scores.values[name])
             varied = len(samples) >= 3 and np.ptp(predicted) > 0 and np.ptp(retrained) > 0
-            agreement = fidelity(predicted, np.array(retrained)) if varied else None
-            checked[name] = Strongest(samples, predicted.tolist(), retrained, agreement)
+            agreement = fidelity(predicted, retrained) if varied else None
+            checked[name] = Strongest(samples, predicted.tolist(), retrained.tolist(), agreement)
     return checked

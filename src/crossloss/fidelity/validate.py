@@ -11,12 +11,11 @@ import numpy as np
 from crossloss.core import Objective, Progress
 from crossloss.corpus.vocabulary import token_words
 from crossloss.fidelity.retrain import Retrainer, changes, without
-from crossloss.fidelity.statistics import Fidelity, fidelity
+from crossloss.fidelity.statistics import Fidelity, deviation, fidelity
 from crossloss.fidelity.strongest import Strongest
 from crossloss.fidelity.subsets import random_matching, random_subsets
 from crossloss.objectives import Described, Weat
 from crossloss.plans.remove import Plan
-from crossloss.plans.starts import deviation
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import CO_OCCURRENCE, UNROLLED, Scores, score

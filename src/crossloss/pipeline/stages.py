@@ -1,16 +1,15 @@
 """The stages of every run: measure, score, plan, validate, report."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossloss.core import UserError
 from crossloss.fidelity.retrain import BENCHMARKS, Retrainer
 from crossloss.fidelity.spread import STARTS, Spread, over_starts
 from crossloss.fidelity.strongest import check_strongest
 from crossloss.fidelity.validate import Validation, check_plans, compare
 from crossloss.objectives import Described, Measured, RareWords, measured, rare_words
+from crossloss.objectives.bounds import check_target
 from crossloss.pipeline.objectives import folder_of
 from crossloss.pipeline.robustness import stored_robustness
 from crossloss.plans.debias import fit_key
@@ -131,9 +130,9 @@ def plan_run(
     folder = folder_of(run)
     plans = {}
     for name, target in targets.items():
-        if not math.isfinite(target):
-            raise UserError(f"The target of {name} is {target}: give a finite number.")
-        key = fit_key(run, "plan", [scores.objectives[scores.row(name)]], target)
+        chosen = scores.objectives[scores.row(name)]
+        check_target(chosen, target, run.vocabulary.index)
+        key = fit_key(run, "plan", [chosen], target)
         file = None if key is None else folder.file(f"fit-{key}.safetensors")
         rounds = ROUNDS if retrain or (file is not None and file.exists()) else 0
         made = plans[name] = plan(scores, target=target, objective=name, rounds=rounds, file=file, track=track)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Objective, UserError
+from crossloss.fidelity.statistics import deviation
 from crossloss.plans.corrections import Correction, Weighted
-from crossloss.plans.starts import deviation
 from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run

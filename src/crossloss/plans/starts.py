@@ -37,11 +37,6 @@ def unseen(run: Run, count: int, number: int) -> list[int]:
     return list(range(last + 1, last + 1 + number))
 
 
-def deviation(values: Sequence[float]) -> float:
-    """Standard deviation between starts (n - 1); 0 of one."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-
-
 class Starts:
     """Values of k objectives after training from each of j seeds, and their derivatives by the weights from others.
 

@@ -10,7 +10,7 @@ import torch
 
 from crossloss.core import Objective
 from crossloss.extras import needed
-from crossloss.plans.starts import deviation
+from crossloss.fidelity.statistics import deviation
 from crossloss.run import atomic
 from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
