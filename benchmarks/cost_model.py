@@ -22,9 +22,9 @@ from record import RESULTS, Record
 from scipy.optimize import nnls
 
 import crossloss as cl
-from crossloss.corpus.pairs import PairCounts, count_pairs
-from crossloss.corpus.vocabulary import Vocabulary, build_vocabulary
-from crossloss.skipgram.field import SkipGramField
+from crossloss.models.skipgram.field import SkipGramField
+from crossloss.text.pairs import PairCounts, count_pairs
+from crossloss.text.vocabulary import Vocabulary, build_vocabulary
 
 Point = tuple[int, int, int, float]
 """Words, dimensions, objectives (0: a gradient), part of the pairs."""

@@ -17,11 +17,11 @@ from pathlib import Path
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.corpus.pairs import PairCounts, count_pairs
-from crossloss.corpus.read import Corpus
-from crossloss.corpus.streamed import Streamed
-from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.run.atomic import map_arrays
+from crossloss.text.pairs import PairCounts, count_pairs
+from crossloss.text.read import Corpus
+from crossloss.text.streamed import Streamed
+from crossloss.text.vocabulary import build_vocabulary
 
 HOW, PARTS = ("read", "held", "streamed"), (0.25, 1.0)
 

@@ -27,7 +27,7 @@ from cost_model import TERMS, features
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss import processes
+from crossloss import distributed
 
 CASES: dict[str, dict[str, Any]] = {
     "v4337": {"min_count": 100, "max_words": 0, "dimension": 50},
@@ -52,38 +52,38 @@ def one_thread() -> dict[str, str]:
 
 def worker(folder: Path, out: Path, key: str) -> None:
     """Time the passes of a stored run in this process, together with the others; the first one records."""
-    with processes.joined():
+    with distributed.joined():
         run = cl.load(folder)
         field, theta, w = run.field, run.training.theta, run.training.weights
         figures: dict[str, float] = {"words": field.size, "ordered_pairs": len(field.tiling)}
 
         def timed(name: str, work: Callable[[], object]) -> None:
             work()
-            processes.wait()
+            distributed.wait()
             sent, seconds, of_core = int(LOOPBACK.read_text()), [], []
             for _ in range(REPEATS):
                 start, ran = time.perf_counter(), time.process_time()
                 work()
                 seconds.append(time.perf_counter() - start)
                 of_core.append(time.process_time() - ran)
-            processes.wait()
+            distributed.wait()
             figures[f"{name}.bytes"] = (int(LOOPBACK.read_text()) - sent) / REPEATS
-            processes.wait()
+            distributed.wait()
             figures[f"{name}.seconds"] = min(seconds)
-            every = torch.zeros(processes.count(), dtype=torch.float64)
-            every[processes.rank()] = min(of_core)
-            figures[f"{name}.core_seconds"] = float(processes.add_(every).max())
-            processes.wait()
+            every = torch.zeros(distributed.count(), dtype=torch.float64)
+            every[distributed.rank()] = min(of_core)
+            figures[f"{name}.core_seconds"] = float(distributed.add_(every).max())
+            distributed.wait()
 
         timed("gradient", lambda: field.gradient(theta, w, 0))
         for k in DIRECTIONS:
             a, into = torch.ones(k, field.parameters), field.accumulator(k)
             timed(f"pullback_{k}", lambda a=a, into=into: field.pullback(theta, w, 0, a, into))
         buffer = torch.zeros(field.parameters)
-        timed("sum", lambda: processes.add_(buffer))
+        timed("sum", lambda: distributed.add_(buffer))
         timed("reweight", lambda: field._at(w.clone()))
-        if processes.first():
-            record, n = Record(out), processes.count()
+        if distributed.first():
+            record, n = Record(out), distributed.count()
             size = 4 * field.parameters
             figures["sum.bytes_reduced"] = size
             for name, directions in (("gradient", 1), *((f"pullback_{k}", k) for k in DIRECTIONS)):

@@ -16,13 +16,13 @@ import numpy as np
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.fidelity.retrain import Retrainer, changes, without
-from crossloss.fidelity.statistics import fidelity
-from crossloss.fidelity.subsets import random_subsets
+from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import Weat, weat
 from crossloss.objectives.parts import frequent
 from crossloss.plans.starts import Starts
-from crossloss.skipgram.quality import quality
+from crossloss.validation.retrain import Retrainer, changes, without
+from crossloss.validation.statistics import fidelity
+from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 BASE: dict[str, Any] = {"min_count": 100, "max_words": 0}

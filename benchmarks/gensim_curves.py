@@ -18,10 +18,10 @@ from gensim.models import Word2Vec
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.corpus.pairs import count_pairs
-from crossloss.corpus.vocabulary import build_vocabulary, token_words
+from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import weat
-from crossloss.skipgram.quality import quality
+from crossloss.text.pairs import count_pairs
+from crossloss.text.vocabulary import build_vocabulary, token_words
 
 CASES = {"4300": 100, "25000": 8}
 """Case and minimum count."""

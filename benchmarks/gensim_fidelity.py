@@ -36,13 +36,13 @@ from record import RESULTS, Record
 import crossloss as cl
 from crossloss.core import WHOLE, UserError
 from crossloss.estimators import ConjugateGradient, InverseHessian, Trained, gradient_dot, unrolled
-from crossloss.fidelity.retrain import without
-from crossloss.fidelity.statistics import fidelity
-from crossloss.fidelity.subsets import random_subsets
+from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.objectives import weat
 from crossloss.optimisers import HeavyBall
 from crossloss.run.training import MemoryStates, Training
-from crossloss.skipgram.from_gensim import from_gensim
+from crossloss.validation.retrain import without
+from crossloss.validation.statistics import fidelity
+from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 DAMPINGS = {"word-blocks": (1e-7, 1e-6, 1e-5, 1e-4), "cg": (1e-3, 3e-4, 1e-4, 1e-5)}

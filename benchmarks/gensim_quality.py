@@ -16,10 +16,10 @@ from gensim.models import Word2Vec
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.corpus import pairs as pairs_module
-from crossloss.corpus.vocabulary import build_vocabulary, token_words
+from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import weat
-from crossloss.skipgram.quality import quality
+from crossloss.text import pairs as pairs_module
+from crossloss.text.vocabulary import build_vocabulary, token_words
 
 SEEDS = (0, 1, 2)
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

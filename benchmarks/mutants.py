@@ -47,8 +47,8 @@ SKIPGRAM = (
 FILES = [
     SOURCE / "core.py",
     *sorted((SOURCE / "estimators").rglob("*.py")),
-    *(SOURCE / "skipgram" / f"{name}.py" for name in SKIPGRAM),
-    *sorted((SOURCE / "torchmodel").glob("*.py")),
+    *(SOURCE / "models" / "skipgram" / f"{name}.py" for name in SKIPGRAM),
+    *sorted((SOURCE / "models" / "torch").glob("*.py")),
 ]
 WORK = ROOT / "runs" / "mutants"
 UNKNOWN = 0.3

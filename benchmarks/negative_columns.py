@@ -20,11 +20,11 @@ from record import RESULTS, Record
 from scipy.stats import spearmanr
 
 import crossloss as cl
-from crossloss.fidelity.retrain import Retrainer, changes, without
-from crossloss.fidelity.statistics import fidelity
-from crossloss.fidelity.subsets import random_subsets
+from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import weat
-from crossloss.skipgram.quality import quality
+from crossloss.validation.retrain import Retrainer, changes, without
+from crossloss.validation.statistics import fidelity
+from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 CASES: dict[str, dict[str, Any]] = {

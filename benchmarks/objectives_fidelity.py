@@ -15,9 +15,6 @@ import numpy as np
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.fidelity.retrain import Retrainer, changes, without
-from crossloss.fidelity.statistics import fidelity
-from crossloss.fidelity.subsets import random_subsets
 from crossloss.objectives import (
     Described,
     association,
@@ -33,6 +30,9 @@ from crossloss.objectives import (
     similarity,
     weat,
 )
+from crossloss.validation.retrain import Retrainer, changes, without
+from crossloss.validation.statistics import fidelity
+from crossloss.validation.subsets import random_subsets
 
 PAIRS = [("he", "she"), ("his", "her"), ("man", "woman"), ("son", "daughter"), ("father", "mother")]
 HE, SHE = ([pair[side] for pair in PAIRS] for side in (0, 1))

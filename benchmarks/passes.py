@@ -15,8 +15,8 @@ import torch
 from record import RESULTS, Record
 
 import crossloss as cl
+from crossloss.models.skipgram.products import products
 from crossloss.run.available import peak_memory
-from crossloss.skipgram.products import products
 
 
 def fastest(work: Callable[[], object], seconds: float = 1.0, fewest: int = 3) -> float:

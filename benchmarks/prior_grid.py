@@ -19,12 +19,12 @@ import numpy as np
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.fidelity.retrain import without
-from crossloss.fidelity.statistics import fidelity
-from crossloss.fidelity.subsets import random_subsets
+from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import weat
 from crossloss.objectives.displacement import displacement
-from crossloss.skipgram.quality import quality
+from crossloss.validation.retrain import without
+from crossloss.validation.statistics import fidelity
+from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 SCIFI_WORDS = ("dooku", "kirk", "doctor", "spock", "dalek", "vader")

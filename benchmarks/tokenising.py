@@ -24,9 +24,9 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 def child(path: str) -> None:
     import crossloss as cl
-    from crossloss.corpus.pairs import count_pairs
-    from crossloss.corpus.read import Corpus
-    from crossloss.corpus.vocabulary import build_vocabulary
+    from crossloss.text.pairs import count_pairs
+    from crossloss.text.read import Corpus
+    from crossloss.text.vocabulary import build_vocabulary
 
     times = [time.perf_counter()]
     corpus = cl.read(path)

@@ -26,14 +26,14 @@ import yaml
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.corpus.read import Corpus
-from crossloss.corpus.versions import read_versions
+from crossloss.models.skipgram.embeddings import Embeddings
+from crossloss.models.skipgram.word2vec import read_word2vec
 from crossloss.objectives import load_objectives
 from crossloss.objectives.inline import SYNTAX
 from crossloss.objectives.userfile import MADE_BY
 from crossloss.objectives.weat import Weat
-from crossloss.skipgram.embeddings import Embeddings
-from crossloss.skipgram.word2vec import read_word2vec
+from crossloss.text.read import Corpus
+from crossloss.text.versions import read_versions
 from slowreader import csv_rows, has_words, rows, without_spaces
 from slowwords import slow_fold, slow_prepared, slow_tokens, strange, unspaced
 

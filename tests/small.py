@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from crossloss.core import WHOLE
-from crossloss.corpus.pairs import count_pairs
-from crossloss.corpus.read import from_sentences
-from crossloss.corpus.vocabulary import build_vocabulary
+from crossloss.models.skipgram.field import SkipGramField
 from crossloss.objectives.custom import Function, as_objective
 from crossloss.objectives.weat import Weat
 from crossloss.optimisers import HeavyBall
 from crossloss.run.training import MemoryStates, Training
-from crossloss.skipgram.field import SkipGramField
+from crossloss.text.pairs import count_pairs
+from crossloss.text.read import from_sentences
+from crossloss.text.vocabulary import build_vocabulary
 from dense import DenseSkipGram, dense_counts, random_sentences
 
 STEPS, MOMENTUM = 9, 0.5

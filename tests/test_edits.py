@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.corpus.tokens import TOKEN_PATTERN
 from crossloss.edits import changed_words, score_edits, score_sample_edits
 from crossloss.objectives.weat import Weat
+from crossloss.text.tokens import TOKEN_PATTERN
 from dense import random_sentences
 
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 12, "lr": 0.5, "dtype": "float64"}

@@ -75,7 +75,7 @@ def test_rotating_the_initial_vectors_changes_no_score(seed):
 @pytest.mark.parametrize("tile", [(3, 5), (30, 30), (1, 64)])
 def test_tiles_change_nothing_beyond_rounding(base, tile):
     run, _, expected = base
-    from crossloss.skipgram.field import SkipGramField
+    from crossloss.models.skipgram.field import SkipGramField
 
     same = {"dimension": 4, "prior": run.field.prior, "dtype": torch.float64}
     field = SkipGramField(run.counts, run.vocabulary, run.corpus.weights, tile=tile, **same)

@@ -23,9 +23,9 @@ from record import RESULTS, Record  # noqa: E402
 
 import crossloss as cl  # noqa: E402
 from crossloss.estimators.gradient import objective_gradients  # noqa: E402
-from crossloss.fidelity.retrain import Retrainer, changes, without  # noqa: E402
-from crossloss.fidelity.statistics import fidelity  # noqa: E402
-from crossloss.fidelity.subsets import random_subsets  # noqa: E402
+from crossloss.validation.retrain import Retrainer, changes, without  # noqa: E402
+from crossloss.validation.statistics import fidelity  # noqa: E402
+from crossloss.validation.subsets import random_subsets  # noqa: E402
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 LARGE_WORDS, LARGE_DIMENSION = 25_094, 100

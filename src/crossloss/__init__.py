@@ -21,12 +21,14 @@ Any torch model:
 __version__ = "0.1.0"
 
 from crossloss import objectives
+from crossloss.concepts import concepts
 from crossloss.core import UserError
-from crossloss.corpus.read import Corpus, from_sentences, read
 from crossloss.edits import Edits, score_edits
-from crossloss.fidelity.spread import Spread, over_starts
 from crossloss.fieldscores import FieldScores
-from crossloss.hidden_concepts import concepts
+from crossloss.models.skipgram.from_gensim import from_gensim
+from crossloss.models.skipgram.from_word2vec import from_word2vec
+from crossloss.models.skipgram.word2vec import keyed_vectors
+from crossloss.models.torch import TorchField, check_field
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW
 from crossloss.plans import Plan, Starts, correct, plan, remove_until
@@ -37,10 +39,8 @@ from crossloss.run.recorder import Recorder
 from crossloss.run.runs import Run, load
 from crossloss.run.train import train
 from crossloss.scores import Scores, score
-from crossloss.skipgram.from_gensim import from_gensim
-from crossloss.skipgram.from_word2vec import from_word2vec
-from crossloss.skipgram.word2vec import keyed_vectors
-from crossloss.torchmodel import TorchField, check_field
+from crossloss.text.read import Corpus, from_sentences, read
+from crossloss.validation.spread import Spread, over_starts
 
 __all__ = [
     "SGD",

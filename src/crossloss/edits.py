@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
-from crossloss.corpus.tokens import FORM, Form, tokenize
-from crossloss.corpus.vocabulary import token_words
 from crossloss.plans.table import origin, plan_table
 from crossloss.ranking import Named
 from crossloss.scores import Explanation, Scores, pair_terms
+from crossloss.text.tokens import FORM, Form, tokenize
+from crossloss.text.vocabulary import token_words
 
 ABSENT = -1
 """Sample number of a text that is no sample of the run."""

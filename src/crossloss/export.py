@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.corpus.write import written
+from crossloss.models.skipgram.word2vec import projector, save_word2vec
 from crossloss.objectives import Weat
 from crossloss.plans.transfer import copies
 from crossloss.run import atomic
 from crossloss.run.runs import Run
-from crossloss.skipgram.word2vec import projector, save_word2vec
+from crossloss.text.write import written
 
 FORMATS = ("word2vec", "word2vec-binary", "projector", "corpus")
 

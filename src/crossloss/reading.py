@@ -4,10 +4,10 @@ import numpy as np
 import scipy.sparse
 
 from crossloss.core import UserError
-from crossloss.corpus.read import Corpus
-from crossloss.corpus.tokens import normal
 from crossloss.ranking import Named
 from crossloss.scores import Scores
+from crossloss.text.read import Corpus
+from crossloss.text.tokens import normal
 
 ALIKE = 0.8
 """Samples are near-duplicates whose sets of words have this part of their union in common (Jaccard 1912)."""

@@ -11,12 +11,15 @@ import pyarrow as pa
 from torch import Tensor
 
 from crossloss.core import Accumulator, Estimator, Objective, UserError
-from crossloss.corpus.pairs import near
-from crossloss.corpus.tokens import tokenize
 from crossloss.estimators import ESTIMATORS, INVERSE_HESSIANS
 from crossloss.estimators.gradient import objective_values
 from crossloss.fieldscores import FieldScores
 from crossloss.inputs import read_only, row_numbers
+from crossloss.models.skipgram.cooccurrence import co_occurrence
+from crossloss.models.skipgram.embeddings import Embeddings
+from crossloss.models.skipgram.field import PairInfluence, project
+from crossloss.models.torch import ModelView
+from crossloss.models.torch.outer import check_objectives
 from crossloss.objectives import as_objective
 from crossloss.objectives.stored import identity
 from crossloss.objectives.weat import Weat
@@ -28,11 +31,8 @@ from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.run.training import FileCheckpoint
-from crossloss.skipgram.cooccurrence import co_occurrence
-from crossloss.skipgram.embeddings import Embeddings
-from crossloss.skipgram.field import PairInfluence, project
-from crossloss.torchmodel import ModelView
-from crossloss.torchmodel.outer import check_objectives
+from crossloss.text.pairs import near
+from crossloss.text.tokens import tokenize
 
 UNROLLED, CO_OCCURRENCE = "unrolled", "co-occurrence"
 ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE)

@@ -8,14 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crossloss.corpus.read import Corpus
-from crossloss.corpus.rows import Found
-from crossloss.corpus.tokens import SPLIT, TOKEN_PATTERN
-from crossloss.corpus.versions import WNC, Versions
+from crossloss.concepts import Concept
 from crossloss.edits import Edit, Edits
-from crossloss.fidelity.strongest import Strongest
-from crossloss.fidelity.validate import Validation
-from crossloss.hidden_concepts import Concept
 from crossloss.objectives import Coverage, Described, Weat
 from crossloss.objectives.bounds import described
 from crossloss.objectives.weat import SIDES
@@ -29,6 +23,12 @@ from crossloss.report import words
 from crossloss.run.estimate import Estimate
 from crossloss.run.runs import Run
 from crossloss.scores import Explanation, Scored, Scores
+from crossloss.text.read import Corpus
+from crossloss.text.rows import Found
+from crossloss.text.tokens import SPLIT, TOKEN_PATTERN
+from crossloss.text.versions import WNC, Versions
+from crossloss.validation.strongest import Strongest
+from crossloss.validation.validate import Validation
 
 console = Console()
 errors = Console(stderr=True)

@@ -6,9 +6,9 @@ import torch
 
 import crossloss as cl
 from crossloss.estimators import unrolled
+from crossloss.models.skipgram.field import SkipGramField
 from crossloss.objectives.weat import Weat
 from crossloss.optimisers import HeavyBall
-from crossloss.skipgram.field import SkipGramField
 from dense import DenseSkipGram, dense_counts, random_sentences
 
 SETTINGS = {

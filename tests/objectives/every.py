@@ -1,5 +1,6 @@
 """One instance of every objective of plain values, on fourteen made-up words, for tests that hold for all."""
 
+from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.objectives import (
     association,
     displacement,
@@ -12,7 +13,6 @@ from crossloss.objectives import (
     similarity,
 )
 from crossloss.objectives.weat import Weat
-from crossloss.skipgram.embeddings import Embeddings
 
 WORDS = [f"w{i}" for i in range(14)]
 TEST = Weat("t", ("w0", "w1", "w2"), ("w3", "w4", "w5", "w6"), ("w7", "w8", "w9"), ("w10", "w11", "w12", "w13"))

@@ -9,8 +9,8 @@ import torch
 from crossloss.core import Objective, UserError
 from crossloss.estimators import gradient as gradient_module
 from crossloss.estimators.gradient import objective_gradients, objective_values
+from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.objectives import Function, as_objective, each, weat
-from crossloss.skipgram.embeddings import Embeddings
 
 
 def view(requires_grad=False):

@@ -6,13 +6,13 @@ import torch
 from every import view
 
 from crossloss.core import UserError
-from crossloss.corpus.read import from_sentences
-from crossloss.fidelity.retrain import Retrainer
+from crossloss.models.skipgram.hard_debias import HardDebias
 from crossloss.objectives import displacement
 from crossloss.plans.starts import Starts
 from crossloss.run.runs import train
 from crossloss.scores import score
-from crossloss.skipgram.hard_debias import HardDebias
+from crossloss.text.read import from_sentences
+from crossloss.validation.retrain import Retrainer
 from dense import random_sentences
 
 FINAL = torch.tensor([[3.0, 1.0], [0.0, 2.0]], dtype=torch.float64)

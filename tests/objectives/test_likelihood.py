@@ -6,14 +6,14 @@ import torch
 from every import view
 
 from crossloss.core import UserError
-from crossloss.corpus.pairs import count_pairs
-from crossloss.corpus.read import from_sentences
+from crossloss.models.skipgram import text
+from crossloss.models.skipgram.hard_debias import HardDebias
 from crossloss.objectives import displacement, likelihood, similarity
 from crossloss.objectives.stored import identity, restored, stored
 from crossloss.run.runs import train
 from crossloss.scores import score
-from crossloss.skipgram import text
-from crossloss.skipgram.hard_debias import HardDebias
+from crossloss.text.pairs import count_pairs
+from crossloss.text.read import from_sentences
 from dense import DenseSkipGram, dense_counts, random_sentences
 
 LINES = random_sentences(0)

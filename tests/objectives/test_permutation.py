@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from crossloss.core import UserError
+from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.objectives import permutation, permutation_test
 from crossloss.objectives.weat import Weat
-from crossloss.skipgram.embeddings import Embeddings
 
 
 def make(seed, x, y, dimension=6, shift=0.0):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from crossloss.core import Objective
+from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.objectives import RARE, Weat, permutation_test, rare_words, similarity
-from crossloss.skipgram.embeddings import Embeddings
 
 WORDS = [f"w{i}" for i in range(12)]
 TEST = Weat("t", tuple(WORDS[:3]), tuple(WORDS[3:6]), tuple(WORDS[6:9]), tuple(WORDS[9:12]))

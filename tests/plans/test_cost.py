@@ -8,12 +8,12 @@ import torch
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.models.skipgram.hard_debias import HardDebias
 from crossloss.objectives.weat import Weat
 from crossloss.plans import cost as costing
 from crossloss.plans.corrections import Debiased, Updated, Weighted
 from crossloss.plans.cost import Cost, Row, Yardstick, held_out_loss
 from crossloss.plans.update import Update
-from crossloss.skipgram.hard_debias import HardDebias
 from dense import DenseSkipGram, dense_counts, random_sentences
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]

@@ -10,6 +10,7 @@ import pytest
 import crossloss as cl
 from crossloss import pipeline
 from crossloss.core import UserError
+from crossloss.models.skipgram.hard_debias import After, HardDebias
 from crossloss.objectives.parts import frequent, halves
 from crossloss.objectives.weat import Weat
 from crossloss.plans import debias as debiasing
@@ -17,7 +18,6 @@ from crossloss.plans.debias import WAYS, choose_kept, correct, held_out_words
 from crossloss.plans.outcome import Outcome
 from crossloss.plans.sweep import Cell
 from crossloss.plans.table import read_plan
-from crossloss.skipgram.hard_debias import After, HardDebias
 from dense import random_sentences
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]

@@ -6,9 +6,9 @@ import torch
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.models.skipgram.sample_step import SampleSteps
 from crossloss.objectives.weat import Weat
 from crossloss.plans.update import ARMS, update
-from crossloss.skipgram.sample_step import SampleSteps
 from dense import DenseSkipGram, dense_counts, random_sentences
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]

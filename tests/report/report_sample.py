@@ -4,7 +4,6 @@ import random
 import re
 from itertools import pairwise
 
-from crossloss.fidelity.spread import Spread
 from crossloss.report import (
     Curve,
     Explained,
@@ -15,6 +14,7 @@ from crossloss.report import (
     Report,
     WordSet,
 )
+from crossloss.validation.spread import Spread
 
 LINES = [
     ("Kitni Girhain Baaki Hain", "Fariya's father said that the home is his and what he will do after her marriage."),

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 from report_sample import explained, fidelity, objective, report
 
-from crossloss.fidelity.spread import Spread
 from crossloss.objectives import RareWords
 from crossloss.report import words
+from crossloss.validation.spread import Spread
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.skipgram.field import PRIOR, PRIOR_SHARE, default_prior
+from crossloss.models.skipgram.field import PRIOR, PRIOR_SHARE, default_prior
 from dense import random_sentences
 
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 30, "lr": 0.5}

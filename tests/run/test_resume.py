@@ -8,14 +8,14 @@ import pytest
 
 import crossloss as cl
 from crossloss import pipeline, scores
-from crossloss.corpus.pairs import count_pairs
-from crossloss.corpus.vocabulary import build_vocabulary
+from crossloss.models.skipgram.field import SkipGramField
 from crossloss.objectives.weat import Weat
 from crossloss.run import atomic
 from crossloss.run.ledger import LEDGER
 from crossloss.run.memory import needs
 from crossloss.run.training import FileCheckpoint
-from crossloss.skipgram.field import SkipGramField
+from crossloss.text.pairs import count_pairs
+from crossloss.text.vocabulary import build_vocabulary
 from dense import random_sentences
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]

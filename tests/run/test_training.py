@@ -8,12 +8,12 @@ import torch
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.corpus.vocabulary import build_vocabulary
+from crossloss.models.skipgram.embeddings import initial_vectors
 from crossloss.run.estimate import estimate
 from crossloss.run.ledger import LEDGER
 from crossloss.run.settings import make_settings, parse_bytes
 from crossloss.run.training import spacing
-from crossloss.skipgram.embeddings import initial_vectors
+from crossloss.text.vocabulary import build_vocabulary
 from dense import random_sentences
 
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 8, "lr": 0.5}

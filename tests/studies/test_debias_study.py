@@ -10,9 +10,9 @@ import pytest
 import crossloss as cl
 from crossloss import cli, pipeline
 from crossloss.core import UserError
+from crossloss.models.skipgram.hard_debias import HardDebias
 from crossloss.objectives.weat import Weat
 from crossloss.plans import debias as debiasing
-from crossloss.skipgram.hard_debias import HardDebias
 from crossloss.studies import debias as studying
 from crossloss.studies import debias_page
 from crossloss.studies.debias import debias_study

@@ -9,12 +9,12 @@ import pytest
 
 from crossloss import pipeline
 from crossloss.core import UserError
-from crossloss.fidelity.retrain import without
 from crossloss.objectives import displacement
 from crossloss.reading import find
 from crossloss.run.runs import Run, load
 from crossloss.scores import score
 from crossloss.studies import scifi
+from crossloss.validation.retrain import without
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")

@@ -11,11 +11,11 @@ import pytest
 import crossloss as cl
 from crossloss import pipeline as stages
 from crossloss.core import UserError
-from crossloss.corpus.versions import Versions, read_versions, sides
 from crossloss.objectives.weat import Weat
 from crossloss.studies import wnc as studying
 from crossloss.studies import wnc_page
 from crossloss.studies.wnc import CONVENTIONS, enough_text, train_biased
+from crossloss.text.versions import Versions, read_versions, sides
 from dense import random_sentences
 
 pytest.importorskip("jinja2")

@@ -9,12 +9,12 @@ from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
 from crossloss.cli.options import Named, RunArgument, command_line
 from crossloss.cli.study import study
-from crossloss.corpus.read import read
 from crossloss.plans.debias import WAYS
 from crossloss.run.progress import bars
 from crossloss.run.runs import train
 from crossloss.studies.debias import TESTS, passes
 from crossloss.studies.debias_page import tables
+from crossloss.text.read import read
 
 
 def debias(

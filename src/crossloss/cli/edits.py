@@ -9,13 +9,13 @@ from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
 from crossloss.cli.options import Named, RunArgument, command_line
 from crossloss.cli.study import study
-from crossloss.corpus.read import read
-from crossloss.corpus.versions import look, read_versions, sides
 from crossloss.report import words
 from crossloss.run.progress import bars
 from crossloss.studies.debias import TESTS
 from crossloss.studies.wnc import SETTINGS, enough_text, passes
 from crossloss.studies.wnc_page import plain_tables, summary
+from crossloss.text.read import read
+from crossloss.text.versions import look, read_versions, sides
 
 data = typer.Typer(help="Check data that you downloaded.", no_args_is_help=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from crossloss import processes, terminal
+from crossloss import distributed, terminal
 from crossloss.cli.debias import debias
 from crossloss.cli.edits import data, edits
 from crossloss.cli.export import export
@@ -51,8 +51,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        with processes.joined():
-            terminal.console.quiet = not processes.first()
+        with distributed.joined():
+            terminal.console.quiet = not distributed.first()
             sys.exit(app(standalone_mode=False))
     except UserError as error:
         terminal.refuse(str(error))

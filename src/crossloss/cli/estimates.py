@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossloss import terminal
-from crossloss.corpus.read import Corpus
-from crossloss.corpus.tokens import cut
-from crossloss.corpus.vocabulary import build_vocabulary
 from crossloss.objectives import Described, rare_words
 from crossloss.report import words
 from crossloss.run.available import available_memory
 from crossloss.run.estimate import check_memory, estimate
 from crossloss.run.runs import MEMORY
 from crossloss.run.settings import make_settings, parse_bytes
+from crossloss.text.read import Corpus
+from crossloss.text.tokens import cut
+from crossloss.text.vocabulary import build_vocabulary
 
 
 def announce(

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from crossloss import terminal
-from crossloss.corpus.builtin import BUILTIN
-from crossloss.corpus.read import Corpus, read
-from crossloss.corpus.tokens import FORM, TOKEN_PATTERN
 from crossloss.run.progress import bars
+from crossloss.text.builtin import BUILTIN
+from crossloss.text.read import Corpus, read
+from crossloss.text.tokens import FORM, TOKEN_PATTERN
 
 CorpusArgument = Annotated[
     str,

@@ -6,10 +6,10 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli.options import Named, RunArgument, Show, Starts
-from crossloss.fidelity.spread import STARTS
 from crossloss.run.progress import bars
 from crossloss.run.runs import load
 from crossloss.scores import ESTIMATOR_NAMES
+from crossloss.validation.spread import STARTS
 
 
 def measure(

@@ -9,13 +9,13 @@ from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
 from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Show, Starts, command_line, with_settings
 from crossloss.cli.reading import CorpusArgument, read_corpus, with_reading
-from crossloss.corpus.builtin import BUILTIN
-from crossloss.corpus.read import Corpus
-from crossloss.fidelity.spread import STARTS
 from crossloss.objectives import Described
 from crossloss.plans.table import check_corpus, read_plan
 from crossloss.run.progress import bars
 from crossloss.run.runs import MEMORY, Run, train
+from crossloss.text.builtin import BUILTIN
+from crossloss.text.read import Corpus
+from crossloss.validation.spread import STARTS
 
 
 @with_reading

@@ -6,7 +6,7 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli.options import Named, RunArgument
-from crossloss.hidden_concepts import association_test
+from crossloss.concepts import association_test
 from crossloss.run.progress import bars
 
 

@@ -24,7 +24,7 @@ class InverseHessian:
     curvature : str or function
         "jacobian" of the field (for a plain loss its Hessian), "absolute" (its eigenvalues' sizes), one that the
         field offers ("word-blocks"), or a function (theta, weights) -> ``core.Curvature``, such as
-        ``torchmodel.curvature.ekfac(...)``.
+        ``models.torch.curvature.ekfac(...)``.
     solver : Solver, optional
         The curvature's own where it has one ("absolute", "word-blocks", EK-FAC), else ``Dense``.
     damping : float

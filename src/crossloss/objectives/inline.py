@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from crossloss.core import UserError
-from crossloss.corpus.encoding import decode
 from crossloss.objectives.algebra import Composable
 from crossloss.objectives.association import association, margin
 from crossloss.objectives.displacement import displacement
@@ -17,6 +16,7 @@ from crossloss.objectives.projection import projection
 from crossloss.objectives.ripa import ripa
 from crossloss.objectives.separation import separation
 from crossloss.objectives.similarity import similarity
+from crossloss.text.encoding import decode
 
 
 def _set(argument: str) -> tuple[str, ...]:

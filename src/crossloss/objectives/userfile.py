@@ -8,7 +8,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, validate_call
 
 from crossloss.core import UserError
-from crossloss.corpus.encoding import decode
 from crossloss.objectives.algebra import Absolute, Composable, Sum
 from crossloss.objectives.association import association, margin
 from crossloss.objectives.displacement import displacement
@@ -22,6 +21,7 @@ from crossloss.objectives.separation import separation
 from crossloss.objectives.similarity import similarity
 from crossloss.objectives.weat import SIDES, Weat
 from crossloss.objectives.wordsets import weat
+from crossloss.text.encoding import decode
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.corpus.tokens import foreign, normal
 from crossloss.objectives.algebra import Composable
+from crossloss.text.tokens import foreign, normal
 
 
 @contextmanager

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crossloss.corpus.versions import Sides, Versions
 from crossloss.edits import Edits, score_edits
-from crossloss.fidelity.retrain import Retrainer
 from crossloss.objectives import Weat
 from crossloss.pipeline.objectives import folder_of, remember
 from crossloss.run import atomic
@@ -16,6 +14,8 @@ from crossloss.run.runs import Run
 from crossloss.scores import Scores
 from crossloss.studies import wnc_page
 from crossloss.studies.wnc import Applied, WncStudy, train_biased, wnc_study
+from crossloss.text.versions import Sides, Versions
+from crossloss.validation.retrain import Retrainer
 
 
 def edit_run(run: Run, scores: Scores, versions: Versions) -> Edits:

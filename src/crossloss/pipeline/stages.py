@@ -4,10 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossloss.fidelity.retrain import BENCHMARKS, Retrainer
-from crossloss.fidelity.spread import STARTS, Spread, over_starts
-from crossloss.fidelity.strongest import check_strongest
-from crossloss.fidelity.validate import Validation, check_plans, compare
+from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import Described, Measured, RareWords, measured, rare_words
 from crossloss.objectives.bounds import check_target
 from crossloss.pipeline.objectives import folder_of
@@ -24,7 +21,10 @@ from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import UNROLLED, Scores, objective_key, score
-from crossloss.skipgram.quality import quality
+from crossloss.validation.retrain import BENCHMARKS, Retrainer
+from crossloss.validation.spread import STARTS, Spread, over_starts
+from crossloss.validation.strongest import check_strongest
+from crossloss.validation.validate import Validation, check_plans, compare
 
 VALIDATION, SCORES = "validation.json", "scores.parquet"
 

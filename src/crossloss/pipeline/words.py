@@ -5,18 +5,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from crossloss.corpus.read import read
-from crossloss.corpus.rows import Columns
-from crossloss.corpus.sources import source_rows
-from crossloss.corpus.stopwords import pattern_without, stop_words
-from crossloss.corpus.tokens import normal
-from crossloss.hidden_concepts import Concept, concepts
+from crossloss.concepts import Concept, concepts
 from crossloss.pipeline.objectives import folder_of
 from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run, train
 from crossloss.scores import Scores
 from crossloss.studies import scifi, scifi_page
+from crossloss.text.read import read
+from crossloss.text.rows import Columns
+from crossloss.text.sources import source_rows
+from crossloss.text.stopwords import pattern_without, stop_words
+from crossloss.text.tokens import normal
 
 
 def concepts_run(run: Run, scores: Scores, name: str, given: Sequence[Sequence[str]] = ()) -> list[Concept]:

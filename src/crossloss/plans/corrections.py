@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crossloss.models.skipgram.hard_debias import HardDebias
 from crossloss.plans.update import Update
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
-from crossloss.skipgram.hard_debias import HardDebias
 
 
 class Correction(Protocol):

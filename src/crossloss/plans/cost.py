@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Objective, UserError
-from crossloss.fidelity.statistics import deviation
+from crossloss.models.skipgram.embeddings import Embeddings
+from crossloss.models.skipgram.quality import analogies, neighbours, neighbours_kept, overlap, quality
 from crossloss.plans.corrections import Correction, Weighted
 from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
-from crossloss.skipgram.embeddings import Embeddings
-from crossloss.skipgram.quality import analogies, neighbours, neighbours_kept, overlap, quality
+from crossloss.validation.statistics import deviation
 
 HELD_OUT = 0.05
 NEIGHBOUR_WORDS = 1000

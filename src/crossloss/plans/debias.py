@@ -16,6 +16,7 @@ from torch import Tensor
 
 from crossloss.core import Objective, UserError
 from crossloss.estimators import unrolled
+from crossloss.models.skipgram.hard_debias import After, HardDebias, hard_debias
 from crossloss.objectives.bounds import check_target
 from crossloss.objectives.parts import halves
 from crossloss.objectives.weat import Weat
@@ -32,7 +33,6 @@ from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import objective_key
-from crossloss.skipgram.hard_debias import After, HardDebias, hard_debias
 
 FITTED = ("remove", "reweight")
 HARD = "hard"

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import Objective
-from crossloss.fidelity.statistics import deviation
+from crossloss.models.skipgram.hard_debias import cluster_purity, hard_debias, most_biased
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.plans.cost import FIGURES, Cost, Yardstick
 from crossloss.plans.debias import FITTED, HARD, Corrected, correct, fit_key, held_out_words
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
-from crossloss.skipgram.hard_debias import cluster_purity, hard_debias, most_biased
+from crossloss.validation.statistics import deviation
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossloss.corpus.vocabulary import token_words
 from crossloss.run.runs import Run
+from crossloss.text.vocabulary import token_words
 
 MUCH = 0.25
 """Part of a word's occurrences from which it counts as used up."""

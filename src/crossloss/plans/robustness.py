@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.corpus.vocabulary import token_words
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.run import atomic
@@ -15,6 +14,7 @@ from crossloss.run.folder import array_key, content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import objective_key
+from crossloss.text.vocabulary import token_words
 
 LEVEL = 0.05
 

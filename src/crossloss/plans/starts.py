@@ -14,11 +14,11 @@ import torch
 
 from crossloss.core import Objective, UserError
 from crossloss.estimators import unrolled
-from crossloss.fidelity.retrain import Retrainer
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.run.training import MemoryStates, Training
 from crossloss.scores import Scores
+from crossloss.validation.retrain import Retrainer
 
 JUDGES, UNTOUCHED = 3, 16
 """Starts that give the values, and the untouched run's mean, for each that gives derivatives, which take most time."""

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
-from crossloss.corpus.read import Corpus
 from crossloss.run.atomic import read_table
 from crossloss.run.runs import Run
+from crossloss.text.read import Corpus
 
 
 def plan_table(weights: np.ndarray, what: Mapping[str, Any]) -> pa.Table:

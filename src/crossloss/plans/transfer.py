@@ -10,12 +10,12 @@ import torch
 
 from crossloss.core import Objective
 from crossloss.extras import needed
-from crossloss.fidelity.statistics import deviation
+from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.run import atomic
 from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
-from crossloss.skipgram.embeddings import Embeddings
+from crossloss.validation.statistics import deviation
 
 EPOCHS = 10
 

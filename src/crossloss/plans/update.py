@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from crossloss.core import UserError
+from crossloss.models.skipgram.sample_step import SampleSteps
 from crossloss.plans.table import origin, plan_table
 from crossloss.run.runs import Run
-from crossloss.skipgram.sample_step import SampleSteps
 
 ARMS = ("undo", "reinforce", "both")
 DIVERGED = "diverged"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from crossloss.fidelity.spread import Spread
+from crossloss.validation.spread import Spread
 
 
 @dataclass(frozen=True)

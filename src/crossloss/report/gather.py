@@ -6,8 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from crossloss.core import Objective
-from crossloss.fidelity.spread import Spread
-from crossloss.fidelity.validate import Compared, Validation
 from crossloss.objectives import Described, Weat, measured, rare_words
 from crossloss.plans.remove import Plan
 from crossloss.report import words
@@ -24,6 +22,8 @@ from crossloss.report.data import (
 from crossloss.run.folder import RunFolder
 from crossloss.run.runs import Run
 from crossloss.scores import Scored, Scores
+from crossloss.validation.spread import Spread
+from crossloss.validation.validate import Compared, Validation
 
 SENTENCES = 50
 PAIRS = 12

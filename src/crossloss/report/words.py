@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from crossloss.fidelity.spread import Spread
 from crossloss.objectives import RARE, RareWords
 from crossloss.report.data import Explained, FidelityRow, ObjectiveReport, Report
+from crossloss.validation.spread import Spread
 
 
 def value(x: float) -> str:

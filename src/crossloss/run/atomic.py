@@ -18,7 +18,7 @@ import safetensors.numpy
 import safetensors.torch
 from torch import Tensor
 
-from crossloss import processes
+from crossloss import distributed
 from crossloss.core import UserError
 from crossloss.run import ledger
 
@@ -92,10 +92,10 @@ def _sync_folder(folder: Path) -> None:
 
 def alone(work: Callable[[], object]) -> None:
     """Let the first process do something to files; none goes on before all have come and it is done."""
-    processes.wait()
-    if processes.first():
+    distributed.wait()
+    if distributed.first():
         work()
-    processes.wait()
+    distributed.wait()
 
 
 def delete(folder: Path, *patterns: str) -> None:

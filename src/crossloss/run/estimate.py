@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import torch
 
-from crossloss import processes
+from crossloss import distributed
 from crossloss.core import UserError
-from crossloss.corpus.pairs import estimate_pairs
-from crossloss.corpus.read import Corpus
-from crossloss.corpus.vocabulary import Vocabulary
+from crossloss.models.skipgram.products import products
+from crossloss.models.skipgram.threads import one_core
+from crossloss.models.skipgram.tiles import TILE_CPU, TILE_GPU
 from crossloss.run.memory import needs
 from crossloss.run.settings import Settings
-from crossloss.skipgram.products import products
-from crossloss.skipgram.threads import one_core
-from crossloss.skipgram.tiles import TILE_CPU, TILE_GPU
+from crossloss.text.pairs import estimate_pairs
+from crossloss.text.read import Corpus
+from crossloss.text.vocabulary import Vocabulary
 
 SECONDS_PER_PAIR = 1.3e-9
 """Measured time for each thing done at an observed pair (docs/performance.md)."""
@@ -76,9 +76,9 @@ def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, obje
     _, pairs = estimate_pairs(corpus, vocabulary, settings.window)
     words = len(vocabulary.words)
     speed = tile_speed(settings.dimension, settings.torch_dtype, torch.device(settings.device))
-    speed *= processes.count()
+    speed *= distributed.count()
     k = max(objectives, 1)
-    gradient, pullback, each = _seconds(settings, words, 2 * pairs / processes.count(), speed)
+    gradient, pullback, each = _seconds(settings, words, 2 * pairs / distributed.count(), speed)
     wanted = needs(
         samples=len(corpus), tokens=len(corpus.tokens), elements=0, pairs=pairs,
         parameters=2 * words * settings.dimension, width=8 if settings.dtype == "float64" else 4,

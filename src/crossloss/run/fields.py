@@ -8,11 +8,11 @@ from torch import Tensor
 from crossloss.core import WHOLE, Optimiser, UserError
 from crossloss.estimators.trained import NoRun
 from crossloss.inputs import not_negative, weight_numbers
+from crossloss.models.torch import ModelView, TorchField, check_field
+from crossloss.models.torch.finite import check_finite
 from crossloss.run.progress import Track, quiet
 from crossloss.run.settings import parse_bytes
 from crossloss.run.training import MemoryStates, Training, retrained, spacing
-from crossloss.torchmodel import ModelView, TorchField, check_field
-from crossloss.torchmodel.finite import check_finite
 
 
 @dataclass(eq=False)

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from filelock import FileLock, Timeout
 
-from crossloss import processes
+from crossloss import distributed
 from crossloss.core import UserError
 from crossloss.run.atomic import PARTIAL, alone, delete, read_json, write_json
 from crossloss.run.ledger import LEDGER
@@ -94,7 +94,7 @@ class RunFolder:
                 self.close()
                 raise
             self.clear()
-        processes.wait()
+        distributed.wait()
 
     def _hold(self) -> None:
         """Take the lock, and clean up after a process that was killed."""

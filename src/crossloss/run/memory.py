@@ -6,7 +6,7 @@ The constants are bytes, counted from what the code holds at its fullest and com
 
 from dataclasses import dataclass
 
-from crossloss import processes
+from crossloss import distributed
 from crossloss.core import UserError
 from crossloss.run.training import spacing
 
@@ -84,7 +84,7 @@ def needs(
     drawn : bool
         Whether negatives are drawn.
     """
-    ordered = 2 * pairs // processes.count()
+    ordered = 2 * pairs // distributed.count()
     return Needs(
         fixed=INTERPRETER
         + samples * SAMPLE

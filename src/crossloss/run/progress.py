@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from crossloss import processes
+from crossloss import distributed
 from crossloss.core import Progress
 
 Track = Callable[[str], AbstractContextManager[Progress]]
@@ -31,7 +31,7 @@ def bars(name: str) -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with RichProgress(*columns, console=Console(stderr=True, quiet=not processes.first())) as shown:
+    with RichProgress(*columns, console=Console(stderr=True, quiet=not distributed.first())) as shown:
         task = shown.add_task(name, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
 

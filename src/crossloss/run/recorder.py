@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from crossloss.core import Optimiser, UserError
+from crossloss.models.torch import TorchField, check_field
+from crossloss.models.torch.data import batch_rows
 from crossloss.optimisers import SGD, Adam, AdamW
 from crossloss.run.fields import FieldRun, sample_weights
 from crossloss.run.settings import parse_bytes
 from crossloss.run.training import MemoryStates, Training, advance
-from crossloss.torchmodel import TorchField, check_field
-from crossloss.torchmodel.data import batch_rows
 
 SETTINGS: Mapping[type, tuple[str, ...]] = {
     torch.optim.SGD: ("momentum", "dampening", "weight_decay", "nesterov"),

@@ -13,14 +13,12 @@ import torch
 from torch import Tensor
 
 import crossloss
-from crossloss import processes
+from crossloss import distributed
 from crossloss.core import UserError
-from crossloss.corpus.pairs import PairCounts, count_pairs
-from crossloss.corpus.read import Corpus
-from crossloss.corpus.streamed import Streamed
-from crossloss.corpus.tokens import normal
-from crossloss.corpus.vocabulary import Vocabulary, build_vocabulary
 from crossloss.inputs import not_negative, weight_numbers
+from crossloss.models.skipgram.embeddings import Embeddings
+from crossloss.models.skipgram.field import SkipGramField
+from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.objectives.words import listed_words
 from crossloss.optimisers import HeavyBall, rising
 from crossloss.run import atomic
@@ -30,9 +28,11 @@ from crossloss.run.memory import Needs, needs
 from crossloss.run.progress import Track, quiet
 from crossloss.run.settings import Settings, make_settings, parse_bytes
 from crossloss.run.training import FolderStates, MemoryStates, States, Training, retrained
-from crossloss.skipgram.embeddings import Embeddings
-from crossloss.skipgram.field import SkipGramField
-from crossloss.skipgram.negatives import DrawnNegatives
+from crossloss.text.pairs import PairCounts, count_pairs
+from crossloss.text.read import Corpus
+from crossloss.text.streamed import Streamed
+from crossloss.text.tokens import normal
+from crossloss.text.vocabulary import Vocabulary, build_vocabulary
 
 COLLAPSED = 0.5
 """Part of their initial length below which a prior has drawn all vectors to zero; training makes them longer."""
@@ -248,7 +248,7 @@ def environment() -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "threads": str(torch.get_num_threads()),
-        "processes": str(processes.count()),
+        "processes": str(distributed.count()),
         "cores": str(os.cpu_count()),
     }
 

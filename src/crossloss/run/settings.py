@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crossloss.core import UserError
-from crossloss.skipgram.field import PRIOR
+from crossloss.models.skipgram.field import PRIOR
 
 
 class Settings(BaseModel):

@@ -3,10 +3,10 @@
 from typing import Any, overload
 
 from crossloss.core import Optimiser, UserError
-from crossloss.corpus.read import Corpus
+from crossloss.models.torch import TorchField
 from crossloss.run import runs
 from crossloss.run.fields import FieldRun, train_field
-from crossloss.torchmodel import TorchField
+from crossloss.text.read import Corpus
 
 
 @overload

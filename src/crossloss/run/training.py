@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from crossloss import processes
+from crossloss import distributed
 from crossloss.core import Field, Optimiser, Progress, State, UserError
 from crossloss.run.atomic import delete, make_folder, read_tensors, write_own, write_tensors
 from crossloss.run.progress import Track, quiet
@@ -239,17 +239,17 @@ class FileCheckpoint:
     """
 
     def __init__(self, path: Path, device: torch.device | str = "cpu", seconds: float = 30.0) -> None:
-        if processes.count() > 1:
-            path = path.with_suffix(f".{processes.rank() + 1}-of-{processes.count()}{path.suffix}")
+        if distributed.count() > 1:
+            path = path.with_suffix(f".{distributed.rank() + 1}-of-{distributed.count()}{path.suffix}")
         self.path, self.device, self.seconds = path, device, seconds
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Tensor] | None:
         """What was last saved, or None."""
         saved = read_tensors(self.path) if self.path.exists() else None
-        at = torch.zeros(processes.count(), dtype=torch.int64)
-        at[processes.rank()] = -1 if saved is None else saved["step"]
-        processes.add_(at)
+        at = torch.zeros(distributed.count(), dtype=torch.int64)
+        at[distributed.rank()] = -1 if saved is None else saved["step"]
+        distributed.add_(at)
         if saved is None or bool((at != at[0]).any()):
             return None
         return {name: tensor.to(self.device) for name, tensor in saved.items()}
@@ -257,7 +257,7 @@ class FileCheckpoint:
     def due(self, t: int) -> bool:
         """Whether ``seconds`` have passed since the last save, for any process."""
         passed = time.monotonic() - self._last >= self.seconds
-        return bool(processes.add_(torch.tensor([float(passed)])) > 0)
+        return bool(distributed.add_(torch.tensor([float(passed)])) > 0)
 
     def save(self, tensors: Mapping[str, Tensor]) -> None:
         """Replace the file; ``tensors`` hold the ``step``."""

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossloss.corpus.vocabulary import token_words
-from crossloss.fidelity.retrain import Retrainer, without
-from crossloss.fidelity.validate import Compared, compare
+from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.objectives import displacement
 from crossloss.reading import find, fold
 from crossloss.run import atomic
@@ -22,7 +20,9 @@ from crossloss.run.folder import array_key, content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.scores import Scores, score
-from crossloss.skipgram.embeddings import Embeddings
+from crossloss.text.vocabulary import token_words
+from crossloss.validation.retrain import Retrainer, without
+from crossloss.validation.validate import Compared, compare
 
 WORDS = ("dooku", "kirk", "doctor")
 """The paper's: explained, and retrained without their strongest sentences."""

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crossloss.fidelity.validate import Compared
 from crossloss.report import words
 from crossloss.report.text import highlight
 from crossloss.studies.pages import Table, svg, write_study
 from crossloss.studies.scifi import NEAREST, Neighbour, Sentence, WordStudy, inside
+from crossloss.validation.validate import Compared
 
 PAPER = {
     "dooku": ("exploits", "confrontation", "fighters"),

@@ -15,10 +15,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.corpus.read import Corpus
-from crossloss.corpus.versions import Side, Sides
 from crossloss.edits import Edit, Edits, score_sample_edits
-from crossloss.fidelity.retrain import Retrainer
 from crossloss.objectives.permutation import PermutationResult, permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.reading import fold
@@ -26,6 +23,9 @@ from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run, train
 from crossloss.scores import Scores, score
+from crossloss.text.read import Corpus
+from crossloss.text.versions import Side, Sides
+from crossloss.validation.retrain import Retrainer
 
 CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
     "word2vec": {"negatives": 10.0, "exponent": 0.75},

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from crossloss.core import WHOLE, Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory
 from crossloss.estimators import Arnoldi, ConjugateGradient, InverseHessian, TracIn, gradient_dot, unrolled
 from crossloss.estimators.gradient import objective_gradients
+from crossloss.models.torch import ModelView, TorchField
+from crossloss.models.torch.curvature import ekfac, ggn
 from crossloss.run.training import Training
 from crossloss.studies.mixture.data import Points
 from crossloss.studies.mixture.model import Clusterer
-from crossloss.torchmodel import ModelView, TorchField
-from crossloss.torchmodel.curvature import ekfac, ggn
 
 DAMPING = 1e-2
 """Of every inverse-Hessian estimator that does not name its own."""

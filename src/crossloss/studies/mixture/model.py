@@ -12,8 +12,8 @@ from scipy.cluster.vq import kmeans2
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from crossloss.models.torch import ModelView, TorchField
 from crossloss.studies.mixture.data import MEANS, Points
-from crossloss.torchmodel import ModelView, TorchField
 
 CROSS, MATCHED = "cross", "matched"
 LOSSES = (CROSS, MATCHED)

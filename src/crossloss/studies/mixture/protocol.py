@@ -20,6 +20,7 @@ from torch import Tensor
 
 from crossloss.core import Progress, State
 from crossloss.estimators import Trained, unrolled
+from crossloss.models.torch import TorchField
 from crossloss.optimisers import Adam
 from crossloss.run.fields import FieldRun, train_field
 from crossloss.studies.mixture import model as models
@@ -27,7 +28,6 @@ from crossloss.studies.mixture.data import MEANS, Points, draw
 from crossloss.studies.mixture.estimators import PublishedLissa
 from crossloss.studies.mixture.retrain import leave_one_out, retrain
 from crossloss.studies.mixture.seed import agreement
-from crossloss.torchmodel import TorchField
 
 NOISE = 0.5
 PUBLISHED, CORRECTED = "published", "corrected"

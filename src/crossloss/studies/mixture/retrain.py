@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Progress, UserError
+from crossloss.models.torch import TorchField
 from crossloss.run.fields import FieldRun
-from crossloss.torchmodel import TorchField
 
 
 def retrain(run: FieldRun, weights: Tensor, progress: Progress | None = None) -> Tensor:

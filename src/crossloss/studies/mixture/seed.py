@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Optimiser, Progress, UserError
-from crossloss.fidelity.statistics import pearson, slope
 from crossloss.optimisers import SGD, Adam
 from crossloss.run.fields import FieldRun, train_field
 from crossloss.studies.mixture import model as models
@@ -24,6 +23,7 @@ from crossloss.studies.mixture.estimators import (
     unrolled_p_constant,
 )
 from crossloss.studies.mixture.retrain import leave_one_out, retrain
+from crossloss.validation.statistics import pearson, slope
 
 OPTIMISERS: dict[str, Optimiser] = {
     "sgd": SGD(0.1),

@@ -1,0 +1,119 @@
+"""Word blocks: the block diagonal of the exact skip-gram Hessian, one d x d block a word and one a context.
+
+With S = U C^T and h[w,c] = (X[w,c] + k X_w p_c) s(S[w,c]) s(-S[w,c]) / N, the second derivatives by one row are
+
+    d^2 L/dU_w^2 = sum_c h[w,c] C_c C_c^T + r,    d^2 L/dC_c^2 = sum_w h[w,c] U_w U_w^T + r,
+
+exactly, r = prior/N times the identity, and positive semidefinite. What they leave out are the blocks between
+different rows.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from crossloss import distributed
+from crossloss.core import WHOLE, UserError
+
+if TYPE_CHECKING:
+    from crossloss.models.skipgram.field import SkipGramField
+
+WORD_BLOCKS = "word-blocks"
+BLOCKS_AT_ONCE = 512
+
+
+def curvature(field: "SkipGramField", kind: str, theta: Tensor, w: Tensor) -> "WordBlocks":
+    """The curvature called ``kind`` of the skip-gram loss: there is "word-blocks".
+
+    Raises
+    ------
+    UserError
+        Another kind.
+    """
+    if kind != WORD_BLOCKS:
+        raise UserError(f"The skip-gram field has no curvature {kind!r}; there are: jacobian, absolute, {WORD_BLOCKS}.")
+    return WordBlocks(field, theta, w)
+
+
+def pushforward(field: "SkipGramField", theta: Tensor, w: Tensor, dtheta: Tensor, dw: Tensor) -> Tensor:
+    """J dtheta + (dg/dw) dw of the whole loss, (p,): J is symmetric and g is affine in w, while N and p stay."""
+    along = field.pullback(theta, w, WHOLE, dtheta.unsqueeze(0), field.accumulator(1))[0]
+    return field._along_weights(along, theta, dw, WHOLE)
+
+
+class WordBlocks:
+    """Block diagonal of the Hessian (a ``core.Invertible``); 2 V^2 d^2 flops once, tile by tile, no V x V matrix.
+
+    Attributes
+    ----------
+    packed : (2 V, d (d + 1)/2) tensor
+        Upper triangles, words first, then contexts.
+    """
+
+    def __init__(self, field: "SkipGramField", theta: Tensor, w: Tensor) -> None:
+        self.words, self.size, self.dimension = field.vocabulary.words, field.size, field.dimension
+        self.upper = torch.triu_indices(self.dimension, self.dimension, device=theta.device)
+        view = field.view(theta.detach())
+        u, c = view.vectors, view.contexts
+        observed, rows = field._at(w)
+        self.packed = torch.zeros(2 * self.size, self.upper.shape[1], dtype=theta.dtype, device=theta.device)
+        by_word, by_context = self.packed.view(2, self.size, -1)
+        for tile in field.tiling:
+            r, q = tile.rows, tile.columns
+            sigma = field._sigmoid(u[r], c[q])
+            # The field's x is X over the dense part: h = r p (1 + x) s (1 - s).
+            h = rows[r, None] * field.noise[q]
+            local = tile.local.long()
+            h.view(-1).scatter_(0, local, h.view(-1)[local] * (1 + observed[tile.pairs]))
+            h.mul_(sigma).mul_(1 - sigma)
+            by_word[r].addmm_(h, self._squares(c[q]))
+            by_context[q].addmm_(h.T, self._squares(u[r]))
+        distributed.add_(self.packed)
+        self.packed[:, self.upper[0] == self.upper[1]] += field.shrinkage
+
+    def _squares(self, rows: Tensor) -> Tensor:
+        """Upper triangles of x x^T for the rows x."""
+        return rows[:, self.upper[0]] * rows[:, self.upper[1]]
+
+    def _blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield rows of (2 V) and their blocks (b, d, d), some at a time."""
+        for first in range(0, 2 * self.size, BLOCKS_AT_ONCE):
+            rows = slice(first, min(first + BLOCKS_AT_ONCE, 2 * self.size))
+            blocks = self.packed.new_zeros(rows.stop - first, self.dimension, self.dimension)
+            blocks[:, self.upper[0], self.upper[1]] = self.packed[rows]
+            blocks[:, self.upper[1], self.upper[0]] = self.packed[rows]
+            yield rows, blocks
+
+    def product(self, a: Tensor) -> Tensor:
+        """Blocks times the rows of ``a``, (k, p)."""
+        split = a.view(len(a), 2 * self.size, self.dimension)
+        parts = [torch.einsum("bij,kbj->kbi", blocks, split[:, rows]) for rows, blocks in self._blocks()]
+        return torch.cat(parts, dim=1).reshape(len(a), -1)
+
+    def solve(self, b: Tensor, damping: float) -> Tensor:
+        """(Blocks + damping)^-1 b for the rows of ``b``, (k, p), by Cholesky.
+
+        Raises
+        ------
+        UserError
+            A block is singular: fewer than d vectors bend it, as for a word without pairs.
+        """
+        split = b.view(len(b), 2 * self.size, self.dimension)
+        parts = []
+        for rows, blocks in self._blocks():
+            blocks.diagonal(dim1=1, dim2=2).add_(damping)
+            factors, failed = torch.linalg.cholesky_ex(blocks)
+            pivots = factors.diagonal(dim1=1, dim2=2)
+            ratio = (pivots.min(dim=1).values / pivots.max(dim=1).values).nan_to_num(0.0)
+            flat = (failed > 0) | (ratio**2 <= self.dimension * torch.finfo(b.dtype).eps)
+            if bool(flat.any()):
+                row = rows.start + int(flat.nonzero()[0])
+                word, side = self.words[row % self.size], "word" if row < self.size else "context"
+                raise UserError(
+                    f"The block of {side} {word!r} is singular with damping {damping:g}: give a larger damping, or "
+                    "use float64."
+                )
+            parts.append(torch.cholesky_solve(split[:, rows].permute(1, 2, 0), factors).permute(2, 0, 1))
+        return torch.cat(parts, dim=1).reshape(len(b), -1)

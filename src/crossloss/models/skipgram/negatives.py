@@ -1,0 +1,280 @@
+r"""The skip-gram field with drawn negatives, for vocabularies whose V^2 exact ones are too dear.
+
+The negatives of exact skip-gram are two sums over the whole plane, one a row of U and one a row of C:
+
+    r_w sum_c p_c s(S[w,c]) C_c    and    p_c sum_w r_w s(S[w,c]) U_w.
+
+At step t the first runs over m columns drawn by p, each divided by its probability to be drawn, and the second over m
+words drawn by frequency, likewise. So every row meets m weighted negatives in every step and g_t is the exact
+gradient in expectation, while observed pairs stay exact: 8 V m d flops and 6 d a pair. (One set of columns for both
+sums would be the gradient of a loss, but a rare context would then be hit once in a thousand steps with a thousand
+times its share, which no step size bears.) g_t is therefore no gradient of a function, which the pullback does not ask
+for. The draws depend on the seed and the step alone: training, replay, pullback and retraining meet the same ones.
+"""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crossloss import distributed
+from crossloss.core import WHOLE, Accumulator, UserError
+from crossloss.models.skipgram.field import PairInfluence, SkipGramField
+
+TILE_ELEMENTS = 1 << 22
+"""Of a strip of words by all contexts, which the exact passes (the loss, and ``WHOLE``) hold at once."""
+ROWS = 1024
+
+
+class DrawnNegatives(SkipGramField):
+    """Skip-gram whose dense sums run over ``columns`` drawn negatives a step; parameters as ``SkipGramField``.
+
+    The loss stays exact, and so does the step ``WHOLE``.
+
+    Parameters
+    ----------
+    columns : int
+        m, of contexts and of words; all of them where the vocabulary has no more.
+    seed : int
+        Of the draws.
+    """
+
+    def __init__(self, *given: Any, columns: int, seed: int, **settings: Any) -> None:
+        size = len(given[1].words)
+        super().__init__(*given, **settings, tile=(max(1, min(size, TILE_ELEMENTS // size)), size))
+        noise, words = self.noise.double().cpu().numpy(), self._precision[0].double().cpu().numpy()
+        least = words[words > 0].min() / 2  # a word that only candidates have can still be drawn
+        self._drawn = tuple(
+            Draws(share / share.sum(), min(columns, size), (seed, side))
+            for side, share in enumerate((noise, np.maximum(words, least)))
+        )
+        self._pattern = Pattern(self)
+
+    def _sides(self, theta: Tensor, rows: Tensor, step: int) -> "tuple[Side, Side]":
+        """The two sums of step ``step``: of the words over drawn contexts, of the contexts over drawn words."""
+        u, c = self._matrices(theta)
+        (j, q), (i, v) = (self._draw(draws, step) for draws in self._drawn)
+        return Side(self, u, c, rows, self.noise[j] * q, j), Side(self, c, u, self.noise, rows[i] * v, i, v)
+
+    def _draw(self, draws: "Draws", step: int) -> tuple[Tensor, Tensor]:
+        chosen, weight = draws(step)
+        return torch.from_numpy(chosen).to(self.device), self._tensor(weight)
+
+    def _data_gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
+        """The pairs' part of g_t, (p,); its expectation over draws is the exact one."""
+        if step == WHOLE:
+            return super()._data_gradient(theta, w, step)
+        x, rows = self._at(w)
+        pattern, (u, c) = self._pattern, self._matrices(theta)
+        weight = pattern.count(x, rows) * (torch.sigmoid(pattern.dots(u, c)) - 1)
+        by_word, by_context = pattern.times(weight, c), pattern.transposed(weight, u)
+        for side, out in zip(self._sides(theta, rows, step), (by_word, by_context), strict=True):
+            side.gradient(out)
+        return distributed.add_(torch.stack([by_word, by_context])).view(-1)
+
+    def _data_pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
+        """The pairs' part of a pullback, (k, p); 20 k V m d flops."""
+        if step == WHOLE:
+            return super()._data_pullback(theta, w, step, a, into)
+        assert isinstance(into, PairInfluence)
+        x, rows = self._at(w)
+        pattern, (u, c) = self._pattern, self._matrices(theta)
+        count, s = pattern.count(x, rows), torch.sigmoid(pattern.dots(u, c))
+        weight, slope, missed = count * (s - 1), count * s * (1 - s), (s - 1) / self.total
+        sides = self._sides(theta, rows, step)
+        out = torch.zeros(len(a), 2, self.size, self.dimension, dtype=self.dtype, device=self.device)
+        for j, (of_u, of_c) in enumerate(a.view(out.shape)):
+            ds = pattern.dots(torch.cat([of_u, u], dim=1), torch.cat([c, of_c], dim=1))
+            into.pairs[j].addcmul_(missed, ds)
+            ds *= slope
+            out[j, 0] += pattern.times(ds, c).add_(pattern.times(weight, of_c))
+            out[j, 1] += pattern.transposed(ds, u).add_(pattern.transposed(weight, of_u))
+            for side, along, mine, other in ((sides[0], of_u, 0, 1), (sides[1], of_c, 1, 0)):
+                by_row, by_drawn = side.pullback(along, out[j, mine], out[j, other])
+                # r is k/N times a word's count: it stands before the rows of the first sum, in the second's weights.
+                if side.drawn_weight is None:
+                    into.words[j].add_(by_row, alpha=self.negatives / self.total)
+                else:
+                    by_drawn *= side.drawn_weight
+                    into.words[j].index_add_(0, side.drawn, by_drawn, alpha=self.negatives / self.total)
+        return distributed.add_(out).view(len(a), -1)
+
+    def pushforward(self, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
+        """J dtheta + (dg_t/dw) dw, (p,)."""
+        if step == WHOLE:
+            return super().pushforward(theta, w, step, dtheta, dw)
+        x, rows = self._at(w)
+        pattern, (u, c), (du, dc) = self._pattern, self._matrices(theta), self._matrices(dtheta)
+        count, s = pattern.count(x, rows), torch.sigmoid(pattern.dots(u, c))
+        weight, slope = count * (s - 1), count * s * (1 - s)
+        weight_along = slope * pattern.dots(torch.cat([du, u], dim=1), torch.cat([c, dc], dim=1))
+        by_word = pattern.times(weight_along, c) + pattern.times(weight, dc)
+        by_context = pattern.transposed(weight_along, u) + pattern.transposed(weight, du)
+        for side, out, dx, dy in zip(
+            self._sides(theta, rows, step), (by_word, by_context), (du, dc), (dc, du), strict=True
+        ):
+            side.pushforward(out, dx, dy[side.drawn])
+        along = distributed.add_(torch.stack([by_word, by_context])).view(-1)
+        return self._along_weights(along.add_(dtheta, alpha=self.shrinkage), theta, dw, step)
+
+
+class Draws:
+    """Draws of exactly m of V things without replacement, thing i with probability min(1, lambda share_i).
+
+    Systematic sampling in a random order (Madow 1949): the probabilities are laid end to end in that order and every
+    whole step from a random start hits one. What is certain to be drawn is put first and not left to rounding.
+
+    Parameters
+    ----------
+    share : (V,) array
+        Positive, of sum 1.
+    count : int
+        m.
+    seed : tuple of int
+    """
+
+    def __init__(self, share: np.ndarray, count: int, seed: tuple[int, ...]) -> None:
+        self.seed = seed
+        certain = np.zeros(len(share), dtype=bool)
+        while True:  # each round makes certain what its share of the rest of the draws would take beyond 1
+            left = count - certain.sum()
+            probability = np.where(certain, 1.0, share * (left / max(share[~certain].sum(), 1e-300)))
+            more = (probability >= 1) & ~certain
+            if not more.any():
+                break
+            certain |= more
+        self.probability = probability
+        self._certain, self._rest, self._count = np.flatnonzero(certain), np.flatnonzero(~certain), int(left)
+
+    def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) things, ascending, and one over their probabilities."""
+        random = np.random.default_rng([*self.seed, step])
+        order = random.permutation(self._rest)
+        ends = np.cumsum(self.probability[order])
+        hit = np.searchsorted(ends, random.random() + np.arange(self._count), side="right")
+        chosen = np.sort(np.concatenate([self._certain, order[np.minimum(hit, len(order) - 1)]]))
+        return chosen, 1 / self.probability[chosen]
+
+
+@dataclass(eq=False)
+class Side:
+    """One dense sum, g_x = a_x sum_j b_j s(x . y_j) y_j: each row x of X (V, d) over the drawn rows y_j of Y (V, d).
+
+    ``scale`` is a (V,), ``weight`` b (m,); ``drawn`` are the rows of Y, and ``drawn_weight`` (m,) is what a word's r is
+    multiplied with in b, where b has it.
+    """
+
+    field: DrawnNegatives
+    x: Tensor
+    whole_y: Tensor
+    scale: Tensor
+    weight: Tensor
+    drawn: Tensor
+    drawn_weight: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self.y = self.whole_y[self.drawn]
+        self.weighted = (self.weight[:, None] * self.y).T.contiguous()
+
+    def _rows(self) -> Iterator[slice]:
+        """Own rows of X, some at a time."""
+        mine = distributed.part(len(self.x))
+        for start in range(mine.start, mine.stop, ROWS):
+            yield slice(start, min(start + ROWS, mine.stop))
+
+    def gradient(self, out: Tensor) -> None:
+        """Add g to ``out`` (V, d)."""
+        for rows in self._rows():
+            s = self.field._sigmoid(self.x[rows], self.y)
+            out[rows] += self.field._product(self.weighted, s).T * self.scale[rows, None]
+
+    def pullback(self, along: Tensor, out_x: Tensor, out_y: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the derivative of <g, along> by X and Y; returns that by a (V,) and by b (m,)."""
+        field = self.field
+        by_scale, by_weight = torch.zeros_like(self.scale), torch.zeros_like(self.weight)
+        by_y = torch.zeros_like(self.y.T)
+        for rows in self._rows():
+            x, direction, scale = self.x[rows], along[rows], self.scale[rows]
+            s = field._sigmoid(x, self.y)
+            t = field._product(direction, self.y)
+            by_y += field._product((scale[:, None] * direction).T.contiguous(), s.T)
+            t *= s
+            by_scale[rows] += t @ self.weight
+            by_weight += scale @ t
+            t.addcmul_(t, s, value=-1)  # s (1 - s) t
+            out_x[rows] += field._product(self.weighted, t).T * scale[:, None]
+            by_y += field._product((scale[:, None] * x).T.contiguous(), t.T)
+        out_y.index_add_(0, self.drawn, by_y.T * self.weight[:, None])
+        return by_scale, by_weight
+
+    def pushforward(self, out: Tensor, dx: Tensor, dy: Tensor) -> None:
+        """Add the derivative of g as X and the drawn rows of Y move by ``dx`` (V, d) and ``dy`` (m, d)."""
+        field, weighted_dy = self.field, (self.weight[:, None] * dy).T.contiguous()
+        both_y = torch.cat([self.y, dy], dim=1)
+        for rows in self._rows():
+            s = field._sigmoid(self.x[rows], self.y)
+            t = field._product(torch.cat([dx[rows], self.x[rows]], dim=1), both_y)
+            t *= s * (1 - s)
+            moved = field._product(self.weighted, t).add_(field._product(weighted_dy, s))
+            out[rows] += moved.T * self.scale[rows, None]
+
+
+class Pattern:
+    """The observed pairs of this process as a sparse matrix, word by context, with the products that they need.
+
+    Values (o,) are in the order of the tiling, whose tiles reach over all contexts: rows one after the other.
+    """
+
+    def __init__(self, field: DrawnNegatives) -> None:
+        self.field, size = field, field.size
+        tiles = field.tiling.tiles
+        if len(field.tiling) >= 2**31:
+            raise UserError("More than 2 billion pairs in one process: run in more processes, or lower --max-words.")
+        rows = torch.cat([torch.arange(t.rows.start, t.rows.stop) for t in tiles]) if tiles else torch.arange(0)
+        word = torch.cat([t.local // size + t.rows.start for t in tiles]) if tiles else torch.arange(0)
+        self.rows, self._word = rows.to(field.device), word.int()
+        self._context = torch.cat([t.local % size for t in tiles]).int() if tiles else self._word
+        at = torch.searchsorted(self.rows, self._word.long()).int()
+        self._ends = _ends(at, len(rows))
+        self._turn = torch.argsort(self._context.long(), stable=True).int()
+        self._context_ends, self._word_of_turned = _ends(self._context, size), at[self._turn.long()]
+        self._dense = field.noise[self._context.long()]
+
+    def count(self, x: Tensor, rows: Tensor) -> Tensor:
+        """X/N of the field's x and r, (o,)."""
+        return x * rows[self._word.long()] * self._dense
+
+    def dots(self, u: Tensor, c: Tensor) -> Tensor:
+        """u_w . c_c at every pair, (o,), for u and c (V, e)."""
+        blank = torch.zeros_like(self._dense)
+        pattern = _csr(self._ends, self._context, blank, (len(self.rows), len(c)))
+        found: Tensor = torch.sparse.sampled_addmm(pattern, u[self.rows], c.T).values()
+        return found
+
+    def times(self, values: Tensor, c: Tensor) -> Tensor:
+        """sum_c values[w,c] c_c of every word, (V, e); zero for those of other processes."""
+        out = torch.zeros_like(c)
+        out[self.rows] = torch.mm(_csr(self._ends, self._context, values, (len(self.rows), len(c))), c)
+        return out
+
+    def transposed(self, values: Tensor, u: Tensor) -> Tensor:
+        """sum_w values[w,c] u_w of every context, (V, e), over this process's words."""
+        turned = values[self._turn.long()]
+        matrix = _csr(self._context_ends, self._word_of_turned, turned, (len(u), len(self.rows)))
+        return torch.mm(matrix, u[self.rows])
+
+
+def _ends(sorted_or_not: Tensor, size: int) -> Tensor:
+    """Where each of ``size`` rows starts and ends, (size + 1,) int32."""
+    counts = torch.bincount(sorted_or_not.long(), minlength=size)
+    return torch.nn.functional.pad(counts.cumsum(0), (1, 0)).int()
+
+
+def _csr(ends: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse")
+        return torch.sparse_csr_tensor(ends, columns, values, shape, check_invariants=False)

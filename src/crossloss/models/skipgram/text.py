@@ -1,0 +1,73 @@
+"""How likely a text is to skip-gram: pairs counted as in training, differentiable in both matrices."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from crossloss.core import UserError
+from crossloss.text.pairs import near
+from crossloss.text.tokens import tokenize
+
+if TYPE_CHECKING:
+    from crossloss.models.skipgram.field import SkipGramField
+
+NUMBERS_AT_ONCE = 4_000_000
+"""Words x contexts whose negatives are in memory at once."""
+
+
+def log_likelihood(field: "SkipGramField", vectors: Tensor, contexts: Tensor, sentences: Sequence[str]) -> Tensor:
+    """Mean over the text's pairs of log s(S[w,c]) + k sum_c' p[c'] log s(-S[w,c']), nats a pair, shape ().
+
+    Minus the loss of a corpus of just these sentences (paper Eq. 8), with the noise and the keep-probabilities of the
+    field. Its negatives take V d operations for each different word of the text, not V^2 d.
+
+    Raises
+    ------
+    UserError
+        No sentence has two words of the vocabulary.
+    """
+    counts = text_counts(field, sentences)
+    if not counts.nnz:
+        raise UserError("No sentence of the text has two words of the vocabulary: give text of the corpus's kind.")
+    number = float(counts.sum())
+    first, second = (torch.from_numpy(side.astype(np.int64)).to(field.device) for side in (counts.row, counts.col))
+    weight = torch.from_numpy(counts.data / number).to(vectors)
+    pairs = (vectors[first] * contexts[second]).sum(1)
+    seen = weight @ torch.nn.functional.logsigmoid(pairs)
+    sums = np.asarray(counts.sum(axis=1)).ravel() / number
+    rows = np.flatnonzero(sums)
+    at_once = max(1, NUMBERS_AT_ONCE // len(contexts))
+    parts = [torch.from_numpy(rows[i : i + at_once]).to(field.device) for i in range(0, len(rows), at_once)]
+    shares = torch.from_numpy(sums).to(vectors)
+    missed = [
+        checkpoint(_negatives, vectors[part], contexts, shares[part], field.noise, use_reentrant=False)
+        for part in parts
+    ]
+    total: Tensor = seen + field.negatives * torch.stack(missed).sum()
+    return total
+
+
+def _negatives(words: Tensor, contexts: Tensor, shares: Tensor, noise: Tensor) -> Tensor:
+    return shares @ (torch.nn.functional.logsigmoid(-(words @ contexts.T)) @ noise)
+
+
+def text_counts(field: "SkipGramField", sentences: Sequence[str]) -> scipy.sparse.coo_matrix:
+    """Expected pair counts (V, V) of a text, both orders, as those of the corpus are counted."""
+    vocabulary = field.vocabulary
+    tokens = [
+        (number, vocabulary.index[token.word])
+        for number, sentence in enumerate(sentences)
+        for token in tokenize(sentence, vocabulary.token_pattern, vocabulary.form)
+        if token.word in vocabulary.index
+    ]
+    sample, words = np.array(tokens, dtype=np.int64).reshape(-1, 2).T
+    size = len(vocabulary.words)
+    total = scipy.sparse.csr_matrix((size, size))
+    for p, q, count in near(words, sample, vocabulary.keep, field.counts.window):
+        total += scipy.sparse.csr_matrix((count, (words[p], words[q])), shape=(size, size))
+    return (total + total.T).tocoo()

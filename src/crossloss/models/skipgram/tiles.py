@@ -1,0 +1,136 @@
+"""The word x context plane cut into tiles, with the observed pairs sorted by tile once.
+
+Of several processes each takes its own strips of words, dealt in turn, since frequent words have more pairs.
+
+A tile is small enough to stay in cache, so that no V x V matrix ever exists. Pairs are counted unordered (a
+pair stands for both orders); a tile needs them ordered, as (word, context) positions inside it.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crossloss import distributed
+
+TILE_CPU, TILE_GPU = (768, 1024), (4096, 8192)
+"""Words x contexts of a tile: on a CPU it stays in cache, on a GPU it fills the device."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile: words ``rows`` x contexts ``columns``, with its observed pairs.
+
+    ``row`` and ``column`` number its strips of words and contexts. ``pairs`` is the slice of the ordered pairs that
+    lie in it, ``local`` their flat positions in the tile (int32).
+    """
+
+    row: int
+    column: int
+    rows: slice
+    columns: slice
+    pairs: slice
+    local: Tensor
+
+
+class Tiling:
+    """Ordered pairs of a vocabulary of ``size`` words, sorted by tile, then row, then column.
+
+    Parameters
+    ----------
+    pairs : (m, 2) int array
+        Unordered pairs a <= b, unique.
+    size : int
+        Number of words V.
+    shape : (int, int), optional
+        Rows and columns of a tile; by default what suits the device.
+    device : torch.device
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Of a whole tile.
+    threads : int
+        Torch's threads when this was made; 1 on a GPU.
+    rows, columns : list of slice
+        Strips of words and of contexts, all of them.
+    tiles : list of Tile
+        Those of this process.
+    source : (o,) int32 tensor
+        For each ordered pair of them, the unordered pair it came from; of one process, m <= o <= 2 m.
+    """
+
+    def __init__(
+        self,
+        pairs: np.ndarray,
+        size: int,
+        *,
+        shape: tuple[int, int] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        on_cpu = torch.device(device).type == "cpu"
+        self.threads = torch.get_num_threads() if on_cpu else 1
+        if shape is None:
+            shape = _evened(size, TILE_CPU if on_cpu else TILE_GPU, self.threads * distributed.count())
+        height, width = self.shape = min(shape[0], size), min(shape[1], size)
+        # In int32, and dropped as soon as it may be: this is where a run is at its fullest.
+        first, second = pairs[:, 0].astype(np.int32), pairs[:, 1].astype(np.int32)
+        twice = np.flatnonzero(first != second).astype(np.int32)
+        row = np.concatenate([first, second[twice]])
+        column = np.concatenate([second, first[twice]])
+        del first, second
+        source = np.concatenate([np.arange(len(pairs), dtype=np.int32), twice])
+        if distributed.count() > 1:
+            mine = (row // height) % distributed.count() == distributed.rank()
+            row, column, source = row[mine], column[mine], source[mine]
+        across = -(-size // width)
+        tile = (row // height) * np.int32(across) + column // width
+        local = (row % height) * np.minimum(width, size - (column // width) * width) + column % width
+        del row, column
+        ends = np.cumsum(np.bincount(tile, minlength=across * -(-size // height)))
+        key = tile.astype(np.int64)
+        key *= height * width
+        key += local
+        del tile
+        order = np.argsort(key, kind="stable")
+        del key
+        self.source = torch.from_numpy(source[order]).to(device)
+        self.unordered = len(pairs)
+        positions = torch.from_numpy(local[order]).to(device)
+        self.rows = [slice(i, min(i + height, size)) for i in range(0, size, height)]
+        self.columns = [slice(i, min(i + width, size)) for i in range(0, size, width)]
+        self.tiles: list[Tile] = []
+        start = 0
+        for number, end in enumerate(ends.tolist()):
+            i, j = divmod(number, across)
+            if i % distributed.count() == distributed.rank():
+                self.tiles.append(Tile(i, j, self.rows[i], self.columns[j], slice(start, end), positions[start:end]))
+            start = end
+
+    def shares(self) -> list[list[Tile]]:
+        """Tiles for each thread: whole strips of words, dealt in turn."""
+        strips = list(dict.fromkeys(tile.row for tile in self.tiles))
+        dealt: list[list[Tile]] = [[] for _ in range(max(1, min(self.threads, len(strips))))]
+        for tile in self.tiles:
+            dealt[tile.row // distributed.count() % len(dealt)].append(tile)
+        return dealt
+
+    def __iter__(self) -> Iterator[Tile]:
+        return iter(self.tiles)
+
+    def __len__(self) -> int:
+        """Number of ordered pairs of this process."""
+        return len(self.source)
+
+    def fold(self, ordered: Tensor) -> Tensor:
+        """Sum (o,) over the two orders of each pair, as far as they are this process's: (m,)."""
+        return ordered.new_zeros(self.unordered).index_add_(0, self.source, ordered)
+
+
+def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int]:
+    """Shape of equal tiles no larger than ``largest``, with as many strips of words for each thread."""
+    strips = threads * math.ceil(size / (threads * largest[0]))
+    return math.ceil(size / strips), math.ceil(size / math.ceil(size / largest[1]))

@@ -1,0 +1,173 @@
+"""The random check of a field before a long run: its pullback is the derivative of its gradient."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
+
+from crossloss.core import UserError
+from crossloss.models.torch.field import TorchField
+from crossloss.models.torch.finite import check_finite
+from crossloss.models.torch.outer import check_depends, refuse_outer
+
+TRIES = 5
+"""Random directions, of which most must agree: one alone may cross the kink of a ReLU."""
+
+ROWS = 256
+"""Rows of the batch that are checked."""
+
+SPAN = 1e-8
+"""Half the width of a difference, in sizes of theta: so narrow that few kinks lie in it."""
+
+LOSS_SPAN = 1e-5
+"""The same for differences of the loss, whose rounding is divided by it."""
+
+PARAMETERS = "parameters"
+
+TOLERANCE = 1e-4
+"""How far the two sides may be apart, relative to the change of the gradient."""
+
+
+class InDouble(TorchFunctionMode):
+    """Takes float32 for float64 in every call: constants that a loss holds, and its own conversions."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call ``func`` with everything widened."""
+        func = torch.Tensor.double if func is torch.Tensor.float else func
+        return func(*tree_map(_widen, args), **tree_map(_widen, kwargs or {}))
+
+
+def _widen(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.dtype == torch.float32:
+        return value.double()
+    return torch.float64 if value is torch.float32 else value
+
+
+def check_field(field: TorchField, theta: Tensor, w: Tensor, step: int = 0) -> None:
+    """Check a.(g(theta + h v, w + h u) - g(theta - h v, w - h u))/2h = <J^T a, v> + <d<g, a>/dw, u>.
+
+    For random a, v, u, once with u = 0 and once with v = 0, on at most 256 rows of the batch of ``step``, in float64
+    whatever the dtype of the field. Also that half as large chunks give the same gradient.
+
+    Raises
+    ------
+    UserError
+        They differ: something that depends on the parameters or the weights was detached; or samples of a batch
+        are mixed. Losses or parameters that are not finite; something that is computed from another model than the one
+        that is handed over.
+    """
+    check_finite(field, theta, w, step)
+    batch = field.batch(step)
+    _check_handed(field, theta, w, batch[:2], step)
+    part = field.ordered([batch[:: -(-len(batch) // ROWS)]])
+    part.gradient(theta, w, 0)  # what is wrong with the model itself is said in its own dtype
+    if theta.dtype == torch.float64:
+        _check(part, theta.detach(), w.detach().double())
+        return
+    with InDouble():
+        _check(part.double(), theta.detach().double(), w.detach().double())
+
+
+def _check(exact: TorchField, theta: Tensor, w: Tensor) -> None:
+    _check_chunks(exact, theta, w)
+    found = [_compare(exact, theta, w, seed) for seed in range(TRIES)]
+    wrong = [name for name in found if name is not None]
+    if 2 * len(wrong) > TRIES:
+        if wrong[0] == PARAMETERS and _is_gradient(exact, theta, w):
+            raise UserError(
+                "The gradient of this model is right and the derivative of that gradient is not: an operator of it has "
+                "a wrong second derivative in this version of torch; write that layer with other operators."
+            )
+        raise UserError(
+            f"The gradient of this field depends on the {wrong[0]} in a way that its derivative does not see: "
+            "something is detached; pass what is recomputed but not differentiated as frozen=, not with .detach()."
+        )
+
+
+def _is_gradient(field: TorchField, theta: Tensor, w: Tensor) -> bool:
+    """Whether the gradient is that of the loss, by differences of the loss: then nothing in it was detached.
+
+    With ``frozen`` it is not: what is recomputed is taken as constant.
+    """
+    if field.frozen is not None:
+        return False
+    draw = torch.Generator().manual_seed(0)
+    v = torch.randn(len(theta), generator=draw, dtype=torch.float64).to(theta) * theta.square().mean().sqrt().clamp(
+        1e-3
+    )
+    v = v if field._moved is None else v * field._moved
+    rows = field.batch(0)
+
+    def loss(y: Tensor) -> float:
+        with torch.no_grad():
+            parts = [field._data_loss(y, w[c], c, None, len(rows), 0) for c in field._chunks(rows, 0)]
+            return sum(float(part) for part in parts) + (float(field._penalty(y)) if field.regulariser else 0.0)
+
+    change = (loss(theta + LOSS_SPAN * v) - loss(theta - LOSS_SPAN * v)) / (2 * LOSS_SPAN)
+    slope = float(field.gradient(theta, w, 0) @ v)
+    return abs(change - slope) <= TOLERANCE * max(abs(change), abs(slope))
+
+
+def _check_handed(field: TorchField, theta: Tensor, w: Tensor, rows: Tensor, step: int) -> None:
+    """Refuse losses, regularisers and ``frozen`` that are not computed from the model that they are handed."""
+    y, u = theta.detach().clone().requires_grad_(True), w.detach().to(theta).clone().requires_grad_(True)
+    target = None
+    if field.frozen is not None:
+        made = field._target(y, u)
+        assert made is not None
+        if not any(leaf is mine for leaf in refuse_outer(field, made, "frozen=") for mine in (y, u)):
+            _refuse_constant(field, theta, w, made)
+        target = made.detach().requires_grad_(made.is_floating_point())
+    check_depends(field, field.losses(y, rows, target, step).sum(), [y], "sample_loss")
+    if field.regulariser is not None:
+        check_depends(field, field._penalty(y), [y], "regulariser")
+
+
+def _refuse_constant(field: TorchField, theta: Tensor, w: Tensor, made: Tensor) -> None:
+    """Refuse a ``frozen`` that is the same whatever it is handed; one that is not was detached: see ``_compare``."""
+    draw = torch.Generator().manual_seed(0)
+    moved = [x + 0.1 * (1 + x.abs()) * torch.randn(x.shape, generator=draw, dtype=x.dtype).to(x) for x in (theta, w)]
+    with torch.no_grad():
+        other = field._target(moved[0], moved[1].to(theta))
+    if other is not None and torch.equal(other, made):
+        raise UserError(
+            "frozen= does not depend on the parameters of the model that it is handed, nor on the weights: compute it "
+            "from its arguments, and put what is constant into the data."
+        )
+
+
+def _check_chunks(field: TorchField, theta: Tensor, w: Tensor) -> None:
+    """Refuse losses that depend on which samples are evaluated together."""
+    rows = field.batch(0)
+    halves = copy.copy(field)
+    halves.chunk = max(1, len(rows) // 2)
+    whole, parts, one = (f.gradient(theta, w, 0) for f in (field, halves, field.ordered([rows[:1]])))
+    size = float(whole.norm() + one.norm())
+    if not float((whole - parts).norm()) <= 1e3 * torch.finfo(theta.dtype).eps * size:
+        raise UserError(
+            "The loss of a sample depends on the other samples of its batch: compute what they share in frozen=, "
+            "from all samples."
+        )
+
+
+def _compare(field: TorchField, theta: Tensor, w: Tensor, seed: int) -> str | None:
+    """What the two sides of the check differ in, or None."""
+    draw = torch.Generator().manual_seed(seed)
+    a, v = (torch.randn(len(theta), generator=draw, dtype=torch.float64).to(theta) for _ in range(2))
+    u = torch.randn(len(w), generator=draw, dtype=torch.float64).to(w)
+    v = v * (theta.square().mean().sqrt().clamp(min=1e-3))
+    into = field.accumulator(1)
+    by_theta = field.pullback(theta, w, 0, a[None], into)[0] @ v
+    by_w = into.samples()[0] @ u.to(into.samples())
+    for name, dt, dw, found in ((PARAMETERS, v, 0 * u, by_theta), ("sample weights", 0 * v, u, by_w)):
+        up, down = (field.gradient(theta + s * SPAN * dt, w + s * SPAN * dw, 0) for s in (1, -1))
+        change = (up - down) / (2 * SPAN)
+        # A random a meets a change with about its norm; rounding of g is what SPAN cannot resolve.
+        rounding = torch.finfo(theta.dtype).eps * float(up.norm()) / SPAN
+        size = max(float(change.norm()), float(found.abs()))
+        if not abs(float(a @ change) - float(found)) <= TOLERANCE * size + 100 * rounding:
+            return name
+    return None

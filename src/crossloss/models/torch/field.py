@@ -1,0 +1,371 @@
+"""The field of any torch module with a per-sample loss: one gradient, and one vjp of it."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from crossloss.core import WHOLE, Accumulator, Curvature, UserError
+from crossloss.models.torch.curvature import of_field
+from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_order, load_rows
+from crossloss.models.torch.finite import refuse_not_finite
+from crossloss.models.torch.module import (
+    differentiable,
+    intermediates,
+    own_copy,
+    padding_rows,
+    seeded,
+    unchanged_buffers,
+    vjp,
+)
+from crossloss.models.torch.outer import Outer
+from crossloss.models.torch.view import Layout, ModelView, first_part
+
+AT_ONCE = 1_000_000
+"""Intermediate numbers times directions in one batched pass: beyond the cache it is slower than one by one."""
+
+
+class TorchField:
+    """The field of L_t(theta, w) = (1/B) sum_{i in batch t} w_i l_i(theta) + regulariser(theta).
+
+    B is the number of rows in the batch, whatever their weights, so that a weight moves its own sample and no
+    other. Parameters with ``requires_grad`` are theta, in the module's order, tied ones once; the others and all
+    buffers are constants. The field keeps a copy of the module and of the data.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Batch norm in eval mode. Dropout in eval mode, or with ``dropout_seed``.
+    sample_loss : callable
+        (outputs, batch) -> (B,), one loss a sample; with ``frozen``, (outputs, batch, rows of P) -> (B,).
+    data : Dataset, DataLoader, tensor, or tuple or dict of tensors
+        Samples first. A DataLoader gives its batch size, whether it shuffles and its collate function; the order
+        itself is drawn here, from ``seed``. A Dataset or collate function that draws at random is refused.
+    batch_size : int, optional
+        Mini-batches of this size; every step sees all samples where None.
+    seed : int or None
+        Each epoch's order is drawn from (seed, epoch); None keeps the order of the data.
+    order : sequence of integer sequences, optional
+        Rows of the mini-batch of each step, as they were in a run that is over.
+    forward : callable, optional
+        (model, batch) -> outputs. By default the model gets the batch itself (a tensor), its first part (a
+        tuple) or its "x" (a dict). ``model`` is a ``ModelView``.
+    regulariser : callable, optional
+        ModelView -> scalar, added to the loss of every step.
+    frozen : callable, optional
+        (ModelView, w (n,)) -> P (n, ...): what each step recomputes from all samples and the optimiser takes as
+        constant, such as the target distribution of deep embedded clustering (paper Sec. 4.1). The pullback
+        differentiates through it, both dP/dtheta and dP/dw; ``.detach()`` inside ``sample_loss`` would lose it.
+    dropout_seed : int, optional
+        Step t draws its masks as after ``torch.manual_seed(dropout_seed + t)``, for the whole batch at once.
+    chunk : int
+        Samples evaluated together; only memory and time depend on it.
+
+    Attributes
+    ----------
+    samples : int
+        n.
+    device : torch.device
+        Where parameters and data are.
+
+    Raises
+    ------
+    UserError
+        A module or data that cannot be differentiated sample by sample, twice and deterministically.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        sample_loss: Callable[..., Tensor],
+        data: object,
+        *,
+        batch_size: int | None = None,
+        seed: int | None = 0,
+        order: Sequence[Any] | None = None,
+        forward: Callable[[ModelView, Any], Any] = first_part,
+        regulariser: Callable[[ModelView], Tensor] | None = None,
+        frozen: Callable[[ModelView, Tensor], Tensor] | None = None,
+        dropout_seed: int | None = None,
+        chunk: int = 1024,
+    ) -> None:
+        if chunk < 1:
+            raise UserError(f"chunk is {chunk}: it must be at least 1.")
+        if not isinstance(model, nn.Module):
+            raise UserError(f"The model is a {type(model).__name__}: pass a torch.nn.Module.")
+        self._padding = padding_rows(model)
+        self.outer = Outer(model)
+        self._place(own_copy(model))
+        self._rows, self.samples = load_rows(data, self.device)
+        self.order: Order | None = load_order(data, self.samples, batch_size, seed, order)
+        self.sample_loss, self.forward = sample_loss, forward
+        self.regulariser, self.frozen = regulariser, frozen
+        self.dropout_seed, self.chunk = dropout_seed, chunk
+
+    def _place(self, module: nn.Module) -> None:
+        self.module, self.layout = module, Layout(module)
+        self.device = self.layout.initial.device
+        training = any(layer.training for layer in module.modules())
+        self._still = copy.deepcopy(module).eval() if training else module
+        self._moved = self.layout.moved(self._padding)
+
+    @property
+    def initial(self) -> Tensor:
+        """The module's parameters when the field was made, (p,), a copy."""
+        return self.layout.initial.clone()
+
+    @property
+    def rows(self) -> Rows:
+        """The data, a copy."""
+        return each(self._rows, Tensor.clone)
+
+    def ordered(self, order: Sequence[Any]) -> "TorchField":
+        """The same field with these mini-batches."""
+        other = copy.copy(self)
+        other.order = GivenOrder(order, self.samples)
+        return other
+
+    def double(self) -> "TorchField":
+        """The same field in float64."""
+        other = copy.copy(self)
+        other._place(copy.deepcopy(self.module).double())
+        other._rows = each(self._rows, lambda leaf: leaf.double() if leaf.is_floating_point() else leaf)
+        return other
+
+    def view(self, theta: Tensor) -> ModelView:
+        """Parameters by name and the module in eval mode: all that an objective sees."""
+        return ModelView(self._still, self.layout, theta)
+
+    def accumulator(self, k: int) -> "SampleInfluence":
+        """Zero sums for k directions."""
+        return SampleInfluence(torch.zeros(k, self.samples, dtype=torch.float64, device=self.device))
+
+    def loss(self, theta: Tensor, w: Tensor, step: int = WHOLE) -> float:
+        """Training loss of a step; of all samples by default."""
+        w = w.to(theta)
+        with torch.no_grad():
+            target = self._target(theta, w)
+            batch = self.batch(step)
+            parts = [self._data_loss(theta, w[c], c, target, len(batch), step) for c in self._chunks(batch, step)]
+            penalty = float(self._penalty(theta)) if self.regulariser else 0.0
+        return sum(float(part) for part in parts) + penalty
+
+    def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
+        """g_t(theta, w), (p,): what the optimiser receives at this step.
+
+        Raises
+        ------
+        UserError
+            It is not finite though theta is, because of some sample: says which.
+        """
+        w = w.to(theta)
+        with torch.no_grad():
+            target = self._target(theta, w)
+        batch = self.batch(step)
+        total: Tensor | None = None
+        for rows in self._chunks(batch, step):
+            y = theta.detach().requires_grad_(True)
+            loss = self._data_loss(y, w[rows], rows, target, len(batch), step)
+            part = _grad(loss, y)
+            total = part if total is None else total.add_(part)
+        assert total is not None
+        if self._moved is not None:
+            total = total * self._moved
+        if self.regulariser:
+            y = theta.detach().requires_grad_(True)
+            total = total + _grad(self._penalty(y), y)
+        if not bool(torch.isfinite(total.sum())):
+            refuse_not_finite(self, theta, w, step)
+        return total.detach()
+
+    def pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
+        """J^T a (k, p) by one vjp of g with respect to (theta, w), chunk by chunk; d<g, a>/dw into ``into``.
+
+        Raises
+        ------
+        UserError
+            An operator has no second derivative.
+        """
+        return self.linearised(theta, w, step)(a, into)
+
+    def linearised(self, theta: Tensor, w: Tensor, step: int) -> Callable[[Tensor, Accumulator], Tensor]:
+        """Return the pullback at one point, (a, into) -> J^T a; the gradient is computed once where it is one chunk."""
+        at = _Point(self, theta, w, step)
+
+        def pullback(a: Tensor, into: Accumulator) -> Tensor:
+            back = torch.zeros_like(a)
+            self._pull(at, a, into, back)
+            return back
+
+        return pullback
+
+    def pairing(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> None:
+        """D<g, a>/dw into ``into``, without J^T a; UserError as ``pullback``."""
+        at = _Point(self, theta, w, step)
+        if len(a) <= a.shape[1]:
+            self._pull(at, a, into, None)
+            return
+        assert isinstance(into, SampleInfluence)
+        units = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
+        by_unit = self.accumulator(len(units))
+        self._pull(at, units, by_unit, None)
+        into.sums += a.double() @ by_unit.sums
+
+    def _pull(self, at: "_Point", a: Tensor, into: Accumulator, back: Tensor | None) -> None:
+        """D<g, a>/dw into ``into``, and J^T a into ``back`` where it is wanted."""
+        assert isinstance(into, SampleInfluence)
+        k, target = len(a), at.target
+        direction = a if self._moved is None else a * self._moved
+        bar = None if target is None else target.new_zeros(k, *target.shape)
+        for rows, g, at_once, y, u, constant in at.chunks():
+            inputs = [v for v in (u, constant, y if back is not None else None) if v is not None]
+            found = vjp(g, inputs, direction, at_once)
+            into.sums.index_add_(1, rows, found[0].double())
+            if bar is not None:
+                bar += found[1]
+            if back is not None:
+                back += found[-1]
+        if self.regulariser and back is not None:
+            y = at.theta.detach().requires_grad_(True)
+            back += vjp(_grad(self._penalty(y), y, again=True), [y], a, k)[0]
+        if target is not None and bar is not None:
+            inputs = [at.weights] if back is None else [at.weights, at.theta]
+            through = vjp(target, inputs, bar, AT_ONCE // intermediates(target))
+            into.sums += through[0].double()
+            if back is not None:
+                back += through[1]
+
+    def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Curvature:
+        """The curvature ``kind`` of the training loss as a whole, "ggn" or "ekfac": see ``models.torch.curvature``."""
+        return of_field(self, kind, theta, w)
+
+    def batch(self, step: int) -> Tensor:
+        """Rows that a step sees, (B,) int64."""
+        if self.order is None or step == WHOLE:
+            return torch.arange(self.samples, device=self.device)
+        return self.order(step).to(self.device)
+
+    def _seed(self, step: int) -> int | None:
+        return None if self.dropout_seed is None or step == WHOLE else self.dropout_seed + step
+
+    def _chunks(self, batch: Tensor, step: int) -> tuple[Tensor, ...]:
+        """Parts of the batch; the whole of it where masks are drawn, which would depend on the parts."""
+        return (batch,) if self._seed(step) is not None else torch.split(batch, self.chunk)
+
+    def _target(self, theta: Tensor, w: Tensor) -> Tensor | None:
+        """P of ``frozen`` for all samples, differentiable in theta and w."""
+        if self.frozen is None:
+            return None
+        with self._watched(self._still, None):
+            target = self.frozen(self.view(theta), w)
+        if not isinstance(target, Tensor) or not target.dim() or target.shape[0] != self.samples:
+            raise UserError(f"frozen must return one tensor with a row for each of the {self.samples} samples.")
+        return target
+
+    def _penalty(self, theta: Tensor) -> Tensor:
+        assert self.regulariser is not None
+        penalty = self.regulariser(self.view(theta))
+        if not isinstance(penalty, Tensor) or penalty.numel() != 1:
+            raise UserError("regulariser must return one scalar tensor computed from the parameters.")
+        if not bool(torch.isfinite(penalty)) and bool(torch.isfinite(theta.sum())):
+            raise UserError(f"regulariser is {float(penalty)} at these parameters: it must be finite.")
+        return penalty.reshape(())
+
+    def _data_loss(self, theta: Tensor, w: Tensor, rows: Tensor, target: Tensor | None, size: int, step: int) -> Tensor:
+        """(1/B) sum w_i l_i over some rows of a batch of ``size``.
+
+        Twice differentiable where w asks for it; else by the kernels of a plain training loop, to the same bits.
+        """
+        return (w * self.losses(theta, rows, target, step, twice=w.requires_grad)).sum() / size
+
+    def losses(
+        self, theta: Tensor, rows: Tensor, target: Tensor | None, step: int = WHOLE, *, twice: bool = False
+    ) -> Tensor:
+        """Losses l_i of some rows, (len(rows),), where ``target`` is what ``frozen`` gives for all samples.
+
+        Raises
+        ------
+        UserError
+            ``sample_loss`` does not return one number a sample.
+        """
+        batch = each(self._rows, lambda leaf: leaf[rows])
+        seed = self._seed(step)
+        module = self._still if step == WHOLE else self.module
+        with self._watched(module, seed):
+            outputs = self.forward(ModelView(module, self.layout, theta, twice=twice), batch)
+            losses = self.sample_loss(outputs, batch, *(() if target is None else (target[rows],)))
+        if not isinstance(losses, Tensor) or losses.shape != (len(rows),):
+            found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+            raise UserError(
+                f"sample_loss must return one loss a sample, shape ({len(rows)},), and returned {found}: "
+                'use reduction="none" and sum over all other dimensions.'
+            )
+        return losses
+
+    @contextmanager
+    def _watched(self, module: nn.Module, seed: int | None) -> Iterator[None]:
+        with seeded(seed, self.device), unchanged_buffers(module):
+            yield
+
+
+def _grad(loss: Tensor, y: Tensor, again: bool = False) -> Tensor:
+    """Gradient of a scalar by y, zero where it does not depend on it."""
+    if not loss.requires_grad:
+        return torch.zeros_like(y)
+    with differentiable():
+        (g,) = torch.autograd.grad(loss, y, create_graph=again, materialize_grads=True)
+    return g
+
+
+class _Point:
+    """Where a field is pulled back: the gradient of each chunk with its graph, kept where one chunk is all."""
+
+    def __init__(self, field: TorchField, theta: Tensor, w: Tensor, step: int) -> None:
+        self.field, self.step, self.batch = field, step, field.batch(step)
+        self.theta, self.weights = _leaf(theta), _leaf(w.to(theta))
+        self.target = field._target(self.theta, self.weights)
+        self._parts = field._chunks(self.batch, step)
+        self._kept: _Chunk | None = None
+
+    def chunks(self) -> "Iterator[_Chunk]":
+        """Rows, their part of the gradient, directions at once; and its leaves: theta, weights, target."""
+        for rows in self._parts:
+            found = self._kept
+            if found is None:
+                y, u = _leaf(self.theta), _leaf(self.weights[rows])
+                constant = None if self.target is None else _leaf(self.target)
+                loss = self.field._data_loss(y, u, rows, constant, len(self.batch), self.step)
+                found = rows, _grad(loss, y, again=True), AT_ONCE // intermediates(loss), y, u, constant
+            if len(self._parts) == 1:
+                self._kept = found
+            yield found
+
+
+_Chunk = tuple[Tensor, Tensor, int, Tensor, Tensor, Tensor | None]
+
+
+def _leaf(x: Tensor) -> Tensor:
+    return x.detach().requires_grad_(True)
+
+
+class SampleInfluence:
+    """Sums of d<g, a>/dw over steps, (k, n) float64: the atoms are the samples.
+
+    Attributes
+    ----------
+    sums : (k, n) tensor
+    """
+
+    def __init__(self, sums: Tensor) -> None:
+        self.sums = sums
+
+    def samples(self) -> Tensor:
+        """Scores (k, n) float64."""
+        return self.sums
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The live sums."""
+        return {"sums": self.sums}

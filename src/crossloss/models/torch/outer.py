@@ -1,0 +1,104 @@
+"""What a loss or an objective depends on: the parameters that it is handed, and not the same model from outside."""
+
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from crossloss.core import Objective, UserError
+
+if TYPE_CHECKING:
+    from crossloss.models.torch.field import TorchField
+
+
+class Outer:
+    """The parameters of the user's own module, which the field copies and never trains; held weakly."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._parameters = [(weakref.ref(p), name) for name, p in model.named_parameters() if p.requires_grad]
+
+    def name(self, leaf: Tensor) -> str | None:
+        """Name of a tensor among them, or None."""
+        return next((name for reference, name in self._parameters if reference() is leaf), None)
+
+
+def graph_leaves(value: Tensor) -> Iterator[Tensor]:
+    """Every tensor without a history that a value is differentiable in."""
+    if value.grad_fn is None:
+        if value.requires_grad:
+            yield value
+        return
+    seen: set[Any] = set()
+    ahead: list[Any] = [value.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        variable = getattr(node, "variable", None)
+        if isinstance(variable, Tensor):
+            yield variable
+        ahead += [before for before, _ in node.next_functions]
+
+
+def refuse_outer(field: "TorchField", value: Tensor, what: str) -> list[Tensor]:
+    """The leaves of a value, none of which is a parameter of the user's own module.
+
+    Raises
+    ------
+    UserError
+        One is: ``what`` would be differentiated in the copy and computed from the original, which is not trained.
+    """
+    leaves = list(graph_leaves(value))
+    for leaf in leaves:
+        name = field.outer.name(leaf)
+        if name is not None:
+            raise UserError(
+                f"{what} calls the model from outside (its {name!r}) and not the one that it is handed, so it does not "
+                "depend on the parameters that are trained: use its argument; .detach() what is meant as a constant."
+            )
+    return leaves
+
+
+def check_depends(field: "TorchField", value: Tensor, handed: Sequence[Tensor], what: str) -> None:
+    """Refuse a value that is not differentiable in any of the tensors that it was computed from.
+
+    Raises
+    ------
+    UserError
+        It uses the model from outside, or none of ``handed``.
+    """
+    leaves = refuse_outer(field, value, what)
+    if not any(leaf is mine for leaf in leaves for mine in handed):
+        raise UserError(
+            f"{what} does not depend on the parameters of the model that it is handed, or only through what has no "
+            "derivative (argmax, .detach(), .item(), no_grad): compute it from its argument, differentiably."
+        )
+
+
+def check_objectives(field: "TorchField", theta: Tensor, objectives: Sequence[Objective]) -> None:
+    """Refuse, before the work, objectives of a field that cannot be scored.
+
+    Raises
+    ------
+    UserError
+        One is no finite number that is computed from the parameters it is handed, or draws random numbers.
+    """
+    families: set[int] = set()
+    for objective in objectives:
+        family = getattr(objective, "family", None)
+        if family is not None:
+            if id(family) in families:
+                continue
+            families.add(id(family))
+        leaf = theta.detach().clone().requires_grad_(True)
+        before = torch.get_rng_state()
+        value = (objective if family is None else family)(field.view(leaf))
+        name = objective.name if family is None else getattr(family, "name", objective.name)
+        if not torch.equal(before, torch.get_rng_state()):
+            torch.set_rng_state(before)
+            raise UserError(f"Objective {name} draws random numbers: draw them once, outside of it.")
+        if isinstance(value, Tensor) and value.requires_grad:  # else the estimator says what it must return
+            check_depends(field, value, [leaf], f"Objective {name}")

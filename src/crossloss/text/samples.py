@@ -1,0 +1,182 @@
+"""Samples of a corpus: ids, documents, texts, and their words when first asked for."""
+
+import hashlib
+import json
+from array import array
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from crossloss.core import Progress, UserError
+from crossloss.text.rows import Columns, Found
+from crossloss.text.tokens import (
+    FORM,
+    IN_WORD,
+    LETTER,
+    TOKEN_PATTERN,
+    Form,
+    Token,
+    finder,
+    plain,
+    prepared,
+    tokenize,
+    word_of,
+)
+
+_PLAIN = r"[^\W\d_]"
+"""A letter of plain text, as the digest has it, whatever else a pattern says of marks."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample: a sentence of the corpus, or a candidate (weight 0)."""
+
+    index: int
+    id: str
+    document: str
+    text: str
+    weight: float
+    token_pattern: str
+    form: Form = FORM
+
+    @property
+    def tokens(self) -> list[Token]:
+        """Words with their character offsets in ``text``."""
+        return tokenize(self.text, self.token_pattern, self.form)
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Samples and their words.
+
+    Attributes
+    ----------
+    ids, documents, texts : list of str
+        n each; texts are as they were read.
+    weights : (n,) float64 array
+        1 for a sentence, 0 for a candidate.
+    token_pattern : str
+    source : str
+        File name, or builtin:NAME.
+    found : Found or None
+        What the source turned out to be; None for sentences at hand.
+    form : "NFKC" or "NFC"
+        Unicode normal form of letters.
+    """
+
+    ids: list[str]
+    documents: list[str]
+    texts: list[str]
+    weights: np.ndarray
+    token_pattern: str = TOKEN_PATTERN
+    source: str = "sentences"
+    found: Found | None = None
+    form: Form = FORM
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, i: int) -> Sample:
+        weight = float(self.weights[i])
+        return Sample(i, self.ids[i], self.documents[i], self.texts[i], weight, self.token_pattern, self.form)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of samples, weights, token pattern and, where it bears on a text, normal form."""
+        rule: list[Any] = [self.token_pattern, len(self), self.form]
+        if all(map(plain, self.texts)):
+            rule = [self.token_pattern.replace(TOKEN_PATTERN, f"{_PLAIN}+"), len(self)]
+            rule[0] = rule[0].replace(IN_WORD, _PLAIN).replace(LETTER, _PLAIN)
+        hashed = hashlib.sha256(json.dumps(rule).encode())
+        for column in (self.ids, self.documents, self.texts):
+            for text in column:
+                raw = text.encode("utf-8", "surrogatepass")
+                hashed.update(len(raw).to_bytes(8, "little") + raw)
+        hashed.update(self.weights.tobytes())
+        return hashed.hexdigest()
+
+    @cached_property
+    def _tokenised(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        return tokenised(self.texts, self.token_pattern, self.form)
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """Word type of every token, int32; made when first asked for."""
+        return self._tokenised[0]
+
+    @property
+    def indptr(self) -> np.ndarray:
+        """Tokens of sample i are ``tokens[indptr[i]:indptr[i + 1]]``, (n + 1,) int64."""
+        return self._tokenised[1]
+
+    @property
+    def types(self) -> list[str]:
+        """Word of each word type, in order of first appearance."""
+        return self._tokenised[2]
+
+    def to_table(self) -> pa.Table:
+        """Sample, id, document, text, weight."""
+        columns = {
+            "sample": np.arange(len(self)),
+            "id": pa.array(self.ids, pa.string()),
+            "document": pa.array(self.documents, pa.string()),
+            "text": pa.array(self.texts, pa.string()),
+            "weight": self.weights,
+        }
+        found = None if self.found is None else asdict(self.found)
+        notes = json.dumps(
+            {"token_pattern": self.token_pattern, "form": self.form, "source": self.source, "found": found}
+        )
+        return pa.table(columns).replace_schema_metadata({"crossloss": notes})
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "Corpus":
+        """Inverse of ``to_table``.
+
+        Raises
+        ------
+        UserError
+            The table is no table of samples.
+        """
+        try:
+            notes = json.loads((table.schema.metadata or {})[b"crossloss"])
+            ids, documents, texts = (table[name].to_pylist() for name in ("id", "document", "text"))
+            weights = table["weight"].to_numpy().astype(np.float64)
+            found = None if notes.get("found") is None else Found(**notes["found"])
+            if found is not None and found.columns is not None:
+                found.columns = Columns(*found.columns)
+            pattern, source, form = str(notes["token_pattern"]), str(notes["source"]), notes.get("form", FORM)
+            return cls(ids, documents, texts, weights, pattern, source, found, form)
+        except (KeyError, ValueError, TypeError) as error:
+            raise UserError(f"The samples file is damaged ({error}); run again with --overwrite.") from error
+
+
+def tokenised(
+    texts: Sequence[str], pattern: str, form: Form, progress: Progress | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Word type of every token, where each text's tokens start and end, and the word of every type."""
+    find, kinds = finder(pattern), _Kinds(form)
+    flat = array("i")
+    ends = np.zeros(len(texts) + 1, dtype=np.int64)
+    for i, text in enumerate(texts):
+        flat.extend(map(kinds.__getitem__, find(text if text.isascii() else prepared(text, form))))
+        ends[i + 1] = len(flat)
+        if progress and (i % 5000 == 0 or i + 1 == len(texts)):
+            progress(i + 1, len(texts))
+    return np.array(flat, dtype=np.int32), ends, list(kinds.words)
+
+
+class _Kinds(dict[str, int]):
+    """Number of the word type of every spelling; a new one when first asked for."""
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.words: dict[str, int] = {}
+
+    def __missing__(self, spelling: str) -> int:
+        kind = self[spelling] = self.words.setdefault(word_of(spelling, self.form), len(self.words))
+        return kind

@@ -1,0 +1,95 @@
+"""A corpus in the layout it came in, each sample as often as a number says."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crossloss.core import UserError
+from crossloss.text.layouts import packing
+from crossloss.text.read import Corpus
+from crossloss.text.rows import Columns, Found, Row
+
+
+def written(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
+    """Files by name.
+
+    A file comes back under its own name with the columns that were read; a folder of text as its files; a dataset and
+    what had no layout as .parquet and .jsonl. The second copy of a sample has #2 behind its id.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    numbers : (n,) array of whole numbers
+        Copies of each sample; 0 leaves it out.
+
+    Raises
+    ------
+    UserError
+        No sample is left, or a document's name leads out of the folder.
+    """
+    if not numbers.any():
+        raise UserError("No sample is left to write: choose another plan.")
+    found = corpus.found or Found("jsonl")
+    source = PurePosixPath(corpus.source.replace(":", "-").replace("\\", "-")).name or "corpus"
+    if found.layout == "folder" and found.columns is None:
+        return dict(_folder(corpus, numbers, PurePosixPath(source)))
+    layout = {"folder": "jsonl", "builtin": "tsv", "dataset": "parquet"}.get(found.layout, found.layout)
+    name = source if layout == found.layout and corpus.found else f"{source}.{layout}"
+    columns = found.columns or Columns("text", "document" if any(corpus.documents) else None)
+    return {name: _packed(name, _encoded(layout, columns, list(_rows(corpus, numbers)), found.delimiter))}
+
+
+def _rows(corpus: Corpus, numbers: np.ndarray) -> Iterator[Row]:
+    for i in np.flatnonzero(numbers):
+        for copy in range(int(numbers[i])):
+            name = corpus.ids[i] + (f"#{copy + 1}" if copy else "")
+            yield Row(name, corpus.documents[i], corpus.texts[i])
+
+
+def _folder(corpus: Corpus, numbers: np.ndarray, source: PurePosixPath) -> Iterator[tuple[str, bytes]]:
+    by_document: dict[str, list[Row]] = {}
+    for row in _rows(corpus, numbers):
+        by_document.setdefault(row.document, []).append(row)
+    for document, rows in by_document.items():
+        path = source / document
+        if path.is_absolute() or ".." in path.parts or source not in path.parents:
+            raise UserError(f"The document {document!r} is no file name inside of a folder: write the corpus anew.")
+        yield str(path), _packed(document, _encoded("text", Columns("text"), rows))
+
+
+def _packed(name: str, content: bytes) -> bytes:
+    pack = packing(PurePosixPath(name))
+    return gzip.compress(content, mtime=0) if pack == ".gz" else bz2.compress(content) if pack == ".bz2" else content
+
+
+def _encoded(layout: str, columns: Columns, rows: list[Row], delimiter: str = ",") -> bytes:
+    kept = {name: [getattr(row, part) for row in rows] for part, name in _named(columns)}
+    if layout == "parquet":
+        sink = io.BytesIO()
+        table = pa.table({name: pa.array(values, pa.string()) for name, values in kept.items()})
+        pq.write_table(table, sink, compression="zstd")
+        return sink.getvalue()
+    lines = list(zip(*kept.values(), strict=True))
+    if layout == "csv":
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=delimiter).writerows([list(kept), *lines])
+        return text.getvalue().encode()
+    if layout == "jsonl":
+        return "".join(json.dumps(dict(zip(kept, line, strict=True))) + "\n" for line in lines).encode()
+    header = [] if layout == "text" else ["\t".join(kept)]
+    return "".join(f"{line}\n" for line in [*header, *("\t".join(line) for line in lines)]).encode()
+
+
+def _named(columns: Columns) -> Iterator[tuple[str, str]]:
+    for part in ("id", "document", "text"):
+        name = getattr(columns, part)
+        if name is not None:
+            yield part, name

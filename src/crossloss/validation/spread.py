@@ -1,0 +1,92 @@
+"""How far a figure depends on where the vectors started: its values over several seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossloss.core import Objective, UserError
+from crossloss.run.progress import Track, quiet
+from crossloss.run.runs import Run
+from crossloss.validation.retrain import BENCHMARKS, Retrainer
+from crossloss.validation.statistics import deviation
+
+STARTS = 5
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure of models that differ in their seed alone.
+
+    Attributes
+    ----------
+    values : tuple of float
+        In the figure's own unit; of the run itself first.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the starts."""
+        return float(np.mean(self.values))
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation between the starts (n - 1); 0 of one."""
+        return deviation(self.values)
+
+    @property
+    def exceeds_value(self) -> bool:
+        """Whether the starts differ by more than the value of the run or their mean: then not even its sign is sure."""
+        return self.sd > min(abs(self.values[0]), abs(self.mean))
+
+    def metrics(self, start: str) -> dict[str, float]:
+        """Flat figures START.starts.mean, .sd, .count."""
+        return {
+            f"{start}.starts.mean": self.mean,
+            f"{start}.starts.sd": self.sd,
+            f"{start}.starts.count": float(len(self.values)),
+        }
+
+
+def over_starts(
+    run: Run, objectives: Sequence[Objective], starts: int = STARTS, *, track: Track = quiet
+) -> dict[str, Spread]:
+    """Objectives, ``wordsim353`` and ``simlex999`` of a run and of the same run from other seeds.
+
+    Trains ``starts - 1`` times; in a run folder nothing is trained twice.
+
+    Parameters
+    ----------
+    run : Run
+    objectives : sequence of Objective
+    starts : int
+        At least 1, the run's own; the others are the seeds that follow it.
+
+    Returns
+    -------
+    dict of str to Spread
+        By name of the objective; a benchmark is absent where it cannot be measured.
+
+    Raises
+    ------
+    UserError
+        Fewer than one start, or an objective that a start gives no value.
+
+    Examples
+    --------
+    >>> weat = cl.objectives.weat("weat7")
+    >>> spread = cl.over_starts(run, [weat], starts=5)["weat7"]
+    >>> print(f"{spread.mean:.2f} +- {spread.sd:.2f}")
+    """
+    if starts < 1:
+        raise UserError("Give at least one start: the run's own.")
+    retrainer, rows = Retrainer(run, objectives), []
+    with track("training from other starts") as progress:
+        for done in range(starts):
+            progress(done, starts)
+            rows.append(retrainer(run.weights, seed=run.settings.seed + done))
+        progress(starts, starts)
+    names = [*(o.name for o in objectives), *(name for name in BENCHMARKS if all(name in row for row in rows))]
+    return {name: Spread(tuple(row[name] for row in rows)) for name in names}

@@ -1,0 +1,69 @@
+"""Word blocks against the dense Hessian by autograd: tiles, weights, products, solves, float32."""
+
+import pytest
+import torch
+
+import small
+from crossloss.core import Invertible, UserError
+from crossloss.models.skipgram import curvature as curvature_module
+from crossloss.models.skipgram.curvature import WordBlocks, curvature
+from crossloss.models.skipgram.field import SkipGramField
+
+D = 2
+
+
+@pytest.fixture(scope="module")
+def case():
+    return small.skipgram(torch.float64)
+
+
+def with_tile(case, tile, dtype=torch.float64):
+    field, own = case.run.field, case.run.weights.numpy()
+    settings = {"dimension": D, "negatives": 3.5}
+    return SkipGramField(field.counts, field.vocabulary, own, dtype=dtype, tile=tile, **settings)
+
+
+def dense_blocks(case, theta, w):
+    hessian = torch.autograd.functional.jacobian(lambda theta: case.g(theta, w, 0), theta)
+    return hessian * torch.block_diag(*[torch.ones(D, D)] * (len(theta) // D))
+
+
+@pytest.mark.parametrize("at_once", [512, 7])
+@pytest.mark.parametrize("tile", [(512, 1024), (3, 4), (1, 10), (10, 1)])
+def test_blocks_are_those_of_the_hessian_at_any_weights_and_tiling(case, tile, at_once, monkeypatch):
+    monkeypatch.setattr(curvature_module, "BLOCKS_AT_ONCE", at_once)
+    generator = torch.Generator().manual_seed(4)
+    theta = torch.randn(case.run.field.parameters, generator=generator, dtype=torch.float64)
+    w = torch.rand(len(case.run.weights), generator=generator, dtype=torch.float64)
+    blocks = WordBlocks(with_tile(case, tile), theta, w)
+    expected = dense_blocks(case, theta, w)
+    found = blocks.product(torch.eye(len(theta), dtype=torch.float64))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-14)
+    b = torch.randn(3, len(theta), generator=generator, dtype=torch.float64)
+    damped = expected + 0.01 * torch.eye(len(theta), dtype=torch.float64)
+    torch.testing.assert_close(blocks.solve(b, 0.01), torch.linalg.solve(damped, b.T).T, rtol=1e-10, atol=1e-12)
+
+
+def test_float32_agrees_to_rounding(case):
+    field, b = case.run.field, torch.ones(1, case.run.field.parameters, dtype=torch.float64)
+    exact = WordBlocks(field, case.run.theta, case.run.weights).solve(b, 0.01)
+    single = with_tile(case, (4, 7), torch.float32)
+    found = WordBlocks(single, case.run.theta.float(), case.run.weights).solve(b.float(), 0.01)
+    assert (found - exact).norm() < 1e-4 * exact.norm()
+
+
+def test_it_is_found_by_its_name_only(case):
+    field, theta, w = case.run.field, case.run.theta, case.run.weights
+    assert isinstance(curvature(field, "word-blocks", theta, w), Invertible)
+    with pytest.raises(UserError, match="there are: jacobian, absolute, word-blocks"):
+        curvature(field, "ekfac", theta, w)
+
+
+def test_a_word_without_pairs_needs_damping(case):
+    field, theta = case.run.field, case.run.theta
+    w = torch.zeros_like(case.run.weights)
+    w[3] = 1  # one sentence: the other words have no curvature
+    blocks, b = WordBlocks(field, theta, w), torch.ones(1, len(theta), dtype=torch.float64)
+    with pytest.raises(UserError, match="singular with damping 0: give a larger damping"):
+        blocks.solve(b, 0.0)
+    assert blocks.solve(b, 0.1).isfinite().all()

@@ -1,0 +1,89 @@
+"""Retraining is kept, compared within one size, and a flipped score is caught."""
+
+import json
+
+import numpy as np
+import pytest
+
+import crossloss as cl
+from crossloss.core import UserError
+from crossloss.objectives.weat import Weat
+from crossloss.validation.retrain import Retrainer, without
+from crossloss.validation.validate import Validation, check_plans, compare
+from dense import random_sentences
+
+WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
+TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
+SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 30, "lr": 0.3}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fidelity") / "run"
+    run = cl.train(cl.from_sentences(random_sentences(7, sentences=400)), out=folder, **SETTINGS)
+    return run, cl.score(run, [TEST])
+
+
+def test_unrolled_predicts_retraining_and_the_baselines_less(made):
+    run, scores = made
+    rows = {row.estimator: row for row in compare(Retrainer(run, [TEST]), scores, subsets=12, share=0.05)["test"]}
+    assert set(rows) == {"unrolled", "gradient-dot", "co-occurrence"}
+    best = rows["unrolled"].fidelity
+    assert best.pearson > 0.9
+    assert 0.7 < best.slope < 1.4
+    assert best.pearson > max(rows["gradient-dot"].fidelity.pearson, rows["co-occurrence"].fidelity.pearson)
+    assert best.subsets == 12
+    flipped = cl.Scores(run, "unrolled", [TEST], -scores.pairs)
+    assert compare(Retrainer(run, [TEST]), flipped, subsets=12, share=0.05)["test"][0].fidelity.pearson < -0.9
+
+
+def test_nothing_is_trained_twice_in_a_folder(made, monkeypatch):
+    run, _ = made
+    retrainer = Retrainer(run, [TEST])
+    weights = without(run.weights, np.array([1, 2, 3]))
+    first = retrainer(weights)
+    assert first["test"] == pytest.approx(float(TEST(run.field.view(run.retrain(weights)))))
+    monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("trained again"))
+    assert Retrainer(run, [TEST])(weights) == first
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
+        Retrainer(run, [TEST])(weights, seed=5)
+
+
+def test_other_objectives_are_added_to_what_is_stored(made, monkeypatch):
+    run, _ = made
+    weights = without(run.weights, np.array([4, 5]))
+    turned = Weat("turned", TEST.Y, TEST.X, TEST.A, TEST.B)
+    first, second = Retrainer(run, [TEST])(weights)["test"], Retrainer(run, [turned])(weights)["turned"]
+    monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("trained again"))
+    both = Retrainer(run, [TEST, turned])(weights)
+    assert (both["test"], both["turned"]) == (first, second)
+    assert second == pytest.approx(-first)
+
+
+def test_plans_are_retrained_from_other_starts_and_against_chance(made):
+    run, scores = made
+    plan = cl.plan(scores, target=scores.values["test"] - 0.15)
+    check = check_plans(Retrainer(run, [TEST]), {"test": plan}, seeds=2, removals=2)["test"]
+    assert check.retrained == pytest.approx(float(TEST(run.field.view(run.retrain(plan.weights)))))
+    assert check.retrained == pytest.approx(plan.predicted, abs=0.08)
+    assert check.curve[-1] == (plan.size, check.retrained)
+    assert len(check.other_seeds) == len(check.random_removal) == len(check.random_with_test_word) == 2
+    assert all(abs(v - plan.value) < abs(check.retrained - plan.value) for v in check.random_removal)
+    table = compare(Retrainer(run, [TEST]), scores, subsets=4, share=0.1)
+    validation = Validation(table, {"test": check}, 4, 0.1)
+    again = Validation.from_json(json.loads(json.dumps(validation.to_json())))
+    assert again == validation
+    assert again.metrics()["plan.test.retrained"] == check.retrained
+
+
+def test_a_plan_without_removals_needs_no_retraining(made):
+    run, scores = made
+    plan = cl.plan(scores, target=scores.values["test"])
+    assert plan.size == 0
+    assert check_plans(Retrainer(run, [TEST]), {"test": plan}, seeds=2)["test"].retrained == plan.value
+
+
+def test_too_few_subsets_are_refused(made):
+    run, scores = made
+    with pytest.raises(UserError, match="at least three"):
+        compare(Retrainer(run, [TEST]), scores, subsets=2, share=0.1)
