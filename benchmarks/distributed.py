@@ -54,7 +54,7 @@ def worker(folder: Path, out: Path, key: str) -> None:
     """Time the passes of a stored run in this process, together with the others; the first one records."""
     with distributed.joined():
         run = cl.load(folder)
-        field, theta, w = run.field, run.training.theta, run.training.weights
+        field, theta, w = run.field, run.trajectory.theta, run.trajectory.weights
         figures: dict[str, float] = {"words": field.size, "ordered_pairs": len(field.tiling)}
 
         def timed(name: str, work: Callable[[], object]) -> None:

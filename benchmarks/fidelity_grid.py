@@ -51,10 +51,10 @@ def measure(record: Record, corpus: cl.Corpus, name: str, row: dict[str, Any], s
     start = time.perf_counter()
     run = cl.train(corpus, keep_words=[w for test in tests for w in test.words], **settings, memory="8GB")
     seconds = time.perf_counter() - start
-    counts = dict(zip(run.vocabulary.words, run.vocabulary.counts.tolist(), strict=True))
+    counts = dict(zip(run.model.vocabulary.words, run.model.vocabulary.counts.tolist(), strict=True))
     tests = [trimmed(test, counts, least) for least in row.get("rare", (0,)) for test in tests]
     scores = cl.score(run, tests)
-    found = quality(run.vocabulary.words, run.embeddings.vectors.numpy())
+    found = quality(run.model.vocabulary.words, run.view.vectors.numpy())
     figures: dict[str, float | None] = {
         "loss": run.loss, "wordsim353": found.wordsim353, "simlex999": found.simlex999, "seconds": seconds,
     }  # fmt: skip

@@ -44,10 +44,10 @@ def ours(record: Record, corpus: cl.Corpus, least: int, key: str, seed: int, mom
     keep = [word for name in TESTS for word in weat(name).words]
     run = cl.train(corpus, keep_words=keep, min_count=least, max_words=0, steps=1, seed=seed, momentum=momentum)
     begun = time.perf_counter()
-    count_pairs(corpus, run.vocabulary, window=run.settings.window)
+    count_pairs(corpus, run.model.vocabulary, window=run.model.settings.window)
     spent = time.perf_counter() - begun
     record.put(f"{key}.counting", spent)
-    field, optimiser, w = run.field, run.training.optimiser, run.training.weights
+    field, optimiser, w = run.field, run.trajectory.optimiser, run.trajectory.weights
     state = optimiser.init(field.initial(seed))
     for t in range(max(STEPS)):
         begun = time.perf_counter()

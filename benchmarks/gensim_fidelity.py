@@ -35,11 +35,11 @@ from record import RESULTS, Record
 
 import crossloss as cl
 from crossloss.core import WHOLE, UserError
-from crossloss.estimators import ConjugateGradient, InverseHessian, Trained, gradient_dot, unrolled
+from crossloss.estimators import ConjugateGradient, InverseHessian, gradient_dot, unrolled
 from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.objectives import weat
 from crossloss.optimisers import HeavyBall
-from crossloss.run.training import MemoryStates, Training
+from crossloss.run.trajectory import MemoryStates, Training, without_steps
 from crossloss.validation.retrain import without
 from crossloss.validation.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
@@ -181,15 +181,17 @@ def main() -> None:
         ]
     )
     attempt("continued.unrolled", lambda: unrolled(on, tests), found, before)
-    every("continued.at-gensim", Trained(field, w, imported.theta), found, before)
-    every("continued.at-end", Trained(field, w, on.theta), found, before)
+    every("continued.at-gensim", without_steps(field, w, imported.theta), found, before)
+    every("continued.at-end", without_steps(field, w, on.theta), found, before)
 
     run = cl.train(
         corpus, keep_words=sorted(keep), min_count=given.min_count, max_words=0, dimension=given.dimension, memory="1GB"
     )
-    now = np.array(values(run.field, run.training.theta))
+    now = np.array(values(run.field, run.trajectory.theta))
     record.put("own.loss", run.loss)
-    record.put("own.gradient_norm", float(run.field.gradient(run.training.theta, run.training.weights, WHOLE).norm()))
+    record.put(
+        "own.gradient_norm", float(run.field.gradient(run.trajectory.theta, run.trajectory.weights, WHOLE).norm())
+    )
     for name, value in zip(names, now, strict=True):
         record.put(f"own.{name}.value", float(value))
     found = np.array(
@@ -201,8 +203,8 @@ def main() -> None:
             for i, removed in enumerate(drawn)
         ]
     )
-    attempt("own.unrolled", lambda: unrolled(run.training, tests), found, now)
-    every("own", Trained(run.field, run.training.weights, run.training.theta), found, now)
+    attempt("own.unrolled", lambda: unrolled(run.trajectory, tests), found, now)
+    every("own", without_steps(run.field, run.trajectory.weights, run.trajectory.theta), found, now)
 
 
 if __name__ == "__main__":

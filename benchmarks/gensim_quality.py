@@ -67,7 +67,7 @@ def main() -> None:
         run = cl.train(
             corpus, keep_words=keep_words, min_count=given.min_count, max_words=0, seed=seed
         )  # fmt: skip
-        put(f"{label}.seed{seed}", run.vocabulary.words, run.embeddings.vectors.numpy(), time.perf_counter() - start)
+        put(f"{label}.seed{seed}", run.model.vocabulary.words, run.view.vectors.numpy(), time.perf_counter() - start)
 
     expected = pairs_module.near
     for seed in SEEDS:

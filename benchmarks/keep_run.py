@@ -21,7 +21,7 @@ def main() -> None:
     known = {
         "environment": manifest["environment"]
         | {"commit": environment()["commit"], "command": plain(manifest["command"])},
-        "settings": manifest["identity"]["settings"],
+        "settings": manifest["settings"],
         "figures": {name: value for name, value in figures.items() if name.startswith(given.only)},
     }
     if given.only:

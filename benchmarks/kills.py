@@ -23,8 +23,8 @@ from record import RESULTS, environment
 
 import crossloss as cl
 from crossloss import pipeline
+from crossloss.files import LEDGER
 from crossloss.objectives.weat import Weat
-from crossloss.run.ledger import LEDGER
 from dense import random_sentences
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from record import RESULTS, environment
 
-from crossloss.run.progress import bars
 from crossloss.studies.mixture import page
 from crossloss.studies.mixture.study import metrics, run_protocol, run_seeds, short, summary
 
@@ -27,7 +26,7 @@ def main() -> None:
     torch.set_num_threads(1)
     given.run.mkdir(parents=True, exist_ok=True)
     seeds = range(given.seeds or (6 if given.paper_protocol else 10))
-    found = (run_protocol if given.paper_protocol else run_seeds)(given.run, seeds, track=bars)
+    found = (run_protocol if given.paper_protocol else run_seeds)(given.run, seeds)
     page.write(found, given.run, environment()["command"])
     print("\n".join(summary(found)))
     result = {"environment": environment(), "seeds": list(seeds), "figures": metrics(found)}

@@ -49,8 +49,8 @@ def measure(record: Record, corpus: cl.Corpus, case: str, columns: int, kept: Pa
     start = time.perf_counter()
     scores = cl.score(run, tests)
     figures["score.seconds"] = time.perf_counter() - start
-    figures["words"], figures["pairs"] = run.field.size, len(run.counts.pairs)
-    found = quality(run.vocabulary.words, run.embeddings.vectors.numpy())
+    figures["words"], figures["pairs"] = run.field.size, len(run.model.counts.pairs)
+    found = quality(run.model.vocabulary.words, run.view.vectors.numpy())
     figures |= {"wordsim353": found.wordsim353, "simlex999": found.simlex999}
     drawn = random_subsets(run.weights, share=0.1, count=row["subsets"], seed=0)
     own: dict[str, np.ndarray] = {}

@@ -88,7 +88,7 @@ def main() -> None:
     keep += [word for name in cl.objectives.names() for word in weat(name).words]
     record = Record(given.out)
     with cl.train(corpus, keep_words=keep, out=given.run, **SETTINGS) as run:
-        chosen["absolute-near-zero"] = nearest_zero(run.embeddings)
+        chosen["absolute-near-zero"] = nearest_zero(run.view)
         named = {name: replace(objective, name=name) for name, objective in chosen.items()}
         objectives = list(named.values())
         scores = cl.score(run, objectives)
@@ -97,8 +97,8 @@ def main() -> None:
         weights = [without(run.weights, removed) for removed in drawn]
         retrained = [retrainer(w) for w in weights]
         tenth = [retrainer(0.9 * run.weights + 0.1 * w) for w in weights]
-        record.put("objectives.settings", run.settings.model_dump())
-        record.put("objectives.words", len(run.vocabulary.words))
+        record.put("objectives.settings", run.model.settings.model_dump())
+        record.put("objectives.words", len(run.model.vocabulary.words))
         record.put("objectives.loss", run.loss)
         record.put("objectives.subsets", len(drawn))
         for name, objective in named.items():
@@ -114,7 +114,7 @@ def main() -> None:
             near = fidelity(predicted / 10, changes(tenth, name, scores.values[name]))
             for figure in ("pearson", "slope"):
                 record.put(f"objectives.{name}.tenth.{figure}", float(getattr(near, figure)))
-        record.put("objectives.ect.value", ect(run.embeddings, HE, SHE, weat("paper-career").A))
+        record.put("objectives.ect.value", ect(run.view, HE, SHE, weat("paper-career").A))
 
 
 if __name__ == "__main__":

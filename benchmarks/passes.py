@@ -15,8 +15,8 @@ import torch
 from record import RESULTS, Record
 
 import crossloss as cl
+from crossloss.memory import peak_memory
 from crossloss.models.skipgram.products import products
-from crossloss.run.available import peak_memory
 
 
 def fastest(work: Callable[[], object], seconds: float = 1.0, fewest: int = 3) -> float:
@@ -44,7 +44,7 @@ def gemm_speeds(rows: int, inner: int, columns: int) -> dict[str, float]:
 
 def measure(record: Record, corpus: cl.Corpus, words: int, dimension: int, window: int) -> None:
     run = cl.train(corpus, min_count=1, max_words=words, dimension=dimension, window=window, steps=1)
-    field, theta, w = run.field, run.training.theta, run.training.weights
+    field, theta, w = run.field, run.trajectory.theta, run.trajectory.weights
     speeds: list[float] = []
     for shape, sizes in (
         ("full", (2048, 2048, 2048)),
@@ -63,7 +63,7 @@ def measure(record: Record, corpus: cl.Corpus, words: int, dimension: int, windo
         seconds = fastest(lambda a=a, into=into: field.pullback(theta, w, 0, a, into))
         figures |= {f"adjoint_{k}.seconds": seconds, f"adjoint_{k}.ratio_to_floor": seconds / ((2 + 12 * k) * floor)}
     record.put(f"v{words}.words", field.size)
-    record.put(f"v{words}.pairs", len(run.counts.pairs))
+    record.put(f"v{words}.pairs", len(run.model.counts.pairs))
     for name, figure in figures.items():
         record.put(f"v{words}.{name}", figure)
     for name, figure in figures.items():

@@ -62,7 +62,7 @@ class Cell:
             cl.read(data / file), keep_words=keep, prior=float(prior), steps=int(steps), memory="8GB", **settings
         )
         record.put(f"{name}.train_seconds", time.perf_counter() - start)
-        record.put(f"{name}.words", len(self.run.vocabulary.words))
+        record.put(f"{name}.words", len(self.run.model.vocabulary.words))
 
     def values(self, key: str, weights: np.ndarray, seed: int = 0, *, measured: bool = False) -> list[float]:
         """Objectives after one training; WordSim and SimLex too where ``measured``."""

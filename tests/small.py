@@ -16,7 +16,7 @@ from crossloss.models.skipgram.field import SkipGramField
 from crossloss.objectives.custom import Function, as_objective
 from crossloss.objectives.weat import Weat
 from crossloss.optimisers import HeavyBall
-from crossloss.run.training import MemoryStates, Training
+from crossloss.run.trajectory import MemoryStates, Training
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
 from crossloss.text.vocabulary import build_vocabulary
@@ -188,7 +188,7 @@ def _case(g, p, n, dtype, damping, lr):
         return g(theta, w.to(theta), step)
 
     run = Training(GivenField(cast, n), optimiser, weights, STEPS, initial, MemoryStates(), every=4)
-    run.finish()
+    run.run_to_end()
     return Case(run, cast, damping, [sine, cubic])
 
 
@@ -212,7 +212,7 @@ def skipgram(dtype, words=10, dimension=2, steps=STEPS, lr=0.3, damping=0.2, see
     weights = torch.from_numpy(np.array(corpus.weights))
     optimiser = HeavyBall(lr * own.step_scale(), MOMENTUM)
     run = Training(own, optimiser, weights, steps, own.initial(seed) * 5, MemoryStates(), every=max(1, steps // 4))
-    run.finish()
+    run.run_to_end()
     dense = DenseSkipGram(dense_counts(counts, words), weights, 3.5, 0.75, dimension, prior)
     return Case(run, lambda theta, w, step: torch.func.grad(dense.loss)(theta, w), damping, [vectors, ratio])
 

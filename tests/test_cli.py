@@ -267,7 +267,7 @@ def test_overwrite_replaces_the_run_and_nothing_else(crossloss, files):
     assert crossloss(*arguments)[0] == 2
     assert crossloss(*arguments, "--overwrite")[0] == 0
     assert (out / "notes.txt").read_text() == "mine"
-    assert json.loads((out / "manifest.json").read_text())["identity"]["settings"]["steps"] == 3
+    assert json.loads((out / "manifest.json").read_text())["settings"]["steps"] == 3
     assert not (out / "states" / "000006.safetensors").exists()
 
 

@@ -1,5 +1,7 @@
 """Hidden concepts: pulls are the scores taken apart, a planted concept is found and tested, corrections are Holm's."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ import crossloss as cl
 from crossloss.concepts import Pulls, concepts, holm
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
+from train_on import train_on
 
 X, Y, A, B = ([f"{side}{c}" for c in "abcde"] for side in "xyuv")
 TEST = Weat("test", tuple(X), tuple(Y), tuple(A), tuple(B), ("ex", "why", "good", "bad"))
@@ -29,14 +32,14 @@ def scores():
         for one, other in kinds:
             texts.append(" ".join([*some(one, 2), *some(COMMON, 1), *some(other, 2)]))
     settings = {"min_count": 1, "window": 4, "dimension": 6, "steps": 25, "lr": 0.5, "dtype": "float64"}
-    return cl.score(cl.train(cl.from_sentences(texts), subsample=0, **settings), [TEST])
+    return cl.score(train_on(cl.from_sentences(texts), subsample=0, **settings), [TEST])
 
 
 def test_pulls_are_the_scores_of_the_strongest_taken_apart(scores):
     pulls = Pulls(scores, TEST, 12)
     strongest = np.argsort(-np.abs(scores.of(TEST)), kind="stable")[:12]
     assert set(pulls.samples) == set(strongest)
-    expected = dict.fromkeys(scores.run.vocabulary.words, 0.0)
+    expected = dict.fromkeys(scores.run.model.vocabulary.words, 0.0)
     for i in strongest:
         for a, b, value in scores.explain(int(i), TEST).pairs:
             expected[a] += value / 2
@@ -46,7 +49,7 @@ def test_pulls_are_the_scores_of_the_strongest_taken_apart(scores):
 
 def test_partners_add_up_to_the_pull(scores):
     pulls = Pulls(scores, TEST, 40)
-    rows = np.array([scores.run.vocabulary.index[word] for word in FAITH])
+    rows = np.array([scores.run.model.vocabulary.index[word] for word in FAITH])
     expected = dict.fromkeys("XYAB", 0.0) | {"other": 0.0}
     side = {word: name for name, words in TEST.sets.items() for word in words}
     for i in pulls.samples:
@@ -60,7 +63,7 @@ def test_partners_add_up_to_the_pull(scores):
 
 
 def test_a_planted_concept_is_found_and_nearer_to_its_targets(scores, monkeypatch):
-    monkeypatch.setattr("crossloss.concepts.SIZE", 4)
+    monkeypatch.setattr(sys.modules["crossloss.concepts"], "SIZE", 4)
     found = concepts(scores, ignore=COMMON)
     assert {frozenset(c.words) for c in found} == {frozenset(FAITH), frozenset(FOOD)}
     faith, food = concepts(scores, words=[FAITH, FOOD])
@@ -73,7 +76,7 @@ def test_a_planted_concept_is_found_and_nearer_to_its_targets(scores, monkeypatc
 
 def test_effect_and_cosines_are_what_they_say(scores):
     (faith,) = concepts(scores, words=[[*FAITH, "absent"]])
-    unit = {w: v / np.linalg.norm(v) for w in [*X, *Y, *A, *B, *FAITH] for v in [scores.run.embeddings[w].numpy()]}
+    unit = {w: v / np.linalg.norm(v) for w in [*X, *Y, *A, *B, *FAITH] for v in [scores.run.view[w].numpy()]}
     s = {w: np.mean([unit[w] @ unit[f] for f in FAITH]) for w in [*X, *Y]}
     x, y = np.array([s[w] for w in X]), np.array([s[w] for w in Y])
     assert faith.cosines["X"] == pytest.approx(x.mean())
@@ -96,7 +99,7 @@ def test_what_cannot_be_tested(scores):
     with pytest.raises(UserError, match="two are needed"):
         concepts(scores, words=[["temple", "nowhere"]])
     with pytest.raises(UserError, match="too few words"):
-        concepts(scores, ignore=scores.run.vocabulary.words)
+        concepts(scores, ignore=scores.run.model.vocabulary.words)
     near = cl.objectives.similarity("xa", "ya")
     with pytest.raises(UserError, match="no target sets"):
         concepts(cl.score(scores.run, [near]), near)

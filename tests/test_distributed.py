@@ -15,12 +15,13 @@ from crossloss import distributed, pipeline, scores
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.objectives.weat import Weat
-from crossloss.run.training import FileCheckpoint
+from crossloss.run.trajectory import FileCheckpoint
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
 from crossloss.text.vocabulary import build_vocabulary
 from dense import random_sentences
 from distributed_sample import results, together
+from train_on import train_on
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -75,12 +76,12 @@ def test_more_processes_than_strips_of_words():
 def chain(folder, **settings):
     """Train, score, plan and retrain in a folder."""
     corpus = cl.from_sentences(random_sentences(2))
-    with cl.train(corpus, out=folder, **(SETTINGS | settings)) as run:
+    with train_on(corpus, out=folder, **(SETTINGS | settings)) as run:
         pipeline.remember(run, [TEST])
         scored = pipeline.score_run(run, [TEST])
         pipeline.plan_run(run, scored, {"test": 0.0})
         pipeline.validate_run(run, scored, {}, subsets=3)
-        return run.training.theta.numpy(), scored.samples
+        return run.trajectory.theta.numpy(), scored.samples
 
 
 def contents(folder):

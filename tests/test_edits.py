@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.edits import changed_words, score_edits, score_sample_edits
+from crossloss.models.skipgram.explain import explain_text
 from crossloss.objectives.weat import Weat
 from crossloss.text.tokens import TOKEN_PATTERN
 from dense import random_sentences
+from train_on import train_on
 
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 12, "lr": 0.5, "dtype": "float64"}
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
@@ -23,7 +25,7 @@ AFTER = [text.replace(text.split()[1], WORDS[9], 1) + f" {WORDS[3]}" for text in
 
 @pytest.fixture(scope="module")
 def run():
-    return cl.train(cl.from_sentences(TEXTS, candidates=AFTER), **SETTINGS)
+    return train_on(cl.from_sentences(TEXTS, candidates=AFTER), **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_the_effect_is_the_derivative_of_retraining(run, found, chosen):
     towards = found.apply(chosen) - run.weights
     for test in (ONE, TWO):
         low, high = (
-            float(test(run.field.view(run.retrain(run.weights + towards * (h + step) * 1.0))))
+            float(test(run.retrain(run.weights + towards * (h + step) * 1.0).view))
             for h in (-step, step)
         )  # fmt: skip
         slope = (high - low) / (2 * step)
@@ -84,7 +86,9 @@ def test_pairs_and_changed_words_make_up_the_effect(run, scores, found):
         assert [edit.before[a:b] for a, b, _ in edit.removed] == [BEFORE[number].split()[1]]
         assert [edit.after[a:b] for a, b, _ in edit.added] == [WORDS[9], WORDS[3]]
         # All words together, changed or not, are the effect too.
-        old, new = (scores.take_apart(t, "two") for t in (edit.before, edit.after))
+        old, new = (
+            explain_text(scores.run.model, scores.atoms[scores.index_of("two")], t) for t in (edit.before, edit.after)
+        )
         assert edit.removed[0][2] == -next(v for a, _, v in old.spans if a == edit.removed[0][0])
         assert sum(v for *_, v in new.spans) - sum(v for *_, v in old.spans) == pytest.approx(edit.effect, rel=1e-5)
 
@@ -118,10 +122,10 @@ def test_applied_edits_move_the_weight_and_make_a_plan(run, found):
     assert weights[moved].tolist() == [0, 0, 1, 1]
     table = found.plan([2, 5], "two")
     assert table["weight"].to_pylist() == weights.tolist()
-    mended = cl.train(run.corpus, weights=table["weight"].to_numpy(), like=run)
+    mended = train_on(run.model.corpus, weights=table["weight"].to_numpy(), like=run)
     notes = table.schema.metadata[b"crossloss"].decode()
     assert '"objective": "two"' in notes
-    assert float(TWO(mended.embeddings)) != float(TWO(run.embeddings))
+    assert float(TWO(mended.view)) != float(TWO(run.view))
     with pytest.raises(UserError, match="Edit 1 cannot be applied"):
         score_edits(found.scores, ["WAA WAB"], [AFTER[0]]).apply([0])
     with pytest.raises(UserError, match="Edit 1 cannot be applied"):
@@ -129,7 +133,7 @@ def test_applied_edits_move_the_weight_and_make_a_plan(run, found):
 
 
 def test_a_text_that_occurs_twice_is_two_samples():
-    run = cl.train(cl.from_sentences([*TEXTS, TEXTS[0]], candidates=[AFTER[0], AFTER[0]]), **SETTINGS)
+    run = train_on(cl.from_sentences([*TEXTS, TEXTS[0]], candidates=[AFTER[0], AFTER[0]]), **SETTINGS)
     found = score_edits(cl.score(run, [ONE]), [TEXTS[0]] * 2, [AFTER[0]] * 2)
     n = len(TEXTS)
     assert found.samples.tolist() == [[0, n + 1], [n, n + 2]]

@@ -14,6 +14,7 @@ from crossloss.export import export
 from crossloss.objectives.weat import Weat
 from crossloss.plans.table import read_plan
 from dense import random_sentences
+from train_on import train_on
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -27,10 +28,10 @@ def folder(tmp_path_factory):
     with (folder / "c.csv").open("w", newline="") as file:
         rows = [(f"s{i}", "d", text, "more") for i, text in enumerate(random_sentences(2))]
         csv.writer(file).writerows([("id", "document", "sentence", "other"), *rows])
-    with cl.train(cl.read(folder / "c.csv"), out=folder / "run", **SETTINGS) as run:
+    with train_on(cl.read(folder / "c.csv"), out=folder / "run", **SETTINGS) as run:
         pipeline.remember(run, [TEST])
         scores = pipeline.score_run(run, [TEST])
-        pipeline.plan_run(run, scores, {"test": float(TEST(run.embeddings)) - 0.05})
+        pipeline.plan_run(run, scores, {"test": float(TEST(run.view)) - 0.05})
     return folder
 
 
@@ -39,11 +40,11 @@ def test_vectors_and_contexts_come_back_through_word2vec_files(folder, tmp_path)
     with cl.load(folder / "run") as run:
         for form in ("word2vec", "word2vec-binary"):
             vectors, contexts = export(run, form, tmp_path / form)
-            same = {"window": 3, "negatives": 5.0, "subsample": run.settings.subsample}
-            taken = cl.from_word2vec(vectors, run.corpus, contexts=contexts, **same)
-            np.testing.assert_array_equal(taken.theta.numpy(), run.training.theta.double().numpy())
-            loss = run.field.data_loss(run.training.theta, run.training.weights)
-            assert taken.field.loss(taken.theta, taken.weights) == pytest.approx(loss, rel=1e-5)
+            same = {"window": 3, "negatives": 5.0, "subsample": run.model.settings.subsample}
+            taken = cl.imported(cl.from_word2vec(vectors, run.model.corpus, contexts=contexts, **same))
+            np.testing.assert_array_equal(taken.theta.numpy(), run.trajectory.theta.double().numpy())
+            loss = run.field.data_loss(run.trajectory.theta, run.trajectory.weights)
+            assert taken.loss == pytest.approx(loss, rel=1e-5)
 
 
 def test_the_corrected_corpus_trains_the_plans_model(folder, tmp_path):
@@ -54,8 +55,8 @@ def test_the_corrected_corpus_trains_the_plans_model(folder, tmp_path):
         assert path == tmp_path / "c.csv"
         mended = cl.read(path)
         kept = [i for i, w in enumerate(weights) if w]
-        assert mended.ids == [run.corpus.ids[i] for i in kept]
-        assert mended.texts == [run.corpus.texts[i] for i in kept]
+        assert mended.ids == [run.model.corpus.ids[i] for i in kept]
+        assert mended.texts == [run.model.corpus.texts[i] for i in kept]
         assert path.read_text().splitlines()[0] == "id,document,sentence"
         with pytest.raises(UserError, match="give --format corpus"):
             export(run, "word2vec", tmp_path, plan=weights)
@@ -71,10 +72,10 @@ def test_projector_rows_carry_their_sets(folder, tmp_path):
         lines = [line.split("\t") for line in (tmp_path / "metadata.tsv").read_text().splitlines()]
         assert lines[0] == ["word", "count", "set"]
         sets = {word: where for word, _, where in lines[1:]}
-        assert list(sets) == run.vocabulary.words
+        assert list(sets) == run.model.vocabulary.words
         assert (sets["waa"], sets["wap"]) == ("test X", "test B")
         vectors = np.loadtxt(tmp_path / "vectors.tsv", delimiter="\t")
-        np.testing.assert_allclose(vectors, run.embeddings.vectors.numpy(), rtol=1e-5)
+        np.testing.assert_allclose(vectors, run.view.vectors.numpy(), rtol=1e-5)
 
 
 def test_scores_and_plans_open_in_pandas_polars_and_datasets(folder):
@@ -121,7 +122,7 @@ def test_an_edited_plan_written_by_another_program_is_taken(folder, tmp_path):
 
 def test_words_with_white_space_are_in_no_file_of_vectors(tmp_path):
     corpus = cl.from_sentences(["new york,red fox", "red fox,new york"] * 3, token_pattern="[^,]+")
-    with cl.train(corpus, out=tmp_path / "run", min_count=1, dimension=2, steps=2) as run:
+    with train_on(corpus, out=tmp_path / "run", min_count=1, dimension=2, steps=2) as run:
         for form in ("word2vec", "projector"):
             with pytest.raises(UserError, match="The word 'new york' has white space"):
                 export(run, form, tmp_path / "out")

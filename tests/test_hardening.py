@@ -12,10 +12,9 @@ import pytest
 import torch
 
 import crossloss as cl
-from crossloss import cli, pipeline, terminal
+from crossloss import cli, files, pipeline, terminal
 from crossloss.core import UserError
-from crossloss.run import atomic
-from crossloss.run.ledger import LEDGER
+from crossloss.files import LEDGER
 from fuzzing import FORBIDDEN
 from fuzzing_runs import TARGETS, chosen, command, hostile_run, made, options
 
@@ -67,7 +66,7 @@ def chain(folder, out):
 FAULTS = {
     "fsync": (os, "fsync", errno.ENOSPC, "No space left"),
     "replace": (os, "replace", errno.EROFS, "Read-only file system"),
-    "table": (atomic.pq, "write_table", errno.ENOSPC, "No space left"),
+    "table": (files.pq, "write_table", errno.ENOSPC, "No space left"),
     "mkdir": (os, "mkdir", errno.EROFS, "Read-only file system"),
 }
 
@@ -119,10 +118,10 @@ def test_a_disk_that_is_really_full(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
         told = [0, 0]
         for writer in (
-            lambda p: atomic.write_bytes(p, bytes(4000)),
-            lambda p: atomic.write_json(p, ["x" * 4000]),
-            lambda p: atomic.write_table(p, cl.read(home / "c.txt").to_table()),
-            lambda p: atomic.write_arrays(p, {"a": np.zeros(4000)}),
+            lambda p: files.write_bytes(p, bytes(4000)),
+            lambda p: files.write_json(p, ["x" * 4000]),
+            lambda p: files.write_table(p, cl.read(home / "c.txt").to_table()),
+            lambda p: files.write_arrays(p, {"a": np.zeros(4000)}),
         ):
             try:
                 writer(tmp_path / "big")

@@ -79,11 +79,11 @@ WITHOUT = f"import sys; sys.modules |= dict.fromkeys({UNIX!r})"
 RUN = """
 import warnings; warnings.simplefilter("ignore")
 import crossloss as cl, crossloss.cli
-from crossloss.run.available import available_memory, peak_memory
+from crossloss.memory import available_memory, peak_memory
 assert available_memory() > 0 and peak_memory() is None
 texts = ["he went to the office", "she went home to the family", "the man and the woman went home"] * 4
 near = cl.objectives.similarity("he", "she")
-with cl.train(cl.from_sentences(texts), min_count=1, dimension=3, steps=3, out=OUT) as run:
+with cl.train(cl.SkipGram(cl.from_sentences(texts), min_count=1, dimension=3), steps=3, out=OUT) as run:
     before = cl.score(run, [near]).of()
 with cl.load(OUT) as again:
     assert (cl.score(again, [near]).of() == before).all()

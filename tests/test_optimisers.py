@@ -6,8 +6,8 @@ import torch
 
 from crossloss.core import UserError
 from crossloss.estimators import unrolled
-from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall, rising
-from crossloss.run.training import MemoryStates, Training
+from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall, Rising
+from crossloss.run.trajectory import MemoryStates, Training
 
 F64 = torch.float64
 
@@ -153,7 +153,7 @@ def exact(rule, steps, root=safe_root):
 
 def trained(rule, steps=9, every=1):
     run = Training(Zeros(), rule, torch.ones(4, dtype=F64), steps, START.clone(), MemoryStates(), every)
-    run.finish()
+    run.run_to_end()
     return run
 
 
@@ -280,6 +280,6 @@ def test_numbers_of_steps_change_the_score():
 
 
 def test_momentum_rises_in_a_line():
-    beta = rising(0.8)
+    beta = Rising(0.8)
     assert [beta(t) for t in (0, 10, 20, 1000)] == pytest.approx([0.5, 0.65, 0.8, 0.8])
-    assert {rising(0.3)(t) for t in (0, 5, 50)} == {0.3}
+    assert {Rising(0.3)(t) for t in (0, 5, 50)} == {0.3}

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
-from crossloss.reading import ALIKE, find, fold
+from crossloss.reading import ALIKE, find, near_duplicates
 from dense import random_sentences
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -19,7 +20,7 @@ NAMES = [f"d{i % 4}" for i in range(len(TEXTS))]
 
 @pytest.fixture(scope="module")
 def scores():
-    run = cl.train(cl.from_sentences(TEXTS, NAMES), min_count=1, dimension=4, steps=8, lr=0.5, dtype="float64")
+    run = train_on(cl.from_sentences(TEXTS, NAMES), min_count=1, dimension=4, steps=8, lr=0.5, dtype="float64")
     return cl.score(run, [TEST])
 
 
@@ -66,7 +67,7 @@ def test_folding_by_jaccard(rows, count, random):
         group = [left[0], *(i for i in left[1:] if alike(i))]
         expected.append(group)
         left = [i for i in left if i not in group]
-    assert [group.tolist() for group in fold(corpus, order, count)] == expected
+    assert [group.tolist() for group in near_duplicates(corpus, order, count)] == expected
 
 
 def test_totals_are_sums(scores):

@@ -11,6 +11,7 @@ from crossloss.core import UserError
 from crossloss.estimators import unrolled
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
+from train_on import train_on
 
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 8, "lr": 0.5, "dtype": "float64"}
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
@@ -19,11 +20,11 @@ TEXTS = random_sentences(5)
 
 
 def train(texts=TEXTS, **more):
-    return cl.train(cl.from_sentences(texts), **(SETTINGS | more))
+    return train_on(cl.from_sentences(texts), **(SETTINGS | more))
 
 
 def exact(run, objectives=(TEST,)):
-    return unrolled(run.training, list(objectives)).samples().numpy()
+    return unrolled(run.trajectory, list(objectives)).samples().numpy()
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +50,11 @@ def test_a_repeated_sentence_is_weight_two(i):
     corpus = cl.from_sentences(TEXTS)
     twice = cl.from_sentences([*TEXTS, TEXTS[i]])
     # Constants of the run (N, p, D, keep) must be those of the repeated corpus in both.
-    doubled = cl.train(twice, **SETTINGS)
+    doubled = train_on(twice, **SETTINGS)
     weights = np.ones(len(twice))
     weights[i], weights[-1] = 2.0, 0.0
-    merged = cl.train(twice, weights=weights, like=doubled)
-    torch.testing.assert_close(merged.training.theta, doubled.training.theta, rtol=1e-11, atol=1e-13)
+    merged = train_on(twice, weights=weights, like=doubled)
+    torch.testing.assert_close(merged.trajectory.theta, doubled.trajectory.theta, rtol=1e-11, atol=1e-13)
     a, b = exact(merged)[0], exact(doubled)[0]
     assert close(a, b)
     assert a[i] == pytest.approx(a[-1], rel=1e-12), "a candidate scores as its twin"
@@ -64,11 +65,11 @@ def test_a_repeated_sentence_is_weight_two(i):
 @settings(max_examples=5, deadline=None)
 def test_rotating_the_initial_vectors_changes_no_score(seed):
     run = train()
-    d = run.settings.dimension
+    d = run.model.settings.dimension
     rotation = torch.from_numpy(np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))[0])
-    start = (run.training.initial.view(-1, d) @ rotation).reshape(-1)
-    turned = run.training.changed(initial=start, states=type(run.training.states)())
-    turned.finish()
+    start = (run.trajectory.initial.view(-1, d) @ rotation).reshape(-1)
+    turned = run.trajectory.changed(initial=start, states=type(run.trajectory.states)())
+    turned.run_to_end()
     assert close(unrolled(turned, [TEST]).samples().numpy()[0], exact(run)[0])
 
 
@@ -78,17 +79,17 @@ def test_tiles_change_nothing_beyond_rounding(base, tile):
     from crossloss.models.skipgram.field import SkipGramField
 
     same = {"dimension": 4, "prior": run.field.prior, "dtype": torch.float64}
-    field = SkipGramField(run.counts, run.vocabulary, run.corpus.weights, tile=tile, **same)
-    training = run.training.changed(field=field, states=type(run.training.states)())
-    training.finish()
+    field = SkipGramField(run.model.counts, run.model.vocabulary, run.model.corpus.weights, tile=tile, **same)
+    training = run.trajectory.changed(field=field, states=type(run.trajectory.states)())
+    training.run_to_end()
     assert close(unrolled(training, [TEST]).samples().numpy()[0], expected)
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 8])
 def test_spacing_of_states_changes_no_bit(base, every):
     run, _, expected = base
-    training = run.training.changed(every=every, states=type(run.training.states)())
-    training.finish()
+    training = run.trajectory.changed(every=every, states=type(run.trajectory.states)())
+    training.run_to_end()
     assert np.array_equal(unrolled(training, [TEST]).samples().numpy()[0], expected)
 
 
@@ -109,7 +110,7 @@ def test_an_explanation_adds_up_and_an_unseen_sentence_is_scored_from_known_pair
         assert sum(v for _, _, v in taken.pairs) == pytest.approx(taken.score)
         assert sum(v for _, _, v in taken.spans) == pytest.approx(taken.score)
         assert taken.unseen == 0
-        assert all(taken.text[s:e].lower() in run.vocabulary.index for s, e, _ in taken.spans)
+        assert all(taken.text[s:e].lower() in run.model.vocabulary.index for s, e, _ in taken.spans)
     known = scores.explain(TEXTS[0].upper() + " !!")
     assert known.score == pytest.approx(scores.explain(0).score)
     new = scores.explain(f"{TEXTS[0]} {WORDS[28]} {WORDS[29]} {WORDS[28]}")
@@ -126,7 +127,7 @@ def test_rankings_effects_groups_and_the_table_agree(base):
     assert [s.rank for s in top] == [1, 2, 3]
     assert scores.mitigators(1)[0].rank == len(TEXTS)
     assert top[0].effect_if_removed == -top[0].score
-    assert top[0].share == pytest.approx(top[0].score / abs(float(TEST(run.embeddings))))
+    assert top[0].share == pytest.approx(top[0].score / abs(float(TEST(run.view))))
     assert scores.group([1, 2, 5]) == pytest.approx(-values[[1, 2, 5]].sum())
     table = scores.table()
     assert table["test.effect_if_removed"].to_pylist() == (-values).tolist()
@@ -166,7 +167,7 @@ def test_a_text_that_was_not_trained_on_is_added():
     corpus = cl.from_sentences(TEXTS, candidates=[candidate])
     weights = np.array(corpus.weights)
     weights[3] = 2.0
-    scores = cl.score(cl.train(corpus, weights=weights, **SETTINGS), [TEST])
+    scores = cl.score(train_on(corpus, weights=weights, **SETTINGS), [TEST])
     for new in (f"{WORDS[1]} {WORDS[8]}", candidate, len(TEXTS)):
         taken = scores.explain(new)
         assert taken.sample is None
@@ -191,5 +192,5 @@ def test_samples_are_named_by_number_and_not_by_a_mask(base):
 
 
 def test_plans_are_of_scores_of_a_corpus():
-    with pytest.raises(UserError, match="made of the scores of a corpus"):
+    with pytest.raises(UserError, match="made of scores"):
         cl.plan([1.0, 2.0])

@@ -39,7 +39,7 @@ class Digits:
         three = cl.objectives.each(
             lambda view, x, t: digits_measure(view(x), t).mean(-1), problem.queries, problem.targets
         )
-        b = objective_gradients(self.field, self.run.training.theta, three)
+        b = objective_gradients(self.field, self.run.trajectory.theta, three)
         layers = [layer for layer in problem.model.double() if isinstance(layer, torch.nn.Linear)]
         self.weights = [layer.weight.detach() for layer in layers]
         shapes = [shape for layer in layers for shape in (layer.weight.shape, (len(layer.weight), 1))]
@@ -80,7 +80,7 @@ class Digits:
             solved += [x[:, :, :-1].flatten(1), x[:, :, -1]]
         into = self.field.accumulator(len(self.gradients[0]))
         x = torch.cat(solved, 1).float()
-        self.field.pairing(self.run.training.theta, self.run.training.weights, WHOLE, x, into)
+        self.field.pairing(self.run.trajectory.theta, self.run.trajectory.weights, WHOLE, x, into)
         return into.samples().numpy()
 
 

@@ -67,12 +67,12 @@ def main() -> None:
     run = cl.load(given.run)
     field, tests = run.field, [cl.objectives.weat(name) for name in TESTS]
     sentences = Sentences(field.counts.matrix.tocsr(), field.counts.pairs)
-    theta = run.training.theta.view(2, field.size, field.dimension)
-    slopes = objective_gradients(field, run.training.theta, tests).view(len(tests), *theta.shape)
+    theta = run.trajectory.theta.view(2, field.size, field.dimension)
+    slopes = objective_gradients(field, run.trajectory.theta, tests).view(len(tests), *theta.shape)
 
     found, scored = np.zeros((len(tests), len(run.weights))), []
     for j, test in enumerate(tests):
-        words = [run.vocabulary.index[w] for w in test.words if w in run.vocabulary.index]
+        words = [run.model.vocabulary.index[w] for w in test.words if w in run.model.vocabulary.index]
         mine = sentences.with_words(words)
         sample = np.sort(np.random.default_rng(0).permutation(mine)[:AT_MOST])
         h = lissa(theta, sentences, sample, slopes[j : j + 1])

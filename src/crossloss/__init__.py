@@ -3,7 +3,7 @@
 >>> import crossloss as cl
 >>> corpus = cl.read("corpus.txt")
 >>> weat = cl.objectives.weat("weat7")
->>> run = cl.train(corpus, keep_words=weat.words)
+>>> run = cl.train(cl.SkipGram(corpus, keep_words=weat.words))
 >>> scores = cl.score(run, [weat])
 >>> for s in scores.top(5):
 ...     print(f"{s.effect_if_removed:+.4f}  {s.text}")
@@ -24,20 +24,19 @@ from crossloss import objectives
 from crossloss.concepts import concepts
 from crossloss.core import UserError
 from crossloss.edits import Edits, score_edits
-from crossloss.fieldscores import FieldScores
 from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.models.skipgram.from_word2vec import from_word2vec
+from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.word2vec import keyed_vectors
 from crossloss.models.torch import TorchField, check_field
 from crossloss.objectives import permutation_test
-from crossloss.optimisers import SGD, Adam, AdamW
+from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall
 from crossloss.plans import Plan, Starts, correct, plan, remove_until
 from crossloss.plans.reweight import reweight
-from crossloss.run.fields import FieldRun, trained
-from crossloss.run.progress import bars
+from crossloss.progress import progress
 from crossloss.run.recorder import Recorder
-from crossloss.run.runs import Run, load
-from crossloss.run.train import train
+from crossloss.run.run import Run
+from crossloss.run.train import imported, load, train
 from crossloss.scores import Scores, score
 from crossloss.text.read import Corpus, from_sentences, read
 from crossloss.validation.spread import Spread, over_starts
@@ -48,34 +47,34 @@ __all__ = [
     "AdamW",
     "Corpus",
     "Edits",
-    "FieldRun",
-    "FieldScores",
+    "HeavyBall",
     "Plan",
     "Recorder",
     "Run",
     "Scores",
+    "SkipGram",
     "Spread",
     "Starts",
     "TorchField",
     "UserError",
-    "bars",
     "check_field",
     "concepts",
     "correct",
     "from_gensim",
     "from_sentences",
     "from_word2vec",
+    "imported",
     "keyed_vectors",
     "load",
     "objectives",
     "over_starts",
     "permutation_test",
     "plan",
+    "progress",
     "read",
     "remove_until",
     "reweight",
     "score",
     "score_edits",
     "train",
-    "trained",
 ]

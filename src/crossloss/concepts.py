@@ -15,12 +15,12 @@ import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from crossloss.core import UserError
+from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.objectives import PermutationResult, permutation_test
 from crossloss.objectives.one_sided import OneSided
 from crossloss.objectives.weat import SIDES, Weat
 from crossloss.objectives.words import several
-from crossloss.ranking import Named
-from crossloss.scores import Scored, Scores
+from crossloss.scores import Named, Scored, Scores
 
 STRONGEST = 1000
 """Samples looked at: those with the largest scores, of either sign."""
@@ -123,7 +123,7 @@ def concepts(
     if words:
         found = [several(group) for group in words]
     else:
-        outside = [w for w in scores.run.vocabulary.words if w not in {*test.words, *ignore}]
+        outside = [w for w in _model(scores).vocabulary.words if w not in {*test.words, *ignore}]
         found = _grouped(pulls, outside, ranked)[:tested]
     made = [_look(pulls, test, group) for group in found]
     adjusted = holm([concept.p_value for concept in made])
@@ -138,7 +138,7 @@ def association_test(scores: Scores, objective: Named = None) -> Weat:
     UserError
         It was not scored, or is no association test.
     """
-    test = scores.objectives[scores.row(objective)]
+    test = scores.objectives[scores.index_of(objective)]
     if not isinstance(test, Weat):
         raise UserError(f"{test.name} has no target sets X and Y to test concepts with: name an association test.")
     return test
@@ -160,10 +160,10 @@ class Pulls:
         trained = np.flatnonzero(run.weights > 0)
         order = np.argsort(-np.abs(values[trained]), kind="stable")[:strongest]
         self.scores, self.test, self.samples = scores, test, trained[order]
-        self.influence = scores.pairs[scores.row(test)].astype(np.float64)
-        self.counts = run.counts.matrix[self.samples]
-        self.size = len(run.vocabulary.words)
-        self._pairs = run.counts.pairs
+        self.influence = scores.atoms[scores.index_of(test)].astype(np.float64)
+        self.counts = _model(scores).counts.matrix[self.samples]
+        self.size = len(_model(scores).vocabulary.words)
+        self._pairs = _model(scores).counts.pairs
         self._total = np.asarray(self.counts.sum(axis=0)).ravel() * self.influence
         self.words = np.bincount(self._pairs.T.ravel(), np.tile(self._total / 2, 2), self.size)
 
@@ -172,7 +172,7 @@ class Pulls:
         member = np.zeros(self.size, dtype=bool)
         member[rows] = True
         sides = np.full(self.size, len(SIDES))
-        for number, side in enumerate(self.test.rows(self.scores.run.vocabulary.index).values()):
+        for number, side in enumerate(self.test.rows(_model(self.scores).vocabulary.index).values()):
             sides[side] = number
         sums = np.zeros(len(SIDES) + 1)
         for i in (0, 1):
@@ -190,15 +190,19 @@ class Pulls:
         return np.asarray(self.samples[order[by_sample[order] != 0]])
 
 
+def _model(scores: Scores) -> SkipGram:
+    return require_skipgram(scores.run.model, "Looking for concepts")
+
+
 def _grouped(pulls: Pulls, outside: Sequence[str], ranked: int) -> list[tuple[str, ...]]:
     """Groups of the words that pull most; those that pull most first, each from its middle outwards."""
-    run = pulls.scores.run
-    rows = np.array([run.vocabulary.index[word] for word in outside], dtype=np.int64)
+    run, vocabulary = pulls.scores.run, _model(pulls.scores).vocabulary
+    rows = np.array([vocabulary.index[word] for word in outside], dtype=np.int64)
     rows = rows[np.argsort(-np.abs(pulls.words[rows]), kind="stable")[:ranked]]
     rows = rows[pulls.words[rows] != 0]
     if len(rows) < LEAST:
         raise UserError("The strongest samples hold too few words outside the test to make a group of them.")
-    unit = torch.nn.functional.normalize(run.embeddings.vectors[torch.from_numpy(rows)].double(), dim=1).cpu().numpy()
+    unit = torch.nn.functional.normalize(run.view.vectors[torch.from_numpy(rows)].double(), dim=1).cpu().numpy()
     labels = fcluster(linkage(unit, "ward"), max(1, len(rows) // SIZE), "maxclust")
     groups = []
     for label in np.unique(labels):
@@ -206,7 +210,7 @@ def _grouped(pulls: Pulls, outside: Sequence[str], ranked: int) -> list[tuple[st
         if len(mine) < LEAST:
             continue
         order = np.argsort(-(unit[mine] @ unit[mine].mean(axis=0)), kind="stable")
-        words = tuple(run.vocabulary.words[row] for row in rows[mine[order]])
+        words = tuple(vocabulary.words[row] for row in rows[mine[order]])
         groups.append((abs(float(pulls.words[rows[mine]].sum())), words))
     return [group for _, group in sorted(groups, key=lambda g: -g[0])]
 
@@ -214,7 +218,7 @@ def _grouped(pulls: Pulls, outside: Sequence[str], ranked: int) -> list[tuple[st
 def _look(pulls: Pulls, test: Weat, words: tuple[str, ...]) -> Concept:
     """Everything about one group; its p_holm is that of a group tested alone."""
     scores = pulls.scores
-    run, index = scores.run, scores.run.vocabulary.index
+    run, index = scores.run, _model(scores).vocabulary.index
     targets = set(words) & {*test.X, *test.Y}
     if targets:
         raise UserError(f"{', '.join(sorted(targets))}: a target word of {test.name} cannot be in a concept.")
@@ -222,9 +226,9 @@ def _look(pulls: Pulls, test: Weat, words: tuple[str, ...]) -> Concept:
     name = words[0]
     one_sided = OneSided(f"{test.name} by {name}", test.X, test.Y, words, (first, second, name))
     rows = np.array(one_sided.rows(index)["A"])
-    result = permutation_test(one_sided, run.embeddings)
-    units = {side: vectors.mean(0) for side, vectors in test.units(run.embeddings).items()}
-    middle = one_sided.units(run.embeddings)["A"].mean(0)
+    result = permutation_test(one_sided, run.view)
+    units = {side: vectors.mean(0) for side, vectors in test.units(run.view).items()}
+    middle = one_sided.units(run.view)["A"].mean(0)
     return Concept(
         name=name,
         words=tuple(word for word in words if word in index),

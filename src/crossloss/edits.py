@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
-from crossloss.plans.table import origin, plan_table
-from crossloss.ranking import Named
-from crossloss.scores import Explanation, Scores, pair_terms
+from crossloss.models.skipgram.explain import Explanation, explain_text, pair_terms
+from crossloss.models.skipgram.model import SkipGram, require_skipgram
+from crossloss.plans.table import plan_table
+from crossloss.scores import Named, Scores
 from crossloss.text.tokens import FORM, Form, tokenize
 from crossloss.text.vocabulary import token_words
 
@@ -85,7 +86,7 @@ class Edits:
 
     def of(self, objective: Named = None) -> np.ndarray:
         """Predicted change of one objective by each edit, (m,) float64."""
-        return np.asarray(self.effects[self.scores.row(objective)])
+        return np.asarray(self.effects[self.scores.index_of(objective)])
 
     def strongest(self, count: int = 10, objective: Named = None, *, sign: int = 0) -> np.ndarray:
         """Numbers of the edits that change an objective most: either way, or up (sign 1) or down (-1) only."""
@@ -96,8 +97,9 @@ class Edits:
     def edit(self, number: int, objective: Named = None) -> Edit:
         """One edit with its changed words and word pairs."""
         before, after = self.before[number], self.after[number]
-        old, new = (self.scores.take_apart(text, objective) for text in (before, after))
-        corpus = self.scores.run.corpus
+        model, values = _model(self.scores), self.scores.atoms[self.scores.index_of(objective)]
+        old, new = (explain_text(model, values, text) for text in (before, after))
+        corpus = model.corpus
         gone, come = changed_words(before, after, corpus.token_pattern, corpus.form)
         return Edit(
             number=int(number),
@@ -142,7 +144,7 @@ class Edits:
         UserError
             As ``apply``.
         """
-        name = self.scores.objectives[self.scores.row(objective)].name
+        name = self.scores.objectives[self.scores.index_of(objective)].name
         weights, value = self.apply(chosen), self.scores.values[name]
         what: dict[str, Any] = {
             "objective": name,
@@ -150,7 +152,7 @@ class Edits:
             "predicted": value + self.predicted(weights, name),
             "edits": len(chosen),
         }
-        return plan_table(weights, what | origin(self.scores.run))
+        return plan_table(weights, what | self.scores.run.origin)
 
     def table(self) -> pa.Table:
         """Edit (from 1), before, after, both sample numbers, unseen, and per objective NAME.effect."""
@@ -190,7 +192,7 @@ def score_edits(scores: Scores, before: Sequence[str], after: Sequence[str]) -> 
 
 def score_sample_edits(scores: Scores, before: np.ndarray, after: np.ndarray) -> Edits:
     """Score edits whose versions are samples of the run, given by their numbers, (m,) each."""
-    texts = scores.run.corpus.texts
+    texts = _model(scores).corpus.texts
     samples = np.stack([before, after], axis=1).astype(np.int64)
     return _scored(scores, [texts[i] for i in before], [texts[i] for i in after], samples)
 
@@ -208,6 +210,10 @@ def changed_words(
             gone += [(t.start, t.end) for t in old[a:b]]
             come += [(t.start, t.end) for t in new[c:d]]
     return gone, come
+
+
+def _model(scores: Scores) -> SkipGram:
+    return require_skipgram(scores.run.model, "Scoring edits")
 
 
 def _share(taken: Explanation, start: int) -> float:
@@ -228,7 +234,7 @@ def _located(scores: Scores, texts: Sequence[str], *, trained: bool) -> np.ndarr
     """Sample that has each text, (m,): of those trained on first, or of the others first; -1 where none has."""
     wanted, weights = set(texts), scores.run.weights
     having: dict[str, list[int]] = {}
-    for i, text in enumerate(scores.run.corpus.texts):
+    for i, text in enumerate(_model(scores).corpus.texts):
         if text in wanted:
             having.setdefault(text, []).append(i)
     for found in having.values():
@@ -250,7 +256,7 @@ def _scored(scores: Scores, before: list[str], after: list[str], samples: np.nda
     total, unseen = np.zeros(samples.shape), np.zeros(samples.shape)
     inside = samples != ABSENT
     parts[:, inside] = scores.samples[:, samples[inside]]
-    total[inside] = np.asarray(scores.run.counts.matrix.sum(axis=1)).ravel()[samples[inside]]
+    total[inside] = np.asarray(_model(scores).counts.matrix.sum(axis=1)).ravel()[samples[inside]]
     parts[:, ~inside], total[~inside], unseen[~inside] = _outside(scores, list(texts[~inside]))
     all_pairs = total.sum(axis=1)
     share = np.divide(unseen.sum(axis=1), all_pairs, out=np.zeros(len(samples)), where=all_pairs > 0)
@@ -259,16 +265,16 @@ def _scored(scores: Scores, before: list[str], after: list[str], samples: np.nda
 
 def _outside(scores: Scores, texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scores (k, t), expected pairs (t,) and unseen ones (t,) of texts that are no samples."""
-    run, values = scores.run, scores.pairs.astype(np.float64)
+    model, values = _model(scores), scores.atoms.astype(np.float64)
     found = np.zeros((len(values), len(texts)))
     total, unseen = np.zeros(len(texts)), np.zeros(len(texts))
     for first in range(0, len(texts), TEXTS_AT_ONCE):
         block = texts[first : first + TEXTS_AT_ONCE]
         size, here = len(block), slice(first, first + len(block))
-        corpus = replace(run.corpus, ids=[""] * size, documents=[""] * size, texts=block, weights=np.zeros(size))
-        words = token_words(corpus, run.vocabulary).astype(np.int64)
+        corpus = replace(model.corpus, ids=[""] * size, documents=[""] * size, texts=block, weights=np.zeros(size))
+        words = token_words(corpus, model.vocabulary).astype(np.int64)
         sample = np.repeat(np.arange(size), np.diff(corpus.indptr))[words >= 0]
-        at, _, count, known, column = pair_terms(run, words[words >= 0], sample)
+        at, _, count, known, column = pair_terms(model, words[words >= 0], sample)
         text = sample[at]
         total[here] = np.bincount(text, count, size)
         unseen[here] = np.bincount(text, np.where(known, 0.0, count), size)

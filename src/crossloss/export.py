@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from crossloss import files
 from crossloss.core import UserError
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.models.skipgram.word2vec import projector, save_word2vec
 from crossloss.objectives import Weat
 from crossloss.plans.transfer import copies
-from crossloss.run import atomic
-from crossloss.run.runs import Run
+from crossloss.run.run import Run
 from crossloss.text.write import written
 
 FORMATS = ("word2vec", "word2vec-binary", "projector", "corpus")
@@ -43,20 +44,22 @@ def export(
         raise UserError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
     if plan is not None and form != "corpus":
         raise UserError("A plan changes the corpus: give --format corpus, or train with it and export that run.")
-    atomic.make_folder(out)
-    words, counts = run.vocabulary.words, run.vocabulary.counts.tolist()
-    vectors, contexts = (m.cpu().numpy() for m in (run.embeddings.vectors, run.embeddings.contexts))
+    files.make_folder(out)
+    model = require_skipgram(run.model, "Export")
+    words, counts = model.vocabulary.words, model.vocabulary.counts.tolist()
+    view = run.view
+    vectors, contexts = (m.cpu().numpy() for m in (view.vectors, view.contexts))
     if form == "corpus":
         weights = run.weights if plan is None else plan
-        if len(weights) != len(run.corpus):
+        if len(weights) != len(model.corpus):
             raise UserError(
-                f"The plan has {len(weights)} samples and the corpus {len(run.corpus)}: give the run's own."
+                f"The plan has {len(weights)} samples and the corpus {len(model.corpus)}: give the run's own."
             )
-        files = written(run.corpus, copies(weights, np.random.default_rng(0)))
-        for name, content in files.items():
-            atomic.make_folder((out / name).parent)
-            atomic.write_bytes(out / name, content)
-        return [out / name for name in files]
+        contents = written(model.corpus, copies(weights, np.random.default_rng(0)))
+        for name, content in contents.items():
+            files.make_folder((out / name).parent)
+            files.write_bytes(out / name, content)
+        return [out / name for name in contents]
     spaced = next((word for word in words if word.split() != [word]), None)
     if spaced is not None:
         raise UserError(
@@ -66,12 +69,12 @@ def export(
     if form == "projector":
         tables = projector(words, vectors, counts, _sets(objectives))
         for name, text in tables.items():
-            atomic.write_text(out / name, text)
+            files.write_text(out / name, text)
         return [out / name for name in tables]
     binary = form == "word2vec-binary"
     paths = [out / f"{name}.{'bin' if binary else 'txt'}" for name in ("vectors", "contexts")]
     for path, matrix in zip(paths, (vectors, contexts), strict=True):
-        with atomic.replacing(path) as aside:
+        with files.atomic_path(path) as aside:
             save_word2vec(aside, words, matrix, binary=binary)
     return paths
 

@@ -4,14 +4,15 @@
 step); the rest is not kept. SGD, Adam and AdamW take the same steps as ``torch.optim``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import ClassVar
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from crossloss.core import State, UserError
+from crossloss.core import Optimiser, State, UserError
 
 Rate = float | Callable[[int], float]
 """A learning rate, or a schedule: any function of the step, counted from 0."""
@@ -23,13 +24,14 @@ class HeavyBall:
 
     Parameters
     ----------
-    scale : (p,) tensor
-        Learning rate over the preconditioner, lr / D.
+    scale : float or (p,) tensor
+        Learning rate over the preconditioner, lr / D; as a number the learning rate alone, which a model with a
+        preconditioner of its own (skip-gram) divides by it.
     momentum : float, or a function of the step
         beta, no dampening.
     """
 
-    scale: Tensor
+    scale: float | Tensor
     momentum: Rate = 0.9
     needs: tuple[str, ...] = ()
 
@@ -40,11 +42,17 @@ class HeavyBall:
     def step(self, state: State, g: Tensor, t: int) -> State:
         """One step; the given state is left as it was."""
         velocity = torch.add(g, state["velocity"], alpha=rate(self.momentum, t))
-        return {"theta": torch.addcmul(state["theta"], self.scale, velocity, value=-1), "velocity": velocity}
+        return {"theta": self._scaled(state["theta"], velocity), "velocity": velocity}
+
+    def _scaled(self, at: Tensor, by: Tensor) -> Tensor:
+        """``at - scale * by``."""
+        if isinstance(self.scale, Tensor):
+            return torch.addcmul(at, self.scale, by, value=-1)
+        return torch.add(at, by, alpha=-self.scale)
 
     def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
         """N <- n - scale l; a = n; then n <- beta n. ``bar`` holds l = theta, n = velocity, each (k, p)."""
-        a = torch.addcmul(bar["velocity"], self.scale, bar["theta"], value=-1)
+        a = self._scaled(bar["velocity"], bar["theta"])
         return {"theta": bar["theta"], "velocity": a * rate(self.momentum, t)}, a
 
 
@@ -53,13 +61,21 @@ def rate(setting: Rate, t: int) -> float:
     return float(setting(t)) if callable(setting) else float(setting)
 
 
-def rising(last: float, *, first: float = 0.5, steps: int = 20) -> Callable[[int], float]:
+@dataclass(frozen=True)
+class Rising:
     """Momentum that rises in a line from ``first`` to ``last`` over the first ``steps``.
 
     Vectors that start near zero grow fast, and much momentum then carries them past where the loss is lowest, into
     curvature that a large learning rate does not bear (docs/performance.md).
     """
-    return lambda t: last - max(last - first, 0.0) * max(1 - t / steps, 0.0)
+
+    last: float
+    first: float = 0.5
+    steps: int = 20
+
+    def __call__(self, t: int) -> float:
+        """Momentum of step t."""
+        return self.last - max(self.last - self.first, 0.0) * max(1 - t / self.steps, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,3 +242,52 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
     decoupled: ClassVar[bool] = True
+
+
+RULES: Mapping[str, type] = {rule.__name__: rule for rule in (HeavyBall, Rising, SGD, Adam, AdamW)}
+"""Those that a manifest can name."""
+
+
+def to_dict(optimiser: Optimiser, steps: int) -> dict[str, Any]:
+    """Plain values that fix the first ``steps`` steps: schedules by their value at each of them, tensors by a hash."""
+    if not is_dataclass(optimiser):
+        return {"type": type(optimiser).__qualname__}
+
+    def plain(value: Any) -> Any:
+        if type(value).__name__ in RULES:
+            return to_dict(value, steps)
+        if callable(value):
+            return {"by_step": [float(value(t)) for t in range(steps)]}
+        if isinstance(value, Tensor):
+            return {"sha256": hashlib.sha256(value.cpu().contiguous().numpy().tobytes()).hexdigest()}
+        return list(value) if isinstance(value, tuple) else value
+
+    given = {f.name: plain(getattr(optimiser, f.name)) for f in fields(optimiser) if f.init and f.name != "needs"}
+    return {"type": type(optimiser).__name__} | given
+
+
+def from_dict(value: Mapping[str, Any]) -> Optimiser:
+    """Inverse of ``to_dict``.
+
+    Raises
+    ------
+    UserError
+        A rule of the user's own, or one with a tensor: nothing but the object describes it.
+    """
+    known = RULES.get(value["type"])
+    settings = {name: _setting(item) for name, item in value.items() if name != "type"}
+    if known is None or any(isinstance(item, dict) for item in settings.values()):
+        raise UserError(
+            f"The run's optimiser ({value['type']}) is not stored: pass it, cl.load(folder, field, optimiser)."
+        )
+    optimiser: Optimiser = known(**settings)
+    return optimiser
+
+
+def _setting(item: Any) -> Any:
+    if isinstance(item, Mapping) and "by_step" in item:
+        values = list(item["by_step"])
+        return lambda t: values[t]
+    if isinstance(item, Mapping) and item.get("type") in RULES:
+        return from_dict(item)
+    return tuple(item) if isinstance(item, list) else item

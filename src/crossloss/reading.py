@@ -4,8 +4,8 @@ import numpy as np
 import scipy.sparse
 
 from crossloss.core import UserError
-from crossloss.ranking import Named
-from crossloss.scores import Scores
+from crossloss.models.skipgram.model import SkipGram, require_skipgram
+from crossloss.scores import Named, Scores
 from crossloss.text.read import Corpus
 from crossloss.text.tokens import normal
 
@@ -34,14 +34,15 @@ def find(
     UserError
         The corpus has no such document or word.
     """
-    corpus, values = scores.run.corpus, scores.of(objective)
-    wanted = values * sign > 0 if sign else np.ones(len(corpus), dtype=bool)
+    model, values = scores.run.model, scores.of(objective)
+    wanted = values * sign > 0 if sign else np.ones(len(values), dtype=bool)
     if document is not None:
-        inside = np.array([name == document for name in corpus.documents])
+        inside = np.array([name == document for name in model.columns().get("document", ())])
         if not inside.any():
             raise UserError(f"The corpus has no document {document!r}: give its name as `crossloss score` shows it.")
         wanted &= inside
     if word is not None:
+        corpus = require_skipgram(model, "Choosing samples by word").corpus
         wanted_word = normal(word, corpus.form)
         if wanted_word not in corpus.types:
             raise UserError(f"The corpus has no word {word!r}.")
@@ -53,7 +54,14 @@ def find(
     return chosen[np.argsort(-np.abs(values[chosen]), kind="stable")]
 
 
-def fold(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
+def fold(scores: Scores, samples: np.ndarray, count: int) -> list[np.ndarray]:
+    """``near_duplicates`` of a corpus; samples of another model each stand alone."""
+    if not isinstance(scores.run.model, SkipGram):
+        return [samples[[i]] for i in range(min(count, len(samples)))]
+    return near_duplicates(scores.run.model.corpus, samples, count)
+
+
+def near_duplicates(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
     """The first ``count`` samples that are not near-duplicates of one before, each followed by its near-duplicates.
 
     Parameters

@@ -1,41 +1,34 @@
-"""Scores of samples: tables, rankings, groups, and a sentence explained word pair by word pair."""
+"""Scores of the samples of any run: by objective, as effects if removed, ranked, summed over groups, as tables."""
 
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from crossloss.core import Accumulator, Estimator, Objective, UserError
+from crossloss.core import Estimator, Objective, UserError
+from crossloss.display import html_table
 from crossloss.estimators import ESTIMATORS, INVERSE_HESSIANS
-from crossloss.estimators.gradient import objective_values
-from crossloss.fieldscores import FieldScores
 from crossloss.inputs import read_only, row_numbers
+from crossloss.memory import peak_memory
 from crossloss.models.skipgram.cooccurrence import co_occurrence
-from crossloss.models.skipgram.embeddings import Embeddings
-from crossloss.models.skipgram.field import PairInfluence, project
-from crossloss.models.torch import ModelView
-from crossloss.models.torch.outer import check_objectives
+from crossloss.models.skipgram.model import SkipGram
 from crossloss.objectives import as_objective
-from crossloss.objectives.stored import identity
 from crossloss.objectives.weat import Weat
-from crossloss.ranking import Named, Ranking
-from crossloss.run import atomic
-from crossloss.run.available import peak_memory
-from crossloss.run.fields import FieldRun
-from crossloss.run.folder import content_key
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
-from crossloss.run.training import FileCheckpoint
-from crossloss.text.pairs import near
-from crossloss.text.tokens import tokenize
+from crossloss.progress import track
+from crossloss.run.run import Run
+from crossloss.run.store import Entry
+from crossloss.run.trajectory import FileCheckpoint
 
 UNROLLED, CO_OCCURRENCE = "unrolled", "co-occurrence"
 ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE)
+
+Named = str | Objective | Callable[[Any], Any] | None
+"""An objective as it was scored, or its name; the first where None."""
 
 
 @dataclass(frozen=True)
@@ -43,58 +36,33 @@ class Scored:
     """One sample with its score for one objective.
 
     ``score`` is d f/d w_i in f's unit; ``effect_if_removed`` is minus the score times the sample's weight (a
-    candidate's: times 1), the predicted change of f.
+    candidate's: times 1), the predicted change of f. ``columns`` is what tables show of the sample.
     """
 
     sample: int
-    id: str
-    document: str
-    text: str
     score: float
     effect_if_removed: float
     rank: int
     share: float
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A sentence taken apart.
-
-    Attributes
-    ----------
-    text : str
-    sample : int or None
-        Its number among the samples trained on; None of a text that is none of them, which can only be added.
-    score : float
-        d f/d(weight of this sentence).
-    pairs : list of (word, word, contribution)
-        Strongest first; they add up to the score.
-    spans : list of (start, end, contribution)
-        Each token's share: half of every pair it is in.
-    unseen : float
-        Share of the sentence's expected pairs that no sample has, left out of the score.
-    """
-
-    text: str
-    score: float
-    pairs: list[tuple[str, str, float]]
-    spans: list[tuple[int, int, float]]
-    unseen: float
-    sample: int | None = None
-    weight: float = 1.0
+    columns: Mapping[str, Any]
 
     @property
-    def effect_if_removed(self) -> float:
-        """Minus the score, times the sample's weight (1 of a text that is no sample)."""
-        return -self.score * self.weight
+    def text(self) -> str:
+        """What is shown of it."""
+        return str(self.columns.get("text", self.sample))
 
     @property
-    def effect_if_added(self) -> float:
-        """The score: what the objective is predicted to change by when the text is added once."""
-        return self.score
+    def id(self) -> str:
+        """Its id, or its number."""
+        return str(self.columns.get("id", self.sample))
+
+    @property
+    def document(self) -> str:
+        """The document that it is of, or nothing."""
+        return str(self.columns.get("document", ""))
 
 
-class Scores(Ranking[Scored]):
+class Scores:
     """Scores of every sample of a run for k objectives.
 
     Parameters
@@ -102,178 +70,213 @@ class Scores(Ranking[Scored]):
     run : Run
     estimator : str
     objectives : sequence of Objective
-    pairs : (k, m) array
-        Derivative of each objective by the count of each pair in both orders; read-only.
+    atoms : (k, m) array
+        Derivative of each objective by the weight of each atom: of skip-gram the count of each word pair in both
+        orders, else the samples themselves; read-only.
+
+    Attributes
+    ----------
+    samples : (k, n) float64 array
+        Derivative of each objective by the weight of each sample; read-only.
     """
 
-    def __init__(self, run: Run, estimator: str, objectives: Sequence[Objective], pairs: np.ndarray) -> None:
-        self.run, self.pairs = run, read_only(pairs)
-        samples = project(run.counts.matrix, pairs.astype(np.float64))
-        view = run.embeddings
-        values = {o.name: float(o(view)) for o in objectives}
-        super().__init__(estimator, objectives, samples, run.weights, run.corpus.weights > 0, values)
+    def __init__(self, run: Run, estimator: str, objectives: Sequence[Objective], atoms: np.ndarray) -> None:
+        self.run, self.estimator, self.atoms = run, estimator, read_only(atoms)
+        self.samples = read_only(run.model.project(atoms))
+        self._objectives = tuple(objectives)
+        self._values = run.values(objectives)
+        weights = run.weights
+        self.removable = np.where(run.model.candidates(weights), 1.0, weights)
 
-    def _shown(self, sample: int, score: float, effect: float, rank: int, objective: Named) -> Scored:
-        corpus, value = self.run.corpus, self.values[self.objectives[self.row(objective)].name]
-        share = score / abs(value) if value else 0.0
-        where = (corpus.ids[sample], corpus.documents[sample], corpus.texts[sample])
-        return Scored(sample, *where, score, effect, rank, share)
+    @property
+    def objectives(self) -> list[Objective]:
+        """The objectives, a list of its own."""
+        return list(self._objectives)
 
-    def documents(self, objective: Named = None) -> list[tuple[str, float, int]]:
-        """(document, effect if removed, samples), strongest first."""
-        return self.totals(self.run.corpus.documents, objective)
+    @property
+    def names(self) -> list[str]:
+        """Their names."""
+        return [o.name for o in self._objectives]
 
-    def explain(self, sentence: str | int, objective: Named = None) -> Explanation:
-        """Take a sentence apart, in the corpus (its number, or its text) or not (its text).
+    @property
+    def values(self) -> dict[str, float]:
+        """The objectives' values by name, a dict of its own."""
+        return dict(self._values)
+
+    def index_of(self, objective: Named = None) -> int:
+        """Index of an objective, given as it was scored or by its name; the first where None.
 
         Raises
         ------
         UserError
-            No such sample, no text, or the sentence has no two words of the vocabulary.
+            No such objective was scored.
         """
-        text, sample = self._text_of(sentence)
-        weight = 1.0 if sample is None else float(self.run.weights[sample])
-        taken = replace(self.take_apart(text, objective), sample=sample, weight=weight)
-        if len(taken.spans) < 2:
-            raise UserError("The sentence has fewer than two words of the vocabulary, so it has no pairs.")
-        return taken
+        if objective is None:
+            return 0
+        name = objective if isinstance(objective, str) else as_objective(objective).name
+        if name not in self.names:
+            raise UserError(f"{name} was not scored; scored are: {', '.join(self.names)}.")
+        return self.names.index(name)
 
-    def _text_of(self, sentence: str | int) -> tuple[str, int | None]:
-        """Text, and number of the sample that it is where it is one that was trained on."""
-        corpus, weights = self.run.corpus, self.run.weights
-        if isinstance(sentence, str):
-            same = (i for i, text in enumerate(corpus.texts) if text == sentence and weights[i] > 0)
-            return sentence, next(same, None)
-        (number,) = row_numbers([sentence], len(corpus), "The number of the sentence").tolist()
-        return corpus.texts[number], number if weights[number] > 0 else None
+    def of(self, objective: Named = None) -> np.ndarray:
+        """Scores (n,) float64 for one objective, a copy."""
+        return np.array(self.samples[self.index_of(objective)])
 
-    def take_apart(self, text: str, objective: Named = None) -> Explanation:
-        """``explain`` for any text: one with fewer than two words of the vocabulary has no pairs and scores 0."""
-        run, values = self.run, self.pairs[self.row(objective)]
-        tokens = [
-            t for t in tokenize(text, run.corpus.token_pattern, run.corpus.form) if t.word in run.vocabulary.index
-        ]
-        words = np.array([run.vocabulary.index[t.word] for t in tokens], dtype=np.int64)
-        at, to, count, known, column = pair_terms(run, words, np.zeros_like(words))
-        contribution = np.where(known, values[column] * count, 0.0)
-        by_token = np.bincount(at, contribution, len(words)) + np.bincount(to, contribution, len(words))
-        by_pair: dict[tuple[str, str], float] = {}
-        for a, b, value in zip(at, to, contribution, strict=True):
-            pair = (tokens[a].word, tokens[b].word)
-            pair = pair if pair[::-1] not in by_pair else pair[::-1]
-            by_pair[pair] = by_pair.get(pair, 0.0) + float(value)
-        return Explanation(
-            text=text,
-            score=float(contribution.sum()),
-            pairs=sorted(((a, b, v) for (a, b), v in by_pair.items()), key=lambda p: -abs(p[2])),
-            spans=[(t.start, t.end, float(v) / 2) for t, v in zip(tokens, by_token, strict=True)],
-            unseen=float(count[~known].sum() / count.sum()) if len(count) else 0.0,
-        )
+    def effects(self, objective: Named = None) -> np.ndarray:
+        """Effects if removed, (n,): the predicted change of the objective."""
+        return -self.of(objective) * self.removable
+
+    def ranks(self, objective: Named = None) -> np.ndarray:
+        """1 for the strongest amplifier, n for the strongest mitigator, (n,) int64."""
+        order = np.argsort(-self.of(objective), kind="stable")
+        ranks = np.empty(len(order), dtype=np.int64)
+        ranks[order] = np.arange(1, len(order) + 1)
+        return ranks
+
+    def shown(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> list[Scored]:
+        """Samples by number, with their scores for one objective; UserError for a mask, or one that is not there."""
+        scores, effects, ranks = self.of(objective), self.effects(objective), self.ranks(objective)
+        value = abs(self._values[self.names[self.index_of(objective)]])
+        columns, model = self.run.model.columns(), self.run.model
+        found = []
+        for i in row_numbers(samples, len(scores), "samples").tolist():
+            row = {name: values[i] for name, values in columns.items()} or {"text": model.show(i)}
+            share = float(scores[i]) / value if value else 0.0
+            found.append(Scored(i, float(scores[i]), float(effects[i]), int(ranks[i]), share, row))
+        return found
+
+    def top(self, count: int = 10, objective: Named = None) -> list[Scored]:
+        """Samples that move the objective most, either way."""
+        return self.shown(np.argsort(-np.abs(self.of(objective)), kind="stable")[: _count(count)], objective)
+
+    def amplifiers(self, count: int = 10, objective: Named = None) -> list[Scored]:
+        """Samples that pushed the objective up most: removing them is predicted to lower it."""
+        return self.shown(np.argsort(-self.of(objective), kind="stable")[: _count(count)], objective)
+
+    def mitigators(self, count: int = 10, objective: Named = None) -> list[Scored]:
+        """Samples that held the objective down most: removing them is predicted to raise it."""
+        return self.shown(np.argsort(self.of(objective), kind="stable")[: _count(count)], objective)
+
+    def group(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> float:
+        """Effect of removing a set of samples together, to first order: the sum."""
+        effects = self.effects(objective)
+        return float(effects[row_numbers(samples, len(effects), "samples")].sum())
+
+    def totals(self, labels: Sequence[str], objective: Named = None) -> list[tuple[str, float, int]]:
+        """(label, effect if all its samples are removed, samples), strongest first, of one label a sample.
+
+        Raises
+        ------
+        UserError
+            Another number of labels than of samples.
+        """
+        effects = self.effects(objective)
+        if isinstance(labels, str) or not hasattr(labels, "__len__"):
+            raise UserError(f"A {type(labels).__name__} was given as labels: give a list of one label for each sample.")
+        if len(labels) != len(effects):
+            raise UserError(f"{len(labels)} labels were given for {len(effects)} samples: give one for each.")
+        names, inverse = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+        sums, sizes = np.bincount(inverse, effects), np.bincount(inverse)
+        order = np.argsort(-np.abs(sums), kind="stable")
+        return [(str(names[i]), float(sums[i]), int(sizes[i])) for i in order]
+
+    def documents(self, objective: Named = None) -> list[tuple[str, float, int]]:
+        """(document, effect if removed, samples), strongest first.
+
+        Raises
+        ------
+        UserError
+            The samples are of no documents.
+        """
+        columns = self.run.model.columns()
+        if "document" not in columns:
+            raise UserError("These samples name no documents: give labels, scores.totals(labels).")
+        return self.totals(columns["document"], objective)
+
+    def explain(self, sample: str | int, objective: Named = None) -> Any:
+        """Take a sample apart, by its number or, of a corpus, by its text (which may be none of its sentences).
+
+        Raises
+        ------
+        UserError
+            No such sample; fewer than two words of the vocabulary; a model whose samples have no parts.
+        """
+        return self.run.model.explain(self.atoms[self.index_of(objective)], sample, self.run.weights)
 
     def table(self, retrained: Mapping[str, Mapping[int, float]] | None = None) -> pa.Table:
-        """Sample, id, document, text, weight, and per objective score, effect_if_removed, rank and share.
+        """Sample, what the model shows of it, weight; per objective score, effect_if_removed, rank and share.
 
         ``retrained`` gives, by objective, changes by sample that retraining without it found: one more column, null for
         the other samples.
         """
-        corpus = self.run.corpus
-        columns: dict[str, object] = {
-            "sample": np.arange(len(corpus)),
-            "id": pa.array(corpus.ids, pa.string()),
-            "document": pa.array(corpus.documents, pa.string()),
-            "text": pa.array(corpus.texts, pa.string()),
-            "weight": self.run.weights,
-        }
-        for o in self.objectives:
-            scores = self.of(o)
+        n = self.samples.shape[1]
+        columns: dict[str, Any] = {"sample": np.arange(n)}
+        columns |= {name: pa.array(values, pa.string()) for name, values in self.run.model.columns().items()}
+        columns["weight"] = self.run.weights
+        for o in self._objectives:
+            scores, value = self.of(o), self._values[o.name]
             columns[f"{o.name}.score"] = scores
             columns[f"{o.name}.effect_if_removed"] = self.effects(o)
             columns[f"{o.name}.rank"] = self.ranks(o)
-            value = self.values[o.name]
             columns[f"{o.name}.share"] = scores / abs(value) if value else np.zeros_like(scores)
             if retrained and o.name in retrained:
-                changes = [retrained[o.name].get(sample) for sample in range(len(corpus))]
+                changes = [retrained[o.name].get(sample) for sample in range(n)]
                 columns[f"{o.name}.retrained"] = pa.array(changes, pa.float64())
         return pa.table(columns).replace_schema_metadata(
             {"crossloss": json.dumps({"estimator": self.estimator, "values": self.values}, sort_keys=True)}
         )
 
+    def to_pandas(self) -> Any:
+        """The table as a pandas DataFrame; UserError where pandas is not installed."""
+        try:
+            import pandas  # type: ignore[import-untyped]  # noqa: F401
+        except ImportError:
+            raise UserError("to_pandas needs pandas: run `pip install pandas`, or take scores.table().") from None
+        return self.table().to_pandas()
 
-def pair_terms(run: Run, words: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Pairs of positions in texts that need not be samples of the run.
+    def __repr__(self) -> str:
+        known = ", ".join(f"{name} {value:+.4g}" for name, value in self._values.items())
+        return f"Scores({self.estimator}, {self.samples.shape[1]:,} {self.run.model.sample_noun}s: {known})"
 
-    Parameters
-    ----------
-    words, sample : (t,) int64 arrays
-        Vocabulary row, and number of its text, of every token of the vocabulary.
-
-    Returns
-    -------
-    at, to, count, known, column : arrays, one entry a pair of positions
-        Its two positions, its expected count, whether any sample of the run has this pair of words, and where.
-    """
-    parts = list(near(words, sample, run.vocabulary.keep, run.counts.window))
-    if not parts:
-        nowhere = np.empty(0, dtype=np.int64)
-        return nowhere, nowhere, np.empty(0), nowhere.astype(bool), nowhere
-    at, to, count = (np.concatenate(part) for part in zip(*parts, strict=True))
-    count = np.where(words[at] == words[to], 2 * count, count)
-    return at, to, count, *find_pairs(run.counts.pairs, words[at], words[to])
+    def _repr_html_(self) -> str:
+        shown = []
+        for o in self._objectives:
+            rows = [(s.effect_if_removed, s.rank, s.sample, s.text) for s in self.top(10, o)]
+            title = f"{o.name} {self._values[o.name]:+.4g} ({self.estimator}): what moves it most"
+            shown.append(html_table(title, ("effect if removed", "rank", "sample", self.run.model.sample_noun), rows))
+        return "".join(shown)
 
 
-def find_pairs(pairs: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each pair (a, b), in either order, is among the sorted ``pairs`` (m, 2), and where."""
-    size = int(max(pairs.max(initial=0), a.max(initial=0), b.max(initial=0))) + 1
-    keys = pairs[:, 0].astype(np.int64) * size + pairs[:, 1]
-    wanted = np.minimum(a, b).astype(np.int64) * size + np.maximum(a, b)
-    column = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return keys[column] == wanted, column
-
-
-@overload
 def score(
     run: Run,
-    objectives: Sequence[Objective | Callable[[Embeddings], Tensor]],
-    estimator: str = "unrolled",
-    *,
-    damping: float = 0.0,
-    track: Track = quiet,
-) -> Scores: ...
-@overload
-def score(
-    run: FieldRun,
-    objectives: Sequence[Objective | Callable[[ModelView], Tensor]],
-    estimator: str = "unrolled",
-    *,
-    damping: float = 0.0,
-    track: Track = quiet,
-) -> FieldScores: ...
-def score(
-    run: Run | FieldRun,
     objectives: Sequence[Objective | Callable[[Any], Tensor]],
-    estimator: str = "unrolled",
+    estimator: str | Estimator = UNROLLED,
     *,
     damping: float = 0.0,
-    track: Track = quiet,
-) -> Scores | FieldScores:
+) -> Scores:
     """Score every sample of a run for several objectives in one backward pass.
 
     Parameters
     ----------
-    run : Run or FieldRun
+    run : Run
     objectives : sequence
-        Objectives, or functions that return a scalar tensor: of the embeddings, or of a field's ``ModelView``.
+        Objectives, or functions of ``run.view`` that return a scalar tensor.
     estimator : str
         "unrolled" (exact), "gradient-dot", "tracin", "inverse-hessian" and its kinds, or "co-occurrence"
-        (association tests only).
+        (association tests of a corpus only).
     damping : float
         Added to the curvature, for inverse-hessian estimators only.
-    track : Track
 
     Raises
     ------
     UserError
-        Unknown estimator, no objective, or one without a finite gradient; damping where there is no curvature.
+        Unknown estimator, no objective, or one without a finite gradient; damping where there is no curvature;
+        unrolled or tracin of a model that was trained elsewhere.
+
+    Examples
+    --------
+    >>> scores = cl.score(run, [weat])
+    >>> print(scores.top(5))
     """
     if isinstance(objectives, str | Mapping) or not isinstance(objectives, Iterable):
         raise UserError("score takes a list of objectives: cl.score(run, [cl.objectives.weat(NAME)]).")
@@ -283,79 +286,66 @@ def score(
     names = [o.name for o in chosen]
     if len(set(names)) < len(names):
         raise UserError(f"Two objectives have the same name ({', '.join(sorted(names))}): rename one.")
-    if estimator == CO_OCCURRENCE and isinstance(run, Run):
-        return Scores(run, estimator, chosen, _co_occurrence(run, chosen))
+    if estimator == CO_OCCURRENCE and isinstance(run.model, SkipGram):
+        return Scores(run, estimator, chosen, _co_occurrence(run.model, chosen))
     if estimator not in ESTIMATORS:
-        known = ESTIMATOR_NAMES if isinstance(run, Run) else tuple(ESTIMATORS)
+        known = ESTIMATOR_NAMES if isinstance(run.model, SkipGram) else tuple(ESTIMATORS)
         raise UserError(f"There is no estimator {estimator!r}; there are: {', '.join(known)}.")
     estimate = ESTIMATORS[estimator]
     if damping:
         if estimator not in INVERSE_HESSIANS:
             raise UserError(f"{estimator} takes no damping: it is for {', '.join(INVERSE_HESSIANS)}.")
         estimate = replace(INVERSE_HESSIANS[estimator], damping=damping)
-    if isinstance(run, FieldRun):
-        check_objectives(run.field, run.theta, chosen)  # before the work
-        with track(f"scoring ({estimator})") as progress:
-            influence = estimate(run.training, chosen, progress=progress)
-        return FieldScores(run, estimator, chosen, influence.samples().cpu().numpy())
-    objective_values(run.embeddings, chosen)  # before the work
-    return Scores(run, estimator, chosen, _influence(run, chosen, estimator, estimate, damping, track))
+    run.model.check_objectives(run.field, run.theta, chosen)  # before the work
+    return Scores(run, estimator, chosen, _atoms(run, chosen, estimator, estimate, damping))
 
 
-def _co_occurrence(run: Run, objectives: Sequence[Objective]) -> np.ndarray:
+def _co_occurrence(model: SkipGram, objectives: Sequence[Objective]) -> np.ndarray:
     rows = []
     for o in objectives:
         if not isinstance(o, Weat):
             raise UserError(f"co-occurrence needs word sets X, Y, A, B, which {o.name} has not.")
-        rows.append(co_occurrence(run.counts, run.vocabulary, {"X": o.X, "Y": o.Y, "A": o.A, "B": o.B}))
+        rows.append(co_occurrence(model.counts, model.vocabulary, {"X": o.X, "Y": o.Y, "A": o.A, "B": o.B}))
     return np.stack(rows)
 
 
-def _influence(
-    run: Run, objectives: Sequence[Objective], name: str, estimator: Estimator, damping: float, track: Track
-) -> np.ndarray:
-    """Pair influences (k, m) float32; as many objectives a pass as memory has room for."""
-    at_once = run.needs.at_once(len(objectives), run.settings.steps, run.memory)
-    groups = [objectives[i : i + at_once] for i in range(0, len(objectives), at_once)]
-    start = time.perf_counter()
-    rows, computed = [], False
-    for number, group in enumerate(groups):
-        label = name if len(groups) == 1 else f"{name}-{number + 1}"
-        row, fresh = _pass(run, group, label, estimator, damping, track)
-        rows.append(row)
-        computed |= fresh
-    if run.folder is not None and name == "unrolled" and computed:
-        run.folder.record({"score.seconds": time.perf_counter() - start, "peak_memory_bytes": peak_memory()})
-    return rows[0] if len(rows) == 1 else np.concatenate(rows)
+def _atoms(run: Run, objectives: Sequence[Objective], name: str, estimator: Estimator, damping: float) -> np.ndarray:
+    """Influence of every atom (k, m): what the store has, and the rest as many objectives a pass as memory allows."""
+    begun = time.perf_counter()
+    places = [
+        run.store.entry(f"influence-{name}", run.fingerprint(o), damping, suffix=".safetensors") for o in objectives
+    ]
+    known = {o.name: place.load() for o, place in zip(objectives, places, strict=True)}
+    rows = {name: stored["atoms"] for name, stored in known.items() if stored is not None}
+    missing = [(o, place) for o, place in zip(objectives, places, strict=True) if o.name not in rows]
+    at_once = run.at_once(len(missing)) if missing else 1
+    for first in range(0, len(missing), at_once):
+        group = missing[first : first + at_once]
+        part = "" if len(missing) <= at_once else f", part {first // at_once + 1}"
+        for (o, place), row in zip(group, _pass(run, group, f"scoring ({name}{part})", estimator), strict=True):
+            rows[o.name] = row
+            place.save({"atoms": row})
+    if missing and name == UNROLLED:
+        run.store.log_metrics({"score.seconds": time.perf_counter() - begun, "peak_memory_bytes": peak_memory()})
+    return np.stack([rows[o.name] for o in objectives])
 
 
-def _pass(
-    run: Run, objectives: Sequence[Objective], label: str, estimator: Estimator, damping: float, track: Track
-) -> tuple[np.ndarray, bool]:
-    """Pair influences of one pass, and whether it was made now."""
-    folder = run.folder
-    described = [objective_key(o) for o in objectives]
-    if folder is None or None in described:
-        with track(f"scoring ({label})") as progress:
-            return _pairs(estimator(run.training, objectives, progress=progress)), True
-    stage, file = f"score.{label}", f"influence-{label}.safetensors"
-    key = content_key(run.key, label, damping, described)
-    checkpoint = FileCheckpoint(folder.file(f"backward-{key[:16]}.safetensors"), run.settings.device)
-    fresh = not folder.done(stage, key, file)
-    if fresh:
-        with track(f"scoring ({label})") as progress:
-            influence = estimator(run.training, objectives, progress=progress, checkpoint=checkpoint)
-        atomic.write_arrays(folder.file(file), {"pairs": _pairs(influence)})
-        folder.finish(stage, key)
-    checkpoint.path.unlink(missing_ok=True)
-    return atomic.read_arrays(folder.file(file))["pairs"], fresh
+def _pass(run: Run, group: Sequence[tuple[Objective, Entry]], label: str, estimator: Estimator) -> np.ndarray:
+    """One backward pass; in a folder a stopped one goes on where it was."""
+    objectives, checkpoint = [o for o, _ in group], None
+    if run.store.path is not None:
+        file = f"backward-{run.store.entry('', [place.file for _, place in group]).file[1:21]}.safetensors"
+        checkpoint = FileCheckpoint(run.store.path / file, run.trajectory.initial.device)
+    with track(label) as progress:
+        influence = estimator(run.trajectory, objectives, progress=progress, checkpoint=checkpoint)
+    atoms = run.model.atoms(influence)
+    if checkpoint is not None:
+        checkpoint.path.unlink(missing_ok=True)
+    return atoms
 
 
-def _pairs(influence: Accumulator) -> np.ndarray:
-    assert isinstance(influence, PairInfluence)
-    return influence.unordered().astype(np.float32)
-
-
-def objective_key(objective: Objective) -> object:
-    """What identifies an objective across processes; None for a Python function, which nothing identifies."""
-    return identity(objective)
+def _count(count: int) -> int:
+    """How many samples are shown; UserError where it is no number of them."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+        raise UserError(f"The number of samples to show is {count!r}: give a whole number, 0 or more.")
+    return int(count)

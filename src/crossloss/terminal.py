@@ -10,6 +10,9 @@ from rich.text import Text
 
 from crossloss.concepts import Concept
 from crossloss.edits import Edit, Edits
+from crossloss.models.skipgram.estimate import Estimate
+from crossloss.models.skipgram.explain import Explanation
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Coverage, Described, Weat
 from crossloss.objectives.bounds import described
 from crossloss.objectives.weat import SIDES
@@ -20,9 +23,8 @@ from crossloss.plans.robustness import Common, Decisive, sentences
 from crossloss.plans.transfer import Transferred
 from crossloss.reading import find, fold
 from crossloss.report import words
-from crossloss.run.estimate import Estimate
-from crossloss.run.runs import Run
-from crossloss.scores import Explanation, Scored, Scores
+from crossloss.run.run import Run, settings_of
+from crossloss.scores import Scored, Scores
 from crossloss.text.read import Corpus
 from crossloss.text.rows import Found
 from crossloss.text.tokens import SPLIT, TOKEN_PATTERN
@@ -201,7 +203,7 @@ def ranking(
         table.add_column("sample")
         table.add_column("sentence")
         chosen = find(scores, name, document=document, word=word, sign=sign)
-        for alike in fold(scores.run.corpus, chosen, count):
+        for alike in fold(scores, chosen, count):
             s = scores.shown(alike[:1], name)[0]
             text = literal(s.text)
             if len(alike) > 1:
@@ -452,17 +454,17 @@ def transfer_table(found: Mapping[str, Transferred]) -> None:
 
 def info_table(run: Run, path: Path) -> None:
     """What a run folder holds."""
-    assert run.folder is not None
+    model = require_skipgram(run.model, "info")
     table = Table(title=literal(str(path)), title_justify="left")
     table.add_column("what")
     table.add_column("value")
     rows: dict[str, object] = {
-        "corpus": run.corpus.source,
-        "sentences": f"{int((run.corpus.weights > 0).sum()):,}",
-        "vocabulary": f"{len(run.vocabulary.words):,} words",
-        "word pairs": f"{len(run.counts.pairs):,}",
-        "command": run.folder.manifest.get("command", ""),
+        "corpus": model.corpus.source,
+        "sentences": f"{int((model.corpus.weights > 0).sum()):,}",
+        "vocabulary": f"{len(model.vocabulary.words):,} words",
+        "word pairs": f"{len(model.counts.pairs):,}",
+        "command": run.store.manifest.get("command", ""),
     }
-    for name, value in (rows | run.settings.model_dump() | run.folder.metrics).items():
+    for name, value in (rows | settings_of(run) | run.store.metrics).items():
         table.add_row(literal(name), literal(f"{value:.6g}" if isinstance(value, float) else str(value)))
     console.print(table)

@@ -17,13 +17,12 @@ from crossloss.estimators import (
     InverseHessian,
     LiSSA,
     TracIn,
-    Trained,
     gradient_dot,
     unrolled,
 )
 from crossloss.objectives.custom import as_objective
 from crossloss.optimisers import Adam, HeavyBall
-from crossloss.run.training import MemoryStates, Training
+from crossloss.run.trajectory import MemoryStates, Training, without_steps
 from small import DTYPES, FIELDS, made
 
 RANK = 4
@@ -236,7 +235,7 @@ def test_tracin_with_adam_is_the_derivative_of_the_steps_with_every_state_held()
     run = Training(
         given.field, Adam(rate, (b1, b2), eps), given.weights, small.STEPS, given.initial, MemoryStates(), every=4
     )
-    run.finish()
+    run.run_to_end()
     states = [state["theta"] for _, state in run.backwards(run.steps)][::-1]
     slopes = [torch.autograd.functional.jacobian(small.cubic, theta) for theta in states]
 
@@ -297,7 +296,7 @@ def test_a_singular_word_block_is_refused_with_its_word():
     case = made("skipgram", torch.float64)
     theta = case.run.theta.clone().view(2, -1, 2)
     theta[1, :, 1] = 0  # contexts on one line bend no word's block across it
-    flat = Trained(case.run.field, case.run.weights, theta.reshape(-1))
+    flat = without_steps(case.run.field, case.run.weights, theta.reshape(-1))
     with pytest.raises(UserError, match="The block of word 'waa' is singular"):
         InverseHessian("word-blocks")(flat, [as_objective(small.vectors)])
     InverseHessian("word-blocks", damping=1e-3)(flat, [as_objective(small.vectors)])
@@ -305,7 +304,7 @@ def test_a_singular_word_block_is_refused_with_its_word():
 
 def test_what_was_trained_elsewhere_has_no_run_to_go_back_over():
     case = made("skipgram", torch.float64)
-    elsewhere = Trained(case.run.field, case.run.weights, case.run.theta)
+    elsewhere = without_steps(case.run.field, case.run.weights, case.run.theta)
     for estimator in (unrolled, TracIn()):
         with pytest.raises(UserError, match="trained elsewhere"):
             estimator(elsewhere, case.objectives)
@@ -326,7 +325,7 @@ def linear(by_theta, by_weight, dtype):
     field = small.GivenField(lambda theta, w, step: by_theta * theta + by_weight * (w - 1).to(theta), 3)
     optimiser = HeavyBall(torch.ones(3, dtype=dtype), small.MOMENTUM)
     run = Training(field, optimiser, ones, small.STEPS, torch.zeros(3, dtype=dtype), MemoryStates())
-    run.finish()
+    run.run_to_end()
     return run
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from crossloss.core import WHOLE, UserError
-from crossloss.estimators import GMRES, ConjugateGradient, Dense, InverseHessian, Trained, predict, unrolled
+from crossloss.estimators import GMRES, ConjugateGradient, Dense, InverseHessian, predict, unrolled
 from crossloss.estimators.predict import pushforward
 from crossloss.objectives.custom import as_objective
 from crossloss.optimisers import HeavyBall
-from crossloss.run.training import MemoryStates, Training
+from crossloss.run.trajectory import MemoryStates, Training, without_steps
 from small import DTYPES, FIELDS, MOMENTUM, STEPS, GivenField, made
 
 WITHOUT = [1, 4, 5]
@@ -111,7 +111,7 @@ def test_what_cannot_be_predicted_is_said():
     for gone in ([99], [14], [-1], [0, 14]):
         with pytest.raises(UserError, match="not there: they are 0 to 13"):
             predict(case.run, case.objectives, without=gone)
-    elsewhere = Trained(case.run.field, case.run.weights, case.run.theta)
+    elsewhere = without_steps(case.run.field, case.run.weights, case.run.theta)
     with pytest.raises(UserError, match="trained elsewhere"):
         predict(elsewhere, case.objectives, without=WITHOUT)
     assert predict(elsewhere, case.objectives, without=WITHOUT, estimator=InverseHessian()).value.isfinite().all()
@@ -147,7 +147,7 @@ def test_what_overflows_on_the_way_or_at_its_end_is_said():
     field = GivenField(lambda theta, w, step: 1e5 * theta + (w - 1).to(theta), 3)
     optimiser, initial = HeavyBall(torch.ones(3), MOMENTUM), torch.zeros(3)
     run = Training(field, optimiser, torch.ones(3, dtype=torch.float64), STEPS, initial, MemoryStates())
-    run.finish()
+    run.run_to_end()
     with pytest.raises(UserError, match="derivative of this training run overflowed"):
         predict(run, [as_objective(lambda theta: theta.sum())], without=[1])
 
@@ -161,7 +161,7 @@ def test_a_run_that_does_not_replay_is_refused():
     small, weights = torch.full((3,), 1e-9, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
     optimiser = HeavyBall(torch.full((3,), 0.1, dtype=torch.float64), MOMENTUM)
     run = Training(GivenField(lambda theta, w, step: theta, 3), optimiser, weights, STEPS, small, MemoryStates())
-    run.finish()
+    run.run_to_end()
     objective = as_objective(lambda theta: theta.sum())
     assert predict(run, [objective], without=[1]).value.isfinite().all()
     run.field = GivenField(lambda theta, w, step: 1.01 * theta, 3)

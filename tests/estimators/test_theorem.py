@@ -16,7 +16,7 @@ from crossloss.estimators import (
     unrolled,
 )
 from crossloss.optimisers import HeavyBall
-from crossloss.run.training import MemoryStates, Training
+from crossloss.run.trajectory import MemoryStates, Training
 
 
 class Ridge:
@@ -79,7 +79,7 @@ def trained():
     field, w = Ridge(x, y), torch.ones(20, dtype=torch.float64)
     optimiser = HeavyBall(torch.full((4,), 0.2, dtype=torch.float64), 0.8)
     run = Training(field, optimiser, w, 800, torch.zeros(4, dtype=torch.float64), MemoryStates(), every=50)
-    run.finish()
+    run.run_to_end()
     return run, [held, Cross()]
 
 
@@ -156,7 +156,7 @@ def test_tracin_is_gradient_dot_summed_over_the_steps_by_their_learning_rates():
     field, w = Ridge(x, y), torch.ones(20, dtype=torch.float64)
     scale = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
     run = Training(field, HeavyBall(scale, 0.0), w, 7, torch.ones(4, dtype=torch.float64), MemoryStates())
-    run.finish()
+    run.run_to_end()
     theta, expected = torch.ones(4, dtype=torch.float64), torch.zeros(20, dtype=torch.float64)
     for _ in range(7):
         leaf = theta.clone().requires_grad_(True)

@@ -10,6 +10,7 @@ from crossloss.models.skipgram.field import SkipGramField
 from crossloss.objectives.weat import Weat
 from crossloss.optimisers import HeavyBall
 from dense import DenseSkipGram, dense_counts, random_sentences
+from train_on import train_on
 
 SETTINGS = {
     "min_count": 1, "window": 3, "negatives": 4.0, "dimension": 5, "steps": 12, "lr": 0.5, "seed": 3,
@@ -27,17 +28,19 @@ def norms(view):
 @pytest.fixture(scope="module", params=[0.0, 0.3], ids=["no prior", "prior"])
 def run(request):
     corpus = cl.from_sentences(random_sentences(1), candidates=["waa wab wac wad", "waj wak wal wam wan"])
-    return cl.train(corpus, prior=request.param, **SETTINGS)
+    return train_on(corpus, prior=request.param, **SETTINGS)
 
 
 def by_autograd(run, objectives):
     """Scores (k, n) through the whole loop, with nothing of the package but the counts and the start."""
-    s = run.settings
-    x = dense_counts(run.counts, len(run.vocabulary.words))
-    w = torch.from_numpy(run.corpus.weights.copy()).requires_grad_(True)
+    s = run.model.settings
+    x = dense_counts(run.model.counts, len(run.model.vocabulary.words))
+    w = torch.from_numpy(run.model.corpus.weights.copy()).requires_grad_(True)
     dense = DenseSkipGram(x, w.detach(), s.negatives, s.exponent, s.dimension, s.prior)
-    theta = dense.train(run.field.initial(s.seed), w, s.steps, s.lr, s.momentum)
-    torch.testing.assert_close(theta.detach(), run.training.theta, rtol=1e-10, atol=1e-12)
+    theta = dense.train(
+        run.field.initial(run.seed), w, run.steps, run.given_optimiser.scale, run.given_optimiser.momentum.last
+    )
+    torch.testing.assert_close(theta.detach(), run.trajectory.theta, rtol=1e-10, atol=1e-12)
     values = [objective(run.field.view(theta)) for objective in objectives]
     return torch.stack([torch.autograd.grad(v, w, retain_graph=True)[0] for v in values]).numpy()
 
@@ -50,7 +53,7 @@ def test_scores_equal_autograd_through_the_training_loop(run):
     exact = by_autograd(run, [TEST, norms])
     scores = cl.score(run, [TEST, norms])
     # The table keeps pair influences in float32; the accumulator is the estimator's own result.
-    direct = unrolled(run.training, scores.objectives).samples().numpy()
+    direct = unrolled(run.trajectory, scores.objectives).samples().numpy()
     for j in range(2):
         assert worst(direct[j], exact[j]) < 1e-10
         assert worst(scores.samples[j], exact[j]) < 1e-6
@@ -58,17 +61,16 @@ def test_scores_equal_autograd_through_the_training_loop(run):
 
 
 def test_scores_equal_finite_differences_of_retraining(run):
-    direct = unrolled(run.training, [TEST]).samples().numpy()[0]
+    direct = unrolled(run.trajectory, [TEST]).samples().numpy()[0]
     h = 1e-4
     for i in [*np.argsort(-np.abs(direct))[:5], len(direct) - 1]:
         found = []
         for sign in (1, -1):
-            weights = run.corpus.weights.copy()
+            weights = run.model.corpus.weights.copy()
             weights[i] += sign * h
             if weights[i] < 0:  # the field is defined there too
                 weights = torch.from_numpy(weights)
-            theta = run.retrain(np.asarray(weights))
-            found.append(float(TEST(run.field.view(theta))))
+            found.append(float(TEST(run.retrain(np.asarray(weights)).view)))
         assert (found[0] - found[1]) / (2 * h) == pytest.approx(direct[i], rel=1e-5, abs=1e-5 * np.abs(direct).max())
 
 
@@ -99,13 +101,13 @@ class NegativesDropped(SkipGramField):
 
 
 def faulty(run, fault):
-    training = run.training
+    training = run.trajectory
     if fault in (FlippedSign, MomentumNotCarried):
         optimiser = fault(training.optimiser.scale, training.optimiser.momentum)
         return training.changed(optimiser=optimiser)
     if fault in (NegativesDropped, PriorDropped):
-        s = run.settings
-        field = fault(run.counts, run.vocabulary, run.corpus.weights, dimension=s.dimension,
+        s = run.model.settings
+        field = fault(run.model.counts, run.model.vocabulary, run.model.corpus.weights, dimension=s.dimension,
                       negatives=s.negatives, exponent=s.exponent, prior=s.prior, dtype=torch.float64)  # fmt: skip
         return training.changed(field=field)
     raise AssertionError(fault)
@@ -113,7 +115,7 @@ def faulty(run, fault):
 
 @pytest.mark.parametrize("fault", [FlippedSign, MomentumNotCarried, NegativesDropped, PriorDropped])
 def test_an_injected_fault_is_caught(run, fault):
-    if fault is PriorDropped and not run.settings.prior:
+    if fault is PriorDropped and not run.model.settings.prior:
         pytest.skip("no prior to drop")
     exact = by_autograd(run, [TEST])
     assert worst(unrolled(faulty(run, fault), [TEST]).samples().numpy(), exact) > 1e-3
@@ -121,8 +123,8 @@ def test_an_injected_fault_is_caught(run, fault):
 
 def test_a_skipped_step_is_caught(run):
     exact = by_autograd(run, [TEST])
-    training = run.training.changed()
-    steps = run.training.backwards
+    training = run.trajectory.changed()
+    steps = run.trajectory.backwards
 
     def skip(start):
         return (item for item in steps(start) if item[0] != 6)
@@ -133,18 +135,18 @@ def test_a_skipped_step_is_caught(run):
 
 def test_a_preconditioner_that_moves_with_the_weights_is_caught(run):
     """Retraining with D taken at the new weights is another map: its derivative is not the score."""
-    direct = unrolled(run.training, [TEST]).samples().numpy()[0]
-    i, h, s = int(np.argmax(np.abs(direct))), 1e-4, run.settings
+    direct = unrolled(run.trajectory, [TEST]).samples().numpy()[0]
+    i, h, s = int(np.argmax(np.abs(direct))), 1e-4, run.model.settings
     found = []
     for sign in (1, -1):
-        weights = run.corpus.weights.copy()
+        weights = run.model.corpus.weights.copy()
         weights[i] += sign * h
-        moved = SkipGramField(run.counts, run.vocabulary, weights, dimension=s.dimension, negatives=s.negatives,
+        moved = SkipGramField(run.model.counts, run.model.vocabulary, weights, dimension=s.dimension, negatives=s.negatives,
                               exponent=s.exponent, prior=s.prior, dtype=torch.float64)  # fmt: skip
-        optimiser = HeavyBall(s.lr * moved.step_scale(), run.training.optimiser.momentum)
-        state = optimiser.init(run.training.initial)
+        optimiser = HeavyBall(run.given_optimiser.scale * moved.step_scale(), run.trajectory.optimiser.momentum)
+        state = optimiser.init(run.trajectory.initial)
         w = torch.from_numpy(weights)
-        for t in range(s.steps):
+        for t in range(run.steps):
             state = optimiser.step(state, run.field.gradient(state["theta"], w, t), t)
         found.append(float(TEST(run.field.view(state["theta"]))))
     assert (found[0] - found[1]) / (2 * h) != pytest.approx(direct[i], rel=1e-3)

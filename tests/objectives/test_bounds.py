@@ -10,6 +10,7 @@ from every import EVERY, TEST, WORDS, view
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.bounds import bounds_of, check_target, described
+from train_on import train_on
 
 INDEX = {word: i for i, word in enumerate(WORDS)}
 
@@ -89,7 +90,7 @@ SENTENCES = [" ".join(np.random.default_rng(i).choice(WORDS, 6)) for i in range(
 def run():
     words = [word.replace("w", "w").translate(str.maketrans("0123456789", "abcdefghij")) for word in WORDS]
     texts = [" ".join(words[WORDS.index(token)] for token in line.split()) for line in SENTENCES]
-    found = cl.train(cl.from_sentences(texts), min_count=1, dimension=4, steps=5, dtype="float64")
+    found = train_on(cl.from_sentences(texts), min_count=1, dimension=4, steps=5, dtype="float64")
     return found, words
 
 

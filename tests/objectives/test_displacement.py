@@ -9,11 +9,11 @@ from crossloss.core import UserError
 from crossloss.models.skipgram.hard_debias import HardDebias
 from crossloss.objectives import displacement
 from crossloss.plans.starts import Starts
-from crossloss.run.runs import train
 from crossloss.scores import score
 from crossloss.text.read import from_sentences
 from crossloss.validation.retrain import Retrainer
 from dense import random_sentences
+from train_on import train_on
 
 FINAL = torch.tensor([[3.0, 1.0], [0.0, 2.0]], dtype=torch.float64)
 START = torch.tensor([[1.0, 0.0], [5.0, 5.0]], dtype=torch.float64)
@@ -46,26 +46,26 @@ def test_what_cannot_be_measured_is_refused(case):
 @pytest.fixture(scope="module")
 def run():
     corpus = from_sentences(random_sentences(0))
-    return train(corpus, dimension=3, steps=5, min_count=1, seed=4, dtype="float64")
+    return train_on(corpus, dimension=3, steps=5, min_count=1, seed=4, dtype="float64")
 
 
 def test_every_run_is_measured_from_its_own_start(run):
-    objective = displacement(run.vocabulary.words[0])
-    d = run.settings.dimension
+    objective = displacement(run.model.vocabulary.words[0])
+    d = run.model.settings.dimension
 
     def expected(seed, weights):
-        moved = run.retrain(weights, seed=seed) - run.field.initial(seed)
+        moved = run.retrain(weights, seed=seed).theta - run.field.initial(seed)
         return float(moved[:d].square().mean())
 
-    weights = np.where(np.arange(len(run.corpus)) < 5, 0.0, run.weights)
-    assert float(objective(run.embeddings)) == pytest.approx(expected(4, run.weights))
+    weights = np.where(np.arange(len(run.model.corpus)) < 5, 0.0, run.weights)
+    assert float(objective(run.view)) == pytest.approx(expected(4, run.weights))
     retrainer, starts = Retrainer(run, [objective]), Starts(run, [objective])
     for seed in (4, 9):
         assert retrainer(weights, seed=seed)[objective.name] == pytest.approx(expected(seed, weights))
     assert starts.values(weights, [4, 9])[:, 0] == pytest.approx([expected(4, weights), expected(9, weights)])
-    other = train(run.corpus, like=run, seed=9)
-    assert float(objective(other.embeddings)) == pytest.approx(expected(9, run.weights))
-    assert float(objective(run.embeddings)) == pytest.approx(expected(4, run.weights))
+    other = train_on(run.model.corpus, like=run, seed=9)
+    assert float(objective(other.view)) == pytest.approx(expected(9, run.weights))
+    assert float(objective(run.view)) == pytest.approx(expected(4, run.weights))
     h = 1e-5
     step = np.zeros(len(weights))
     step[7] = h
@@ -76,16 +76,16 @@ def test_every_run_is_measured_from_its_own_start(run):
 
 
 def test_its_scores_predict_a_small_change(run):
-    objective = displacement(run.vocabulary.words[0])
+    objective = displacement(run.model.vocabulary.words[0])
     scores = score(run, [objective])
     nudged = np.array(run.weights)
     nudged[3] += 1e-5
-    change = float(objective(run.view(run.retrain(nudged)))) - float(objective(run.embeddings))
+    change = float(objective(run.retrain(nudged).view)) - float(objective(run.view))
     assert change == pytest.approx(1e-5 * scores.samples[0, 3], rel=1e-3)
 
 
 def test_debiased_vectors_have_no_start(run):
-    words = run.vocabulary.words
+    words = run.model.vocabulary.words
     debias = HardDebias("g", ((words[1], words[2]),), (), (), "")
     with pytest.raises(UserError, match="no known start"):
-        displacement(words[0])(debias(run.embeddings))
+        displacement(words[0])(debias(run.view))

@@ -19,6 +19,7 @@ from crossloss.plans.outcome import Outcome
 from crossloss.plans.sweep import Cell
 from crossloss.plans.table import read_plan
 from dense import random_sentences
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -33,7 +34,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(debiasing, "hard_debias", lambda group: HARD)
     monkeypatch.setattr("crossloss.plans.outcome.hard_debias", lambda group: HARD)
     planted = ["waa wai wab waj wac wak"] * 20 + ["wae wam waf wan wag wao"] * 20
-    with cl.train(
+    with train_on(
         cl.from_sentences([*random_sentences(7, sentences=200), *planted]), out=tmp_path / "run", **SETTINGS
     ) as run:
         yield run
@@ -41,7 +42,7 @@ def run(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("how", WAYS)
 def test_every_way_moves_the_objective_to_its_target(run, how):
-    before = float(ONE(run.embeddings))
+    before = float(ONE(run.view))
     made = correct(run, [ONE], {"one": 0.0}, how, tolerance=1e-2, **SMALL if "+" in how or how not in WAYS[:2] else {})
     after = float(ONE(run.field.view(made.correction(run, 0))))
     if how in ("reweight", "hard+reweight"):
@@ -50,7 +51,7 @@ def test_every_way_moves_the_objective_to_its_target(run, how):
     elif how != "hard":
         assert abs(after) < abs(before)
     if "hard" in how and how.split("+")[-1] in ("reweight", "remove"):
-        assert after == pytest.approx(float(After(ONE, (HARD,))(run.field.view(run.retrain(made.fit.weights)))))
+        assert after == pytest.approx(float(After(ONE, (HARD,))(run.retrain(made.fit.weights).view)))
     assert (made.table is None) == (how == "hard")
     if made.chosen:
         assert made.chosen in made.cells
@@ -59,11 +60,11 @@ def test_every_way_moves_the_objective_to_its_target(run, how):
 
 def test_words_held_out_are_not_fitted(run):
     found = held_out_words(run, [ONE], {"one": 0.0}, "reweight", tolerance=1e-3)["one"]
-    fitted, judged = halves(ONE, run.vocabulary.index)
+    fitted, judged = halves(ONE, run.model.vocabulary.index)
     made = correct(run, [fitted], {fitted.name: 0.0}, "reweight", tolerance=1e-3)
-    view = run.field.view(run.retrain(made.fit.weights))
+    view = run.retrain(made.fit.weights).view
     assert abs(float(fitted(view))) <= 1e-3
-    assert found[:2] == (float(judged(run.embeddings)), float(judged(view)))
+    assert found[:2] == (float(judged(run.view)), float(judged(view)))
     assert abs(found[1]) > 1e-3
 
 
@@ -71,7 +72,7 @@ def test_words_held_out_are_not_fitted(run):
 def test_the_stage_writes_plan_outcome_and_figures(run, how, monkeypatch):
     more = SMALL if how == "both" else {}
     outcomes = pipeline.debias(run, [ONE, TWO], how, starts=2, others=2, tolerance=0.05, **more)
-    folder = run.folder
+    folder = run.store
     assert len(outcomes) == (2 if how == "both" else 1)
     for outcome in outcomes:
         assert Outcome.from_json(json.loads(folder.file(f"debias-{outcome.name}.json").read_text())) == outcome
@@ -80,7 +81,7 @@ def test_the_stage_writes_plan_outcome_and_figures(run, how, monkeypatch):
         assert plan.exists() == (how != "hard")
         if plan.exists():
             weights, notes = read_plan(plan)
-            assert notes["corpus"] == run.corpus.digest
+            assert notes["field"]["corpus"] == run.model.corpus.digest
             assert outcome.moved == pytest.approx(np.abs(weights - 1).sum() / len(weights))
         assert bool(outcome.held_out_words) == (how in ("reweight", "remove"))
         assert folder.file(f"sweep-{outcome.name}.csv").exists() == (how == "both")
@@ -106,7 +107,7 @@ def test_the_stage_writes_plan_outcome_and_figures(run, how, monkeypatch):
 
 
 def test_a_target_turned_round_over_biases(run):
-    before = float(TWO(run.embeddings))
+    before = float(TWO(run.view))
     assert abs(before) < 1
     for how in ("both", "reweight"):
         more = SMALL if how == "both" else {"words": False, "starts": 1}
@@ -120,28 +121,28 @@ def test_robustness_and_transfer_write_their_figures(run, tmp_path, monkeypatch)
     found = pipeline.robustness(run, scores, [ONE])
     assert [result.verdict for result, _ in found] == ["zero", "insignificant"]
     if found[0][0].found:
-        assert run.folder.metrics["robustness.one.smallest_set"] == len(found[0][0].removed)
-        assert run.folder.metrics["robustness.one.retrained"] == found[0][0].after
+        assert run.store.metrics["robustness.one.smallest_set"] == len(found[0][0].removed)
+        assert run.store.metrics["robustness.one.retrained"] == found[0][0].after
     with monkeypatch.context() as patch:
         patch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("trained again"))
         again = pipeline.robustness(run, scores, [ONE])
     assert [result.sentence() for result, _ in again] == [result.sentence() for result, _ in found]
-    counts = run.vocabulary.counts[[run.vocabulary.index[w] for w in ONE.words]]
+    counts = run.model.vocabulary.counts[[run.model.vocabulary.index[w] for w in ONE.words]]
     twice = pipeline.robustness(run, scores, [ONE], least=int(sorted(counts)[1]))
     assert [r.name for r, _ in twice][:2] == ["one"] * 2
     assert all("or more" in r.name for r, _ in twice[2:])
     assert twice[2][0].before == pytest.approx(
-        float(frequent(ONE, run.vocabulary.occurrences, int(sorted(counts)[1]))(run.embeddings))
+        float(frequent(ONE, run.model.vocabulary.occurrences, int(sorted(counts)[1]))(run.view))
     )
     with pytest.raises(UserError, match="ask for fewer"):
         pipeline.robustness(run, scores, [ONE], least=10_000)
     pipeline.debias(run, [ONE], "remove", starts=1, others=2, words=False, tolerance=0.1)
-    plan = run.folder.file("plan-remove-one-start.parquet")
+    plan = run.store.file("plan-remove-one-start.parquet")
     moved = pipeline.transfer_run(run, [ONE], plan, seeds=2)["one"]
-    assert run.folder.metrics["transfer.remove-one-start.one.before"] == pytest.approx(np.mean(moved.before))
-    assert run.folder.metrics["transfer.remove-one-start.one.after_sd"] == moved.spread[1]
+    assert run.store.metrics["transfer.remove-one-start.one.before"] == pytest.approx(np.mean(moved.before))
+    assert run.store.metrics["transfer.remove-one-start.one.after_sd"] == moved.spread[1]
     table = pq.read_table(plan)
-    notes = json.loads(table.schema.metadata[b"crossloss"]) | {"corpus": "another"}
+    notes = json.loads(table.schema.metadata[b"crossloss"]) | {"field": {"corpus": "another"}}
     elsewhere = tmp_path / "plan.parquet"
     pq.write_table(table.replace_schema_metadata({"crossloss": json.dumps(notes)}), elsewhere)
     with pytest.raises(UserError, match="made for another corpus"):

@@ -9,11 +9,12 @@ from scipy.optimize import minimize
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
-from crossloss.plans import fit as fitting
 from crossloss.plans.remove import remove_until
 from crossloss.plans.reweight import reweight
 from crossloss.plans.starts import Starts, unseen
 from dense import DenseSkipGram, dense_counts, random_sentences
+from stopping import Stopping
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -23,7 +24,7 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 25, "lr": 0.6,
 
 @pytest.fixture(scope="module")
 def run():
-    return cl.train(cl.from_sentences(random_sentences(7, sentences=400)), **SETTINGS)
+    return train_on(cl.from_sentences(random_sentences(7, sentences=400)), **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +36,11 @@ def fitted(run):
 def test_several_targets_are_reached_on_retraining(run, fitted):
     _, plan = fitted
     assert plan.reached
-    again = run.field.view(run.retrain(plan.weights))
+    again = run.retrain(plan.weights).view
     assert float(ONE(again)) == pytest.approx(0.0, abs=1e-3)
     assert float(TWO(again)) == pytest.approx(0.1, abs=1e-3)
     assert plan.value("two") == float(TWO(again))
-    assert plan.value("one", 0) == float(ONE(run.embeddings))
+    assert plan.value("one", 0) == float(ONE(run.view))
     assert ((plan.weights >= 0) & (plan.weights <= 2)).all()
     assert 0 < plan.moved < 0.3
 
@@ -47,9 +48,9 @@ def test_several_targets_are_reached_on_retraining(run, fitted):
 def test_the_change_is_nearly_the_smallest(run, fitted):
     """Against SLSQP on the true constraints, each of its derivatives a retraining of the dense reference."""
     starts, plan = fitted
-    x = dense_counts(run.counts, len(run.vocabulary.words))
+    x = dense_counts(run.model.counts, len(run.model.vocabulary.words))
     dense = DenseSkipGram(x, torch_like(run.weights), 5.0, 0.75, 5, run.field.prior)
-    at = run.field.view(dense.train(run.training.initial, torch_like(plan.weights), 25, 0.6, 0.9))
+    at = run.field.view(dense.train(run.trajectory.initial, torch_like(plan.weights), 25, 0.6, 0.9))
     assert float(ONE(at).detach()) == pytest.approx(0.0, abs=1e-3)
 
     def constraint(w):
@@ -78,12 +79,12 @@ def torch_like(weights):
 def test_slopes_are_derivatives_of_the_mean(run, count):
     starts = Starts(run, [ONE, TWO], count)
     rng = np.random.default_rng(0)
-    weights, direction = rng.uniform(0.5, 1.5, len(run.corpus)), rng.normal(size=len(run.corpus))
+    weights, direction = rng.uniform(0.5, 1.5, len(run.model.corpus)), rng.normal(size=len(run.model.corpus))
     slopes = starts.slopes(weights, round=3)
-    assert slopes.shape == (2, len(run.corpus))
+    assert slopes.shape == (2, len(run.model.corpus))
 
     def mean(w):
-        views = [run.field.view(run.retrain(w, seed=seed)) for seed in starts.fresh(3)]
+        views = [run.retrain(w, seed=seed).view for seed in starts.fresh(3)]
         return np.mean([[float(ONE(view)), float(TWO(view))] for view in views], axis=0)
 
     h = 1e-5
@@ -98,7 +99,7 @@ def test_no_start_gives_both_values_and_derivatives(run):
     assert starts.seeds == starts.untouched[: len(starts.seeds)]
     assert len({*starts.untouched, *fresh, *others}) == len(starts.untouched) + 15 + 5
     assert starts.values(run.weights).shape == (len(starts.seeds), 1)
-    assert Starts(run, [ONE]).seeds == Starts(run, [ONE]).fresh(7) == [run.settings.seed]
+    assert Starts(run, [ONE]).seeds == Starts(run, [ONE]).fresh(7) == [run.seed]
 
 
 def test_several_starts_carry_over_to_unseen_ones():
@@ -107,10 +108,10 @@ def test_several_starts_carry_over_to_unseen_ones():
     Chance: the standard error of the difference of two means of (weighted - untouched).
     """
     planted = ["waa wai wab waj wac wak"] * 20 + ["wae wam waf wan wag wao"] * 20
-    run = cl.train(cl.from_sentences([*random_sentences(7, sentences=200), *planted]), **SETTINGS)
+    run = train_on(cl.from_sentences([*random_sentences(7, sentences=200), *planted]), **SETTINGS)
 
     def change(weights, seeds):
-        pairs = [[float(ONE(run.field.view(run.retrain(w, seed=s)))) for w in (run.weights, weights)] for s in seeds]
+        pairs = [[float(ONE(run.retrain(w, seed=s).view)) for w in (run.weights, weights)] for s in seeds]
         return np.diff(pairs, axis=1)[:, 0]
 
     others = unseen(run, 4, 40)
@@ -121,7 +122,7 @@ def test_several_starts_carry_over_to_unseen_ones():
         judged, found = plan.values[-1, :, 0] - plan.values[0, :, 0], change(plan.weights, others)
         chance = np.std(found, ddof=1) * np.sqrt(1 / len(others) + 1 / len(judged))
         assert plan.value("one") == pytest.approx(0.0, abs=0.01)
-        first = np.mean([float(ONE(run.field.view(run.retrain(run.weights, seed=s)))) for s in starts.untouched])
+        first = np.mean([float(ONE(run.retrain(run.weights, seed=s).view)) for s in starts.untouched])
         assert plan.value("one", 0) == pytest.approx(first)
         assert plan.value("one") == pytest.approx(first + judged.mean())
         if count == 1:
@@ -131,20 +132,20 @@ def test_several_starts_carry_over_to_unseen_ones():
 
 
 def test_removal_reaches_two_targets_and_overshoot_is_corrected(run):
-    start = {"one": float(ONE(run.embeddings)), "two": float(TWO(run.embeddings))}
+    start = {"one": float(ONE(run.view)), "two": float(TWO(run.view))}
     targets = {name: value - 0.3 * np.sign(value) for name, value in start.items()}
     starts = Starts(run, [ONE, TWO])
     plan = remove_until(starts, targets, tolerance=0.02)
     assert plan.reached
     assert set(np.unique(plan.weights)) == {0.0, 1.0}
-    once = starts.values(1 - np.isin(np.arange(len(run.corpus)), plan.removed).astype(float)).mean(axis=0)
+    once = starts.values(1 - np.isin(np.arange(len(run.model.corpus)), plan.removed).astype(float)).mean(axis=0)
     np.testing.assert_allclose(once, [plan.value("one"), plan.value("two")])
     gaps = np.abs(plan.values.mean(axis=1) - list(targets.values())).max(axis=1)
     assert (gaps[1:] < gaps[:-1]).all()
 
 
 def test_a_target_turned_round_biases_the_model_more(run):
-    value = float(ONE(run.embeddings))
+    value = float(ONE(run.view))
     plan = reweight(Starts(run, [ONE]), {"one": 1.5 * np.sign(value)}, tolerance=1e-2)
     assert plan.reached
     assert abs(plan.value("one")) > abs(value)
@@ -161,36 +162,27 @@ def test_out_of_reach_keeps_the_best_and_says_so(run):
 
 def test_candidates_stay_out(run):
     corpus = cl.from_sentences(random_sentences(7, sentences=60), candidates=random_sentences(8, sentences=5))
-    small = cl.train(corpus, **SETTINGS)
+    small = train_on(corpus, **SETTINGS)
     for make in (reweight, remove_until):
         plan = make(Starts(small, [ONE]), {"one": 0.0}, tolerance=0.05, rounds=2)
         assert not plan.weights[corpus.weights == 0].any()
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_stopped_fit_goes_on_and_ends_alike(run, tmp_path, monkeypatch, count):
-    file, targets = tmp_path / "fit.safetensors", {"one": 0.0, "two": 0.1}
+def test_a_stopped_fit_goes_on_and_ends_alike(run, monkeypatch, count):
+    targets = {"one": 0.0, "two": 0.1}
     tolerance = 1e-6 if count == 1 else 0.02
     starts = Starts(run, [ONE, TWO], count)
     whole = reweight(starts, targets, tolerance=tolerance)
     assert len(whole.fractions) >= 2
-    write, calls = fitting.atomic.write_arrays, []
-
-    def stop(*given):
-        write(*given)
-        calls.append(1)
-        if len(calls) == 2:  # after the first step
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(fitting.atomic, "write_arrays", stop)
+    entry = Stopping(stop_at=2).entry("fit")  # after the first step
     with pytest.raises(KeyboardInterrupt):
-        reweight(starts, targets, tolerance=tolerance, file=file)
-    monkeypatch.setattr(fitting.atomic, "write_arrays", write)
-    resumed = reweight(starts, targets, tolerance=tolerance, file=file)
+        reweight(starts, targets, tolerance=tolerance, entry=entry)
+    resumed = reweight(starts, targets, tolerance=tolerance, entry=entry)
     assert resumed.weights.tobytes() == whole.weights.tobytes()
     np.testing.assert_array_equal(resumed.values, whole.values)
     monkeypatch.setattr(Starts, "slopes", lambda *unused: pytest.fail("done again"))
-    again = reweight(starts, targets, tolerance=tolerance, file=file)
+    again = reweight(starts, targets, tolerance=tolerance, entry=entry)
     assert again.reached == whole.reached
 
 
@@ -227,7 +219,7 @@ def test_the_table_carries_what_training_with_it_needs(run, fitted):
     table = fitted[1].to_table()
     notes = json.loads(table.schema.metadata[b"crossloss"])
     assert table.column_names == ["sample", "weight"]
-    assert notes["corpus"] == run.corpus.digest
+    assert notes["field"]["corpus"] == run.model.corpus.digest
     assert notes["targets"] == {"one": 0.0, "two": 0.1}
     assert notes["starts"] == 1
     assert notes["seeds"] == [0]

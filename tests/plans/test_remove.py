@@ -15,6 +15,8 @@ from crossloss.plans.rare import used_up
 from crossloss.plans.remove import remove, remove_until
 from crossloss.plans.starts import Starts
 from dense import random_sentences
+from stopping import Stopping
+from train_on import train_on
 
 SCORES = st.lists(st.integers(-50, 50), min_size=2, max_size=7)
 
@@ -88,16 +90,16 @@ def test_the_table_names_every_sample():
 def test_rare_words_that_a_plan_uses_up_are_told(capsys):
     sentences = ["rare he work", "rare he work", "rare she home", "common he work she home"] * 2
     corpus = cl.from_sentences([*sentences, *["common she home he work"] * 8])
-    run = cl.train(corpus, min_count=1, dimension=3, steps=3)
+    run = train_on(corpus, min_count=1, dimension=3, steps=3)
     found = used_up(run, ["common", "rare", "absent", "rare"], np.array([0, 1, 2, 3]))
     assert [(u.word, u.inside, u.count) for u in found] == [("rare", 3, 6)]
     assert found[0].sentence().startswith("3 of the 6 occurrences of 'rare' are in these 4 sentences:")
     assert [(u.word, u.inside) for u in used_up(run, ["common"], np.array([3]), much=0.1)] == [("common", 1)]
     assert used_up(run, ["rare", "common"], np.array([], dtype=int)) == []
-    fewer = cl.train(corpus, weights=np.r_[0, np.ones(len(corpus) - 1)], min_count=1, dimension=3, steps=3)
+    fewer = train_on(corpus, weights=np.r_[0, np.ones(len(corpus) - 1)], min_count=1, dimension=3, steps=3)
     assert [(u.inside, u.count) for u in used_up(fewer, ["rare"], np.array([0, 1, 2]))] == [(2, 5)]
     weat = Weat("t", ("rare", "he"), ("she", "common"), ("work", "he"), ("home", "she"))
-    made = cl.plan(cl.score(run, [weat]), target=float(weat(run.embeddings)) - 0.01)
+    made = cl.plan(cl.score(run, [weat]), target=float(weat(run.view)) - 0.01)
     assert made.used_up == used_up(run, weat.words, made.removed)
     terminal.plan_line(made)
     shown = " ".join(capsys.readouterr().out.split())
@@ -112,7 +114,7 @@ TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tup
 @pytest.fixture(scope="module")
 def trained():
     corpus = cl.from_sentences(random_sentences(7, sentences=400))
-    run = cl.train(corpus, min_count=1, window=3, dimension=5, steps=25, lr=0.6, momentum=0.9, dtype="float64")
+    run = train_on(corpus, min_count=1, window=3, dimension=5, steps=25, lr=0.6, momentum=0.9, dtype="float64")
     return run, cl.score(run, [TEST])
 
 
@@ -120,7 +122,7 @@ def test_a_plan_ends_where_it_says(trained):
     run, scores = trained
     target = scores.values["test"] - 0.6
     plan = cl.plan(scores, target=target)
-    again = float(TEST(run.field.view(run.retrain(plan.weights))))
+    again = float(TEST(run.retrain(plan.weights).view))
     assert plan.reached
     assert again == plan.retrained == plan.path[-1].retrained
     assert abs(again - target) <= 0.01
@@ -151,7 +153,7 @@ class Bent(Starts):
 def test_what_first_order_overshoots_is_made_good_by_a_smaller_set(trained):
     """Not by a few strong samples that come back, which would leave hundreds of weak ones out."""
     run, _ = trained
-    strength = 0.08 / np.arange(1, len(run.corpus) + 1) ** 0.7
+    strength = 0.08 / np.arange(1, len(run.model.corpus) + 1) ** 0.7
     fitted = remove_until(Bent(run, strength), {"test": 0.0}, tolerance=0.02)
     smallest = int(np.searchsorted(np.cumsum(strength), 3**0.5 - 1)) + 1
     assert fitted.reached
@@ -167,16 +169,16 @@ def test_no_rounds_give_the_first_order_plan_and_retrain_nothing(trained, monkey
     assert plan.first_order == (plan.size, plan.predicted)
 
 
-def test_a_stopped_plan_goes_on(trained, tmp_path, monkeypatch):
+def test_a_stopped_plan_goes_on(trained, monkeypatch):
     run, scores = trained
-    target, file = scores.values["test"] - 0.6, tmp_path / "plan.safetensors"
+    target, entry = scores.values["test"] - 0.6, Stopping().entry("plan")
     whole = cl.plan(scores, target=target)
-    cl.plan(scores, target=target, rounds=1, file=file)
-    again = cl.plan(scores, target=target, file=file)
+    cl.plan(scores, target=target, rounds=1, entry=entry)
+    again = cl.plan(scores, target=target, entry=entry)
     assert again.path == whole.path
     assert np.array_equal(again.weights, whole.weights)
     monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("retrained"))
-    assert cl.plan(scores, target=target, file=file).path == whole.path
+    assert cl.plan(scores, target=target, entry=entry).path == whole.path
 
 
 def test_a_target_out_of_reach_is_not_tried(trained, monkeypatch):

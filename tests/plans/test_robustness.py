@@ -11,6 +11,7 @@ from crossloss.objectives import permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.plans.robustness import decisive, in_common, smallest_that
 from dense import random_sentences
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -20,7 +21,7 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 20, "lr": 0.6,
 @pytest.fixture(scope="module")
 def made():
     planted = ["waa wai wab waj wac wak"] * 30 + ["wae wam waf wan wag wao"] * 30
-    run = cl.train(cl.from_sentences([*random_sentences(7, sentences=100), *planted]), **SETTINGS)
+    run = train_on(cl.from_sentences([*random_sentences(7, sentences=100), *planted]), **SETTINGS)
     return run, cl.score(run, [ONE])
 
 
@@ -47,12 +48,12 @@ def test_the_set_does_it_and_one_sample_fewer_does_not(made, verdict, turned):
     mine = -scores.of() if turned else scores.of()
     found = decisive(run, test, mine, verdict, most=0.9)
     assert found.found
-    assert found.before == pytest.approx(float(test(run.embeddings)))
+    assert found.before == pytest.approx(float(test(run.view)))
     assert found.p_before < 0.05
     for size in (len(found.removed), len(found.removed) - 1):
         weights = run.weights.copy()
         weights[found.removed[:size]] = 0
-        result = permutation_test(test, run.field.view(run.retrain(weights)))
+        result = permutation_test(test, run.retrain(weights).view)
         done = result.effect * found.before <= 0 if verdict == "zero" else result.p_value_two_sided > 0.05
         assert done == (size == len(found.removed))
     assert found.share == pytest.approx(len(found.removed) / 161)
@@ -65,7 +66,7 @@ def test_what_stands_and_what_was_never_there(made):
     assert not stands.found
     assert len(stands.removed) == 3
     assert "one stands" in stands.sentence()
-    plain = cl.train(cl.from_sentences(random_sentences(7, sentences=60)), **SETTINGS)
+    plain = train_on(cl.from_sentences(random_sentences(7, sentences=60)), **SETTINGS)
     never = decisive(plain, ONE, cl.score(plain, [ONE]).of(), "insignificant")
     if never.p_before > 0.05:
         assert never.removed.size == 0
@@ -80,7 +81,7 @@ def test_common_documents_and_words():
     sentences = ["cat dog bird", "cat dog fish", "cat bird fish", "tree leaf fish", "tree root bird", "leaf root dog"]
     sentences += sentences[3:]
     corpus = cl.from_sentences(sentences * 5, documents=(["pets"] * 3 + ["plants"] * 6) * 5)
-    run = cl.train(corpus, min_count=1, dimension=2, steps=2)
+    run = train_on(corpus, min_count=1, dimension=2, steps=2)
     common = in_common(run, np.array([0, 1, 2, 3]))
     assert common.documents == [("pets", 3, 15), ("plants", 1, 30)]
     word, part, rest = common.words[0]

@@ -13,6 +13,8 @@ from crossloss.plans import sweep as sweeping
 from crossloss.plans.sweep import Cell, choose, sweep, write_csv
 from crossloss.plans.update import ARMS, update
 from dense import random_sentences
+from stopping import Stopping
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -22,7 +24,7 @@ GRID = {"sizes": (2, 5), "passes": (1, 3, 4)}
 
 @pytest.fixture(scope="module")
 def made():
-    run = cl.train(cl.from_sentences(random_sentences(7, sentences=100)), **SETTINGS)
+    run = train_on(cl.from_sentences(random_sentences(7, sentences=100)), **SETTINGS)
     return run, cl.score(run, [ONE])
 
 
@@ -33,7 +35,7 @@ def swept(made, **more):
     def judge(theta):
         return {"one": float(ONE(run.field.view(theta)))}
 
-    return sweep(run, run.training.theta, scores.of(), judge, value=value, target=0.0, **GRID, **more)
+    return sweep(run, run.trajectory.theta, scores.of(), judge, value=value, target=0.0, **GRID, **more)
 
 
 def test_every_cell_is_its_update_made_alone(made):
@@ -45,34 +47,24 @@ def test_every_cell_is_its_update_made_alone(made):
     for c in cells:
         made_of = {"how": c.how, "size": c.size, "passes": c.passes}
         alone = update(scores.of(), run.weights, value=scores.values["one"], target=0.0, **made_of)
-        assert c.figures["one"] == float(ONE(run.field.view(alone.apply(run, run.training.theta))))
+        assert c.figures["one"] == float(ONE(run.field.view(alone.apply(run, run.trajectory.theta))))
     assert all(b.seconds > a.seconds for a, b in pairwise(cells) if a.size == b.size and a.how == b.how)
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 3, 8])
 @pytest.mark.parametrize("between", [False, True])
-def test_a_stopped_sweep_goes_on_and_ends_alike(made, tmp_path, monkeypatch, stop_at, between):
+def test_a_stopped_sweep_goes_on_and_ends_alike(made, monkeypatch, stop_at, between):
     """Stopped after a stage, or between writing its parameters and its cell."""
-    file, writes = tmp_path / "sweep.json", []
-    name = "write_json" if not between else "write_tensors"
-    write = getattr(sweeping.atomic, name)
-
-    def stop(*given):
-        write(*given)
-        writes.append(1)
-        if len(writes) == stop_at:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(sweeping.atomic, name, stop)
+    store = Stopping(stop_at, ".safetensors" if between else ".json")
+    places = {"entry": store.entry("sweep"), "state": store.entry("sweep", suffix=".safetensors")}
     with pytest.raises(KeyboardInterrupt):
-        swept(made, file=file)
-    monkeypatch.setattr(sweeping.atomic, name, write)
-    whole, resumed = swept(made), swept(made, file=file)
+        swept(made, **places)
+    whole, resumed = swept(made), swept(made, **places)
     assert [(c.how, c.size, c.passes, c.figures) for c in resumed] == [
         (c.how, c.size, c.passes, c.figures) for c in whole
     ]
     monkeypatch.setattr(sweeping.Update, "apply", lambda *unused: pytest.fail("done again"))
-    assert swept(made, file=file) == resumed
+    assert swept(made, **places) == resumed
 
 
 def test_a_cell_that_cannot_be_measured_says_so(made):
@@ -82,7 +74,7 @@ def test_a_cell_that_cannot_be_measured_says_so(made):
         raise UserError("no finite vector")
 
     cells = sweep(
-        run, run.training.theta, scores.of(), judge, value=1.0, target=0.0, ways=["undo"], sizes=(2,), passes=(1, 2)
+        run, run.trajectory.theta, scores.of(), judge, value=1.0, target=0.0, ways=["undo"], sizes=(2,), passes=(1, 2)
     )
     assert [c.failed for c in cells] == ["no finite vector"] * 2
     with pytest.raises(UserError, match="measured"):
@@ -125,7 +117,7 @@ def test_stages_of_one_walk_share_its_steps(made, monkeypatch):
     cells = swept(made)
     assert sum(steps) == 4 * 7 * 4
     assert all(np.isfinite(c.figures["one"]) for c in cells)
-    assert torch.isfinite(made[0].training.theta).all()
+    assert torch.isfinite(made[0].trajectory.theta).all()
 
 
 def test_what_takes_too_many_steps_is_left_out_and_said_so(made):
@@ -147,12 +139,10 @@ def test_what_diverged_stays_so_for_more_passes(made, tmp_path, monkeypatch):
         return apply(self, run, theta)
 
     monkeypatch.setattr(sweeping.Update, "apply", explode)
-    cells = swept(made, file=tmp_path / "s.json")
+    entry = Stopping().entry("sweep")
+    cells = swept(made, entry=entry, state=Stopping().entry("sweep"))
     assert {(c.how, c.passes) for c in cells if c.failed} == {("undo", 3), ("undo", 4)}
-    assert swept(made, file=tmp_path / "s.json") == cells
-    kept = tmp_path / "s.json"
-    kept.write_text(
-        sweeping.json.dumps([sweeping.asdict(c) for c in cells if (c.how, c.size, c.passes) != ("undo", 2, 4)])
-    )
-    again = {(c.how, c.size, c.passes): c.failed for c in swept(made, file=kept)}
+    assert swept(made, entry=entry) == cells
+    entry.save([sweeping.asdict(c) for c in cells if (c.how, c.size, c.passes) != ("undo", 2, 4)])
+    again = {(c.how, c.size, c.passes): c.failed for c in swept(made, entry=entry)}
     assert again["undo", 2, 4] == "The update diverged."

@@ -1,7 +1,5 @@
 """Copies follow the weights; another trainer sees the difference."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -11,6 +9,8 @@ from crossloss.objectives.weat import Weat
 from crossloss.plans import transfer as transferring
 from crossloss.plans.transfer import Copies, Transferred, copies, transfer
 from dense import random_sentences
+from stopping import Stopping
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -20,7 +20,7 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 8, "steps": 5, "lr": 0.3, 
 @pytest.fixture(scope="module")
 def run():
     planted = ["waa wai wab waj wac wak"] * 60 + ["wae wam waf wan wag wao"] * 60
-    return cl.train(cl.from_sentences([*random_sentences(7, sentences=300), *planted]), **SETTINGS)
+    return train_on(cl.from_sentences([*random_sentences(7, sentences=300), *planted]), **SETTINGS)
 
 
 def test_copies_have_the_weights_as_their_mean():
@@ -33,36 +33,36 @@ def test_copies_have_the_weights_as_their_mean():
 
 
 def test_sentences_are_drawn_anew_in_every_epoch(run):
-    weights = np.full(len(run.corpus), 0.5)
+    weights = np.full(len(run.model.corpus), 0.5)
     weights[0] = 2
     sentences = Copies(run, weights, seed=1)
     first, second = list(sentences), list(sentences)
     assert first != second
-    assert first[0] == first[1] == run.corpus.texts[0].split()
+    assert first[0] == first[1] == run.model.corpus.texts[0].split()
     assert list(Copies(run, weights, seed=1)) == first
 
 
-def test_another_trainer_sees_the_removal_of_what_was_planted(run, tmp_path, monkeypatch):
+def test_another_trainer_sees_the_removal_of_what_was_planted(run, monkeypatch):
     pytest.importorskip("gensim")
     weights = run.weights.copy()
     weights[301:] = 0
-    file = tmp_path / "t.json"
-    found = transfer(run, [ONE], weights, [1, 2, 3], epochs=15, file=file)["one"]
+    entry = Stopping().entry("transfer")
+    found = transfer(run, [ONE], weights, [1, 2, 3], epochs=15, entry=entry)["one"]
     assert found.carries_over
     assert np.mean(found.after) < np.mean(found.before) - 0.5
     assert found.spread == (np.std(found.before, ddof=1), np.std(found.after, ddof=1))
-    done = json.loads(file.read_text())
+    done = dict(entry.load())
     done.popitem()
-    file.write_text(json.dumps(done))
-    assert transfer(run, [ONE], weights, [1, 2, 3], epochs=15, file=file)["one"] == found
+    entry.save(done)
+    assert transfer(run, [ONE], weights, [1, 2, 3], epochs=15, entry=entry)["one"] == found
     monkeypatch.setattr(transferring, "Copies", lambda *unused: pytest.fail("trained again"))
-    assert transfer(run, [ONE], weights, [1, 2, 3], epochs=15, file=file)["one"] == found
+    assert transfer(run, [ONE], weights, [1, 2, 3], epochs=15, entry=entry)["one"] == found
     monkeypatch.undo()
     # Another plan has the same models before it: only those after it are trained.
     made, copies = [], transferring.Copies
     monkeypatch.setattr(transferring, "Copies", lambda *given: made.append(given[1]) or copies(*given))
     other = np.minimum(weights + 0.5, 1)
-    assert transfer(run, [ONE], other, [1, 2, 3], epochs=15, file=file)["one"].before == found.before
+    assert transfer(run, [ONE], other, [1, 2, 3], epochs=15, entry=entry)["one"].before == found.before
     assert [w.tolist() for w in made] == [other.tolist()] * 3
 
 

@@ -10,6 +10,7 @@ from crossloss.models.skipgram.sample_step import SampleSteps
 from crossloss.objectives.weat import Weat
 from crossloss.plans.update import ARMS, update
 from dense import DenseSkipGram, dense_counts, random_sentences
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -18,23 +19,23 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 40, "lr": 0.3,
 
 @pytest.fixture(scope="module")
 def made():
-    run = cl.train(cl.from_sentences([*random_sentences(7, sentences=200), "waa waa wab", "zz"]), **SETTINGS)
+    run = train_on(cl.from_sentences([*random_sentences(7, sentences=200), "waa waa wab", "zz"]), **SETTINGS)
     return run, cl.score(run, [ONE])
 
 
 def dense_of(run):
-    x = dense_counts(run.counts, len(run.vocabulary.words))
+    x = dense_counts(run.model.counts, len(run.model.vocabulary.words))
     return DenseSkipGram(x, torch.from_numpy(run.weights), 5.0, 0.75, 5)
 
 
 def test_a_step_is_the_preconditioned_gradient_of_the_samples_loss(made):
     run, _ = made
     dense, scale = dense_of(run), run.field.step_scale()
-    assert run.counts.matrix[201].nnz == 2  # a word beside itself, and beside another
+    assert run.model.counts.matrix[201].nnz == 2  # a word beside itself, and beside another
     steps = SampleSteps(run.field, np.array([0, 5, 201]))
     for sample in (0, 5, 201):
         theta = torch.from_numpy(np.random.default_rng(sample).normal(size=run.field.parameters))
-        alone = torch.zeros(len(run.corpus), dtype=torch.float64)
+        alone = torch.zeros(len(run.model.corpus), dtype=torch.float64)
         alone[sample] = 1
         gradient = torch.autograd.grad(dense.loss(theta.requires_grad_(True), alone), theta)[0]
         theta = theta.detach()
@@ -46,9 +47,9 @@ def test_a_step_is_the_preconditioned_gradient_of_the_samples_loss(made):
 
 def test_a_sample_without_pairs_changes_nothing(made):
     run, _ = made
-    theta = run.training.theta.clone()
+    theta = run.trajectory.theta.clone()
     SampleSteps(run.field, np.array([202])).step_(theta, 202, 1.0)
-    torch.testing.assert_close(theta, run.training.theta, rtol=0, atol=0)
+    torch.testing.assert_close(theta, run.trajectory.theta, rtol=0, atol=0)
 
 
 def test_both_is_ascent_on_a_then_descent_on_m_in_every_pass(made):
@@ -56,15 +57,15 @@ def test_both_is_ascent_on_a_then_descent_on_m_in_every_pass(made):
     made_of = update(scores.of("one"), run.weights, value=1.0, target=0.0, how="both", size=3, passes=2)
     assert len(made_of.undone) == len(made_of.reinforced) == 3
     dense, scale = dense_of(run), run.field.step_scale()
-    theta = run.training.theta.clone()
+    theta = run.trajectory.theta.clone()
     for _ in range(2):
         for samples, sign in ((made_of.undone, 1), (made_of.reinforced, -1)):
             for sample in samples:
-                alone = torch.zeros(len(run.corpus), dtype=torch.float64)
+                alone = torch.zeros(len(run.model.corpus), dtype=torch.float64)
                 alone[sample] = 1
                 leaf = theta.clone().requires_grad_(True)
                 theta = theta + sign * 0.3 * scale * torch.autograd.grad(dense.loss(leaf, alone), leaf)[0]
-    torch.testing.assert_close(made_of.apply(run, run.training.theta), theta, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(made_of.apply(run, run.trajectory.theta), theta, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("how", ARMS)
@@ -74,7 +75,7 @@ def test_every_arm_moves_the_objective_towards_its_target(made, how, turned):
     value = scores.values["one"]
     target = 3 * value if turned else 0.0
     chosen = update(scores.of("one"), run.weights, value=value, target=target, how=how, size=10, passes=20)
-    after = float(ONE(run.field.view(chosen.apply(run, run.training.theta))))
+    after = float(ONE(run.field.view(chosen.apply(run, run.trajectory.theta))))
     assert abs(after - target) < abs(value - target) - 0.01
     assert (after - value) * (target - value) > 0
     assert bool(len(chosen.undone)) == (how != "reinforce")

@@ -8,15 +8,15 @@ import pyarrow as pa
 import pytest
 import torch
 
+from crossloss import files
 from crossloss.core import UserError
-from crossloss.run import atomic
 
 WRITERS = {
-    "text": (lambda p, v: atomic.write_text(p, f"text {v}"), lambda p: p.read_text()),
-    "json": (lambda p, v: atomic.write_json(p, {"v": v}), atomic.read_json),
-    "tensors": (lambda p, v: atomic.write_tensors(p, {"t": torch.full((3,), v)}), lambda p: p.read_bytes()),
-    "arrays": (lambda p, v: atomic.write_arrays(p, {"a": np.full(3, v)}), lambda p: p.read_bytes()),
-    "table": (lambda p, v: atomic.write_table(p, pa.table({"a": [v]})), lambda p: p.read_bytes()),
+    "text": (lambda p, v: files.write_text(p, f"text {v}"), lambda p: p.read_text()),
+    "json": (lambda p, v: files.write_json(p, {"v": v}), files.read_json),
+    "tensors": (lambda p, v: files.write_tensors(p, {"t": torch.full((3,), v)}), lambda p: p.read_bytes()),
+    "arrays": (lambda p, v: files.write_arrays(p, {"a": np.full(3, v)}), lambda p: p.read_bytes()),
+    "table": (lambda p, v: files.write_table(p, pa.table({"a": [v]})), lambda p: p.read_bytes()),
 }
 
 
@@ -45,18 +45,18 @@ def test_a_read_only_folder_is_one_sentence(tmp_path, monkeypatch):
     def refuse(*unused):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(atomic.safetensors.torch, "save_file", refuse)
+    monkeypatch.setattr(files.safetensors.torch, "save_file", refuse)
     with pytest.raises(UserError, match="Read-only"):
-        atomic.write_tensors(tmp_path / "file", {"t": torch.zeros(1)})
+        files.write_tensors(tmp_path / "file", {"t": torch.zeros(1)})
 
 
 @pytest.mark.parametrize("cut", [0, 5, -1])
 def test_a_cut_file_is_refused(tmp_path, cut):
     for name, write, read in (
-        ("t", lambda p: atomic.write_tensors(p, {"t": torch.arange(9)}), atomic.read_tensors),
-        ("a", lambda p: atomic.write_arrays(p, {"a": np.arange(9)}), atomic.read_arrays),
-        ("j", lambda p: atomic.write_json(p, {"a": [1, 2]}), atomic.read_json),
-        ("p", lambda p: atomic.write_table(p, pa.table({"a": [1]})), atomic.read_table),
+        ("t", lambda p: files.write_tensors(p, {"t": torch.arange(9)}), files.read_tensors),
+        ("a", lambda p: files.write_arrays(p, {"a": np.arange(9)}), files.read_arrays),
+        ("j", lambda p: files.write_json(p, {"a": [1, 2]}), files.read_json),
+        ("p", lambda p: files.write_table(p, pa.table({"a": [1]})), files.read_table),
     ):
         path = tmp_path / name
         write(path)
@@ -67,18 +67,18 @@ def test_a_cut_file_is_refused(tmp_path, cut):
 
 
 def test_text_with_lone_surrogates_is_written(tmp_path):
-    atomic.write_text(tmp_path / "t", "a\ud800b")
+    files.write_text(tmp_path / "t", "a\ud800b")
     assert (tmp_path / "t").read_text() == "a?b"
 
 
 def test_json_never_holds_nan(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
-        atomic.write_json(tmp_path / "j", {"a": float("nan")})
+        files.write_json(tmp_path / "j", {"a": float("nan")})
     assert not os.listdir(tmp_path)
 
 
 def test_files_are_readable_as_the_umask_says(tmp_path):
-    atomic.write_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(2)})
-    atomic.write_text(tmp_path / "t.txt", "a")
+    files.write_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(2)})
+    files.write_text(tmp_path / "t.txt", "a")
     (tmp_path / "plain").write_text("a")
     assert {p.stat().st_mode for p in tmp_path.iterdir()} == {(tmp_path / "plain").stat().st_mode}

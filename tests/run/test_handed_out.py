@@ -10,8 +10,10 @@ from torch.nn import functional as F
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.estimators import Trained, gradient_dot
+from crossloss.estimators import gradient_dot
+from crossloss.run.trajectory import without_steps
 from dense import random_sentences
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 TEST = cl.objectives.Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -19,7 +21,7 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 4, "lr": 0.5, 
 
 
 def words_run(**more):
-    return cl.train(cl.from_sentences(random_sentences(5)), **(SETTINGS | more))
+    return train_on(cl.from_sentences(random_sentences(5)), **(SETTINGS | more))
 
 
 def field_run():
@@ -40,12 +42,12 @@ def logit(view):
 
 def results(run):
     """All that a run says, as numbers."""
-    objective = logit if isinstance(run, cl.FieldRun) else TEST
+    objective = TEST if isinstance(run.model, cl.SkipGram) else logit
     scores = cl.score(run, [objective])
-    view = run.view if isinstance(run, cl.FieldRun) else run.embeddings
+    view = run.view
     heavier = np.ones(len(scores.of()))
     heavier[0] = 2.0
-    return [scores.of(), np.array([run.loss, float(objective(view))]), run.retrain(heavier).numpy()]
+    return [scores.of(), np.array([run.loss, float(objective(view))]), run.retrain(heavier).theta.numpy()]
 
 
 def spoil(value):
@@ -68,26 +70,26 @@ def spoil(value):
 
 
 OF_WORDS = {
-    "vectors": lambda run: run.embeddings.vectors,
-    "contexts": lambda run: run.embeddings.contexts,
-    "initial": lambda run: run.embeddings.initial,
-    "words": lambda run: run.embeddings.words,
-    "index": lambda run: run.embeddings.index,
-    "a word": lambda run: run.embeddings[WORDS[0]],
+    "vectors": lambda run: run.view.vectors,
+    "contexts": lambda run: run.view.contexts,
+    "initial": lambda run: run.view.initial,
+    "words": lambda run: run.view.words,
+    "index": lambda run: run.view.index,
+    "a word": lambda run: run.view[WORDS[0]],
     "weights": lambda run: run.weights,
-    "theta": lambda run: run.training.theta,
-    "the trajectory's weights": lambda run: run.training.weights,
-    "the trajectory's start": lambda run: run.training.initial,
-    "a state": lambda run: run.training.states.get(0)["theta"],
-    "a view of the start": lambda run: run.view(run.training.theta).initial,
-    "retrained": lambda run: run.retrain(run.weights),
+    "theta": lambda run: run.theta,
+    "the trajectory's weights": lambda run: run.trajectory.weights,
+    "the trajectory's start": lambda run: run.trajectory.initial,
+    "a state": lambda run: run.trajectory.states.get(0)["theta"],
+    "a view of the start": lambda run: run.retrain().view.initial,
+    "retrained": lambda run: run.retrain(run.weights).theta,
     "initial of a seed": lambda run: run.field.initial(0),
-    "the corpus's weights": lambda run: run.corpus.weights,
-    "the corpus's words": lambda run: run.corpus.tokens,
-    "the vocabulary's counts": lambda run: run.vocabulary.counts,
-    "how often words are kept": lambda run: run.vocabulary.keep,
-    "the pairs": lambda run: run.counts.pairs,
-    "their counts": lambda run: run.counts.matrix.data,
+    "the corpus's weights": lambda run: run.model.corpus.weights,
+    "the corpus's words": lambda run: run.model.corpus.tokens,
+    "the vocabulary's counts": lambda run: run.model.vocabulary.counts,
+    "how often words are kept": lambda run: run.model.vocabulary.keep,
+    "the pairs": lambda run: run.model.counts.pairs,
+    "their counts": lambda run: run.model.counts.matrix.data,
 }
 
 
@@ -107,11 +109,11 @@ OF_FIELD = {
     "a parameter": lambda run: run.view["2.weight"],
     "a fixed parameter": lambda run: run.view["0.bias"],
     "initial": lambda run: run.field.initial,
-    "the trajectory's start": lambda run: run.training.initial,
-    "the trajectory's weights": lambda run: run.training.weights,
+    "the trajectory's start": lambda run: run.trajectory.initial,
+    "the trajectory's weights": lambda run: run.trajectory.weights,
     "data": lambda run: run.field.rows["x"],
     "labels": lambda run: run.field.rows["y"],
-    "a state": lambda run: run.training.states.get(2)["theta"],
+    "a state": lambda run: run.trajectory.states.get(2)["theta"],
 }
 
 
@@ -139,7 +141,7 @@ def test_scores_are_as_they_were(make):
     ]
     shown += [lambda: scores.top(3), lambda: scores.table()["weight"].to_numpy()]
     if make is words_run:
-        shown += [lambda: scores.pairs, lambda: scores.explain(0).pairs]
+        shown += [lambda: scores.atoms, lambda: scores.explain(0).pairs]
     before = [copy.deepcopy(get()) for get in shown]
     for get in shown:
         spoil(get())
@@ -149,7 +151,7 @@ def test_scores_are_as_they_were(make):
 
 def test_plans_and_fits_cannot_be_written_to():
     scores = cl.score(words_run(), [TEST])
-    plan = cl.plan(scores, target=float(TEST(scores.run.embeddings)) / 2, rounds=0)
+    plan = cl.plan(scores, target=float(TEST(scores.run.view)) / 2, rounds=0)
     fit = cl.remove_until(cl.Starts(scores.run, [TEST]), {"test": plan.target}, rounds=1)
     for array in (
         plan.weights,
@@ -167,8 +169,8 @@ def test_plans_and_fits_cannot_be_written_to():
 
 def test_a_trajectory_of_a_model_trained_elsewhere_is_its_own():
     run = words_run()
-    theta, weights = run.training.theta, torch.from_numpy(run.weights)
-    elsewhere = Trained(run.field, weights, theta)
+    theta, weights = run.trajectory.theta, torch.from_numpy(run.weights)
+    elsewhere = without_steps(run.field, weights, theta)
     before = gradient_dot(elsewhere, [TEST]).samples()
     spoil(theta)
     spoil(weights)
@@ -198,4 +200,4 @@ def test_words_that_are_kept_are_words():
     for wrong in ("waa wab", {"waa": 1}, ["waa", 3]):
         with pytest.raises(UserError, match=r"keep_words|of type int"):
             words_run(keep_words=wrong)
-    assert words_run(keep_words=["WAA", "waa"]).keep_words == ("waa",)
+    assert words_run(keep_words=["WAA", "waa"]).model.keep_words == ("waa",)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import crossloss as cl
+from crossloss import files as crossloss_files
 from crossloss import pipeline
 from crossloss.core import UserError
+from crossloss.files import LEDGER
 from crossloss.objectives.weat import Weat
-from crossloss.run import atomic, ledger
-from crossloss.run.ledger import LEDGER
 from dense import random_sentences
+from train_on import train_on
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -26,7 +27,7 @@ UNREAD = {"metrics.json", "model.safetensors", "scores.parquet", "plan-test.parq
 
 def make(folder, **more):
     """The command that makes the run."""
-    with cl.train(cl.from_sentences(random_sentences(2)), out=folder, **SETTINGS, **more) as run:
+    with train_on(cl.from_sentences(random_sentences(2)), out=folder, **SETTINGS, **more) as run:
         pipeline.remember(run, [TEST])
         pipeline.plan_run(run, pipeline.score_run(run, [TEST]), {"test": 0.0})
 
@@ -64,6 +65,12 @@ def read_files(made):
     return [name for name in files(made) if name not in UNREAD | {LEDGER}]
 
 
+def forget_influence(folder):
+    """So that the states are read."""
+    for path in folder.glob("influence-unrolled-*.safetensors"):
+        path.unlink()
+
+
 @pytest.mark.parametrize("fault", ["cut", "edited", "emptied"])
 def test_a_changed_file_is_refused_and_deleting_it_mends_the_run(made, folder, fault):
     expected = scores(made)
@@ -73,7 +80,7 @@ def test_a_changed_file_is_refused_and_deleting_it_mends_the_run(made, folder, f
         changed = {"cut": whole[:-5], "edited": whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:], "emptied": b""}
         path.write_bytes(changed[fault])
         if name.startswith("states"):
-            (folder / "influence-unrolled.safetensors").unlink()  # for they are read by a backward pass only
+            forget_influence(folder)  # for they are read by a backward pass only
         with pytest.raises(UserError, match="was changed") as caught:
             scores(folder)
         assert "\n" not in str(caught.value)
@@ -84,7 +91,7 @@ def test_a_changed_file_is_refused_and_deleting_it_mends_the_run(made, folder, f
 
 
 def test_files_exchanged_within_a_run_and_between_runs_are_refused(made, folder, tmp_path):
-    with cl.train(cl.from_sentences(random_sentences(3)), out=tmp_path / "other", **SETTINGS) as run:
+    with train_on(cl.from_sentences(random_sentences(3)), out=tmp_path / "other", **SETTINGS) as run:
         pipeline.remember(run, [TEST])
         pipeline.score_run(run, [TEST])
     for name in read_files(made):
@@ -92,7 +99,7 @@ def test_files_exchanged_within_a_run_and_between_runs_are_refused(made, folder,
         if whole == (tmp_path / "other" / name).read_bytes():
             continue
         if name.startswith("states"):
-            (folder / "influence-unrolled.safetensors").unlink(missing_ok=True)
+            forget_influence(folder)
         shutil.copy(tmp_path / "other" / name, folder / name)
         with pytest.raises(UserError, match="was changed"):
             scores(folder)
@@ -107,7 +114,7 @@ def test_states_that_were_deleted_are_made_again(made, folder):
     for gone in (["000000"], ["000004"], ["000002"], ["000000", "000001", "000002", "000003", "000004"]):
         for name in gone:
             (folder / "states" / f"{name}.safetensors").unlink(missing_ok=True)
-        (folder / "influence-unrolled.safetensors").unlink()
+        forget_influence(folder)
         np.testing.assert_array_equal(scores(folder), expected)
 
 
@@ -123,8 +130,8 @@ def test_overwrite_starts_anew_where_the_manifest_cannot_be_read(folder):
         (folder / "manifest.json").write_text(content)
         (folder / LEDGER).unlink(missing_ok=True)
         with pytest.raises(UserError):
-            cl.train(cl.from_sentences(random_sentences(2)), out=folder, **SETTINGS)
-        cl.train(cl.from_sentences(random_sentences(2)), out=folder, overwrite=True, **SETTINGS).close()
+            train_on(cl.from_sentences(random_sentences(2)), out=folder, **SETTINGS)
+        train_on(cl.from_sentences(random_sentences(2)), out=folder, overwrite=True, **SETTINGS).close()
 
 
 def test_a_line_cut_by_a_full_disk_hides_no_other(folder, monkeypatch):
@@ -134,16 +141,16 @@ def test_a_line_cut_by_a_full_disk_hides_no_other(folder, monkeypatch):
     with (folder / LEDGER).open("ab") as file:
         file.write(b"0123456789abcdef  cut off")
     with monkeypatch.context() as patch:
-        patch.setattr(ledger.os, "fsync", full)
+        patch.setattr(crossloss_files.os, "fsync", full)
         with pytest.raises(UserError, match="No space left"):
-            atomic.write_json(folder / "new.json", 1)
-    atomic.write_json(folder / "new.json", 2)
-    assert atomic.read_json(folder / "new.json") == 2
+            crossloss_files.write_json(folder / "new.json", 1)
+    crossloss_files.write_json(folder / "new.json", 2)
+    assert crossloss_files.read_json(folder / "new.json") == 2
     (folder / "new.json").write_text("3")
     with pytest.raises(UserError, match="was changed"):
-        atomic.read_json(folder / "new.json")
+        crossloss_files.read_json(folder / "new.json")
 
 
 def test_outside_of_a_run_folder_there_is_no_ledger(tmp_path):
-    atomic.write_json(tmp_path / "a.json", 1)
+    crossloss_files.write_json(tmp_path / "a.json", 1)
     assert os.listdir(tmp_path) == ["a.json"]

@@ -5,9 +5,10 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.models.skipgram.footprint import footprint
 from crossloss.objectives.weat import Weat
-from crossloss.run.memory import needs
 from dense import random_sentences
+from train_on import train_on
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TESTS = [
@@ -15,14 +16,14 @@ TESTS = [
     for i in range(3)
 ]
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 8, "lr": 0.5}
-WANTED = needs(samples=1000, tokens=20_000, elements=10**6, pairs=10**5, parameters=10**6, width=4)
+WANTED = footprint(samples=1000, tokens=20_000, elements=10**6, pairs=10**5, parameters=10**6, width=4)
 
 
 def test_less_memory_stores_fewer_states_then_scores_fewer_at_once_then_is_refused():
     plenty = WANTED.fixed + 10 * WANTED.direction + 200 * WANTED.theta
-    assert WANTED.every(50, plenty) == 1
+    assert WANTED.spacing(50, plenty) == 1
     assert WANTED.at_once(4, 50, plenty) == 4
-    spacings = [WANTED.every(50, WANTED.fixed + WANTED.direction + n * WANTED.theta) for n in (103, 60, 40, 30)]
+    spacings = [WANTED.spacing(50, WANTED.fixed + WANTED.direction + n * WANTED.theta) for n in (103, 60, 40, 30)]
     assert spacings == sorted(spacings)
     assert len(set(spacings)) == 4
     some = WANTED.fixed + WANTED.direction + 103 * WANTED.theta
@@ -30,20 +31,21 @@ def test_less_memory_stores_fewer_states_then_scores_fewer_at_once_then_is_refus
     for budget in (plenty, some):
         assert WANTED.peak(4, 50, budget) <= budget
     with pytest.raises(UserError, match=r"raise --memory"):
-        WANTED.every(50, WANTED.fixed + WANTED.direction)
+        WANTED.spacing(50, WANTED.fixed + WANTED.direction)
     with pytest.raises(UserError, match=r"raise --memory"):
-        WANTED.every(50, 1000)
+        WANTED.spacing(50, 1000)
 
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_objectives_scored_one_a_pass_have_the_same_scores(tmp_path, stored):
     corpus = cl.from_sentences(random_sentences(0))
-    run = cl.train(corpus, **SETTINGS)
+    run = train_on(corpus, **SETTINGS)
     whole = cl.score(run, TESTS)
-    least = run.needs.fixed + run.needs.direction + run.needs.states(8, 1)
+    wanted = run.model.footprint(run.optimiser)
+    least = wanted.fixed + wanted.direction + wanted._states(8, 1)
     out = tmp_path / "run" if stored else None
-    with cl.train(corpus, out=out, memory=f"{least}B", **SETTINGS) as small:
-        assert small.needs.at_once(3, 8, small.memory) == 1
+    with train_on(corpus, out=out, memory=f"{least}B", **SETTINGS) as small:
+        assert small.at_once(3) == 1
         parts = cl.score(small, TESTS)
         assert np.allclose(parts.samples, whole.samples, rtol=1e-5, atol=1e-9)
         if stored:
@@ -54,7 +56,7 @@ def test_objectives_scored_one_a_pass_have_the_same_scores(tmp_path, stored):
 
 def test_damping_is_for_curvatures_only():
     corpus = cl.from_sentences(random_sentences(0))
-    run = cl.train(corpus, **SETTINGS)
+    run = train_on(corpus, **SETTINGS)
     with pytest.raises(UserError, match="takes no damping"):
         cl.score(run, TESTS, "gradient-dot", damping=0.1)
     heavy, light = (cl.score(run, TESTS, "inverse-hessian-word-blocks", damping=d).samples for d in (10.0, 0.01))

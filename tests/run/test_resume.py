@@ -7,16 +7,16 @@ from functools import partial
 import pytest
 
 import crossloss as cl
-from crossloss import pipeline, scores
+from crossloss import files, pipeline, scores
+from crossloss.files import LEDGER
 from crossloss.models.skipgram.field import SkipGramField
+from crossloss.models.skipgram.footprint import footprint
 from crossloss.objectives.weat import Weat
-from crossloss.run import atomic
-from crossloss.run.ledger import LEDGER
-from crossloss.run.memory import needs
-from crossloss.run.training import FileCheckpoint
+from crossloss.run.trajectory import FileCheckpoint
 from crossloss.text.pairs import count_pairs
 from crossloss.text.vocabulary import build_vocabulary
 from dense import random_sentences
+from train_on import train_on
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -30,11 +30,11 @@ def work(folder):
     corpus = cl.from_sentences(random_sentences(2))
     counts = count_pairs(corpus, build_vocabulary(corpus, min_count=1), window=3)
     parameters = 2 * counts.pairs.max() * 3 + 6
-    wanted = needs(samples=len(corpus), tokens=len(corpus.tokens), elements=0, pairs=len(counts.pairs),
+    wanted = footprint(samples=len(corpus), tokens=len(corpus.tokens), elements=0, pairs=len(counts.pairs),
                    parameters=parameters, width=4)  # fmt: skip
     memory = f"{wanted.fixed + wanted.direction + LEFT}B"
-    with cl.train(corpus, out=folder, memory=memory, **SETTINGS) as run:
-        assert run.training.every == 2
+    with train_on(corpus, out=folder, memory=memory, **SETTINGS) as run:
+        assert run.trajectory.every == 2
         pipeline.remember(run, [TEST])
         scored = pipeline.score_run(run, [TEST])
         pipeline.plan_run(run, scored, {"test": 0.0})
@@ -74,7 +74,7 @@ class Events:
             self.happen()
             return pullback(*given, **more)
 
-        atomic.os.replace = counted_replace
+        files.os.replace = counted_replace
         SkipGramField.gradient, SkipGramField.pullback = counted_gradient, counted_pullback
 
 

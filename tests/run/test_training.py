@@ -8,28 +8,30 @@ import torch
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.files import LEDGER
+from crossloss.memory import Footprint, parse_bytes
 from crossloss.models.skipgram.embeddings import initial_vectors
-from crossloss.run.estimate import estimate
-from crossloss.run.ledger import LEDGER
-from crossloss.run.settings import make_settings, parse_bytes
-from crossloss.run.training import spacing
+from crossloss.models.skipgram.estimate import estimate
+from crossloss.models.skipgram.settings import make_settings, split_settings
 from crossloss.text.vocabulary import build_vocabulary
 from dense import random_sentences
+from train_on import train_on
 
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 8, "lr": 0.5}
 
 
 def test_spacing_is_the_smallest_that_fits():
-    assert spacing(100, 10, 5, 10**6) == 1
+    wanted = Footprint(fixed=0, direction=0, state=10, replayed=5, theta=5)
+    assert wanted.spacing(100, 10**6) == 1
     for memory in (400, 500, 700):
-        s = spacing(100, 10, 5, memory)
+        s = wanted.spacing(100, memory)
 
         def need(s):
             return (-(-100 // s) + 1) * 10 + s * 5
 
         assert need(s) <= memory < need(s - 1)
     with pytest.raises(UserError, match="raise --memory"):
-        spacing(100, 10, 5, 100)
+        wanted.spacing(100, 100)
 
 
 def test_sizes_of_memory():
@@ -47,7 +49,8 @@ def test_sizes_of_memory():
 )
 def test_settings_out_of_range_are_one_sentence(bad):
     with pytest.raises(UserError, match=f"Setting {next(iter(bad))}"):
-        make_settings(**bad)
+        field, _ = split_settings(**bad)
+        make_settings(**field)
 
 
 def test_a_word_starts_in_the_same_place_whatever_else_is_there():
@@ -62,20 +65,20 @@ def test_a_word_starts_in_the_same_place_whatever_else_is_there():
 
 def test_training_lowers_the_loss_and_weights_matter():
     corpus = cl.from_sentences(random_sentences(0))
-    run = cl.train(corpus, **SETTINGS)
-    first = run.field.loss(run.training.initial, run.training.weights)
+    run = train_on(corpus, **SETTINGS)
+    first = run.field.loss(run.trajectory.initial, run.trajectory.weights)
     assert run.loss < first
     weights = np.ones(len(corpus))
     weights[:5] = 0
-    less = cl.train(corpus, weights=weights, like=run)
-    assert not torch.equal(less.training.theta, run.training.theta)
-    assert torch.equal(less.training.theta, run.retrain(weights))
+    less = train_on(corpus, weights=weights, like=run)
+    assert not torch.equal(less.trajectory.theta, run.trajectory.theta)
+    assert torch.equal(less.trajectory.theta, run.retrain(weights).theta)
     assert less.field.noise is run.field.noise, "constants of the run are those of the corpus's own weights"
 
 
 def test_bad_weights_and_bad_likeness():
     corpus = cl.from_sentences(random_sentences(0))
-    run = cl.train(corpus, **SETTINGS)
+    run = train_on(corpus, **SETTINGS)
     n = len(corpus)
     for weights, message in (
         (np.ones(n + 1), "the corpus has"),
@@ -84,24 +87,22 @@ def test_bad_weights_and_bad_likeness():
         (np.zeros(n), "All sample weights are zero"),
     ):
         with pytest.raises(UserError, match=message):
-            cl.train(corpus, weights=weights, like=run)
-    with pytest.raises(UserError, match="another corpus"):
-        cl.train(cl.from_sentences(["red blue"]), like=run)
-    with pytest.raises(UserError, match="leave them out"):
-        cl.train(corpus, like=run, window=2)
+            train_on(corpus, weights=weights, like=run)
+    assert run.model.changed(dimension=2).counts is run.model.counts
+    assert run.model.changed(window=2).counts is not run.model.counts
 
 
 def test_a_run_in_a_folder_comes_back_as_it_was(tmp_path):
     corpus = cl.from_sentences(random_sentences(0), candidates=["waa wab wac"])
     weights = np.where(np.arange(len(corpus)) == 2, 0.0, corpus.weights)
-    with cl.train(corpus, weights=weights, out=tmp_path / "run", **SETTINGS) as run:
-        theta = run.training.theta.clone()
+    with train_on(corpus, weights=weights, out=tmp_path / "run", **SETTINGS) as run:
+        theta = run.trajectory.theta.clone()
     with cl.load(tmp_path / "run") as again:
-        assert torch.equal(again.training.theta, theta)
+        assert torch.equal(again.trajectory.theta, theta)
         assert np.array_equal(again.weights, weights)
-        assert again.corpus.digest == corpus.digest
-        assert again.key == run.key
-        assert again.settings == run.settings
+        assert again.model.corpus.digest == corpus.digest
+        assert again.origin == run.origin
+        assert again.model.settings == run.model.settings
     (tmp_path / "other").mkdir()
     with pytest.raises(UserError, match="holds no run"):
         cl.load(tmp_path / "other")
@@ -109,13 +110,13 @@ def test_a_run_in_a_folder_comes_back_as_it_was(tmp_path):
 
 def test_damaged_and_foreign_folders_are_refused(tmp_path):
     corpus = cl.from_sentences(random_sentences(0))
-    cl.train(corpus, out=tmp_path / "run", **SETTINGS).close()
+    train_on(corpus, out=tmp_path / "run", **SETTINGS).close()
     (tmp_path / "run" / "states" / "000008.safetensors").write_bytes(b"cut")
     with cl.load(tmp_path / "run") as run, pytest.raises(UserError, match="was changed"):
-        _ = run.embeddings
+        _ = run.view
     (tmp_path / "run" / LEDGER).unlink()
     with cl.load(tmp_path / "run") as run, pytest.raises(UserError, match="damaged"):
-        _ = run.embeddings
+        _ = run.view
     (tmp_path / "run" / LEDGER).unlink()
     (tmp_path / "run" / "manifest.json").write_text('{"format": 99}')
     with pytest.raises(UserError, match="another version"):
@@ -125,9 +126,9 @@ def test_damaged_and_foreign_folders_are_refused(tmp_path):
 def test_the_estimate_grows_with_what_it_pays_for():
     corpus = cl.from_sentences(random_sentences(0))
     vocabulary = build_vocabulary(corpus, min_count=1)
-    base = estimate(make_settings(), corpus, vocabulary, objectives=1, memory=10**10)
-    twice = estimate(make_settings(steps=200), corpus, vocabulary, objectives=1, memory=10**10)
-    four = estimate(make_settings(), corpus, vocabulary, objectives=4, memory=10**10)
+    base = estimate(make_settings(), corpus, vocabulary, steps=50, objectives=1, memory=10**10)
+    twice = estimate(make_settings(), corpus, vocabulary, steps=200, objectives=1, memory=10**10)
+    four = estimate(make_settings(), corpus, vocabulary, steps=50, objectives=4, memory=10**10)
     assert twice.train_seconds > 1.5 * base.train_seconds
     assert four.score_seconds > 1.5 * base.score_seconds
     assert four.memory_bytes > base.memory_bytes
@@ -140,7 +141,10 @@ def test_drawn_negatives_cost_less_where_words_are_many_and_pairs_few():
     names = ("train_seconds", "score_seconds", "memory_bytes")
     exact, drawn = (
         [
-            getattr(estimate(make_settings(negative_columns=m), corpus, vocabulary, objectives=1, memory=10**10), n)
+            getattr(
+                estimate(make_settings(negative_columns=m), corpus, vocabulary, steps=50, objectives=1, memory=10**10),
+                n,
+            )
             for n in names
         ]
         for m in (0, 64)
@@ -156,12 +160,12 @@ def test_a_device_that_is_not_there_is_one_sentence_and_one_that_is_gives_the_sa
             make_settings(device="cuda")
         pytest.skip("no GPU here")
     corpus = cl.from_sentences(random_sentences(0))
-    cpu = cl.train(corpus, **SETTINGS, dtype="float64")
-    gpu = cl.train(corpus, **SETTINGS, dtype="float64", device="cuda")
-    torch.testing.assert_close(gpu.training.theta.cpu(), cpu.training.theta, rtol=1e-10, atol=1e-12)
+    cpu = train_on(corpus, **SETTINGS, dtype="float64")
+    gpu = train_on(corpus, **SETTINGS, dtype="float64", device="cuda")
+    torch.testing.assert_close(gpu.trajectory.theta.cpu(), cpu.trajectory.theta, rtol=1e-10, atol=1e-12)
 
 
 def test_a_run_that_ends_above_its_start_is_refused_though_finite():
     corpus = cl.from_sentences(random_sentences(0))
     with pytest.raises(UserError, match="Training diverged"):
-        cl.train(corpus, **(SETTINGS | {"lr": 30.0, "momentum": 0.9}))
+        train_on(corpus, **(SETTINGS | {"lr": 30.0, "momentum": 0.9}))

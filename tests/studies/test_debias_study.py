@@ -17,6 +17,7 @@ from crossloss.studies import debias as studying
 from crossloss.studies import debias_page
 from crossloss.studies.debias import debias_study
 from dense import random_sentences
+from train_on import train_on
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -35,7 +36,7 @@ def made(tmp_path_factory):
         patch.setattr(studying, "MOST_STEPS", 600)
         patch.setattr(debias_study, "__kwdefaults__", debias_study.__kwdefaults__ | {"most_steps": 600})
         out = tmp_path_factory.mktemp("study") / "run"
-        with cl.train(cl.from_sentences(random_sentences(7, sentences=120)), out=out, **SETTINGS) as run:
+        with train_on(cl.from_sentences(random_sentences(7, sentences=120)), out=out, **SETTINGS) as run:
             study, page = pipeline.study_debias(run, [ONE, TWO], starts=2, others=2, least=1, seeds=2)
             first = {path.name: path.read_bytes() for path in out.glob("study-*")}
             trained, retrain = [], type(run).retrain
@@ -62,7 +63,7 @@ def test_every_correction_is_in_it(made):
 def test_walks_are_the_cells(made):
     run, study, *_ = made
     walk = study.walk("undo", "one", 5, "two<b>")
-    assert walk[0] == (0, float(TWO(run.embeddings)))
+    assert walk[0] == (0, float(TWO(run.view)))
     by_passes = {c.passes: c.figures["two<b>"] for c in study.cells["undo", "one"] if c.size == 5 and not c.failed}
     assert dict(walk[1:]) == by_passes
     best = study.best_update("one")
@@ -96,10 +97,10 @@ def test_robustness_and_transfer_are_in_it(made):
     for how, moved in study.transferred.items():
         rows = next(rows for title, (_, rows) in found.items() if "gensim" in title and f"after {how}:" in title)
         assert [row[0] for row in rows] == list(moved) == study.tests
-        assert run.folder.metrics[f"transfer.{how}.one.after"] == pytest.approx(np.mean(moved["one"].after))
+        assert run.store.metrics[f"transfer.{how}.one.after"] == pytest.approx(np.mean(moved["one"].after))
     assert study.transferred["reweight"]["one"].before == study.transferred["remove"]["one"].before
     assert set(study.plans) >= {"reweight", "reweight-one-start", "remove", "remove-one-start", "hard+reweight"}
-    assert all(run.folder.file(f"plan-{name}.parquet").exists() for name in study.plans)
+    assert all(run.store.file(f"plan-{name}.parquet").exists() for name in study.plans)
 
 
 def test_the_page_is_escaped_and_self_contained(made):
@@ -117,7 +118,7 @@ def test_the_page_is_escaped_and_self_contained(made):
     }
     rows = list(csv.reader(first["study-debias.csv"].decode().splitlines()))
     assert ["correction", "one", "two<b>"] in rows
-    assert run.folder.metrics["debias.reweight.one.effect"] == made[1].outcomes[0].effects["one"][1]
+    assert run.store.metrics["debias.reweight.one.effect"] == made[1].outcomes[0].effects["one"][1]
 
 
 def test_a_second_study_trains_little_and_writes_the_same_bytes(made):
@@ -137,7 +138,7 @@ def test_the_command_says_what_it_will_take_and_shows_the_tables(made, tmp_path,
     asked = {}
 
     def studied(run, tests, **more):
-        asked.update(more, names=[test.name for test in tests], words=len(run.vocabulary.words))
+        asked.update(more, names=[test.name for test in tests], words=len(run.model.vocabulary.words))
         return study, page
 
     monkeypatch.setattr(pipeline, "study_debias", studied)

@@ -37,7 +37,7 @@ def test_stacked_retraining_equals_retraining_one_by_one(loss, optimiser):
     for i, w in enumerate(weights):
         assert w[i] == 0
         assert w.sum() == len(points.x) - 1
-        assert (together[i] - run.retrain(w)).abs().max() < 1e-9
+        assert (together[i] - run.retrain(w).theta).abs().max() < 1e-9
     assert (together - run.theta).abs().max() > 1e-6
 
 
@@ -91,17 +91,17 @@ def test_points_are_those_of_the_paper():
 @pytest.mark.parametrize("loss", model.LOSSES)
 def test_tangents_are_what_predict_gives_and_unrolled_scores_their_slope(loss):
     run, _, held = trained(loss)
-    moved = tangents(run.training)
+    moved = tangents(run.trajectory)
     objectives = model.objectives(held)
     for i in (0, 7, 14):
-        assert (predict(run.training, objectives, without=[i]).theta - (run.theta - moved[i])).abs().max() < 1e-8
+        assert (predict(run.trajectory, objectives, without=[i]).theta - (run.theta - moved[i])).abs().max() < 1e-8
     w = torch.ones(len(moved), dtype=torch.float64)
     h = 1e-5
     w[4] += h
-    up = model.values(run.field, run.retrain(w)[None], held)[0]
+    up = model.values(run.field, run.retrain(w).theta[None], held)[0]
     w[4] -= 2 * h
-    slope = (up - model.values(run.field, run.retrain(w)[None], held)[0]) / (2 * h)
-    assert (unrolled(run.training, objectives).samples()[:, 4] - slope).abs().max() < 1e-6 * slope.abs().max()
+    slope = (up - model.values(run.field, run.retrain(w).theta[None], held)[0]) / (2 * h)
+    assert (unrolled(run.trajectory, objectives).samples()[:, 4] - slope).abs().max() < 1e-6 * slope.abs().max()
 
 
 def test_a_constant_target_changes_the_derivative_and_not_the_run():
@@ -136,7 +136,7 @@ def test_published_lissa_is_the_published_recursion():
     for i in range(n):
         h = v + (1 - 0.01) * h - torch.func.hessian(lambda t, i=i: sample(t, i))(theta) @ h / 25
     expected = torch.stack([-torch.func.grad(lambda t, i=i: sample(t, i))(theta) @ h / n for i in range(n)])
-    found = PublishedLissa()(run.training, [objective]).samples()[0]
+    found = PublishedLissa()(run.trajectory, [objective]).samples()[0]
     assert (found - expected).abs().max() < 1e-10 * expected.abs().max()
 
 
@@ -153,7 +153,7 @@ def test_the_ggn_is_that_of_the_matched_loss():
     curved = torch.diag_embed(q) - q[:, :, None] * q[:, None, :]
     exact = torch.einsum("nap,nab,nbq->pq", jacobian, curved, jacobian) / n
     net = model.initial(points, "gelu", 3)
-    ggn = estimators(points, net)["inverse-hessian-ggn"].curvature(theta, run.weights)
+    ggn = estimators(points, net)["inverse-hessian-ggn"].curvature(theta, run.trajectory.weights)
     a = torch.randn(2, len(theta), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert (ggn.product(a) - a @ exact).abs().max() < 1e-9 * (a @ exact).abs().max()
 

@@ -11,7 +11,8 @@ from crossloss import pipeline
 from crossloss.core import UserError
 from crossloss.objectives import displacement
 from crossloss.reading import find
-from crossloss.run.runs import Run, load
+from crossloss.run.run import Run
+from crossloss.run.train import load
 from crossloss.scores import score
 from crossloss.studies import scifi
 from crossloss.validation.retrain import without
@@ -59,7 +60,7 @@ def made(tmp_path_factory):
 def test_stop_words_are_out_and_named_words_in(made):
     study, run, *_ = made
     assert list(study) == ["dooku", "kirk", "doctor", "tardis", "spock", "dalek", "vader"]
-    assert not {"the", "of"} & set(run.vocabulary.words)
+    assert not {"the", "of"} & set(run.model.vocabulary.words)
 
 
 def test_universes_and_precision(made):
@@ -68,9 +69,9 @@ def test_universes_and_precision(made):
     assert study["kirk"].universe == "star <trek>"
     own = {word: world for world, words in WORLDS.items() for word in words}
     for s in study.values():
-        vectors = run.embeddings.vectors.numpy()
+        vectors = run.view.vectors.numpy()
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        cosines = dict(zip(run.vocabulary.words, unit @ unit[run.vocabulary.index[s.word]], strict=True))
+        cosines = dict(zip(run.model.vocabulary.words, unit @ unit[run.model.vocabulary.index[s.word]], strict=True))
         del cosines[s.word]
         nearest = sorted(cosines, key=lambda word: -cosines[word])[:10]
         assert [n.word for n in s.neighbours] == nearest
@@ -82,7 +83,7 @@ def test_universes_and_precision(made):
     sizes = dict(counts)
     for row in rows():
         world, _, text = row.split("\t")
-        tokens = [w for w in re.findall("[a-z]+", text.lower()) if w in run.vocabulary.index]
+        tokens = [w for w in re.findall("[a-z]+", text.lower()) if w in run.model.vocabulary.index]
         counts[world] += tokens.count("planet")
         sizes[world] += len(tokens)
     for world in WORLDS:
@@ -100,9 +101,9 @@ def test_removals_are_of_the_strongest_and_as_retrained(made):
     removal = study["kirk"].removals[1]
     assert removal.size == 5
     assert removal.predicted == pytest.approx(scores.values[objective.name] - scores.of(objective)[strongest].sum())
-    view = run.view(run.retrain(without(run.weights, strongest)))
+    view = run.retrain(without(run.weights, strongest)).view
     assert removal.retrained == pytest.approx(float(objective(view)), rel=1e-12)
-    moved = view.vectors[view.index["kirk"]] - run.field.view(run.training.initial).vectors[view.index["kirk"]]
+    moved = view.vectors[view.index["kirk"]] - run.field.view(run.trajectory.initial).vectors[view.index["kirk"]]
     assert removal.retrained == pytest.approx(float(moved.square().mean()), rel=1e-12)
     assert not study["spock"].removals
 
@@ -130,7 +131,7 @@ def test_the_page_is_escaped_and_the_figures_are_kept(made):
     assert not re.search(r"(src|href)=\"https?:", text)
     listed = list(csv.reader(first["study-scifi.csv"].decode().splitlines()))
     assert any(row[:2] == ["dooku", f"{study['dooku'].count:,}"] for row in listed)
-    metrics = json.loads((run.folder.path / "metrics.json").read_text())
+    metrics = json.loads((run.store.path / "metrics.json").read_text())
     for word in study:
         assert metrics[f"scifi.{word}.precision_at_10"] == study[word].precision
         assert -1 <= metrics[f"scifi.{word}.fidelity.pearson"] <= 1

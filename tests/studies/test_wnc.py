@@ -49,7 +49,7 @@ def made(tmp_path_factory):
     study, page = stages.study_wnc(both(), [ONE, TWO], out, **SETTINGS)
     first = written(out)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("crossloss.run.training.advance", lambda *a: pytest.fail("trained again"))
+        patch.setattr("crossloss.run.trajectory.steps_from", lambda *a: pytest.fail("trained again"))
         stages.study_wnc(both(), [ONE, TWO], out, **SETTINGS)
     return study, page, out, first, written(out)
 
@@ -67,18 +67,18 @@ def test_both_sides_are_trained_alike(made, label):
     for side, folder in folders.items():
         with cl.load(folder) as run:
             runs[side] = run
-            settings = run.settings.model_dump()
+            settings = run.model.settings.model_dump()
             assert {name: settings[name] for name in wanted} == wanted
             assert run.weights[:n].all() == (side == "biased")
             assert run.weights[n : 2 * n].all() == (side == "neutral")
             for test in (ONE, TWO):
-                expected = cl.permutation_test(test, run.embeddings)
+                expected = cl.permutation_test(test, run.view)
                 assert measured[side, test.name] == expected
     a, b = runs.values()
-    assert a.settings == b.settings
-    assert a.vocabulary.words == b.vocabulary.words
-    assert np.array_equal(a.training.initial, b.training.initial)
-    assert not np.array_equal(a.training.theta, b.training.theta)
+    assert a.model.settings == b.model.settings
+    assert a.model.vocabulary.words == b.model.vocabulary.words
+    assert np.array_equal(a.trajectory.initial, b.trajectory.initial)
+    assert not np.array_equal(a.trajectory.theta, b.trajectory.theta)
 
 
 @pytest.mark.parametrize("label", CONVENTIONS)
@@ -89,7 +89,7 @@ def test_applied_edits_are_what_retraining_and_the_other_side_give(made, label):
         scores = cl.score(run, [ONE, TWO])
         effects = scores.samples[:, 40:80] - scores.samples[:, :40]
         for row, test in zip(effects, (ONE, TWO), strict=True):
-            value = float(test(run.embeddings))
+            value = float(test(run.view))
             everything = convention.applied[test.name, "all"]
             assert everything.predicted == pytest.approx(row.sum())
             neutral = convention.measured["neutral", test.name].effect
@@ -102,7 +102,7 @@ def test_applied_edits_are_what_retraining_and_the_other_side_give(made, label):
             done = convention.applied[test.name, "nearer"]
             assert done.edits == len(nearer)
             assert done.predicted == pytest.approx(row[nearer].sum())
-            assert done.retrained == pytest.approx(float(test(run.field.view(run.retrain(weights)))) - value)
+            assert done.retrained == pytest.approx(float(test(run.retrain(weights).view)) - value)
             control = convention.applied[test.name, "random"]  # all of the 40: as many as are applied
             assert (control.edits, control.predicted) == (40, pytest.approx(row.sum()))
             assert control.retrained == pytest.approx(neutral - value, abs=1e-3)
@@ -122,7 +122,7 @@ def test_sentences_are_of_the_side_and_ranked_among_all(made):
         strongest = study.conventions["word2vec"].sentences["neutral", test.name, "A"]
         assert strongest, "a test that is not zero has amplifiers"
         for s in strongest:
-            i = run.corpus.texts.index(s.text)
+            i = run.model.corpus.texts.index(s.text)
             assert 40 <= i < 90, "of D_N or of both, not of the background"
             assert s.effect == -scores.of(test)[i]
             assert s.rank == 1 + (size > size[i]).sum()
@@ -137,10 +137,10 @@ def test_near_duplicates_are_one_sentence(tmp_path):
     both = sides(replace(found, same=[*found.same, *planted]))
     with train_biased(both, [ONE], tmp_path / "run", **SETTINGS) as run:
         scores = cl.score(run, [ONE])
-        numbers = [i for i, text in enumerate(run.corpus.texts) if text in planted]
+        numbers = [i for i, text in enumerate(run.model.corpus.texts) if text in planted]
         sign = float(np.sign(scores.of()[numbers[0]]))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(studying, "SENTENCES_SHOWN", len(run.corpus))
+            patch.setattr(studying, "SENTENCES_SHOWN", len(run.model.corpus))
             shown = studying._sentences(scores, both, "one", sign)
     sets = [set(s.text.split()) for s in shown]
     assert all(len(a & b) < 0.8 * len(a | b) for i, a in enumerate(sets) for b in sets[:i])
@@ -169,7 +169,7 @@ def test_the_page_is_escaped_marks_what_changed_and_needs_nothing(made):
 def test_the_figures_are_in_the_metrics(made):
     study, _, out, *_ = made
     with cl.load(out) as run:
-        metrics = run.folder.metrics
+        metrics = run.store.metrics
     top = study.conventions["word2vec"].applied["one", "top"]
     assert metrics["edits.one.top100.predicted"] == top.predicted
     assert metrics["edits.one.top100.retrained"] == top.retrained
@@ -259,6 +259,6 @@ def test_the_commands(download, tmp_path, monkeypatch, capsys):
         scores = cl.score(run, [Weat("mine", ONE.X, ONE.Y, ONE.A, ONE.B)])
         again = cl.score_edits(scores, found.before, found.after)
         assert len(again) == 40
-        assert run.folder.metrics["edits.mine.top5.predicted"] == pytest.approx(
+        assert run.store.metrics["edits.mine.top5.predicted"] == pytest.approx(
             again.of()[again.strongest(5)].sum(), rel=1e-6
         )

@@ -13,6 +13,7 @@ from crossloss import cli
 from crossloss.core import UserError
 from crossloss.objectives import load_objectives
 from crossloss.reading import find
+from train_on import train_on
 
 WORDS = ["josé", "andré", "zoë", "chloé", "büro", "straße", "küche", "İzmir"]
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 4, "lr": 0.5}
@@ -48,13 +49,13 @@ def test_spelling_in_other_characters_changes_no_count_and_no_score(how, tmp_pat
     (inline,) = load_objectives(f"similarity:{spelled('straße', how)}/{spelled('büro', how)}")
     assert inline.words == ("strasse", "büro")
     runs = [
-        cl.train(corpus, keep_words=[spelled(w, how) for w in WORDS] if corpus is other else WORDS, **SETTINGS)
+        train_on(corpus, keep_words=[spelled(w, how) for w in WORDS] if corpus is other else WORDS, **SETTINGS)
         for corpus in (plain, other)
     ]
-    assert runs[0].vocabulary.occurrences == runs[1].vocabulary.occurrences
+    assert runs[0].model.vocabulary.occurrences == runs[1].model.vocabulary.occurrences
     scores = [cl.score(run, [test]) for run in runs]
     np.testing.assert_array_equal(scores[0].of("mine"), scores[1].of("mine"))
-    explained = [scores[0].take_apart(rows()[1]), scores[1].take_apart(spelled(rows()[1], how))]
+    explained = [scores[0].explain(rows()[1]), scores[1].explain(spelled(rows()[1], how))]
     assert explained[0].pairs == explained[1].pairs
     text = other.texts[1]
     for (start, end, _), word in zip(explained[1].spans, rows()[1].split(), strict=True):
@@ -118,10 +119,10 @@ def test_the_form_is_a_setting_of_reading(check):
 
 def test_a_run_in_a_folder_keeps_its_rule_of_words(tmp_path):
     corpus = cl.from_sentences(["ｍａｎ new_york saw owl", "man saw new_york fox"] * 4, tokens=True, form="NFC")
-    cl.train(corpus, out=tmp_path / "run", **SETTINGS).close()
+    train_on(corpus, out=tmp_path / "run", **SETTINGS).close()
     with cl.load(tmp_path / "run") as run:
-        assert run.vocabulary.occurrences == {"saw": 8, "new_york": 8, "man": 4, "owl": 4, "fox": 4, "ｍａｎ": 4}
-        assert (run.corpus.form, run.vocabulary.form) == ("NFC", "NFC")
-        assert [token.word for token in run.corpus[0].tokens] == ["ｍａｎ", "new_york", "saw", "owl"]
+        assert run.model.vocabulary.occurrences == {"saw": 8, "new_york": 8, "man": 4, "owl": 4, "fox": 4, "ｍａｎ": 4}
+        assert (run.model.corpus.form, run.model.vocabulary.form) == ("NFC", "NFC")
+        assert [token.word for token in run.model.corpus[0].tokens] == ["ｍａｎ", "new_york", "saw", "owl"]
     with pytest.raises(UserError, match="another run"):
-        cl.train(cl.from_sentences(corpus.texts, tokens=True), out=tmp_path / "run", **SETTINGS)
+        train_on(cl.from_sentences(corpus.texts, tokens=True), out=tmp_path / "run", **SETTINGS)

@@ -12,6 +12,7 @@ from crossloss.objectives.weat import Weat
 from crossloss.validation.retrain import Retrainer
 from crossloss.validation.strongest import Strongest, check_strongest, shown_first
 from dense import random_sentences
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -21,7 +22,7 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 30, "lr": 0.3}
 @pytest.fixture(scope="module")
 def made():
     sentences = random_sentences(7, sentences=300)
-    run = cl.train(cl.from_sentences([*sentences, *sentences[:20]], candidates=["waa wai wab"]), **SETTINGS)
+    run = train_on(cl.from_sentences([*sentences, *sentences[:20]], candidates=["waa wai wab"]), **SETTINGS)
     return run, cl.score(run, [TEST])
 
 
@@ -42,7 +43,7 @@ def test_each_is_what_training_without_it_gives(made):
     for sample in checked.samples[:2]:
         weights = run.weights.copy()
         weights[sample] = 0
-        change = float(TEST(run.field.view(run.retrain(weights)))) - scores.values["test"]
+        change = float(TEST(run.retrain(weights).view)) - scores.values["test"]
         assert checked.changes[sample] == pytest.approx(change, abs=1e-6)
     assert checked.fidelity.pearson > 0.9
     again = Strongest.from_json(json.loads(json.dumps(asdict(checked))))
@@ -56,7 +57,7 @@ def test_each_is_what_training_without_it_gives(made):
 
 def test_scores_of_the_wrong_sign_are_seen(made):
     run, scores = made
-    flipped = cl.Scores(run, "unrolled", [TEST], -scores.pairs)
+    flipped = cl.Scores(run, "unrolled", [TEST], -scores.atoms)
     assert check_strongest(Retrainer(run, [TEST]), flipped, 3)["test"].fidelity.slope < -0.5
 
 

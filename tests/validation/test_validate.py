@@ -11,6 +11,7 @@ from crossloss.objectives.weat import Weat
 from crossloss.validation.retrain import Retrainer, without
 from crossloss.validation.validate import Validation, check_plans, compare
 from dense import random_sentences
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -20,7 +21,7 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 30, "lr": 0.3}
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fidelity") / "run"
-    run = cl.train(cl.from_sentences(random_sentences(7, sentences=400)), out=folder, **SETTINGS)
+    run = train_on(cl.from_sentences(random_sentences(7, sentences=400)), out=folder, **SETTINGS)
     return run, cl.score(run, [TEST])
 
 
@@ -33,7 +34,7 @@ def test_unrolled_predicts_retraining_and_the_baselines_less(made):
     assert 0.7 < best.slope < 1.4
     assert best.pearson > max(rows["gradient-dot"].fidelity.pearson, rows["co-occurrence"].fidelity.pearson)
     assert best.subsets == 12
-    flipped = cl.Scores(run, "unrolled", [TEST], -scores.pairs)
+    flipped = cl.Scores(run, "unrolled", [TEST], -scores.atoms)
     assert compare(Retrainer(run, [TEST]), flipped, subsets=12, share=0.05)["test"][0].fidelity.pearson < -0.9
 
 
@@ -42,7 +43,7 @@ def test_nothing_is_trained_twice_in_a_folder(made, monkeypatch):
     retrainer = Retrainer(run, [TEST])
     weights = without(run.weights, np.array([1, 2, 3]))
     first = retrainer(weights)
-    assert first["test"] == pytest.approx(float(TEST(run.field.view(run.retrain(weights)))))
+    assert first["test"] == pytest.approx(float(TEST(run.retrain(weights).view)))
     monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("trained again"))
     assert Retrainer(run, [TEST])(weights) == first
     with pytest.raises(pytest.fail.Exception, match="trained again"):
@@ -64,7 +65,7 @@ def test_plans_are_retrained_from_other_starts_and_against_chance(made):
     run, scores = made
     plan = cl.plan(scores, target=scores.values["test"] - 0.15)
     check = check_plans(Retrainer(run, [TEST]), {"test": plan}, seeds=2, removals=2)["test"]
-    assert check.retrained == pytest.approx(float(TEST(run.field.view(run.retrain(plan.weights)))))
+    assert check.retrained == pytest.approx(float(TEST(run.retrain(plan.weights).view)))
     assert check.retrained == pytest.approx(plan.predicted, abs=0.08)
     assert check.curve[-1] == (plan.size, check.retrained)
     assert len(check.other_seeds) == len(check.random_removal) == len(check.random_with_test_word) == 2

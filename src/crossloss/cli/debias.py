@@ -9,9 +9,11 @@ from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
 from crossloss.cli.options import Named, RunArgument, command_line
 from crossloss.cli.study import study
+from crossloss.models.skipgram.model import SkipGram
+from crossloss.models.skipgram.settings import split_settings
 from crossloss.plans.debias import WAYS
-from crossloss.run.progress import bars
-from crossloss.run.runs import train
+from crossloss.progress import track
+from crossloss.run.train import train
 from crossloss.studies.debias import TESTS, passes
 from crossloss.studies.debias_page import tables
 from crossloss.text.read import read
@@ -34,10 +36,10 @@ def debias(
     opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
         chosen = [test for test in tests if test.name in asked]
-        pipeline.check_targets(chosen, dict.fromkeys(asked, target), opened.vocabulary.index)
+        pipeline.check_targets(chosen, dict.fromkeys(asked, target), opened.model.word_index)
         outcomes = pipeline.debias(
             opened, chosen, how,
-            target=target, starts=starts, others=others, groups=group or ["gender"], words=words, track=bars,
+            target=target, starts=starts, others=others, groups=group or ["gender"], words=words,
         )  # fmt: skip
         for outcome in outcomes:
             terminal.outcome_table(outcome)
@@ -47,7 +49,7 @@ def debias(
             terminal.say(f"Train with it: crossloss train CORPUS --weights {path} --out MENDED")
             terminal.say(f"Or elsewhere: crossloss export {run} --format corpus --plan {path} --out MENDED")
             if transfer:
-                terminal.transfer_table(pipeline.transfer_run(opened, chosen, path, seeds=transfer, track=bars))
+                terminal.transfer_table(pipeline.transfer_run(opened, chosen, path, seeds=transfer))
 
 
 @study.command(name="debias")
@@ -66,14 +68,15 @@ def study_debias(
     """Every correction of every test beside the others (Tables 3, 5, 6, 8, Figs. 3, 4); a stopped study goes on."""
     tests = pipeline.choose(objective or TESTS)
     keep = [word for test in tests for word in test.words]
-    with bars("reading") as progress:
+    with track("reading") as progress:
         text = read(corpus, progress=progress)
     settings: dict[str, Any] = {"min_count": min_count, "dimension": dimension, "steps": steps}
     trainings, scorings = passes(len(tests), starts, others)
     announce(text, tests, settings, trainings=trainings, scorings=scorings)
-    with train(text, keep_words=keep, out=out, track=bars, **settings) as run:
+    given, recipe = split_settings(**settings)
+    with train(SkipGram(text, keep_words=keep, **given), recipe.optimiser, steps=recipe.steps, out=out) as run:
         pipeline.remember(run, tests)
         command = command_line()
-        found, page = pipeline.study_debias(run, tests, starts=starts, others=others, command=command, track=bars)
+        found, page = pipeline.study_debias(run, tests, starts=starts, others=others, command=command)
         terminal.study_tables(tables(found))
         terminal.say(f"Page: {page}")

@@ -9,8 +9,8 @@ from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
 from crossloss.cli.options import Named, RunArgument, command_line
 from crossloss.cli.study import study
+from crossloss.progress import track
 from crossloss.report import words
-from crossloss.run.progress import bars
 from crossloss.studies.debias import TESTS
 from crossloss.studies.wnc import SETTINGS, enough_text, passes
 from crossloss.studies.wnc_page import plain_tables, summary
@@ -42,12 +42,12 @@ def edits(
     """Rank edits of sentences by what they would do to each objective; with --apply, make them and retrain."""
     opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
-        scores = pipeline.score_run(opened, tests, track=bars)
+        scores = pipeline.score_run(opened, tests)
         found = pipeline.edit_run(opened, scores, read_versions(file))
         for name in asked:
             terminal.edits_table(found, name, show)
             if apply:
-                done = pipeline.apply_edits(opened, found, name, apply, track=bars)
+                done = pipeline.apply_edits(opened, found, name, apply)
                 terminal.say(
                     f"Making the {words.several(done.edits, 'strongest edit')} changes {name} by "
                     f"{words.effect(done.predicted)} as predicted and {words.effect(done.retrained)} as retrained: "
@@ -82,7 +82,7 @@ def study_wnc(
 ) -> None:
     """Biased and neutralised sentences trained alike: tests, sentences, edits (Tables 2, 7); a stopped one goes on."""
     versions = read_versions(corpus)
-    with bars("reading") as progress:
+    with track("reading") as progress:
         added = read(background, progress=progress) if background else None
     terminal.versions_table([versions])
     both, tests = sides(versions, added), pipeline.only_tests(pipeline.choose(objective or TESTS), "The study")
@@ -90,6 +90,6 @@ def study_wnc(
     chosen = {"min_count": min_count, "max_words": max_words, "dimension": dimension, "steps": steps}
     trainings, scorings = passes(len(tests))
     announce(both.corpus, tests, {**SETTINGS, **chosen}, trainings=trainings, scorings=scorings)
-    found, page = pipeline.study_wnc(both, tests, out, command=command_line(), track=bars, **chosen)
+    found, page = pipeline.study_wnc(both, tests, out, command=command_line(), **chosen)
     terminal.study_tables(plain_tables(summary(found)))
     terminal.say(f"Page: {page}")

@@ -16,6 +16,7 @@ from crossloss.cli.study import study
 from crossloss.cli.training import check, demo, run_command, train_command
 from crossloss.cli.words import concepts, show
 from crossloss.core import UserError
+from crossloss.progress import progress
 
 app = typer.Typer(
     name="crossloss",
@@ -51,7 +52,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        with distributed.joined():
+        with distributed.joined(), progress():
             terminal.console.quiet = not distributed.first()
             sys.exit(app(standalone_mode=False))
     except UserError as error:

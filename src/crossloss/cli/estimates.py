@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossloss import terminal
+from crossloss.memory import available_memory, parse_bytes
+from crossloss.models.skipgram.estimate import check_memory, estimate
+from crossloss.models.skipgram.settings import make_settings, split_settings
 from crossloss.objectives import Described, rare_words
 from crossloss.report import words
-from crossloss.run.available import available_memory
-from crossloss.run.estimate import check_memory, estimate
-from crossloss.run.runs import MEMORY
-from crossloss.run.settings import make_settings, parse_bytes
+from crossloss.run.train import MEMORY
 from crossloss.text.read import Corpus
 from crossloss.text.tokens import cut
 from crossloss.text.vocabulary import build_vocabulary
@@ -28,7 +28,8 @@ def announce(
 
     Of a command that trains and scores many times, ``trainings`` and ``scorings`` tell how often, about.
     """
-    chosen = make_settings(**settings)
+    given, recipe = split_settings(**settings)
+    chosen = make_settings(**given)
     vocabulary = build_vocabulary(
         corpus,
         min_count=chosen.min_count,
@@ -36,7 +37,7 @@ def announce(
         keep_words=[word for test in tests for word in test.words],
         subsample=chosen.subsample,
     )
-    cost = estimate(chosen, corpus, vocabulary, objectives=len(tests), memory=parse_bytes(memory))
+    cost = estimate(chosen, corpus, vocabulary, steps=recipe.steps, objectives=len(tests), memory=parse_bytes(memory))
     terminal.say(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
     for test in tests:
         coverage = test.coverage(vocabulary.occurrences)

@@ -9,9 +9,10 @@ from crossloss import pipeline, terminal
 from crossloss.cli.options import RunArgument
 from crossloss.export import FORMATS
 from crossloss.export import export as write
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Weat
 from crossloss.plans.table import check_corpus, read_plan
-from crossloss.run.runs import load
+from crossloss.run.train import load
 
 
 def export(
@@ -32,7 +33,7 @@ def export(
         taken = None
         if plan is not None:
             taken, notes = read_plan(plan)
-            check_corpus(opened.corpus, notes, plan)
+            check_corpus(require_skipgram(opened.model, "export").corpus, notes, plan)
         for path in write(
             opened, format, out, objectives=[o for o in pipeline.recall(opened) if isinstance(o, Weat)], plan=taken
         ):

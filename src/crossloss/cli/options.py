@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, get_origin
 
 import typer
 
+from crossloss.models.skipgram.settings import Recipe, Settings
 from crossloss.objectives import SYNTAX
-from crossloss.run.settings import Settings
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Objectives = Annotated[
@@ -48,16 +48,17 @@ def command_line() -> str:
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Add one option for each field of ``Settings``; the command gets those given as ``settings``."""
+    """Add one option for each field of ``Settings`` and ``Recipe``; the command gets those given as ``settings``."""
+    options = {**Settings.model_fields, **Recipe.model_fields}
 
     @wraps(command)
     def wrapper(**given: Any) -> None:
-        settings = {name: given.pop(name) for name in Settings.model_fields}
+        settings = {name: given.pop(name) for name in options}
         command(**given, settings={name: value for name, value in settings.items() if value is not None})
 
     signature = inspect.signature(command)
     kept = [p for p in signature.parameters.values() if p.name != "settings"]
-    for name, field in Settings.model_fields.items():
+    for name, field in options.items():
         plain: Any = str if get_origin(field.annotation) is Literal else field.annotation
         note = field.description if field.default is None else f"{field.description} (default: {field.default})"
         kind = Annotated[plain | None, typer.Option(help=note, rich_help_panel="Settings")]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from crossloss import terminal
-from crossloss.run.progress import bars
+from crossloss.progress import track
 from crossloss.text.builtin import BUILTIN
 from crossloss.text.read import Corpus, read
 from crossloss.text.tokens import FORM, TOKEN_PATTERN
@@ -97,7 +97,7 @@ def with_reading(command: Callable[..., None]) -> Callable[..., None]:
 
 def read_corpus(corpus: str, reading: dict[str, Any]) -> Corpus:
     """Read a corpus with progress, and say what it is."""
-    with bars("reading") as progress:
+    with track("reading") as progress:
         found = read(corpus, progress=progress, **reading)
     terminal.corpus_line(found)
     return found

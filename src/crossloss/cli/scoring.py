@@ -6,8 +6,8 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli.options import Named, RunArgument, Show, Starts
-from crossloss.run.progress import bars
-from crossloss.run.runs import load
+from crossloss.models.skipgram.model import require_skipgram
+from crossloss.run.train import load
 from crossloss.scores import ESTIMATOR_NAMES
 from crossloss.validation.spread import STARTS
 
@@ -24,13 +24,13 @@ def measure(
     """Measure a run's objectives, with p-values and their spread over starts; those named are added to it."""
     opened, tests, _ = pipeline.open_run(run, objective or ())
     with opened:
-        terminal.measures_table(pipeline.measure(opened, tests, starts=starts, track=bars), tests)
+        terminal.measures_table(pipeline.measure(opened, tests, starts=starts), tests)
         for row in pipeline.qualities(opened):
             if row.spearman is not None:
                 terminal.say(f"{row.name}: Spearman {row.spearman:.3f} on {row.pairs} pairs")
         if robustness:
-            scores = pipeline.score_run(opened, tests, track=bars)
-            terminal.robustness_lines(pipeline.robustness(opened, scores, tests, least=least, track=bars))
+            scores = pipeline.score_run(opened, tests)
+            terminal.robustness_lines(pipeline.robustness(opened, scores, tests, least=least))
 
 
 Estimator = Annotated[str, typer.Option(help=f"unrolled (exact), or {', '.join(ESTIMATOR_NAMES[1:])}.")]
@@ -48,7 +48,7 @@ def score(
     """Score every sentence; writes scores.parquet and shows the strongest."""
     opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
-        scores = pipeline.score_run(opened, tests, estimator, damping, track=bars)
+        scores = pipeline.score_run(opened, tests, estimator, damping)
         for name in asked:
             terminal.ranking(scores, name, show)
 
@@ -61,8 +61,8 @@ def explain(
     """Take a sentence apart: the word pairs in it that push each objective up or down."""
     opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
-        scores = pipeline.score_run(opened, tests, track=bars)
-        ids = opened.corpus.ids
+        scores = pipeline.score_run(opened, tests)
+        ids = require_skipgram(opened.model, "explain").corpus.ids
         for name in asked:
             taken = scores.explain(ids.index(sentence) if sentence in ids else sentence, name)
             terminal.explanation(taken, name)
@@ -76,9 +76,9 @@ def plan(
     """Find the smallest set of sentences whose removal brings an objective to a target, retraining on the way."""
     opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
-        pipeline.check_targets(tests, dict.fromkeys(asked, target), opened.vocabulary.index)
-        scores = pipeline.score_run(opened, tests, track=bars)
-        for name, made in pipeline.plan_run(opened, scores, dict.fromkeys(asked, target), bars).items():
+        pipeline.check_targets(tests, dict.fromkeys(asked, target), opened.model.word_index)
+        scores = pipeline.score_run(opened, tests)
+        for name, made in pipeline.plan_run(opened, scores, dict.fromkeys(asked, target)).items():
             terminal.plan_line(made)
             terminal.say(f"Train with it: crossloss train CORPUS --weights {run / f'plan-{name}.parquet'} --out MENDED")
 
@@ -94,8 +94,8 @@ def validate(
     """Retrain without random subsets, single sentences and plans, to see how well the scores predicted it."""
     opened, tests, _ = pipeline.open_run(run)
     with opened:
-        scores = pipeline.score_run(opened, tests, track=bars)
-        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests), bars)
+        scores = pipeline.score_run(opened, tests)
+        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests))
         validation = pipeline.validate_run(
             opened,
             scores,
@@ -105,7 +105,6 @@ def validate(
             seeds=seeds,
             removals=removals,
             strongest=show,
-            track=bars,
         )
         for test in tests:
             terminal.ranking(scores, test.name, show, checked=validation.strongest.get(test.name))
@@ -117,8 +116,8 @@ def report(run: RunArgument) -> None:
     """Write report.html again from what the run holds."""
     opened, tests, _ = pipeline.open_run(run)
     with opened:
-        scores = pipeline.score_run(opened, tests, track=bars)
-        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests), bars, retrain=False)
+        scores = pipeline.score_run(opened, tests)
+        plans = pipeline.plan_run(opened, scores, pipeline.targets_of(opened, tests), retrain=False)
         terminal.say(f"Report: {pipeline.write_report(opened, scores, plans)}")
 
 

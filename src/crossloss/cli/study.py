@@ -7,8 +7,7 @@ import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli.options import command_line
-from crossloss.run.atomic import make_folder
-from crossloss.run.progress import bars
+from crossloss.files import make_folder
 from crossloss.studies.scifi import SETTINGS
 from crossloss.studies.scifi_page import tables
 
@@ -31,7 +30,7 @@ def mixture(
     make_folder(out)
     count = seeds or (6 if paper_protocol else 10)
     chosen = range(first_seed, first_seed + count)
-    found = (run_protocol if paper_protocol else run_seeds)(out, chosen, track=bars)
+    found = (run_protocol if paper_protocol else run_seeds)(out, chosen)
     path = page.write(found, out, command_line())
     for line in summary(found):
         terminal.say(line)
@@ -52,7 +51,7 @@ def scifi(
     """What moved Dooku, Kirk, the Doctor and other words to where they are (Table 1); a stopped study goes on."""
     command = command_line()
     found, page = pipeline.study_scifi(
-        corpus, out, word or [], full=full, subsets=subsets, steps=steps, command=command, track=bars
+        corpus, out, word or [], full=full, subsets=subsets, steps=steps, command=command
     )
     terminal.study_tables(tables(found))
     terminal.say(f"Page: {page}")

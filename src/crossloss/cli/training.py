@@ -1,18 +1,22 @@
 """The commands that train: check, run, demo, train; no logic."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
 from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Show, Starts, command_line, with_settings
 from crossloss.cli.reading import CorpusArgument, read_corpus, with_reading
+from crossloss.models.skipgram.model import SkipGram
+from crossloss.models.skipgram.settings import split_settings, stored_settings
 from crossloss.objectives import Described
 from crossloss.plans.table import check_corpus, read_plan
-from crossloss.run.progress import bars
-from crossloss.run.runs import MEMORY, Run, train
+from crossloss.run.run import Run
+from crossloss.run.train import MEMORY, train
 from crossloss.text.builtin import BUILTIN
 from crossloss.text.read import Corpus
 from crossloss.validation.spread import STARTS
@@ -39,14 +43,16 @@ def _train(
     overwrite: bool,
     memory: str,
     settings: dict[str, Any],
-    **more: Any,
+    keep_words: Sequence[str] | None = None,
+    weights: np.ndarray | None = None,
 ) -> Run:
-    keep = more.pop("keep_words", [word for test in tests for word in test.words])
+    given, recipe = split_settings(**settings)
+    keep = [word for test in tests for word in test.words] if keep_words is None else keep_words
     run = train(
-        corpus, keep_words=keep, out=out, overwrite=overwrite, memory=memory, track=bars, **more, **settings
+        SkipGram(corpus, keep_words=keep, **given), recipe.optimiser, steps=recipe.steps, seed=recipe.seed,
+        weights=weights, out=out, overwrite=overwrite, memory=memory,
     )  # fmt: skip
-    assert run.folder is not None
-    run.folder.describe(command=command_line())
+    run.store.set_meta(command=command_line())
     pipeline.remember(run, tests)
     return run
 
@@ -67,14 +73,14 @@ def _cost(tests: int, starts: int, subsets: int, show: int) -> dict[str, float]:
 
 def _chain(run: Run, tests: list[Described], target: float, starts: int, subsets: int, show: int) -> None:
     """Measure, score, plan, retrain, report."""
-    terminal.measures_table(pipeline.measure(run, tests, starts=starts, track=bars), tests)
-    scores = pipeline.score_run(run, tests, track=bars)
+    terminal.measures_table(pipeline.measure(run, tests, starts=starts), tests)
+    scores = pipeline.score_run(run, tests)
     if not subsets:
         for test in tests:
             terminal.ranking(scores, test.name, show)
-    plans = pipeline.plan_run(run, scores, {test.name: target for test in tests}, bars)
+    plans = pipeline.plan_run(run, scores, {test.name: target for test in tests})
     more = {"seeds": SEEDS, "removals": REMOVALS, "strongest": show} if subsets else {}
-    validation = pipeline.validate_run(run, scores, plans, subsets=subsets, track=bars, **more)
+    validation = pipeline.validate_run(run, scores, plans, subsets=subsets, **more)
     for test in tests:
         if subsets:
             terminal.ranking(scores, test.name, show, checked=validation.strongest.get(test.name))
@@ -152,9 +158,9 @@ def train_command(
     if weights is not None:
         values, notes = read_plan(weights)
         check_corpus(found, notes, weights)
-        more = {"weights": values, "keep_words": notes.get("keep_words", [])}
-        settings = notes.get("settings", {}) | settings
+        more = {"weights": values, "keep_words": notes.get("field", {}).get("keep_words", [])}
+        settings = stored_settings(notes) | settings
     with _train(found, tests, out, overwrite, memory, settings, **more) as run:
-        terminal.say(f"Training loss {run.loss:.4f}, vocabulary {len(run.vocabulary.words):,} words: {out}")
+        terminal.say(f"Training loss {run.loss:.4f}, vocabulary {len(run.model.word_index):,} words: {out}")
         if tests:
             terminal.measures_table(pipeline.measure(run, tests, starts=1), tests)

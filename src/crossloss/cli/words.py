@@ -7,7 +7,6 @@ import typer
 from crossloss import pipeline, terminal
 from crossloss.cli.options import Named, RunArgument
 from crossloss.concepts import association_test
-from crossloss.run.progress import bars
 
 
 def show(
@@ -21,7 +20,7 @@ def show(
     """Show the strongest sentences of a document or with a word, near-duplicates as one; or whole documents."""
     opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
-        scores = pipeline.score_run(opened, tests, track=bars)
+        scores = pipeline.score_run(opened, tests)
         for name in asked:
             terminal.ranking(scores, name, count, document=document, word=word)
             if documents:
@@ -39,7 +38,7 @@ def concepts(
     """Find words outside a test that its strongest sentences pull in, group them, and test which targets are nearer."""
     opened, tests, asked = pipeline.open_run(run, objective or ())
     with opened:
-        scores = pipeline.score_run(opened, tests, track=bars)
+        scores = pipeline.score_run(opened, tests)
         for name in asked:
             found = pipeline.concepts_run(opened, scores, name, [group.split(",") for group in words or []])
             terminal.concepts_table(found, association_test(scores, name))

@@ -10,7 +10,6 @@ from crossloss.estimators.inverse_hessian import InverseHessian
 from crossloss.estimators.predict import Prediction, predict
 from crossloss.estimators.solvers import GMRES, Arnoldi, ConjugateGradient, Dense, LiSSA
 from crossloss.estimators.tracin import TracIn
-from crossloss.estimators.trained import Trained
 from crossloss.estimators.unrolled import unrolled
 
 INVERSE_HESSIANS: dict[str, InverseHessian] = {
@@ -44,7 +43,6 @@ __all__ = [
     "LiSSA",
     "Prediction",
     "TracIn",
-    "Trained",
     "gradient_dot",
     "predict",
     "unrolled",

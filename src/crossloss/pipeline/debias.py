@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from crossloss import files
 from crossloss.core import UserError
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Described
 from crossloss.pipeline.objectives import folder_of, only_tests
 from crossloss.pipeline.robustness import robustness
 from crossloss.pipeline.stages import score_run
 from crossloss.plans.cost import Yardstick
-from crossloss.plans.debias import fit_key
 from crossloss.plans.outcome import Outcome, judge, metrics_of
 from crossloss.plans.robustness import sentences
 from crossloss.plans.starts import unseen
@@ -22,9 +23,7 @@ from crossloss.plans.sweep import write_csv
 from crossloss.plans.table import check_corpus, read_plan
 from crossloss.plans.transfer import Transferred, transfer
 from crossloss.plans.update import ARMS
-from crossloss.run import atomic
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
+from crossloss.run.run import Run
 from crossloss.studies import debias_page
 from crossloss.studies.debias import DebiasStudy, debias_study
 
@@ -45,7 +44,6 @@ def debias(
     groups: Sequence[str] = ("gender",),
     words: bool = True,
     tolerance: float = 0.01,
-    track: Track = quiet,
     **more: Any,
 ) -> list[Outcome]:
     """Correct a model, judge the correction, and write plan-HOW.parquet, debias-HOW.json and the metrics.
@@ -75,22 +73,22 @@ def debias(
     if starts < 1:
         raise UserError("Give at least one start to fit to.")
     folder, tests = folder_of(run), only_tests(objectives, "debias")
-    yardstick = Yardstick(run, tests, unseen(run, starts, others), track)
+    yardstick = Yardstick(run, tests, unseen(run, starts, others))
     outcomes = []
     single = how.rpartition("+")[2] in ARMS
     for chosen in [[o] for o in tests] if single else [tests]:
         targets = {o.name: target for o in chosen}
         outcome, made = judge(
             run, chosen, targets, how, yardstick,
-            starts=starts, groups=groups, tolerance=tolerance, words=words, also=tests, track=track, **more,
+            starts=starts, groups=groups, tolerance=tolerance, words=words, also=tests, **more,
         )  # fmt: skip
         if made.table is not None:
-            atomic.write_table(folder.file(f"plan-{outcome.name}.parquet"), made.table)
+            files.write_table(folder.file(f"plan-{outcome.name}.parquet"), made.table)
         if made.cells:
             write_csv(folder.file(f"sweep-{outcome.name}.csv"), made.cells)
-        atomic.write_json(folder.file(f"debias-{outcome.name}.json"), outcome.to_json())
+        files.write_json(folder.file(f"debias-{outcome.name}.json"), outcome.to_json())
         outcomes.append(outcome)
-        folder.record(metrics_of(outcomes))
+        folder.log_metrics(metrics_of(outcomes))
     return outcomes
 
 
@@ -103,7 +101,6 @@ def study_debias(
     least: int = LEAST,
     seeds: int = 5,
     command: str = "",
-    track: Track = quiet,
 ) -> tuple[DebiasStudy, Path]:
     """The debias study of a run with the robustness of its tests and the transfer of its plans, and its page.
 
@@ -120,26 +117,26 @@ def study_debias(
         What the folder says it was made by.
     """
     folder, tests = folder_of(run), only_tests(objectives, "The study")
-    folder.describe(command=command)
-    counts = run.vocabulary.occurrences
+    folder.set_meta(command=command)
+    counts = require_skipgram(run.model, "The study").vocabulary.occurrences
     kept = [
         sum(counts.get(w, 0) >= least for w in words) for test in tests for words in (test.X, test.Y, test.A, test.B)
     ]
-    scores = score_run(run, tests, track=track)
-    robust = robustness(run, scores, tests, least=least if min(kept) > 1 else 0, track=track)
-    study = debias_study(run, tests, starts=starts, others=others, track=track)
+    scores = score_run(run, tests)
+    robust = robustness(run, scores, tests, least=least if min(kept) > 1 else 0)
+    study = debias_study(run, tests, starts=starts, others=others)
     moved = {}
     for name, table in study.plans.items():
-        atomic.write_table(folder.file(f"plan-{name}.parquet"), table)
+        files.write_table(folder.file(f"plan-{name}.parquet"), table)
         if name in TRANSFERRED and find_spec("gensim") is not None:
-            moved[name] = transfer_run(run, tests, folder.file(f"plan-{name}.parquet"), seeds=seeds, track=track)
+            moved[name] = transfer_run(run, tests, folder.file(f"plan-{name}.parquet"), seeds=seeds)
     told = [" ".join(sentences(*pair)) for pair in robust]
     study = replace(study, robustness=told, transferred=moved)
     return study, debias_page.write(study, folder.path, command)
 
 
 def transfer_run(
-    run: Run, objectives: Sequence[Described], plan_file: Path, *, seeds: int = 5, track: Track = quiet
+    run: Run, objectives: Sequence[Described], plan_file: Path, *, seeds: int = 5
 ) -> dict[str, Transferred]:
     """Train gensim's Word2Vec before and after a plan.
 
@@ -149,15 +146,14 @@ def transfer_run(
         The plan is of another corpus, or gensim is not installed.
     """
     weights, notes = read_plan(plan_file)
-    check_corpus(run.corpus, notes, plan_file)
+    check_corpus(require_skipgram(run.model, "Transfer").corpus, notes, plan_file)
     how = plan_file.stem.removeprefix("plan-")
-    key = fit_key(run, "transfer", objectives)
-    file = None if key is None else folder_of(run).file(f"transfer-{key}.json")
-    found = transfer(run, objectives, weights, range(1, seeds + 1), file=file, track=track)
+    entry = run.store.entry("transfer", [run.fingerprint(o) for o in objectives])
+    found = transfer(run, objectives, weights, range(1, seeds + 1), entry=entry)
     figures: dict[str, float | None] = {}
     for name, row in found.items():
         for side, values, spread in (("before", row.before, row.spread[0]), ("after", row.after, row.spread[1])):
             start = f"transfer.{how}.{name}.{side}"
             figures |= {start: float(np.mean(values)), f"{start}_sd": spread}
-    folder_of(run).record(figures)
+    folder_of(run).log_metrics(figures)
     return found

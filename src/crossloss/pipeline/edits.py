@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from crossloss import files
 from crossloss.edits import Edits, score_edits
+from crossloss.memory import peak_memory
 from crossloss.objectives import Weat
 from crossloss.pipeline.objectives import folder_of, remember
-from crossloss.run import atomic
-from crossloss.run.available import peak_memory
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
+from crossloss.progress import track
+from crossloss.run.run import Run
 from crossloss.scores import Scores
 from crossloss.studies import wnc_page
 from crossloss.studies.wnc import Applied, WncStudy, train_biased, wnc_study
@@ -21,11 +21,11 @@ from crossloss.validation.retrain import Retrainer
 def edit_run(run: Run, scores: Scores, versions: Versions) -> Edits:
     """Scores of edits, written as edits.parquet."""
     found = score_edits(scores, versions.before, versions.after)
-    atomic.write_table(folder_of(run).file("edits.parquet"), found.table())
+    files.write_table(folder_of(run).file("edits.parquet"), found.table())
     return found
 
 
-def apply_edits(run: Run, found: Edits, objective: str, count: int, track: Track = quiet) -> Applied:
+def apply_edits(run: Run, found: Edits, objective: str, count: int) -> Applied:
     """Make the strongest edits of an objective: plan-edits-NAME.parquet, and one retraining with it.
 
     Raises
@@ -35,25 +35,25 @@ def apply_edits(run: Run, found: Edits, objective: str, count: int, track: Track
     """
     chosen = found.strongest(count, objective)
     weights = found.apply(chosen)
-    atomic.write_table(folder_of(run).file(f"plan-edits-{objective}.parquet"), found.plan(chosen, objective))
+    files.write_table(folder_of(run).file(f"plan-edits-{objective}.parquet"), found.plan(chosen, objective))
     with track("retraining with edits"):
         change = Retrainer(run, found.scores.objectives)(weights)[objective] - found.scores.values[objective]
     done = Applied(len(chosen), found.predicted(weights, objective), change)
     start = f"edits.{objective}.top{count}"
-    folder_of(run).record({f"{start}.predicted": done.predicted, f"{start}.retrained": done.retrained})
+    folder_of(run).log_metrics({f"{start}.predicted": done.predicted, f"{start}.retrained": done.retrained})
     return done
 
 
 def study_wnc(
-    both: Sides, objectives: Sequence[Weat], out: Path, *, command: str = "", track: Track = quiet, **settings: Any
+    both: Sides, objectives: Sequence[Weat], out: Path, *, command: str = "", **settings: Any
 ) -> tuple[WncStudy, Path]:
     """The WNC study in a folder: its figures into the metrics, its page and figures beside them.
 
     ``command`` is what the folder says it was made by; for the other parameters see ``studies.wnc``.
     """
-    with train_biased(both, objectives, out, track, **settings) as run:
-        folder_of(run).describe(command=command)
+    with train_biased(both, objectives, out, **settings) as run:
+        folder_of(run).set_meta(command=command)
         remember(run, objectives)
-        study = wnc_study(run, both, objectives, track=track)
-        folder_of(run).record(study.metrics() | {"peak_memory_bytes": peak_memory()})
+        study = wnc_study(run, both, objectives)
+        folder_of(run).log_metrics(study.metrics() | {"peak_memory_bytes": peak_memory()})
         return study, wnc_page.write(study, out, command)

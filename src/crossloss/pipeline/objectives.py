@@ -6,16 +6,16 @@ from pathlib import Path
 from crossloss.core import UserError
 from crossloss.objectives import Described, Weat, load_objectives
 from crossloss.objectives.bounds import check_target
-from crossloss.objectives.stored import restored, stored
+from crossloss.objectives.stored import identity, restored, stored
 from crossloss.run.folder import RunFolder
-from crossloss.run.runs import Run, load
-from crossloss.scores import objective_key
+from crossloss.run.run import Run
+from crossloss.run.train import load
 
 
 def folder_of(run: Run) -> RunFolder:
     """Folder of a run that has one."""
-    assert run.folder is not None, "stages work on runs in a folder"
-    return run.folder
+    assert isinstance(run.store, RunFolder), "stages work on runs in a folder"
+    return run.store
 
 
 def choose(names: Sequence[str], known: Sequence[Described] = ()) -> list[Described]:
@@ -73,11 +73,11 @@ def remember(run: Run, objectives: Sequence[Described]) -> list[Described]:
     folder = folder_of(run)
     known = {test.name: test for test in recall(run)}
     for test in objectives:
-        test.rows(run.vocabulary.index)
-        if test.name in known and objective_key(known[test.name]) != objective_key(test):
+        test.rows(run.model.word_index)
+        if test.name in known and identity(known[test.name]) != identity(test):
             raise UserError(f"The run has another objective named {test.name}: rename yours.")
         known[test.name] = test
-    folder.describe(objectives=[stored(test) for test in known.values()])
+    folder.set_meta(objectives=[stored(test) for test in known.values()])
     return list(known.values())
 
 

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from crossloss import files
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Described
 from crossloss.objectives.parts import frequent
 from crossloss.pipeline.objectives import folder_of, only_tests
 from crossloss.plans.robustness import Common, Decisive, decisive, in_common, sentences
 from crossloss.plans.starts import Starts
-from crossloss.run import atomic
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
+from crossloss.run.run import Run
 from crossloss.scores import Scores
 
-ROBUSTNESS, DECISIVE = "robustness.json", "decisive.json"
+ROBUSTNESS = "robustness.json"
 
 
 def robustness(
-    run: Run, scores: Scores, objectives: Sequence[Described], *, least: int = 0, track: Track = quiet
+    run: Run, scores: Scores, objectives: Sequence[Described], *, least: int = 0
 ) -> list[tuple[Decisive, Common]]:
     """The fewest samples that decide each objective and, where it is significant, its significance.
 
@@ -36,27 +36,27 @@ def robustness(
     tests = only_tests(objectives, "--robustness")
     ranked = [(o, scores.of(o), o.name, f"robustness.{o.name}") for o in tests]
     if least:
-        counts = run.vocabulary.occurrences
+        counts = require_skipgram(run.model, "Robustness").vocabulary.occurrences
         parts = [
             replace(frequent(o, counts, least), name=f"{o.name} (words of {least} occurrences or more)") for o in tests
         ]
-        slopes = Starts(run, parts, track=track).slopes(run.weights)
+        slopes = Starts(run, parts).slopes(run.weights)
         for o, part, slope in zip(tests, parts, slopes, strict=True):
             ranked.append((part, slope, o.name, f"robustness.{o.name}.frequent"))
     found, told = [], stored_robustness(run)
     for test, ranking, owner, start in ranked:
         for verdict in ("zero", "insignificant"):
-            result = decisive(run, test, ranking, verdict, file=folder_of(run).file(DECISIVE), track=track)
+            result = decisive(run, test, ranking, verdict)
             found.append((result, in_common(run, result.removed)))
             told.setdefault(owner, {})[f"{test.name} {verdict}"] = sentences(*found[-1])
-            atomic.write_json(folder_of(run).file(ROBUSTNESS), told)
+            files.write_json(folder_of(run).file(ROBUSTNESS), told)
             if result.found:
                 key = start if verdict == "zero" else f"{start}.significance"
                 figures = {"smallest_set": len(result.removed), "share": result.share, "retrained": result.after}
-                folder_of(run).record({f"{key}.{name}": float(value) for name, value in figures.items()})
+                folder_of(run).log_metrics({f"{key}.{name}": float(value) for name, value in figures.items()})
     return found
 
 
 def stored_robustness(run: Run) -> dict[str, dict[str, list[str]]]:
     """By objective, what was found of its robustness before."""
-    return atomic.read_kept(folder_of(run).file(ROBUSTNESS))
+    return files.read_json_or_empty(folder_of(run).file(ROBUSTNESS))

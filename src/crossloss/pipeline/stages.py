@@ -4,24 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossloss import files
+from crossloss.memory import peak_memory
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import Described, Measured, RareWords, measured, rare_words
 from crossloss.objectives.bounds import check_target
 from crossloss.pipeline.objectives import folder_of
 from crossloss.pipeline.robustness import stored_robustness
-from crossloss.plans.debias import fit_key
 from crossloss.plans.fit import ROUNDS
-from crossloss.plans.remove import Plan, plan
+from crossloss.plans.remove import Plan, plan, plan_entry
 from crossloss.report.data import Quality
 from crossloss.report.gather import gather
 from crossloss.report.page import render
-from crossloss.run import atomic
-from crossloss.run.available import peak_memory
-from crossloss.run.folder import content_key
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
-from crossloss.scores import UNROLLED, Scores, objective_key, score
-from crossloss.validation.retrain import BENCHMARKS, Retrainer
+from crossloss.run.run import Run
+from crossloss.run.store import content_key
+from crossloss.scores import UNROLLED, Scores, score
+from crossloss.validation.retrain import Retrainer
 from crossloss.validation.spread import STARTS, Spread, over_starts
 from crossloss.validation.strongest import check_strongest
 from crossloss.validation.validate import Validation, check_plans, compare
@@ -48,12 +47,13 @@ class Measures:
     rare: dict[str, RareWords]
 
 
-def measure(run: Run, objectives: Sequence[Described], *, starts: int = STARTS, track: Track = quiet) -> Measures:
+def measure(run: Run, objectives: Sequence[Described], *, starts: int = STARTS) -> Measures:
     """Objectives, those that are tests with their p-values, the quality of the vectors, and both over ``starts``."""
-    view = run.embeddings
+    view = run.view
     results = {o.name: measured(o, view) for o in objectives}
-    spreads = over_starts(run, objectives, starts, track=track)
-    rare = {o.name: found for o in objectives if (found := rare_words(o, run.vocabulary.occurrences, view))}
+    spreads = over_starts(run, objectives, starts)
+    counts = require_skipgram(run.model, "Measuring words").vocabulary.occurrences
+    rare = {o.name: found for o in objectives if (found := rare_words(o, counts, view))}
     figures: dict[str, float | None] = {}
     for name, (value, result) in results.items():
         if result is None:
@@ -69,7 +69,7 @@ def measure(run: Run, objectives: Sequence[Described], *, starts: int = STARTS, 
         key = row.name.lower().replace("-", "")
         figures |= {f"quality.{key}": row.spearman, f"quality.{key}.pairs": row.pairs}
     for name, spread in spreads.items():
-        kind = "quality" if name in BENCHMARKS else "objective" if results[name].tested is None else "weat"
+        kind = "quality" if name not in results else "objective" if results[name].tested is None else "weat"
         figures |= spread.metrics(f"{kind}.{name}")
     for name, found in rare.items():
         if found.value is not None:
@@ -78,8 +78,8 @@ def measure(run: Run, objectives: Sequence[Described], *, starts: int = STARTS, 
                 f"weat.{name}.without_rare.p_value": found.p_value,
             }
     folder = folder_of(run)
-    folder.record(figures)
-    folder.describe(starts=starts)
+    folder.log_metrics(figures)
+    folder.set_meta(starts=starts)
     return Measures(results, spreads, rare)
 
 
@@ -91,22 +91,21 @@ def stored_spreads(run: Run, objectives: Sequence[Described]) -> dict[str, Sprea
 
 def qualities(run: Run) -> list[Quality]:
     """WordSim-353 and SimLex-999 of the run's vectors."""
-    found = quality(run.vocabulary.words, run.embeddings.vectors.cpu().numpy())
+    view = run.view
+    found = quality(view.words, view.vectors.cpu().numpy())
     return [
         Quality("WordSim-353", found.wordsim353, found.wordsim353_pairs),
         Quality("SimLex-999", found.simlex999, found.simlex999_pairs),
     ]
 
 
-def score_run(
-    run: Run, objectives: Sequence[Described], estimator: str = UNROLLED, damping: float = 0.0, track: Track = quiet
-) -> Scores:
+def score_run(run: Run, objectives: Sequence[Described], estimator: str = UNROLLED, damping: float = 0.0) -> Scores:
     """Scores of all objectives; written as scores.parquet (another estimator: scores-ESTIMATOR.parquet)."""
-    scores = score(run, objectives, estimator, damping=damping, track=track)
+    scores = score(run, objectives, estimator, damping=damping)
     folder = folder_of(run)
     file = SCORES if estimator == UNROLLED else f"scores-{estimator}.parquet"
-    key = content_key(run.key, damping, [objective_key(o) for o in objectives])
-    if not folder.done(file, key, file):
+    key = content_key(damping, [run.fingerprint(o) for o in objectives])
+    if not folder.is_done(file, key, file):
         _write_scores(run, scores, file, key)
     return scores
 
@@ -116,13 +115,11 @@ def _write_scores(run: Run, scores: Scores, file: str, key: str) -> None:
     folder, stored = folder_of(run), stored_validation(run)
     checked = {} if stored is None or scores.estimator != UNROLLED else stored.strongest
     table = scores.table({name: row.changes for name, row in checked.items()})
-    atomic.write_table(folder.file(file), table)
-    folder.finish(file, key)
+    files.write_table(folder.file(file), table)
+    folder.mark_done(file, key)
 
 
-def plan_run(
-    run: Run, scores: Scores, targets: Mapping[str, float], track: Track = quiet, *, retrain: bool = True
-) -> dict[str, Plan]:
+def plan_run(run: Run, scores: Scores, targets: Mapping[str, float], *, retrain: bool = True) -> dict[str, Plan]:
     """Removal plans that end at their targets, written as plan-NAME.parquet with what is needed to train with them.
 
     Without ``retrain`` a plan that was not begun stays as first order has it.
@@ -130,15 +127,13 @@ def plan_run(
     folder = folder_of(run)
     plans = {}
     for name, target in targets.items():
-        chosen = scores.objectives[scores.row(name)]
-        check_target(chosen, target, run.vocabulary.index)
-        key = fit_key(run, "plan", [chosen], target)
-        file = None if key is None else folder.file(f"fit-{key}.safetensors")
-        rounds = ROUNDS if retrain or (file is not None and file.exists()) else 0
-        made = plans[name] = plan(scores, target=target, objective=name, rounds=rounds, file=file, track=track)
-        atomic.write_table(folder.file(f"plan-{name}.parquet"), made.to_table())
+        chosen = scores.objectives[scores.index_of(name)]
+        check_target(chosen, target, run.model.word_index)
+        rounds = ROUNDS if retrain or plan_entry(run, chosen, target).load() is not None else 0
+        made = plans[name] = plan(scores, target=target, objective=name, rounds=rounds)
+        files.write_table(folder.file(f"plan-{name}.parquet"), made.to_table())
         size, predicted = made.first_order
-        folder.record(
+        folder.log_metrics(
             {
                 f"plan.{name}.size": made.size,
                 f"plan.{name}.predicted": made.predicted,
@@ -147,7 +142,7 @@ def plan_run(
                 f"plan.{name}.rounds": len(made.path),
             }
         )
-    folder.describe(targets=folder.manifest.get("targets", {}) | dict(targets))
+    folder.set_meta(targets=folder.manifest.get("targets", {}) | dict(targets))
     return plans
 
 
@@ -167,27 +162,26 @@ def validate_run(
     seeds: int = 0,
     removals: int = 0,
     strongest: int = 0,
-    track: Track = quiet,
 ) -> Validation:
     """Retrain plans and, where asked, random subsets and the strongest samples, so many on either side, one at a time.
 
     Written as validation.json, into the metrics and into scores.parquet.
     """
     retrainer = Retrainer(run, scores.objectives)
-    checked = check_strongest(retrainer, scores, strongest, track=track) if strongest else {}
-    checks = check_plans(retrainer, plans, seeds=seeds, removals=removals, track=track)
+    checked = check_strongest(retrainer, scores, strongest) if strongest else {}
+    checks = check_plans(retrainer, plans, seeds=seeds, removals=removals)
     table = {}
     if subsets:
-        table = compare(retrainer, scores, subsets=subsets, share=share, track=track)
+        table = compare(retrainer, scores, subsets=subsets, share=share)
     validation = Validation(table, checks, subsets, share, checked)
     folder = folder_of(run)
     earlier = stored_validation(run)
     if earlier is not None:
         validation = validation.beside(earlier)
-    atomic.write_json(folder.file(VALIDATION), validation.to_json())
-    folder.record(validation.metrics() | {"peak_memory_bytes": peak_memory()})
+    files.write_json(folder.file(VALIDATION), validation.to_json())
+    folder.log_metrics(validation.metrics() | {"peak_memory_bytes": peak_memory()})
     if checked:
-        key = content_key(run.key, 0.0, [objective_key(o) for o in scores.objectives])
+        key = content_key(0.0, [run.fingerprint(o) for o in scores.objectives])
         _write_scores(run, scores, SCORES, key)
     return validation
 
@@ -195,7 +189,7 @@ def validate_run(
 def stored_validation(run: Run) -> Validation | None:
     """What was validated before, where anything was."""
     path = folder_of(run).file(VALIDATION)
-    return Validation.from_json(atomic.read_json(path)) if path.exists() else None
+    return Validation.from_json(files.read_json(path)) if path.exists() else None
 
 
 def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
@@ -205,5 +199,5 @@ def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
     objectives = [o for o in scores.objectives if isinstance(o, Described)]
     spreads = stored_spreads(run, objectives)
     page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run), robust, spreads))
-    atomic.write_text(folder.file("report.html"), page)
+    files.write_text(folder.file("report.html"), page)
     return folder.file("report.html")

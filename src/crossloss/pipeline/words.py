@@ -5,11 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from crossloss import files
 from crossloss.concepts import Concept, concepts
+from crossloss.models.skipgram.model import SkipGram
+from crossloss.models.skipgram.settings import split_settings
 from crossloss.pipeline.objectives import folder_of
-from crossloss.run import atomic
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run, train
+from crossloss.run.run import Run
+from crossloss.run.train import train
 from crossloss.scores import Scores
 from crossloss.studies import scifi, scifi_page
 from crossloss.text.read import read
@@ -30,11 +32,11 @@ def concepts_run(run: Run, scores: Scores, name: str, given: Sequence[Sequence[s
     found = concepts(scores, name, words=given, ignore=() if given else stop_words())
     folder = folder_of(run)
     path = folder.file(f"concepts-{name}.json")
-    kept = atomic.read_kept(path)
+    kept = files.read_json_or_empty(path)
     for concept in found:
-        folder.record(concept.metrics(name))
+        folder.log_metrics(concept.metrics(name))
     part = {"given" if given else "found": [concept.to_json() for concept in found]}
-    atomic.write_json(path, kept | part)
+    files.write_json(path, kept | part)
     return found
 
 
@@ -46,7 +48,6 @@ def study_scifi(
     full: bool = False,
     subsets: int = 30,
     command: str = "",
-    track: Track = quiet,
     **settings: Any,
 ) -> tuple[list[scifi.WordStudy], Path]:
     """The sci-fi study of a corpus with a column universe: figures into metrics.json and scifi.json, the page beside.
@@ -60,10 +61,12 @@ def study_scifi(
     labels = [row.document for row in source_rows(corpus, Columns("", "universe"))[0]]
     found = read(corpus, token_pattern=pattern_without(stop_words()))
     chosen = scifi.SETTINGS | ({"max_words": 0} if full else {}) | settings
-    with train(found, keep_words=[*explained, *scifi.OTHERS], out=out, track=track, **chosen) as run:
-        folder_of(run).describe(command=command)
-        studied = scifi.scifi_study(run, labels, explained, subsets=subsets, track=track)
+    settings, recipe = split_settings(**chosen)
+    model = SkipGram(found, keep_words=[*explained, *scifi.OTHERS], **settings)
+    with train(model, recipe.optimiser, steps=recipe.steps, seed=recipe.seed, out=out) as run:
+        folder_of(run).set_meta(command=command)
+        studied = scifi.scifi_study(run, labels, explained, subsets=subsets)
         for word in studied:
-            folder_of(run).record(word.metrics())
-        atomic.write_json(folder_of(run).file("scifi.json"), {word.word: asdict(word) for word in studied})
+            folder_of(run).log_metrics(word.metrics())
+        files.write_json(folder_of(run).file("scifi.json"), {word.word: asdict(word) for word in studied})
         return studied, scifi_page.write(studied, folder_of(run).path, command)

@@ -12,14 +12,13 @@ from torch import Tensor
 
 from crossloss.models.skipgram.hard_debias import HardDebias
 from crossloss.plans.update import Update
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
+from crossloss.run.run import Run
 
 
 class Correction(Protocol):
     """A model for every initial seed."""
 
-    def __call__(self, run: Run, seed: int, kept: np.ndarray | None = None, track: Track = quiet) -> Tensor:
+    def __call__(self, run: Run, seed: int | None, kept: np.ndarray | None = None) -> Tensor:
         """Parameters (p,) from this start; ``kept`` (n,) multiplies all sample weights (0: held out)."""
         ...
 
@@ -30,10 +29,10 @@ class Weighted:
 
     weights: np.ndarray | None = None
 
-    def __call__(self, run: Run, seed: int, kept: np.ndarray | None = None, track: Track = quiet) -> Tensor:
+    def __call__(self, run: Run, seed: int | None, kept: np.ndarray | None = None) -> Tensor:
         """Train from this start."""
         weights = run.weights if self.weights is None else self.weights
-        return run.retrain(weights if kept is None else weights * kept, seed=seed, track=track)
+        return run.retrain(weights if kept is None else weights * kept, seed=seed).theta
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +42,9 @@ class Debiased:
     debias: tuple[HardDebias, ...]
     first: Correction = Weighted()
 
-    def __call__(self, run: Run, seed: int, kept: np.ndarray | None = None, track: Track = quiet) -> Tensor:
+    def __call__(self, run: Run, seed: int | None, kept: np.ndarray | None = None) -> Tensor:
         """Debias what ``first`` makes."""
-        view = run.field.view(self.first(run, seed, kept, track))
+        view = run.field.view(self.first(run, seed, kept))
         lengths = torch.linalg.vector_norm(view.vectors, dim=1, keepdim=True)
         for debias in self.debias:
             view = debias(view)
@@ -59,10 +58,10 @@ class Updated:
     update: Update
     first: Correction = Weighted()
 
-    def __call__(self, run: Run, seed: int, kept: np.ndarray | None = None, track: Track = quiet) -> Tensor:
+    def __call__(self, run: Run, seed: int | None, kept: np.ndarray | None = None) -> Tensor:
         """Update what ``first`` makes; samples held out are not stepped on."""
         chosen = self.update
         if kept is not None:
             undone, reinforced = (rows[kept[rows] > 0] for rows in (chosen.undone, chosen.reinforced))
             chosen = Update(chosen.how, undone, reinforced, chosen.passes)
-        return chosen.apply(run, self.first(run, seed, kept, track))
+        return chosen.apply(run, self.first(run, seed, kept))

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,11 @@ from torch import Tensor
 
 from crossloss.core import Objective, UserError
 from crossloss.models.skipgram.embeddings import Embeddings
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.models.skipgram.quality import analogies, neighbours, neighbours_kept, overlap, quality
 from crossloss.plans.corrections import Correction, Weighted
-from crossloss.run import atomic
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
+from crossloss.run.run import Run
+from crossloss.run.store import Entry
 from crossloss.validation.statistics import deviation
 
 HELD_OUT = 0.05
@@ -71,7 +70,7 @@ class Cost:
         Mean time to make the corrected model.
     """
 
-    seeds: list[int]
+    seeds: list[int | None]
     rows: list[Row]
     seconds: float
 
@@ -98,21 +97,22 @@ class Cost:
         return cls(list(value["seeds"]), [Row(**row) for row in value["rows"]], float(value["seconds"]))
 
 
-def held_out_loss(run: Run, correction: Correction, seed: int, track: Track = quiet) -> float:
+def held_out_loss(run: Run, correction: Correction, seed: int | None) -> float:
     """Loss per pair, in nats, on 5 % of the sentences (drawn by ``seed``) that neither training nor correction saw.
 
     The correction's choice of samples was made with them; what is held out is their text.
     """
-    generator = np.random.default_rng([seed, 353])
-    kept = (generator.random(len(run.corpus)) >= HELD_OUT).astype(np.float64)
-    theta = correction(run, seed, kept, track)
-    out = torch.from_numpy(run.corpus.weights * (1 - kept))
-    pairs = run.counts.matrix.T @ out.numpy()
-    apart = run.counts.pairs[:, 0] != run.counts.pairs[:, 1]
+    model = require_skipgram(run.model, "A held-out loss")
+    generator = np.random.default_rng([seed or 0, 353])
+    kept = (generator.random(len(model.corpus)) >= HELD_OUT).astype(np.float64)
+    theta = correction(run, seed, kept)
+    out = torch.from_numpy(model.corpus.weights * (1 - kept))
+    pairs = model.counts.matrix.T @ out.numpy()
+    apart = model.counts.pairs[:, 0] != model.counts.pairs[:, 1]
     number = float(pairs.sum() + pairs[apart].sum())
     if not number:
         raise UserError("No sentence could be held out: the corpus is too small for a held-out loss.")
-    return run.field.data_loss(theta, out) * run.field.total / number
+    return model.build().data_loss(theta, out) * model.build().total / number
 
 
 def figures(run: Run, objectives: Sequence[Objective], view: Embeddings) -> dict[str, float]:
@@ -141,53 +141,54 @@ class Yardstick:
         Fewer than two starts.
     """
 
-    def __init__(self, run: Run, objectives: Sequence[Objective], seeds: Sequence[int], track: Track = quiet) -> None:
+    def __init__(self, run: Run, objectives: Sequence[Objective], seeds: Sequence[int | None]) -> None:
         if len(set(seeds)) < max(2, len(seeds)):
             raise UserError("The cost of a correction needs at least two different starts, to tell it from noise.")
-        self.run, self.objectives, self.seeds, self.track = run, list(objectives), list(seeds), track
-        self._before: dict[int, tuple[dict[str, float], np.ndarray]] = {}
+        self.run, self.objectives, self.seeds = run, list(objectives), list(seeds)
+        self._before: dict[int | None, tuple[dict[str, float], np.ndarray]] = {}
 
-    def _measure(self, correction: Correction, theta: Tensor, seed: int) -> dict[str, float]:
-        found = figures(self.run, self.objectives, self.run.view(theta, seed=seed))
-        found["loss"] = self.run.field.data_loss(theta, torch.from_numpy(self.run.corpus.weights.copy()))
-        found["held_out_loss"] = held_out_loss(self.run, correction, seed, self.track)
+    def _measure(self, correction: Correction, theta: Tensor, seed: int | None) -> dict[str, float]:
+        model = require_skipgram(self.run.model, "The cost of a correction")
+        found = figures(self.run, self.objectives, self.run.view_of(theta, seed))
+        found["loss"] = model.build().data_loss(theta, torch.from_numpy(model.corpus.weights.copy()))
+        found["held_out_loss"] = held_out_loss(self.run, correction, seed)
         return found
 
     def _vectors(self, theta: Tensor) -> np.ndarray:
         return np.asarray(self.run.field.view(theta).vectors.cpu().numpy())
 
-    def before(self, seed: int) -> tuple[dict[str, float], np.ndarray]:
+    def before(self, seed: int | None) -> tuple[dict[str, float], np.ndarray]:
         """Figures of the untouched run from a start, and its neighbours."""
         if seed not in self._before:
-            theta = Weighted()(self.run, seed, None, self.track)
+            theta = Weighted()(self.run, seed)
             near = neighbours(self._vectors(theta), NEIGHBOUR_WORDS)
             self._before[seed] = (self._measure(Weighted(), theta, seed), near)
         return self._before[seed]
 
-    def cost(self, correction: Correction, file: Path | None = None) -> Cost:
+    def cost(self, correction: Correction, entry: Entry | None = None) -> Cost:
         """Measure a correction.
 
         Parameters
         ----------
         correction : Correction
-        file : path, optional
-            Where each start's figures are kept: a stopped measurement goes on from there. Its name must identify
-            run, objectives and correction.
+        entry : Entry, optional
+            Where each start's figures are stored: a stopped measurement goes on from there. Its key must identify
+            objectives and correction.
         """
-        done: dict[str, Any] = atomic.read_kept(file)
+        done: dict[str, Any] = {} if entry is None else entry.load() or {}
         for seed, other in zip(self.seeds, [*self.seeds[1:], self.seeds[0]], strict=True):
             if str(seed) in done:
                 continue
             before, near = self.before(seed)
             begun = time.perf_counter()
-            theta = correction(self.run, seed, None, self.track)
+            theta = correction(self.run, seed)
             seconds = time.perf_counter() - begun
             after = self._measure(correction, theta, seed)
             after["neighbours_kept"] = neighbours_kept(near, self._vectors(theta))
             chance = {"neighbours_kept": overlap(near, self.before(other)[1])}
             done[str(seed)] = {"before": before | chance, "after": after, "seconds": seconds}
-            if file is not None:
-                atomic.write_json(file, done)
+            if entry is not None:
+                entry.save(done)
         found = [done[str(seed)] for seed in self.seeds]
         names = sorted(set.intersection(*(set(f[side]) for f in found for side in ("before", "after"))))
         rows = [Row(name, [f["before"][name] for f in found], [f["after"][name] for f in found]) for name in names]

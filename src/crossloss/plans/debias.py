@@ -7,16 +7,14 @@ paper's sweep) and hard; ``hard+WAY`` fits the second to what hard debias leaves
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
 from crossloss.core import Objective, UserError
-from crossloss.estimators import unrolled
 from crossloss.models.skipgram.hard_debias import After, HardDebias, hard_debias
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives.bounds import check_target
 from crossloss.objectives.parts import halves
 from crossloss.objectives.weat import Weat
@@ -28,11 +26,9 @@ from crossloss.plans.reweight import BOUND, reweight
 from crossloss.plans.starts import Starts
 from crossloss.plans.sweep import PASSES, SIZES, Cell, choose, sweep
 from crossloss.plans.update import ARMS, update
-from crossloss.run import atomic
-from crossloss.run.folder import content_key
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
-from crossloss.scores import objective_key
+from crossloss.progress import track
+from crossloss.run.run import Run
+from crossloss.scores import score
 
 FITTED = ("remove", "reweight")
 HARD = "hard"
@@ -71,16 +67,6 @@ class Corrected:
     seconds: float
 
 
-def fit_key(run: Run, how: str, objectives: Sequence[Objective], *more: object) -> str | None:
-    """Name for the files of a piece of work on these objectives; None where an objective cannot be identified."""
-    described = [objective_key(o) for o in objectives]
-    return None if None in described else content_key(run.key, how, described, *more)[:16]
-
-
-def _file(run: Run, stem: str, key: str | None, suffix: str) -> Path | None:
-    return None if run.folder is None or key is None else run.folder.file(f"{stem}-{key}{suffix}")
-
-
 def correct(
     run: Run,
     objectives: Sequence[Objective],
@@ -95,7 +81,6 @@ def correct(
     passes: Sequence[int] = PASSES,
     most_steps: int | None = None,
     also: Sequence[Objective] = (),
-    track: Track = quiet,
 ) -> Corrected:
     """Make a correction. In a run folder a stopped one goes on where it was.
 
@@ -134,19 +119,20 @@ def correct(
     after = [After(o, hard) for o in objectives] if hard else list(objectives)
     names = sorted(groups) if hard else []
     if way in FITTED:
-        several = Starts(run, after, starts, track)
-        key = fit_key(run, how, objectives, names, dict(targets), starts, several.seeds, tolerance, bound)
-        file = _file(run, "fit", key, ".safetensors")
+        several = Starts(run, after, starts)
+        known = [run.fingerprint(o) for o in objectives]
+        key = (how, known, names, dict(targets), starts, several.seeds, tolerance, bound)
+        place = run.store.entry("fit", *key, suffix=".safetensors")
         if way == "reweight":
-            made = reweight(several, targets, bound=bound, tolerance=tolerance, file=file)
+            made = reweight(several, targets, bound=bound, tolerance=tolerance, entry=place)
         else:
-            made = remove_until(several, targets, tolerance=tolerance, file=file)
+            made = remove_until(several, targets, tolerance=tolerance, entry=place)
         correction: Correction = Weighted(made.weights)
         if hard:
             correction = Debiased(hard, correction)
         return Corrected(how, correction, replace(made, how=how).to_table(), made, [], None, made.reached, made.seconds)
     grid = {"sizes": sizes, "passes": passes, "most_steps": most_steps}
-    return _updated(run, objectives, targets, how, way, hard, names, grid, also, track)
+    return _updated(run, objectives, targets, how, way, hard, names, grid, also)
 
 
 def _updated(
@@ -159,7 +145,6 @@ def _updated(
     names: list[str],
     grid: dict[str, Any],
     also: Sequence[Objective],
-    track: Track,
 ) -> Corrected:
     """Sweep one way of updating; A and M are picked by one half of the test's words, the cell by the other half."""
     if len(objectives) != 1 or not isinstance(objectives[0], Weat):
@@ -168,19 +153,19 @@ def _updated(
     if set(targets) != {test.name}:
         raise UserError(f"Give one target, for {test.name}.")
     target = targets[test.name]
-    check_target(test, target, run.vocabulary.index)
-    fitted, judged = halves(test, run.vocabulary.index)
+    check_target(test, target, run.model.word_index)
+    fitted, judged = halves(test, run.model.word_index)
     start: Correction = Debiased(hard) if hard else Weighted()
-    theta = start(run, run.settings.seed) if hard else run.training.theta
-    ranking = _ranking(run, After(fitted, hard) if hard else fitted, fit_key(run, "ranking", [fitted], names), track)
+    theta = start(run, run.seed) if hard else run.theta
+    ranking = score(run, [After(fitted, hard) if hard else fitted]).of()
 
     def judge(theta: Tensor) -> dict[str, float]:
-        loss = run.field.data_loss(theta, run.training.weights)
+        loss = require_skipgram(run.model, how).build().data_loss(theta, run.trajectory.weights)
         return figures(run, [test, judged, *others], run.field.view(theta)) | {"loss": loss}
 
     others = [o for o in also if o.name != test.name]
     before, value = judge(theta), float(fitted(run.field.view(theta)))
-    key = fit_key(run, how, [test, *others], names, target, grid)
+    key = (how, [run.fingerprint(o) for o in [test, *others]], names, target, grid)
     with track(f"trying {way}") as progress:
         cells = sweep(
             run,
@@ -191,7 +176,8 @@ def _updated(
             target=target,
             ways=[way],
             **grid,
-            file=_file(run, "sweep", key, ".json"),
+            entry=run.store.entry("sweep", *key),
+            state=run.store.entry("sweep", *key, suffix=".safetensors"),
             progress=progress,
         )
     chosen, kept = choose_kept(cells, before, judged=judged.name, target=target)
@@ -199,18 +185,6 @@ def _updated(
     correction = Updated(made, start)
     seconds = sum(max(c.seconds for c in cells if c.size == size) for size in grid["sizes"])
     return Corrected(how, correction, made.to_table(run), None, cells, chosen, kept, seconds)
-
-
-def _ranking(run: Run, objective: Objective, key: str | None, track: Track) -> np.ndarray:
-    """Scores (n,) of one objective at the run's own start; kept in the run's folder beside those of its objectives."""
-    file = _file(run, "ranking", key, ".safetensors")
-    if file is not None and file.exists():
-        return atomic.read_arrays(file)["scores"]
-    with track(f"scoring {objective.name}") as progress:
-        scores = unrolled(run.training, [objective], progress=progress).samples().numpy()[0]
-    if file is not None:
-        atomic.write_arrays(file, {"scores": scores})
-    return np.asarray(scores)
 
 
 def choose_kept(cells: Sequence[Cell], before: Mapping[str, float], *, judged: str, target: float) -> tuple[Cell, bool]:
@@ -236,7 +210,6 @@ def held_out_words(
     groups: Sequence[str] = ("gender",),
     starts: int = 1,
     tolerance: float = 0.01,
-    track: Track = quiet,
 ) -> dict[str, tuple[float, float, float, float]]:
     """Fit to half of the words of each test and judge by the others: effects before and after, statistics likewise.
 
@@ -247,11 +220,11 @@ def held_out_words(
     UserError
         As ``correct``, or a set with fewer than four words present.
     """
-    parts = {o.name: halves(o, run.vocabulary.index) for o in objectives}
+    parts = {o.name: halves(o, run.model.word_index) for o in objectives}
     goals = {fitted.name: targets[name] for name, (fitted, _) in parts.items()}
     fitted = [half for half, _ in parts.values()]
-    made = correct(run, fitted, goals, how, groups=groups, starts=starts, tolerance=tolerance, track=track)
-    views = [run.field.view(t) for t in (run.training.theta, made.correction(run, run.settings.seed, None, track))]
+    made = correct(run, fitted, goals, how, groups=groups, starts=starts, tolerance=tolerance)
+    views = [run.field.view(t) for t in (run.theta, made.correction(run, run.seed))]
     found = {}
     for name, (_, judged) in parts.items():
         both = [float(replace(judged, kind=kind)(view)) for kind in ("effect", "statistic") for view in views]

@@ -11,7 +11,6 @@ helps is judged by starts that no derivative was taken from.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +19,8 @@ from crossloss.core import UserError
 from crossloss.inputs import read_only
 from crossloss.objectives.bounds import check_target
 from crossloss.plans.starts import Starts
-from crossloss.plans.table import origin, plan_table
-from crossloss.run import atomic
+from crossloss.plans.table import plan_table
+from crossloss.run.store import Entry
 
 FRACTIONS = (1.0, 0.5, 0.25, 0.125, 0.0625)
 """Parts of the gap asked of a step, tried in turn."""
@@ -123,7 +122,7 @@ def fit(
     how: str,
     tolerance: float,
     rounds: int = ROUNDS,
-    file: Path | None = None,
+    entry: Entry | None = None,
 ) -> Fit:
     """Bring the mean over the starts of every objective to its target.
 
@@ -138,8 +137,8 @@ def fit(
         Largest distance from a target that counts as reached.
     rounds : int
         Most steps.
-    file : path, optional
-        Where each step is kept; a stopped fit goes on from there. Its name must identify the fit.
+    entry : Entry, optional
+        Where each step is stored; a stopped fit goes on from there. Its key must identify the fit.
 
     Raises
     ------
@@ -152,15 +151,15 @@ def fit(
     if not np.isfinite(wanted).all():
         raise UserError("Targets must be finite numbers.")
     for objective in starts.objectives:
-        check_target(objective, targets[objective.name], starts.run.vocabulary.index)
+        check_target(objective, targets[objective.name], starts.run.model.word_index)
     begun = time.perf_counter()
     weights = before = starts.run.weights
     slopes, spent = np.zeros((len(wanted), len(before))), 0.0
     fractions: list[float] = []
     predicted: list[np.ndarray] = []
     sizes: list[int] = []
-    if file is not None and file.exists():
-        kept = atomic.read_arrays(file)
+    kept = None if entry is None else entry.load()
+    if kept is not None:
         weights, slopes, spent = kept["weights"], kept["slopes"], float(kept["seconds"][0])
         values, shift, fractions = list(kept["values"]), kept["shift"], kept["fractions"].tolist()
         predicted, sizes = list(kept["predicted"]), kept["sizes"].tolist()
@@ -170,11 +169,11 @@ def fit(
         shift = many.mean(axis=0) - values[0].mean(axis=0)
 
     def keep() -> None:
-        if file is not None:
+        if entry is not None:
             seconds = np.array([spent + time.perf_counter() - begun])
             arrays = {"weights": weights, "slopes": slopes, "values": np.array(values), "shift": shift}
             arrays |= {"fractions": np.array(fractions), "sizes": np.array(sizes, dtype=np.int64)}
-            atomic.write_arrays(file, arrays | {"predicted": np.array(predicted), "seconds": seconds})
+            entry.save(arrays | {"predicted": np.array(predicted), "seconds": seconds})
 
     def off(found: np.ndarray) -> np.ndarray:
         return np.asarray(wanted - found.mean(axis=0) - shift)
@@ -220,5 +219,5 @@ def fit(
         sizes=np.array(sizes, dtype=np.int64),
         reached=near(values[-1]),
         seconds=spent + time.perf_counter() - begun,
-        notes={"starts": starts.count, "seeds": starts.seeds} | origin(starts.run),
+        notes={"starts": starts.count, "seeds": starts.seeds} | starts.run.origin,
     )

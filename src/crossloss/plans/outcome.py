@@ -12,9 +12,8 @@ from crossloss.models.skipgram.hard_debias import cluster_purity, hard_debias, m
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.plans.cost import FIGURES, Cost, Yardstick
-from crossloss.plans.debias import FITTED, HARD, Corrected, correct, fit_key, held_out_words
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
+from crossloss.plans.debias import FITTED, HARD, Corrected, correct, held_out_words
+from crossloss.run.run import Run
 from crossloss.validation.statistics import deviation
 
 
@@ -145,7 +144,6 @@ def judge(
     tolerance: float = 0.01,
     words: bool = True,
     also: Sequence[Objective] = (),
-    track: Track = quiet,
     **more: Any,
 ) -> tuple[Outcome, Corrected]:
     """Make a correction and judge it.
@@ -165,28 +163,23 @@ def judge(
         As ``correct`` and ``held_out_words``.
     """
     made = correct(
-        run, objectives, targets, how, starts=starts, groups=groups, tolerance=tolerance, also=also, track=track, **more
+        run, objectives, targets, how, starts=starts, groups=groups, tolerance=tolerance, also=also, **more
     )  # fmt: skip
     measured = [*objectives, *yardstick.objectives]
     inputs = (dict(targets), starts, yardstick.seeds, sorted(groups), tolerance, more)
-    key = fit_key(run, how, measured, *inputs)
-    file = None if run.folder is None or key is None else run.folder.file(f"cost-{key}.json")
-    cost = yardstick.cost(made.correction, file)
-    theta = made.correction(run, run.settings.seed, None, track)
-    results = [
-        {o.name: permutation_test(o, run.field.view(t)) for o in objectives} for t in (run.training.theta, theta)
-    ]
+    entry = run.store.entry("cost", how, [run.fingerprint(o) for o in measured], *inputs)
+    cost = yardstick.cost(made.correction, entry)
+    theta = made.correction(run, run.seed)
+    results = [{o.name: permutation_test(o, run.field.view(t)) for o in objectives} for t in (run.theta, theta)]
     before, after = results
     held: dict[str, tuple[float, float, float, float]] = {}
     if words and how.rpartition("+")[2] in FITTED:
-        held = held_out_words(
-            run, objectives, targets, how, groups=groups, starts=starts, tolerance=tolerance, track=track
-        )
+        held = held_out_words(run, objectives, targets, how, groups=groups, starts=starts, tolerance=tolerance)
     purity = {}
     for debias in (hard_debias(group) for group in groups) if HARD in how.split("+") else ():
-        sides = most_biased(debias, run.embeddings)
+        sides = most_biased(debias, run.view)
         purity[debias.name] = (
-            cluster_purity(run.embeddings, *sides), cluster_purity(run.field.view(theta), *sides)
+            cluster_purity(run.view, *sides), cluster_purity(run.field.view(theta), *sides)
         )  # fmt: skip
     weights = run.weights if made.table is None else made.table["weight"].to_numpy()
     outcome = Outcome(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossloss.run.runs import Run
+from crossloss.models.skipgram.model import SkipGram
+from crossloss.run.run import Run
 from crossloss.text.vocabulary import token_words
 
 MUCH = 0.25
@@ -35,15 +36,17 @@ def used_up(run: Run, words: Iterable[str], removed: np.ndarray, much: float = M
 
     Largest part first.
     """
-    size = len(run.vocabulary.words)
-    tokens = token_words(run.corpus, run.vocabulary)
-    chosen = np.zeros(len(run.corpus), dtype=bool)
+    if not isinstance(run.model, SkipGram):
+        return []
+    size = len(run.model.vocabulary.words)
+    tokens = token_words(run.model.corpus, run.model.vocabulary)
+    chosen = np.zeros(len(run.model.corpus), dtype=bool)
     chosen[removed] = True
-    of_token = np.repeat(np.arange(len(run.corpus)), np.diff(run.corpus.indptr))
+    of_token = np.repeat(np.arange(len(run.model.corpus)), np.diff(run.model.corpus.indptr))
     trained = (tokens >= 0) & (run.weights[of_token] > 0)
     counts = np.bincount(tokens[trained], minlength=size)
     inside = np.bincount(tokens[trained & chosen[of_token]], minlength=size)
-    rows = [run.vocabulary.index[w] for w in dict.fromkeys(words) if w in run.vocabulary.index]
+    rows = [run.model.vocabulary.index[w] for w in dict.fromkeys(words) if w in run.model.vocabulary.index]
     rows = [i for i in rows if inside[i] and inside[i] >= much * counts[i]]
     rows.sort(key=lambda i: -inside[i] / counts[i])
-    return [UsedUp(run.vocabulary.words[i], int(inside[i]), int(counts[i]), len(removed)) for i in rows]
+    return [UsedUp(run.model.vocabulary.words[i], int(inside[i]), int(counts[i]), len(removed)) for i in rows]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,9 @@ from crossloss.plans.fit import ROUNDS, Fit, fit
 from crossloss.plans.rare import UsedUp, used_up
 from crossloss.plans.smallest import fewest
 from crossloss.plans.starts import Starts
-from crossloss.plans.table import origin, plan_table
-from crossloss.run.progress import Track, quiet
+from crossloss.plans.table import plan_table
+from crossloss.run.run import Run
+from crossloss.run.store import Entry
 from crossloss.scores import UNROLLED, Scores
 
 FINE = 0.1
@@ -187,8 +187,7 @@ def plan(
     objective: str | Objective | None = None,
     rounds: int = ROUNDS,
     tolerance: float | None = None,
-    file: Path | None = None,
-    track: Track = quiet,
+    entry: Entry | None = None,
 ) -> Plan:
     """Plan the smallest removal that brings an objective (the first where None) to ``target``.
 
@@ -206,9 +205,8 @@ def plan(
         At most; 0 for the first-order plan, which retrains nothing.
     tolerance : float, optional
         Distance from the target that counts as reached; by default .01, or a tenth of the way there if that is less.
-    file : path, optional
-        Where each round is stored, so that a stopped plan goes on; its name must identify the plan.
-    track : Track
+    entry : Entry, optional
+        Where each round is stored, so that a stopped plan goes on; in the run's store where None.
 
     Raises
     ------
@@ -221,9 +219,9 @@ def plan(
     >>> print(plan.size, plan.predicted, plan.retrained)
     """
     if not isinstance(scores, Scores):
-        raise UserError(f"A plan is made of the scores of a corpus, and this is a {type(scores).__name__}.")
-    run, chosen = scores.run, scores.objectives[scores.row(objective)]
-    name, index = chosen.name, run.vocabulary.index
+        raise UserError(f"A plan is made of scores, and this is a {type(scores).__name__}: cl.score(run, [objective]).")
+    run, chosen = scores.run, scores.objectives[scores.index_of(objective)]
+    name, index = chosen.name, run.model.word_index
     check_target(chosen, target, index)
     made = remove(
         scores.of(name),
@@ -231,14 +229,22 @@ def plan(
         target=target,
         weights=run.weights,
         objective=name,
-        **origin(run),
+        **run.origin,
     )
     if rounds and made.size and made.reached and scores.estimator == UNROLLED:
         near = min(0.01, abs(made.target - made.value) / 10) if tolerance is None else tolerance
-        starts = Starts(run, [chosen], track=track, scores=scores)
-        made = _relinearised(made, remove_until(starts, {name: target}, tolerance=near, rounds=rounds, file=file))
+        starts, place = (
+            Starts(run, [chosen], scores=scores),
+            plan_entry(run, chosen, target) if entry is None else entry,
+        )
+        made = _relinearised(made, remove_until(starts, {name: target}, tolerance=near, rounds=rounds, entry=place))
     words = chosen.words if isinstance(chosen, Weat) else ()
     return replace(made, used_up=used_up(run, words, made.removed), bounds=bounds_of(chosen, index))
+
+
+def plan_entry(run: Run, objective: Objective, target: float) -> Entry:
+    """Where the rounds of a plan are stored."""
+    return run.store.entry("plan-rounds", run.fingerprint(objective), float(target), suffix=".safetensors")
 
 
 def _relinearised(first: Plan, fitted: Fit) -> Plan:
@@ -267,7 +273,7 @@ def remove_until(
     *,
     tolerance: float = 0.01,
     rounds: int = ROUNDS,
-    file: Path | None = None,
+    entry: Entry | None = None,
 ) -> Fit:
     """Remove samples until the mean over the starts of every objective is at its target, as retrained.
 
@@ -281,7 +287,7 @@ def remove_until(
     starts : Starts
     targets : mapping
         Target of each objective by name.
-    tolerance, rounds, file
+    tolerance, rounds, entry
         As for ``fit``.
 
     Raises
@@ -305,4 +311,4 @@ def remove_until(
         trial[chosen] += exchange[chosen]
         return trial
 
-    return fit(starts, targets, propose, how="remove", tolerance=tolerance, rounds=rounds, file=file)
+    return fit(starts, targets, propose, how="remove", tolerance=tolerance, rounds=rounds, entry=entry)

@@ -1,7 +1,6 @@
 """Reweight: the smallest change of the weights that brings several objectives to their targets at once."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from crossloss.core import UserError
 from crossloss.plans.fit import ROUNDS, Fit, fit
 from crossloss.plans.smallest import smallest_step
 from crossloss.plans.starts import Starts
+from crossloss.run.store import Entry
 
 BOUND = 2.0
 PULL = 0.5
@@ -22,7 +22,7 @@ def reweight(
     bound: float = BOUND,
     tolerance: float = 0.01,
     rounds: int = ROUNDS,
-    file: Path | None = None,
+    entry: Entry | None = None,
 ) -> Fit:
     """Fit weights between 0 and ``bound`` times what they were; candidates (weight 0) stay out.
 
@@ -39,7 +39,7 @@ def reweight(
         Target of each objective by name; a target away from zero makes the model more biased.
     bound : float
         At least 1.
-    tolerance, rounds, file
+    tolerance, rounds, entry
         As for ``fit``.
 
     Raises
@@ -56,4 +56,4 @@ def reweight(
         back = PULL * fraction * (before - weights)
         return smallest_step(weights + back, slopes, fraction * gaps - slopes @ back, low, high)
 
-    return fit(starts, targets, propose, how="reweight", tolerance=tolerance, rounds=rounds, file=file)
+    return fit(starts, targets, propose, how="reweight", tolerance=tolerance, rounds=rounds, entry=entry)

@@ -2,18 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from crossloss.core import UserError
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
-from crossloss.run import atomic
-from crossloss.run.folder import array_key, content_key
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
-from crossloss.scores import objective_key
+from crossloss.run.run import Run
 from crossloss.text.vocabulary import token_words
 
 LEVEL = 0.05
@@ -80,8 +76,6 @@ def decisive(
     verdict: str = "zero",
     *,
     most: float = 0.05,
-    file: Path | None = None,
-    track: Track = quiet,
 ) -> Decisive:
     """Find the fewest samples, strongest first, whose removal brings a test to zero or makes it insignificant.
 
@@ -93,8 +87,6 @@ def decisive(
     verdict : "zero" or "insignificant"
     most : float
         Largest share of the samples to remove.
-    file : path, optional
-        Where each retraining's result is kept, by run, test and weights: none is done twice.
 
     Raises
     ------
@@ -105,7 +97,7 @@ def decisive(
         raise UserError(f'The verdict is "zero" or "insignificant", not {verdict!r}.')
     if not np.isfinite(scores).all():
         raise UserError("Robustness needs finite scores.")
-    start = permutation_test(weat, run.embeddings)
+    start = permutation_test(weat, run.view)
     sign = np.sign(start.effect)
     effects = scores * run.weights * sign
     order = np.argsort(-effects, kind="stable")
@@ -113,21 +105,18 @@ def decisive(
     trained = int((run.weights > 0).sum())
     limit = min(len(order), trained - 1, max(1, int(most * trained)))
 
-    kept: dict[str, list[float]] = atomic.read_kept(file)
-
     def measure(size: int) -> Measured:
         """Objective and p-value without the first ``size`` samples."""
         if not size:
             return start.effect, start.p_value_two_sided
         weights = run.weights.copy()
         weights[order[:size]] = 0.0
-        name = content_key(run.key, objective_key(weat), array_key(weights))
-        if name not in kept:
-            result = permutation_test(weat, run.field.view(run.retrain(weights, track=track)))
-            kept[name] = [result.effect, result.p_value_two_sided]
-            if file is not None:
-                atomic.write_json(file, kept)
-        effect, p_value = kept[name]
+
+        def test() -> list[float]:
+            result = permutation_test(weat, run.retrain(weights).view)
+            return [result.effect, result.p_value_two_sided]
+
+        effect, p_value = run.store.get_or_make("retrains/p-value", run.fingerprint(weat), weights, make=test)
         return effect, p_value
 
     def changed(found: Measured) -> bool:
@@ -207,11 +196,12 @@ def sentences(found: Decisive, common: Common) -> list[str]:
 
 def in_common(run: Run, samples: np.ndarray, count: int = 10) -> Common:
     """Documents and words that a set of samples shares more than chance would have it."""
-    corpus, size = run.corpus, len(run.vocabulary.words)
+    model = require_skipgram(run.model, "What sentences have in common")
+    corpus, size = model.corpus, len(model.vocabulary.words)
     names, inverse = np.unique(np.asarray(corpus.documents, dtype=object), return_inverse=True)
     whole, mine = np.bincount(inverse), np.bincount(inverse[samples], minlength=len(names))
     order = [i for i in np.argsort(-mine, kind="stable")[:count] if mine[i] and names[i]]
-    tokens = token_words(corpus, run.vocabulary).astype(np.int64)
+    tokens = token_words(corpus, model.vocabulary).astype(np.int64)
     sample = np.repeat(np.arange(len(corpus)), np.diff(corpus.indptr))[tokens >= 0]
     pairs = np.unique(sample * size + tokens[tokens >= 0])
     inside = np.isin(pairs // size, samples)
@@ -224,5 +214,5 @@ def in_common(run: Run, samples: np.ndarray, count: int = 10) -> Common:
     best = [i for i in np.argsort(-gain, kind="stable")[:count] if gain[i] > 0]
     return Common(
         [(str(names[i]), int(mine[i]), int(whole[i])) for i in order],
-        [(run.vocabulary.words[i], float(part[i]), float(rest[i])) for i in best],
+        [(model.vocabulary.words[i], float(part[i]), float(rest[i])) for i in best],
     )

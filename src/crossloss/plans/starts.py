@@ -10,13 +10,11 @@ and the change alone from those few (a control variate; ``Fit.shift``).
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from crossloss.core import Objective, UserError
 from crossloss.estimators import unrolled
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
-from crossloss.run.training import MemoryStates, Training
+from crossloss.progress import track
+from crossloss.run.run import Run
 from crossloss.scores import Scores
 from crossloss.validation.retrain import Retrainer
 
@@ -26,15 +24,14 @@ FIRST_FRESH = 1_000_000
 """Seeds of the derivatives count from here, after the run's own."""
 
 
-def untouched(run: Run, count: int) -> list[int]:
+def untouched(run: Run, count: int) -> list[int | None]:
     """Seeds of the untouched run's mean in a fit to ``count`` starts; the run's own is the first."""
-    return list(range(run.settings.seed, run.settings.seed + (1 if count == 1 else UNTOUCHED * count)))
+    return run.seeds(1 if count == 1 else UNTOUCHED * count)
 
 
-def unseen(run: Run, count: int, number: int) -> list[int]:
+def unseen(run: Run, count: int, number: int) -> list[int | None]:
     """``number`` seeds that a fit to ``count`` starts takes neither values nor derivatives from."""
-    last = untouched(run, count)[-1]
-    return list(range(last + 1, last + 1 + number))
+    return run.seeds(number, len(untouched(run, count)))
 
 
 class Starts:
@@ -61,18 +58,11 @@ class Starts:
     Raises
     ------
     UserError
-        No start, no objective, or one of them twice.
+        No start, no objective, or one of them twice; several starts of a model that has one.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        objectives: Sequence[Objective],
-        count: int = 1,
-        track: Track = quiet,
-        scores: Scores | None = None,
-    ) -> None:
-        self.run, self.objectives, self.count, self.track = run, list(objectives), count, track
+    def __init__(self, run: Run, objectives: Sequence[Objective], count: int = 1, scores: Scores | None = None) -> None:
+        self.run, self.objectives, self.count = run, list(objectives), count
         self._scores = scores
         self.names = [o.name for o in self.objectives]
         if not self.names or len(set(self.names)) < len(self.names):
@@ -81,14 +71,15 @@ class Starts:
             raise UserError("Give at least one start to fit to.")
         self.untouched = untouched(run, count)
         self.seeds = self.untouched[: 1 if count == 1 else JUDGES * count]
-        self._retrainer = Retrainer(run, self.objectives, track)
+        self._retrainer = Retrainer(run, self.objectives)
 
-    def fresh(self, round: int) -> list[int]:
+    def fresh(self, round: int) -> list[int | None]:
         """Seeds of the derivatives of a round: no other round's, and none of the values'."""
-        first = self.run.settings.seed
-        return [first] if self.count == 1 else [first + FIRST_FRESH + round * self.count + i for i in range(self.count)]
+        if self.count == 1:
+            return [self.run.seed]
+        return self.run.seeds(self.count, FIRST_FRESH + round * self.count)
 
-    def values(self, weights: np.ndarray, seeds: Sequence[int] | None = None) -> np.ndarray:
+    def values(self, weights: np.ndarray, seeds: Sequence[int | None] | None = None) -> np.ndarray:
         """Objectives after training with these weights from these seeds (``self.seeds``), (j, k) float64."""
         rows = []
         for seed in self.seeds if seeds is None else seeds:
@@ -101,14 +92,8 @@ class Starts:
         run, total = self.run, np.zeros((len(self.objectives), len(weights)))
         if self._scores is not None and self.count == 1 and np.array_equal(weights, run.weights):
             return np.stack([self._scores.of(name) for name in self.names])
-        w = torch.from_numpy(np.array(weights, dtype=np.float64))
         for seed in self.fresh(round):
-            start, like = run.field.initial(seed), run.training
-            training = Training(
-                run.field.started(start), like.optimiser, w, like.steps, start, MemoryStates(), like.every
-            )
-            with self.track(f"training (seed {seed})") as progress:
-                training.finish(progress)
-            with self.track(f"scoring (seed {seed})") as progress:
-                total += unrolled(training, self.objectives, progress=progress).samples().numpy()
+            moved = run.retrain(weights, seed=seed, name=f"training (seed {seed})")
+            with track(f"scoring (seed {seed})") as progress:
+                total += unrolled(moved.trajectory, self.objectives, progress=progress).samples().cpu().numpy()
         return total / self.count

@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from crossloss import files
 from crossloss.core import Progress, UserError
 from crossloss.plans.update import ARMS, DIVERGED, Update, update
-from crossloss.run import atomic
-from crossloss.run.runs import Run
+from crossloss.run.run import Run
+from crossloss.run.store import Entry
 
 SIZES = PASSES = (5, 10, 100, 1000)
 """The paper's sweep."""
@@ -48,7 +50,8 @@ def sweep(
     sizes: Sequence[int] = SIZES,
     passes: Sequence[int] = PASSES,
     most_steps: int | None = None,
-    file: Path | None = None,
+    entry: Entry | None = None,
+    state: Entry | None = None,
     progress: Progress | None = None,
 ) -> list[Cell]:
     """Try every update from ``theta``; the numbers of passes of one set are stages of one walk.
@@ -64,9 +67,9 @@ def sweep(
         As for ``update``.
     most_steps : int, optional
         Updates of more steps are recorded as left out.
-    file : path, optional
-        JSON where the cells are kept after each walk's stage, with the parameters beside it; a stopped sweep goes
-        on from there. Its name must identify the sweep.
+    entry, state : Entry, optional
+        Where the cells, and the parameters after the last, are stored after each stage of a walk; a stopped sweep goes on
+        from there. Their keys must identify the sweep.
 
     Raises
     ------
@@ -74,9 +77,8 @@ def sweep(
         As ``update``.
     """
     cells: list[Cell] = []
-    state = None if file is None else file.with_suffix(".safetensors")
-    if file is not None and file.exists():
-        cells = [Cell(**cell) for cell in atomic.read_json(file)]
+    if entry is not None:
+        cells = [Cell(**cell) for cell in entry.load() or []]
     known = {(c.how, c.size, c.passes) for c in cells}
     stages = sorted(set(passes))
     total = len(ways) * len(sizes) * len(stages)
@@ -108,19 +110,19 @@ def sweep(
                     broken = failed if DIVERGED in failed else ""
                 spent, done = spent + time.perf_counter() - begun, stage
                 cells.append(Cell(how, size, stage, found, spent, failed))
-                if file is not None and state is not None:
-                    atomic.write_tensors(state, {f"{how}.{size}.{stage}": at})
-                    atomic.write_json(file, [asdict(cell) for cell in cells])
+                if entry is not None and state is not None:
+                    state.save({f"{how}.{size}.{stage}": at.cpu().numpy()})
+                    entry.save([asdict(cell) for cell in cells])
                 if progress:
                     progress(len(cells), total)
     return cells
 
 
-def _stored(state: Path | None, how: str, size: int, passes: int) -> Tensor | None:
+def _stored(state: Entry | None, how: str, size: int, passes: int) -> Tensor | None:
     """Parameters after these passes, if they are what was stored last."""
-    if state is None or not state.exists():
-        return None
-    return atomic.read_tensors(state).get(f"{how}.{size}.{passes}")
+    stored = None if state is None else state.load()
+    found = None if stored is None else stored.get(f"{how}.{size}.{passes}")
+    return None if found is None else torch.from_numpy(found)
 
 
 def choose(cells: Sequence[Cell], *, judged: str, target: float, quality: str, least: float) -> Cell:
@@ -150,4 +152,4 @@ def write_csv(path: Path, cells: Sequence[Cell]) -> None:
         values: Mapping[str, float] = c.figures
         row = [c.how, str(c.size), str(c.passes), f"{c.seconds:.3f}", json.dumps(c.failed) if c.failed else ""]
         lines.append(",".join([*row, *(f"{values[n]:.6g}" if n in values else "" for n in names)]))
-    atomic.write_text(path, "\n".join(lines) + "\n")
+    files.write_text(path, "\n".join(lines) + "\n")

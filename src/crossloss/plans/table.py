@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
-from crossloss.run.atomic import read_table
-from crossloss.run.runs import Run
+from crossloss.files import read_table
 from crossloss.text.read import Corpus
 
 
@@ -18,15 +17,6 @@ def plan_table(weights: np.ndarray, what: Mapping[str, Any]) -> pa.Table:
     """Table of sample (0, ..., n - 1) and weight (n,), with ``what`` as JSON in the metadata."""
     table = pa.table({"sample": np.arange(len(weights)), "weight": np.asarray(weights, dtype=np.float64)})
     return table.replace_schema_metadata({"crossloss": json.dumps(dict(what), sort_keys=True)})
-
-
-def origin(run: Run) -> dict[str, Any]:
-    """What is needed to train with a plan of this run: its corpus, settings and words."""
-    return {
-        "corpus": run.corpus.digest,
-        "settings": run.settings.model_dump(),
-        "keep_words": list(run.keep_words),
-    }
 
 
 def check_corpus(corpus: Corpus, notes: Mapping[str, Any], source: object) -> None:
@@ -37,7 +27,7 @@ def check_corpus(corpus: Corpus, notes: Mapping[str, Any], source: object) -> No
     UserError
         The plan's notes name another corpus.
     """
-    if notes.get("corpus", corpus.digest) != corpus.digest:
+    if notes.get("field", {}).get("corpus", corpus.digest) != corpus.digest:
         raise UserError(f"{source} was made for another corpus (or other --candidates): give the same one.")
 
 

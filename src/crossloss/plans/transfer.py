@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,10 +10,10 @@ import torch
 from crossloss.core import Objective
 from crossloss.extras import needed
 from crossloss.models.skipgram.embeddings import Embeddings
-from crossloss.run import atomic
-from crossloss.run.folder import content_key
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
+from crossloss.models.skipgram.model import require_skipgram
+from crossloss.progress import track
+from crossloss.run.run import Run
+from crossloss.run.store import Entry, content_key
 from crossloss.validation.statistics import deviation
 
 EPOCHS = 10
@@ -33,11 +32,11 @@ class Copies:
     """
 
     def __init__(self, run: Run, weights: np.ndarray, seed: int) -> None:
-        self.run, self.weights = run, weights
+        model, self.weights = require_skipgram(run.model, "Transfer"), weights
         self._generator = np.random.default_rng(seed)
-        known = set(run.vocabulary.words)
-        types = [word if word in known else None for word in run.corpus.types]
-        tokens, ends = run.corpus.tokens, run.corpus.indptr
+        known = set(model.vocabulary.words)
+        types = [word if word in known else None for word in model.corpus.types]
+        tokens, ends = model.corpus.tokens, model.corpus.indptr
         self._sentences = [
             [word for word in (types[t] for t in tokens[a:b]) if word is not None] for a, b in pairwise(ends)
         ]
@@ -81,8 +80,7 @@ def transfer(
     seeds: Sequence[int],
     *,
     epochs: int = EPOCHS,
-    file: Path | None = None,
-    track: Track = quiet,
+    entry: Entry | None = None,
 ) -> dict[str, Transferred]:
     """Train gensim's Word2Vec with the run's settings on the corpus as it was and as corrected.
 
@@ -92,9 +90,9 @@ def transfer(
         The plan.
     seeds : sequence of int
         Of gensim's draws; each is one model before and one after.
-    file : path, optional
-        Where each model's figures are kept, by weights and seed: a stopped transfer goes on, and no model is trained
-        twice. Its name must identify run and objectives.
+    entry : Entry, optional
+        Where each model's figures are stored, by weights and seed: a stopped transfer goes on, and no model is trained
+        twice. Its key must identify the objectives.
 
     Raises
     ------
@@ -103,8 +101,9 @@ def transfer(
     """
     with needed("gensim", "Transfer"):
         from gensim.models import Word2Vec
-    done: dict[str, dict[str, float]] = atomic.read_kept(file)
-    settings = run.settings
+    done: dict[str, dict[str, float]] = {} if entry is None else entry.load() or {}
+    model = require_skipgram(run.model, "Transfer")
+    settings = model.settings
     before, after = (content_key(w.tolist())[:16] for w in (run.weights, weights))
     sides = {before: run.weights, after: weights}
     with track("training gensim's Word2Vec") as progress:
@@ -112,7 +111,7 @@ def transfer(
             progress(number, len(sides) * len(seeds))
             if f"{side}.{seed}" in done:
                 continue
-            model = Word2Vec(
+            word2vec = Word2Vec(
                 vector_size=settings.dimension,
                 window=settings.window,
                 min_count=1,
@@ -125,15 +124,15 @@ def transfer(
                 epochs=epochs,
             )
             # Words and their frequencies are those of the corpus as it was, for both sides.
-            model.build_vocab_from_freq(run.vocabulary.occurrences)
+            word2vec.build_vocab_from_freq(model.vocabulary.occurrences)
             chosen = Copies(run, sides[side], seed)
-            model.train(chosen, total_examples=int(run.weights.sum()), epochs=epochs)
-            words = list(model.wv.index_to_key)
-            vectors = torch.from_numpy(np.array(model.wv.vectors))
+            word2vec.train(chosen, total_examples=int(run.weights.sum()), epochs=epochs)
+            words = list(word2vec.wv.index_to_key)
+            vectors = torch.from_numpy(np.array(word2vec.wv.vectors))
             view = Embeddings(words, {w: i for i, w in enumerate(words)}, vectors, torch.zeros_like(vectors))
             done[f"{side}.{seed}"] = {o.name: float(o(view)) for o in objectives}
-            if file is not None:
-                atomic.write_json(file, done)
+            if entry is not None:
+                entry.save(done)
     return {
         o.name: Transferred(*([done[f"{side}.{seed}"][o.name] for seed in seeds] for side in (before, after)))
         for o in objectives

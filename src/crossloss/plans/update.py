@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from crossloss.core import UserError
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.models.skipgram.sample_step import SampleSteps
-from crossloss.plans.table import origin, plan_table
-from crossloss.run.runs import Run
+from crossloss.optimisers import HeavyBall
+from crossloss.plans.table import plan_table
+from crossloss.run.run import Run
 
 ARMS = ("undo", "reinforce", "both")
 DIVERGED = "diverged"
@@ -52,8 +54,10 @@ class Update:
             The parameters are no longer finite.
         """
         theta = theta.detach().clone()
-        rate = run.settings.lr
-        steps = SampleSteps(run.field, np.concatenate([self.undone, self.reinforced]))
+        rate = base_rate(run)
+        steps = SampleSteps(
+            require_skipgram(run.model, self.how).build(), np.concatenate([self.undone, self.reinforced])
+        )
         for number in range(1, self.passes + 1):
             for sample in self.undone.tolist():
                 steps.step_(theta, sample, -rate)
@@ -77,10 +81,18 @@ class Update:
 
     def to_table(self, run: Run) -> pa.Table:
         """Sample, weight (see ``weights``) and passes: -K for A, K for M."""
-        passes = np.zeros(len(run.corpus), dtype=np.int64)
+        passes = np.zeros(run.model.samples, dtype=np.int64)
         passes[self.undone], passes[self.reinforced] = -self.passes, self.passes
-        table = plan_table(self.weights(run), {"how": self.how, "passes": self.passes} | origin(run))
+        table = plan_table(self.weights(run), {"how": self.how, "passes": self.passes} | run.origin)
         return table.append_column("passes", pa.array(passes))
+
+
+def base_rate(run: Run) -> float:
+    """Learning rate of the run before its preconditioner; UserError where it is no heavy ball with one rate."""
+    rule = run.given_optimiser
+    if not isinstance(rule, HeavyBall) or isinstance(rule.scale, Tensor):
+        raise UserError("Undo, reinforce and both step on a skip-gram run trained by cl.HeavyBall(rate).")
+    return float(rule.scale)
 
 
 def update(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from crossloss.core import Objective
+from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Described, Weat, measured, rare_words
 from crossloss.plans.remove import Plan
 from crossloss.report import words
@@ -20,7 +21,7 @@ from crossloss.report.data import (
     WordSet,
 )
 from crossloss.run.folder import RunFolder
-from crossloss.run.runs import Run
+from crossloss.run.run import Run, settings_of
 from crossloss.scores import Scored, Scores
 from crossloss.validation.spread import Spread
 from crossloss.validation.validate import Compared, Validation
@@ -43,22 +44,25 @@ def gather(
     """Everything the page shows, as plain values; ``robustness`` and ``spreads`` are by objective."""
     environment = folder.manifest.get("environment", {})
     metrics = folder.metrics
-    settings = {name.replace("_", " "): str(value) for name, value in run.settings.model_dump().items()}
-    trained = run.corpus.weights > 0
-    named = {name for name, kept in zip(run.corpus.documents, trained, strict=True) if kept and name}
+    model = require_skipgram(run.model, "The report")
+    settings = {name.replace("_", " "): str(value) for name, value in settings_of(run).items()}
+    trained = model.corpus.weights > 0
+    named = {name for name, kept in zip(model.corpus.documents, trained, strict=True) if kept and name}
     return Report(
         run=str(folder.path),
         command=str(folder.manifest.get("command", "")),
-        corpus_source=run.corpus.source,
+        corpus_source=model.corpus.source,
         n_samples=int(trained.sum()),
         n_documents=len(named),
-        n_words=int(run.vocabulary.counts.sum()),
+        n_words=int(model.vocabulary.counts.sum()),
         objectives=[
             _objective(run, scores, o, plans.get(o.name), validation, robustness.get(o.name, ()), spreads.get(o.name))
             for o in scores.objectives
         ],
         quality=[replace(q, starts=spreads.get(q.name.lower().replace("-", ""))) for q in quality],
-        settings=settings | {"prior": f"{run.field.prior:g}"} | {"vocabulary": f"{len(run.vocabulary.words):,} words"},
+        settings=settings
+        | {"prior": f"{model.build().prior:g}"}
+        | {"vocabulary": f"{len(model.vocabulary.words):,} words"},
         versions={name: str(value) for name, value in environment.items()},
         timings={
             name.removesuffix(".seconds"): value
@@ -108,13 +112,13 @@ def _objective(
         common["strongest"] = (checked.fidelity.pearson, checked.fidelity.slope, len(checked.samples))
     if not isinstance(objective, Described):
         return ObjectiveReport(**common, **shown, measure="value", caveats=())  # type: ignore[arg-type]
-    counts = run.vocabulary.occurrences
-    tested = measured(objective, run.embeddings).tested
+    counts = require_skipgram(run.model, "The report").vocabulary.occurrences
+    tested = measured(objective, run.view).tested
     coverage = objective.coverage(counts)
     caveats = [word.sentence(plan.retrained is None) for word in plan.used_up] if plan else []
     if starts and starts.exceeds_value:
         caveats.append(words.starts(name, starts))
-    if rare := words.rare(name, rare_words(objective, counts, run.embeddings)):
+    if rare := words.rare(name, rare_words(objective, counts, run.view)):
         caveats.append(rare)
     if any(row.missing for row in coverage):
         caveats.append("Words that the corpus lacks are left out of their set; the other sets stay as they are.")
@@ -146,7 +150,7 @@ def _explained(
         effect_if_removed=scored.effect_if_removed,
         spans=taken.spans,
         pairs=taken.pairs[:PAIRS],
-        candidate=bool(run.corpus.weights[scored.sample] == 0),
+        candidate=bool(run.model.own_weights[scored.sample] == 0),
         retrained=changes.get(scored.sample),
     )
 

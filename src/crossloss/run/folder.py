@@ -1,34 +1,21 @@
 """The run folder: one writer, a manifest of finished stages, nothing overwritten unasked."""
 
-import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-import numpy as np
+import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from crossloss import distributed
+from crossloss import distributed, files
 from crossloss.core import UserError
-from crossloss.run.atomic import PARTIAL, alone, delete, read_json, write_json
-from crossloss.run.ledger import LEDGER
+from crossloss.files import LEDGER, PARTIAL
+from crossloss.run.store import Store
 
 OPEN: "WeakValueDictionary[Path, RunFolder]" = WeakValueDictionary()
 """Folders that this process has open: a notebook's cell that is run again takes over its own."""
 MANIFEST = "manifest.json"
-FORMAT = 2
-
-
-def content_key(*parts: Any) -> str:
-    """Sha-256 of JSON-able parts: the identity of a stage's inputs and settings."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
-def array_key(values: np.ndarray) -> str:
-    """Sha-256 of an array's bytes: such as the weights that a retraining is kept by."""
-    return hashlib.sha256(values.tobytes()).hexdigest()
+FORMAT = 3
 
 
 def _undecodable(path: Path) -> bool:
@@ -39,18 +26,15 @@ def _undecodable(path: Path) -> bool:
     return False
 
 
-class RunFolder:
+class RunFolder(Store):
     """A folder held by one process, or by the first of several that run together.
 
     Where this process has it open already, the newer takes it over: the older reaches its files no longer, which may be
     another run's by then.
 
-    Files: manifest.json, SHA256SUMS, samples.parquet, vocabulary.json, pairs.safetensors, model.safetensors, states/,
-    influence-ESTIMATOR.safetensors, scores.parquet, plan-NAME.parquet, retrains/, metrics.json, report.html; of
-    corrections fit-KEY.safetensors, ranking-KEY.safetensors, sweep-KEY.json (.safetensors), cost-KEY.json,
-    transfer-KEY.json, plan-HOW.parquet, sweep-HOW.csv, debias-HOW.json, robustness.json, decisive.json;
-    concepts-NAME.json; of edits edits.parquet, plan-edits-NAME.parquet; of studies study-NAME.*, scifi.json, and of
-    the WNC study the run folders neutral/, paper-biased/ and paper-neutral/.
+    Files: manifest.json, SHA256SUMS, model.safetensors, states/, scores.parquet, plan-NAME.parquet, retrains/, metrics.json,
+    report.html, and results by the hash of their inputs (NAME-KEY.json, .safetensors); of skip-gram samples.parquet,
+    vocabulary.json and pairs.safetensors; of studies study-NAME.*.
 
     Parameters
     ----------
@@ -66,7 +50,10 @@ class RunFolder:
         The folder is no run folder, cannot be made, its manifest was changed, or another process works in it.
     """
 
+    path: Path
+
     def __init__(self, path: Path, *, create: bool = False, overwrite: bool = False) -> None:
+        super().__init__()
         self.path = path
         if _undecodable(path):
             raise UserError(f"The name {path} is not UTF-8: choose another --out.")
@@ -83,9 +70,9 @@ class RunFolder:
                 raise UserError(f"{path} holds no run: make one with `crossloss run CORPUS --out {path}`.")
         self._lock: FileLock | None = None
         self._passed_on = False
-        alone(self._hold)
+        files.on_first_rank(self._hold)
         OPEN[path.resolve()] = self
-        self.manifest: dict[str, Any] = {"format": FORMAT, "stages": {}}
+        self.manifest = {"format": FORMAT, "stages": {}}
         try:
             if (path / MANIFEST).exists():
                 self.manifest = self._read_manifest()
@@ -130,7 +117,7 @@ class RunFolder:
 
     def _read_manifest(self) -> dict[str, Any]:
         try:
-            manifest: Any = read_json(self.path / MANIFEST)
+            manifest: Any = files.read_json(self.path / MANIFEST)
         except UserError as error:
             raise UserError(
                 f"{self.path / MANIFEST} was changed or cut off since crossloss wrote it: put it back, or give the "
@@ -168,40 +155,52 @@ class RunFolder:
             raise UserError(f"{self.path} was opened again since this run was: go on with the newer run.")
         return self.path / name
 
-    def describe(self, **entries: Any) -> None:
-        """Set entries of the manifest."""
-        self.file(MANIFEST)
-        self.manifest |= entries
-        write_json(self.path / MANIFEST, self.manifest)
+    def load(self, file: str) -> Any | None:
+        """What the file holds, by its suffix; None where there is none. UserError as ``crossloss.files``."""
+        path = self.file(file)
+        if not path.exists():
+            return None
+        if path.suffix == ".json":
+            return files.read_json(path)
+        return files.read_table(path) if path.suffix == ".parquet" else files.read_arrays(path)
 
-    def done(self, stage: str, key: str, *files: str) -> bool:
+    def save(self, file: str, value: Any) -> None:
+        """Replace a file by a value."""
+        path = self.file(file)
+        if path.parent != self.path:
+            files.make_folder(path.parent)
+        if path.suffix == ".json":
+            files.write_json(path, value)
+        elif isinstance(value, pa.Table):
+            files.write_table(path, value)
+        else:
+            files.write_arrays(path, value)
+
+    def drop(self, file: str) -> None:
+        """Delete a file where it is there."""
+        files.delete(self.path, file)
+
+    def set_meta(self, **entries: Any) -> None:
+        """Set entries of the manifest."""
+        super().set_meta(**entries)
+        files.write_json(self.file(MANIFEST), self.manifest)
+
+    def is_done(self, stage: str, key: str, *names: str) -> bool:
         """Whether the stage finished with these inputs and its files are there."""
         known = self.manifest["stages"].get(stage)
-        return known is not None and known["key"] == key and all(self.file(f).exists() for f in files)
+        return known is not None and known["key"] == key and all(self.file(name).exists() for name in names)
 
-    def finish(self, stage: str, key: str) -> None:
+    def mark_done(self, stage: str, key: str) -> None:
         """Record that the stage's files are complete."""
-        manifest = self.file(MANIFEST)
         self.manifest["stages"][stage] = {"key": key}
-        write_json(manifest, self.manifest)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The flat metrics.json."""
-        path = self.file("metrics.json")
-        return dict(read_json(path)) if path.exists() else {}
-
-    def record(self, figures: Mapping[str, float | None]) -> None:
-        """Add figures to metrics.json; a figure that is None is left out."""
-        kept = {name: float(value) for name, value in figures.items() if value is not None}
-        write_json(self.path / "metrics.json", self.metrics | kept)
+        self.set_meta()
 
     def clear(self) -> None:
         """Delete what crossloss wrote here, and nothing else (``--overwrite``)."""
         written = ("*.parquet", "*.safetensors", "*.json", "sweep-*.csv", "study-*.*", "plan-*.tsv", "report.html")
         try:
-            delete(self.path, *written, "states/*.safetensors", "retrains/*.json", LEDGER)
-            alone((self.path / LEDGER).touch)
+            files.delete(self.path, *written, "states/*.safetensors", "retrains/*.json", LEDGER)
+            files.on_first_rank((self.path / LEDGER).touch)
         except OSError as error:
             raise UserError(f"{self.path} cannot be written ({error}); choose another --out.") from error
         self.manifest = {"format": FORMAT, "stages": {}}

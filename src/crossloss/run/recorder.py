@@ -1,18 +1,20 @@
 """A user's own torch.optim loop, recorded so that it can be unrolled."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from crossloss.core import Optimiser, UserError
+from crossloss.memory import parse_bytes
 from crossloss.models.torch import TorchField, check_field
 from crossloss.models.torch.data import batch_rows
 from crossloss.optimisers import SGD, Adam, AdamW
-from crossloss.run.fields import FieldRun, sample_weights
-from crossloss.run.settings import parse_bytes
-from crossloss.run.training import MemoryStates, Training, advance
+from crossloss.run.run import Run, as_weights
+from crossloss.run.train import open_run, write_run
+from crossloss.run.trajectory import Training, steps_from
 
 SETTINGS: Mapping[type, tuple[str, ...]] = {
     torch.optim.SGD: ("momentum", "dampening", "weight_decay", "nesterov"),
@@ -97,8 +99,15 @@ class Recorder:
         if self.field.dropout_seed is not None:
             torch.manual_seed(self.field.dropout_seed + len(self._rows) - 1)
 
-    def finish(self) -> FieldRun:
+    def finish(self, out: str | Path | None = None, *, overwrite: bool = False) -> Run:
         """Replay the recorded steps; the run that ``cl.score`` takes.
+
+        Parameters
+        ----------
+        out : path, optional
+            Run folder to write it to; ``cl.load(out, field)`` opens it again.
+        overwrite : bool
+            Replace a different run there.
 
         Raises
         ------
@@ -112,20 +121,21 @@ class Recorder:
         if steps == 0 or self._open:
             raise UserError("Nothing to unroll: call recorder.batch(rows) before each optimizer.step().")
         self._kept[steps] = self._theta()
-        field = self.field.ordered(self._rows)
-        w = sample_weights(field, None)
-        check_field(field, self._kept[0], w)
-        training = Training(field, self._rule(), w, steps, self._kept[0], MemoryStates(), self._every)
-        start = training.optimiser.init(training.initial)
-        training.states.put(0, start)
+        field, rule, start = self.field.ordered(self._rows), self._rule(), self._kept[0]
+        w = as_weights(None, field).to(field.device)
+        check_field(field, start, w)
+        run = open_run(field, rule, steps, None, w, out, overwrite, self.budget, initial=start, every=self._every)
+        training = run.trajectory
+        training.states.put(0, rule.init(start))
         before = 0
-        for t, state in advance(field, training.optimiser, w, start, 0, steps):
+        for t, state in steps_from(field, rule, w, training.states.get(0), 0, steps):
             if t in self._kept:
                 self._compare(training, t, before, state["theta"])
                 before = t
             if t % self._every == 0 or t == steps:
                 training.states.put(t, state)
-        return FieldRun(field, training)
+        write_run(run, rows=self._rows)
+        return run
 
     def _theta(self) -> Tensor:
         return self.field.layout.flat(self._parameters)

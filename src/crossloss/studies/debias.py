@@ -5,6 +5,7 @@ it was not fitted to, and what it costs. All pieces are kept in the run's folder
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,8 +20,8 @@ from crossloss.plans.starts import JUDGES, UNTOUCHED, unseen
 from crossloss.plans.sweep import Cell
 from crossloss.plans.transfer import Transferred
 from crossloss.plans.update import ARMS
-from crossloss.run.progress import Track, part_of, quiet
-from crossloss.run.runs import Run
+from crossloss.progress import part
+from crossloss.run.run import Run
 
 ROUNDS = 5
 """Rounds that a fit takes, about."""
@@ -110,7 +111,6 @@ def debias_study(
     others: int = 5,
     groups: Sequence[str] = ("gender",),
     most_steps: int = MOST_STEPS,
-    track: Track = quiet,
 ) -> DebiasStudy:
     """Correct every test in every way.
 
@@ -133,8 +133,8 @@ def debias_study(
     if starts < 2:
         raise UserError("The study compares fitting to one start with several: give at least two starts.")
     tests = list(tests)
-    yardstick = Yardstick(run, tests, unseen(run, starts, others), track)
-    original = {test.name: float(test(run.embeddings)) for test in tests}
+    yardstick = Yardstick(run, tests, unseen(run, starts, others))
+    original = {test.name: float(test(run.view)) for test in tests}
     zero = dict.fromkeys(original, 0.0)
     outcomes, cells, plans = [], {}, {}
 
@@ -143,25 +143,28 @@ def debias_study(
         outcomes.append(made)
         if correction.table is not None:
             plans[made.name] = correction.table
-        if run.folder is not None:
-            run.folder.record(metrics_of([o for o in outcomes if o.how == made.how]))
+        if run.store.path is not None:
+            run.store.log_metrics(metrics_of([o for o in outcomes if o.how == made.how]))
 
-    def part(how: str) -> Track:
-        return part_of(track, f"{len(outcomes) + 1} of {_corrections(len(tests))}, {how}")
+    def label(how: str) -> AbstractContextManager[None]:
+        return part(f"{len(outcomes) + 1} of {_corrections(len(tests))}, {how}")
 
     for how, several, words in TOGETHER:
         fitted_to = starts if several else 1
-        add(*judge(run, tests, zero, how, yardstick, starts=fitted_to, groups=groups, words=words, track=part(how)))
+        with label(how):
+            add(*judge(run, tests, zero, how, yardstick, starts=fitted_to, groups=groups, words=words))
     for way in ARMS:
         for test in tests:
-            made, correction = judge(
-                run, [test], {test.name: 0.0}, way, yardstick,
-                groups=groups, words=False, also=tests, most_steps=most_steps, track=part(way),
-            )  # fmt: skip
+            with label(way):
+                made, correction = judge(
+                    run, [test], {test.name: 0.0}, way, yardstick,
+                    groups=groups, words=False, also=tests, most_steps=most_steps,
+                )  # fmt: skip
             add(made, correction)
             cells[way, test.name] = correction.cells
     turned = {name: OVER * (float(np.sign(value)) or 1.0) for name, value in original.items()}
-    over, _ = judge(run, tests, turned, "reweight", yardstick, words=False, track=part("over-bias"))
-    if run.folder is not None:
-        run.folder.record({f"debias.over-bias.{name}.effect": after for name, (_, after) in over.effects.items()})
+    with label("over-bias"):
+        over, _ = judge(run, tests, turned, "reweight", yardstick, words=False)
+    if run.store.path is not None:
+        run.store.log_metrics({f"debias.over-bias.{name}.effect": after for name, (_, after) in over.effects.items()})
     return DebiasStudy([test.name for test in tests], original, outcomes, over, cells, plans)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from crossloss import files
 from crossloss.extras import needed
 from crossloss.report import words
 from crossloss.report.text import clean
-from crossloss.run import atomic
 
 Table = tuple[str, list[str], list[list[str]]]
 """Title, headings, rows."""
@@ -61,11 +61,11 @@ def write_study(
         import jinja2
     pictures = {figure: clean(picture) for figure, picture in drawn.items()}
     for figure, picture in pictures.items():
-        atomic.write_text(folder / f"study-{name}-{figure}.svg", picture)
+        files.write_text(folder / f"study-{name}-{figure}.svg", picture)
     lines = []
     for title, headings, rows in csv:
         lines += [_csv_row([title]), *(_csv_row(row) for row in [headings, *rows]), ""]
-    atomic.write_text(folder / f"study-{name}.csv", clean("\n".join(lines)))
+    files.write_text(folder / f"study-{name}.csv", clean("\n".join(lines)))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("crossloss", "studies"), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -73,7 +73,7 @@ def write_study(
     inline = {figure: re.sub(r"^.*?(?=<svg)", "", picture, flags=re.DOTALL) for figure, picture in pictures.items()}
     page = environment.get_template(f"{name}.html.j2").render(figures=inline, command=command, **shown)
     path = folder / f"study-{name}.html"
-    atomic.write_text(path, clean(page))
+    files.write_text(path, clean(page))
     return path
 
 

@@ -13,12 +13,11 @@ import numpy as np
 import torch
 
 from crossloss.models.skipgram.embeddings import Embeddings
+from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.objectives import displacement
+from crossloss.progress import track
 from crossloss.reading import find, fold
-from crossloss.run import atomic
-from crossloss.run.folder import array_key, content_key
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
+from crossloss.run.run import Run
 from crossloss.scores import Scores, score
 from crossloss.text.vocabulary import token_words
 from crossloss.validation.retrain import Retrainer, without
@@ -153,11 +152,11 @@ class Universes:
 
     def __init__(self, run: Run, labels: Sequence[str]) -> None:
         names, inverse = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
-        size, rows = len(run.vocabulary.words), token_words(run.corpus, run.vocabulary)
-        universe = np.repeat(inverse, np.diff(run.corpus.indptr))
+        size, rows = len(_model(run).vocabulary.words), token_words(_model(run).corpus, _model(run).vocabulary)
+        universe = np.repeat(inverse, np.diff(_model(run).corpus.indptr))
         flat = universe[rows >= 0] * size + rows[rows >= 0]
         counts = np.bincount(flat, minlength=len(names) * size).reshape(len(names), size).astype(np.float64)
-        totals, index = counts.sum(axis=1, keepdims=True), run.vocabulary.index
+        totals, index = counts.sum(axis=1, keepdims=True), _model(run).vocabulary.index
         outside, rest = counts.sum(axis=0) - counts, totals.sum() - totals
         self._names, self._index = [str(name) for name in names], index
         self._rates = counts / np.maximum(totals, 1)
@@ -199,7 +198,6 @@ def scifi_study(
     subsets: int = 30,
     share: float = 0.1,
     sizes: Sequence[int] = SIZES,
-    track: Track = quiet,
 ) -> list[WordStudy]:
     """Study words one by one; one set of retrainings serves all.
 
@@ -224,10 +222,10 @@ def scifi_study(
     every = list(dict.fromkeys([*words, *others]))
     objectives = [displacement(word) for word in every]
     for objective in objectives:
-        objective.rows(run.vocabulary.index)
-    universes, view = Universes(run, labels), run.embeddings
-    scores = score(run, objectives, track=track)
-    table = compare(Retrainer(run, objectives), scores, subsets=subsets, share=share, track=track)
+        objective.rows(_model(run).vocabulary.index)
+    universes, view = Universes(run, labels), run.view
+    scores = score(run, objectives)
+    table = compare(Retrainer(run, objectives), scores, subsets=subsets, share=share)
     removals: dict[str, list[Removal]] = {word: [] for word in every}
     with track("retraining without the strongest") as progress:
         for number, (word, size) in enumerate((word, size) for word in words for size in sizes):
@@ -240,7 +238,7 @@ def scifi_study(
         studied.append(
             WordStudy(
                 word=word,
-                count=int(run.vocabulary.counts[run.vocabulary.index[word]]),
+                count=int(_model(run).vocabulary.counts[_model(run).vocabulary.index[word]]),
                 universe=universes.own(word),
                 value=scores.values[objective.name],
                 neighbours=universes.near(view, word),
@@ -254,9 +252,13 @@ def scifi_study(
     return studied
 
 
+def _model(run: Run) -> SkipGram:
+    return require_skipgram(run.model, "The study")
+
+
 def _sentences(scores: Scores, labels: Sequence[str], name: str, sign: int) -> list[Sentence]:
     found = []
-    for alike in fold(scores.run.corpus, find(scores, name, sign=sign), SHOWN):
+    for alike in fold(scores, find(scores, name, sign=sign), SHOWN):
         sample = int(alike[0])
         (shown,) = scores.shown([sample], name)
         taken = scores.explain(sample, name)
@@ -282,15 +284,13 @@ def _removed(run: Run, scores: Scores, universes: Universes, word: str, size: in
     strongest = find(scores, objective.name, sign=1)[:size]
     if len(strongest) < size:
         return []
-    assert run.folder is not None
-    path = run.folder.file(f"study-scifi-{word}-{size}.json")
     weights = without(run.weights, strongest)
-    key = content_key(run.key, array_key(weights))
-    kept = atomic.read_json(path) if path.exists() else {}
-    if kept.get("key") != key:
-        view = run.view(run.retrain(weights))
-        kept = {"key": key, "value": float(objective(view)), "nearest": nearest(view, word)}
-        atomic.write_json(path, kept)
+
+    def retrained() -> dict[str, Any]:
+        view = run.retrain(weights).view
+        return {"value": float(objective(view)), "nearest": nearest(view, word)}
+
+    kept = run.store.get_or_make(f"retrains/scifi-{word}-{size}", weights, make=retrained)
     universe = universes.own(word)
     near = [Neighbour(other, cosine, universes.holds(other, universe)) for other, cosine in kept["nearest"]]
     predicted = scores.values[objective.name] + scores.group(strongest, objective.name)

@@ -16,12 +16,16 @@ import numpy as np
 
 from crossloss.core import UserError
 from crossloss.edits import Edit, Edits, score_sample_edits
+from crossloss.models.skipgram.explain import explain_text
+from crossloss.models.skipgram.model import SkipGram, require_skipgram
+from crossloss.models.skipgram.settings import split_settings
 from crossloss.objectives.permutation import PermutationResult, permutation_test
 from crossloss.objectives.weat import Weat
+from crossloss.progress import track
 from crossloss.reading import fold
-from crossloss.run import atomic
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run, train
+from crossloss.run.folder import RunFolder
+from crossloss.run.run import Run
+from crossloss.run.train import train
 from crossloss.scores import Scores, score
 from crossloss.text.read import Corpus
 from crossloss.text.versions import Side, Sides
@@ -177,7 +181,7 @@ def enough_text(corpus: Corpus, tests: Sequence[Weat]) -> None:
             raise UserError(f"{error} --background FILE adds the same text to both sides.") from error
 
 
-def train_biased(both: Sides, tests: Sequence[Weat], out: Path, track: Track = quiet, **settings: Any) -> Run:
+def train_biased(both: Sides, tests: Sequence[Weat], out: Path, **settings: Any) -> Run:
     """Train D_B in word2vec's convention: the run that the study goes out from.
 
     Raises
@@ -186,19 +190,12 @@ def train_biased(both: Sides, tests: Sequence[Weat], out: Path, track: Track = q
         Too little text for a test, or as ``train``.
     """
     enough_text(both.corpus, tests)
-    return train(
-        both.corpus,
-        weights=both.weights("before"),
-        keep_words=[word for test in tests for word in test.words],
-        out=out,
-        track=track,
-        **(dict(SETTINGS) | settings | dict(CONVENTIONS["word2vec"])),
-    )
+    given, recipe = split_settings(**(dict(SETTINGS) | settings | dict(CONVENTIONS["word2vec"])))
+    model = SkipGram(both.corpus, keep_words=[word for test in tests for word in test.words], **given)
+    return train(model, recipe.optimiser, steps=recipe.steps, seed=recipe.seed, weights=both.weights("before"), out=out)
 
 
-def wnc_study(
-    run: Run, both: Sides, tests: Sequence[Weat], *, applied: int = APPLIED, track: Track = quiet
-) -> WncStudy:
+def wnc_study(run: Run, both: Sides, tests: Sequence[Weat], *, applied: int = APPLIED) -> WncStudy:
     """Train the other side and the other convention, score, and apply edits; a stopped study goes on.
 
     Parameters
@@ -211,7 +208,8 @@ def wnc_study(
     applied : int
         Edits applied at once.
     """
-    assert run.folder is not None, "the study works on a run in a folder"
+    store, model = run.store, require_skipgram(run.model, "The study")
+    assert isinstance(store, RunFolder), "the study works on a run in a folder"
     found = {}
     for label, convention in CONVENTIONS.items():
         runs: dict[Side, Run] = {}
@@ -219,11 +217,12 @@ def wnc_study(
             for side, name in SIDES.items():
                 where = "-".join(part for part in (label.replace("word2vec", ""), name) if part)
                 first = label == "word2vec" and side == "before"
+                other = model if label == "word2vec" else model.changed(**convention)
                 runs[side] = run if first else train(
-                    both.corpus, weights=both.weights(side), like=run, out=run.folder.file(where), track=track,
-                    memory=f"{run.memory}B", **convention,
+                    other, run.given_optimiser, steps=run.steps, seed=run.seed, weights=both.weights(side),
+                    out=store.file(where), memory=f"{run.memory}B",
                 )  # fmt: skip
-            found[label] = _convention(runs, both, tests, applied, track)
+            found[label] = _convention(runs, both, tests, applied)
         finally:
             for opened in runs.values():
                 if opened is not run:
@@ -232,26 +231,24 @@ def wnc_study(
         "pairs": both.pairs,
         "same": both.own - 2 * both.pairs,
         "background": len(both.corpus) - both.own,
-        "words": len(run.vocabulary.words),
+        "words": len(model.vocabulary.words),
     }
     return WncStudy([test.name for test in tests], sizes, applied, found)
 
 
-def _convention(runs: Mapping[Side, Run], both: Sides, tests: Sequence[Weat], applied: int, track: Track) -> Convention:
+def _convention(runs: Mapping[Side, Run], both: Sides, tests: Sequence[Weat], applied: int) -> Convention:
     measured, sentences = {}, {}
     scores: dict[Side, Scores] = {}
     for side, run in runs.items():
-        scores[side] = score(run, tests, track=track)
+        scores[side] = score(run, tests)
         for test in tests:
-            result = measured[SIDES[side], test.name] = permutation_test(test, run.embeddings)
+            result = measured[SIDES[side], test.name] = permutation_test(test, run.view)
             for name, sign in (("A", 1.0), ("M", -1.0)):
                 key = SIDES[side], test.name, name
                 sentences[key] = _sentences(scores[side], both, test.name, sign * np.sign(result.effect))
     edits = score_sample_edits(scores["before"], both.before, both.after)
     back = score_sample_edits(scores["after"], both.before, both.after)
-    folder = runs["before"].folder
-    assert folder is not None
-    atomic.write_table(folder.file("edits.parquet"), edits.table())
+    runs["before"].store.save("edits.parquet", edits.table())
     shared, overlap = {}, {}
     for test in tests:
         shared[test.name], overlap[test.name] = _shared(scores, both, test.name, applied)
@@ -261,7 +258,7 @@ def _convention(runs: Mapping[Side, Run], both: Sides, tests: Sequence[Weat], ap
         shared=shared,
         overlap=overlap,
         edits={t.name: [edits.edit(i, t) for i in edits.strongest(EDITS_SHOWN, t)] for t in tests},
-        applied=_applied(runs, edits, tests, applied, track),
+        applied=_applied(runs, edits, tests, applied),
         agreement={t.name: _correlation(edits.of(t), back.of(t)) for t in tests},
     )
 
@@ -274,9 +271,11 @@ def _sentences(scores: Scores, both: Sides, test: str, sign: float) -> list[Sent
     ranks[order] = np.arange(1, len(order) + 1)
     own = order[(order < both.own) & (size[order] > 0)]
     effects, found = scores.effects(test), []
-    for i, *alike in fold(scores.run.corpus, own, SENTENCES_SHOWN):
-        text = scores.run.corpus.texts[i]
-        spans = [(a, b, -value) for a, b, value in scores.take_apart(text, test).spans]
+    model = require_skipgram(scores.run.model, "The study")
+    texts = model.corpus.texts
+    for i, *alike in fold(scores, own, SENTENCES_SHOWN):
+        text = texts[i]
+        spans = [(a, b, -value) for a, b, value in explain_text(model, scores.atoms[scores.index_of(test)], text).spans]
         found.append(Sentence(text, float(effects[i]), int(ranks[i]), spans, len(alike)))
     return found
 
@@ -287,7 +286,7 @@ def _shared(scores: Mapping[Side, Scores], both: Sides, test: str, applied: int)
     numbers = {"before": np.concatenate([both.before, same]), "after": np.concatenate([both.after, same])}
     on = {side: scores[side].of(test)[numbers[side]] for side in SIDES}
     least = np.minimum(np.abs(on["before"]), np.abs(on["after"])) * (on["before"] * on["after"] > 0)
-    texts = scores["before"].run.corpus.texts
+    texts = both.corpus.texts
     found = []
     for i in np.argsort(-least, kind="stable")[:SENTENCES_SHOWN]:
         if least[i] > 0:
@@ -298,7 +297,7 @@ def _shared(scores: Mapping[Side, Scores], both: Sides, test: str, applied: int)
 
 
 def _applied(
-    runs: Mapping[Side, Run], edits: Edits, tests: Sequence[Weat], count: int, track: Track
+    runs: Mapping[Side, Run], edits: Edits, tests: Sequence[Weat], count: int
 ) -> dict[tuple[str, str], Applied]:
     retrainer = Retrainer(runs["before"], tests)
     found = {}
@@ -314,7 +313,7 @@ def _applied(
                 found[test.name, name] = Applied(len(chosen), edits.predicted(weights, test), change)
             progress(number + 1, len(tests))
     for test in tests:
-        change = float(test(runs["after"].embeddings)) - edits.scores.values[test.name]
+        change = float(test(runs["after"].view)) - edits.scores.values[test.name]
         found[test.name, "all"] = Applied(len(edits), float(edits.of(test).sum()), change)
     return found
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossloss.core import Objective, UserError
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
-from crossloss.validation.retrain import BENCHMARKS, Retrainer
+from crossloss.progress import track
+from crossloss.run.run import Run
+from crossloss.validation.retrain import Retrainer
 from crossloss.validation.statistics import deviation
 
 STARTS = 5
@@ -50,9 +50,7 @@ class Spread:
         }
 
 
-def over_starts(
-    run: Run, objectives: Sequence[Objective], starts: int = STARTS, *, track: Track = quiet
-) -> dict[str, Spread]:
+def over_starts(run: Run, objectives: Sequence[Objective], starts: int = STARTS) -> dict[str, Spread]:
     """Objectives, ``wordsim353`` and ``simlex999`` of a run and of the same run from other seeds.
 
     Trains ``starts - 1`` times; in a run folder nothing is trained twice.
@@ -86,7 +84,7 @@ def over_starts(
     with track("training from other starts") as progress:
         for done in range(starts):
             progress(done, starts)
-            rows.append(retrainer(run.weights, seed=run.settings.seed + done))
+            rows.append(retrainer(seed=run.seeds(1, done)[0]))
         progress(starts, starts)
-    names = [*(o.name for o in objectives), *(name for name in BENCHMARKS if all(name in row for row in rows))]
+    names = [name for name in rows[0] if all(name in row for row in rows)]
     return {name: Spread(tuple(row[name] for row in rows)) for name in names}

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from crossloss.progress import track
 from crossloss.reading import find, fold
-from crossloss.run.progress import Track, quiet
 from crossloss.scores import Scores
 from crossloss.validation.retrain import Retrainer, changes, without
 from crossloss.validation.statistics import Fidelity, fidelity
@@ -55,12 +55,12 @@ def shown_first(scores: Scores, name: str, count: int) -> list[int]:
     for sign in (1, -1):
         ranked = find(scores, name, sign=sign)
         ranked = ranked[scores.run.weights[ranked] > 0]
-        firsts = [alike[0] for alike in fold(scores.run.corpus, ranked, count)]
+        firsts = [alike[0] for alike in fold(scores, ranked, count)]
         chosen |= dict.fromkeys(int(i) for i in [*ranked[:count], *firsts])
     return list(chosen)
 
 
-def check_strongest(retrainer: Retrainer, scores: Scores, count: int, *, track: Track = quiet) -> dict[str, Strongest]:
+def check_strongest(retrainer: Retrainer, scores: Scores, count: int) -> dict[str, Strongest]:
     """Retrain without each of the strongest samples of each objective.
 
     Parameters

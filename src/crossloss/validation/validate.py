@@ -11,10 +11,9 @@ import numpy as np
 from crossloss.core import Objective, Progress
 from crossloss.objectives import Described, Weat
 from crossloss.plans.remove import Plan
-from crossloss.run.progress import Track, quiet
-from crossloss.run.runs import Run
+from crossloss.progress import track
+from crossloss.run.run import Run
 from crossloss.scores import CO_OCCURRENCE, UNROLLED, Scores, score
-from crossloss.text.vocabulary import token_words
 from crossloss.validation.retrain import Retrainer, changes, without
 from crossloss.validation.statistics import Fidelity, deviation, fidelity
 from crossloss.validation.strongest import Strongest
@@ -134,7 +133,6 @@ def check_plans(
     *,
     seeds: int = 0,
     removals: int = 0,
-    track: Track = quiet,
 ) -> dict[str, PlanCheck]:
     """Retrain each plan: from the run's start, from other starts, and against chance.
 
@@ -175,7 +173,7 @@ def _check_plan(
     retrained = value(plan.weights)
     curve = [(size, value(without(run.weights, plan.removed[:size]))) for size in sizes]
     curve += [(step.size, step.retrained) for step in plan.path] or [(plan.size, retrained)]
-    starts = [run.settings.seed + offset for offset in range(1, seeds + 1)]
+    starts = run.seeds(seeds, 1) if seeds else []
     other = [(value(run.weights, seed), value(plan.weights, seed)) for seed in starts]
     chance: list[list[float]] = []
     for eligible in (run.weights > 0, _with_test_word(run, retrainer.objectives, name)):
@@ -190,12 +188,8 @@ def _check_plan(
 def _with_test_word(run: Run, objectives: Sequence[Objective], name: str) -> np.ndarray:
     """Samples (n,) that contain a word of the objective; all where it names no words."""
     objective = next(o for o in objectives if o.name == name)
-    if not isinstance(objective, Described) or not objective.words:
-        return np.ones(len(run.corpus), dtype=bool)
-    wanted = np.zeros(len(run.vocabulary.words) + 1, dtype=bool)
-    wanted[[run.vocabulary.index[word] for word in objective.words if word in run.vocabulary.index]] = True
-    hits = np.concatenate([[0], np.cumsum(wanted[token_words(run.corpus, run.vocabulary)])])
-    return np.asarray(hits[run.corpus.indptr[1:]] > hits[run.corpus.indptr[:-1]])
+    words = objective.words if isinstance(objective, Described) else ()
+    return run.model.with_words(words) if words else np.ones(run.model.samples, dtype=bool)
 
 
 def compare(
@@ -205,7 +199,6 @@ def compare(
     subsets: int,
     share: float = 0.1,
     seed: int = 0,
-    track: Track = quiet,
 ) -> dict[str, list[Compared]]:
     """Fidelity of the given and the ``COMPARED`` estimators over random subsets of ONE size; sizes are never pooled.
 
@@ -226,9 +219,9 @@ def compare(
         progress(subsets, subsets)
     by_estimator = {scores.estimator: scores}
     for name in COMPARED:
-        able = [o for o in objectives if name != CO_OCCURRENCE or isinstance(o, Weat)]
+        able = [o for o in objectives if name != CO_OCCURRENCE or (isinstance(o, Weat) and run.model.word_index)]
         if name not in by_estimator and able:
-            by_estimator[name] = score(run, able, name, track=track)
+            by_estimator[name] = score(run, able, name)
     table: dict[str, list[Compared]] = {}
     for o in objectives:
         found = changes(retrained, o.name, scores.values[o.name])

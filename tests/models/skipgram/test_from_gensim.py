@@ -1,17 +1,20 @@
 """A live gensim model with its corpus: vocabulary, counts and parameters as they were, and scores of it."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from crossloss.core import UserError
-from crossloss.estimators import ConjugateGradient, InverseHessian, Trained
+from crossloss.estimators import ConjugateGradient, InverseHessian
 from crossloss.models.skipgram.curvature import curvature
 from crossloss.models.skipgram.from_gensim import counted, from_gensim
 from crossloss.models.skipgram.from_word2vec import from_word2vec
 from crossloss.objectives.weat import Weat
+from crossloss.run.train import imported as as_it_is
+from crossloss.run.trajectory import without_steps
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
 from crossloss.text.vocabulary import build_vocabulary
@@ -39,7 +42,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def imported(model, corpus):
-    return from_gensim(model, corpus)
+    run = as_it_is(from_gensim(model, corpus))
+    return SimpleNamespace(field=run.field, theta=run.theta, weights=run.trajectory.weights)
 
 
 def test_words_counts_and_parameters_are_the_models(model, corpus, imported):
@@ -78,7 +82,7 @@ def test_it_gets_scores_by_word_blocks_and_cg(model, imported):
 
     jacobian, by_weight = torch.autograd.functional.jacobian(gradient, (imported.theta, imported.weights))
     slope = torch.autograd.functional.jacobian(lambda theta: weat(field.view(theta)), imported.theta)
-    run = Trained(field, imported.weights, imported.theta)
+    run = without_steps(field, imported.weights, imported.theta)
     eye = torch.eye(len(jacobian), dtype=torch.float64)
     damping = float(-torch.linalg.eigvalsh(jacobian).min()) + 0.01
     exact = -torch.linalg.solve(jacobian + damping * eye, slope) @ by_weight
@@ -134,7 +138,7 @@ def test_a_corpus_with_other_counts_is_refused(model, corpus):
     for lines in (repeated(SENTENCES, "waa"), SENTENCES[1:], SENTENCES[::2]):
         with pytest.raises(UserError, match=r"'w\w+' occurs \d+ times in what the model was trained on and \d+ times"):
             from_gensim(model, from_sentences(lines))
-    assert from_gensim(model, from_sentences(SENTENCES[::-1])).field.vocabulary.words == model.wv.index_to_key
+    assert from_gensim(model, from_sentences(SENTENCES[::-1])).vocabulary.words == model.wv.index_to_key
 
 
 def test_the_same_words_in_more_sentences_are_refused(model):
@@ -195,10 +199,10 @@ def test_vectors_of_documents_are_refused(dm, corpus):
 def test_other_ways_to_train_are_read(corpus):
     """The vocabulary unsorted, a rule that leaves words out, a second training: the words are the model's."""
     for made in (trained(sorted_vocab=0), trained(trim_rule=lambda word, count, least: 2 - (word == "waa"))):
-        assert from_gensim(made, corpus).field.vocabulary.words == made.wv.index_to_key
+        assert from_gensim(made, corpus).vocabulary.words == made.wv.index_to_key
     more = trained()
     more.train([line.split() for line in SENTENCES], total_examples=len(SENTENCES), epochs=2)
-    assert from_gensim(more, corpus).weights.tolist() == [1.0] * len(SENTENCES) + [0.0]
+    assert from_gensim(more, corpus).own_weights.tolist() == [1.0] * len(SENTENCES) + [0.0]
     grown = trained()
     grown.build_vocab([["waa", "new", "new", "new"]], update=True)
     with pytest.raises(UserError, match=r"lacks|occurs"):
@@ -219,19 +223,20 @@ def test_vectors_alone_are_compared_by_their_counts_where_they_have_some(model, 
         from_word2vec({"waa": [1.0]}, corpus)
 
 
-def test_what_is_imported_is_handed_out_as_copies(imported):
-    before = imported.theta
-    imported.theta.zero_()
-    imported.weights.zero_()
-    assert torch.equal(imported.theta, before)
-    assert imported.weights[0] == 1
+def test_what_is_imported_is_handed_out_as_copies(model, corpus):
+    run = as_it_is(from_gensim(model, corpus))
+    before = run.theta
+    run.theta.zero_()
+    run.weights[:] = 0
+    assert torch.equal(run.theta, before)
+    assert run.weights[0] == 1
 
 
 def test_words_of_the_model_may_be_written_otherwise_but_not_twice():
     """A model of lower-cased German has straße, where a corpus folds it to strasse."""
     lines = [line.replace("waa", "straße").replace("wab", "Ärger") for line in SENTENCES]
     made = word2vec.Word2Vec([line.split() for line in lines], **SETTINGS)
-    imported = from_gensim(made, from_sentences(lines))
+    imported = as_it_is(from_gensim(made, from_sentences(lines)))
     assert {"straße", "Ärger"} <= set(made.wv.index_to_key)
     view = imported.field.view(imported.theta)
     np.testing.assert_array_equal(view["strasse"].numpy(), made.wv["straße"])

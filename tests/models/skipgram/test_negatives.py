@@ -17,6 +17,7 @@ from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
 from crossloss.text.vocabulary import build_vocabulary
 from dense import dense_counts, random_sentences
+from train_on import train_on
 
 NEGATIVES, EXPONENT, DIMENSION, COLUMNS = 3.5, 0.75, 4, 9
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 3, "steps": 6, "lr": 0.5, "dtype": "float64"}
@@ -197,10 +198,10 @@ def vectors(view):
 
 def test_scores_are_the_derivative_of_that_run():
     corpus = cl.from_sentences(random_sentences(2))
-    run = cl.train(corpus, negative_columns=8, seed=3, **SETTINGS)
-    exact = cl.train(corpus, seed=3, **SETTINGS)
+    run = train_on(corpus, negative_columns=8, seed=3, **SETTINGS)
+    exact = train_on(corpus, seed=3, **SETTINGS)
     assert isinstance(run.field, DrawnNegatives)
-    assert not torch.allclose(run.training.theta, exact.training.theta, rtol=1e-3)
+    assert not torch.allclose(run.trajectory.theta, exact.trajectory.theta, rtol=1e-3)
     scores = cl.score(run, [vectors]).of("vectors")
     h = 1e-5
     for i in (0, 7, 31):
@@ -208,20 +209,20 @@ def test_scores_are_the_derivative_of_that_run():
         for sign in (1, -1):
             w = run.weights.copy()
             w[i] += sign * h
-            values.append(float(vectors(run.field.view(run.retrain(w)))))
+            values.append(float(vectors(run.retrain(w).view)))
         assert scores[i] == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-6, abs=1e-9)
     gone = [4, 9]
-    found = predict(run.training, [as_objective(vectors)], without=gone)
+    found = predict(run.trajectory, [as_objective(vectors)], without=gone)
     assert float(found.linear[0] - found.now[0]) == pytest.approx(-scores[gone].sum(), rel=1e-5)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_other_draws():
     corpus = cl.from_sentences(random_sentences(2))
     settings = SETTINGS | {"dtype": "float32", "negative_columns": 8}
-    one, again = (cl.train(corpus, **settings) for _ in range(2))
-    assert torch.equal(one.training.theta, again.training.theta)
+    one, again = (train_on(corpus, **settings) for _ in range(2))
+    assert torch.equal(one.trajectory.theta, again.trajectory.theta)
     assert np.array_equal(cl.score(one, [vectors]).samples, cl.score(again, [vectors]).samples)
-    assert torch.equal(one.retrain(one.weights), one.training.theta)
-    other = cl.train(corpus, like=one, seed=1)
+    assert torch.equal(one.retrain(one.weights).theta, one.theta)
+    other = train_on(corpus, like=one, negative_seed=1)
     assert not np.array_equal(one.field._drawn[0](0)[0], other.field._drawn[0](0)[0])
-    assert cl.train(corpus, like=one, lr=0.4).field._drawn is one.field._drawn
+    assert train_on(corpus, like=one, lr=0.4).field._drawn is one.field._drawn

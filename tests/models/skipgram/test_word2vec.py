@@ -13,6 +13,7 @@ from crossloss.core import UserError
 from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.models.skipgram.from_word2vec import fit_contexts, from_word2vec
 from crossloss.models.skipgram.word2vec import keyed_vectors, projector, read_word2vec, save_word2vec
+from crossloss.run.train import imported as as_it_is
 from crossloss.text.read import from_sentences
 from dense import random_sentences
 
@@ -120,11 +121,12 @@ def test_two_files_are_the_live_model(tmp_path, model, corpus):
     model.wv.save_word2vec_format(str(tmp_path / "u.bin"), binary=True)
     order = np.random.default_rng(1).permutation(len(words))
     save_word2vec(tmp_path / "c.txt", [words[i] for i in order], model.syn1neg[order])
-    live = from_gensim(model, corpus)
-    found = from_word2vec(tmp_path / "u.bin", corpus, contexts=tmp_path / "c.txt", **SAME)
+    live = as_it_is(from_gensim(model, corpus))
+    found = as_it_is(from_word2vec(tmp_path / "u.bin", corpus, contexts=tmp_path / "c.txt", **SAME))
     torch.testing.assert_close(found.theta, live.theta, rtol=0, atol=0)
     torch.testing.assert_close(
-        found.field.gradient(found.theta, found.weights), live.field.gradient(live.theta, live.weights)
+        found.field.gradient(found.theta, found.trajectory.weights),
+        live.field.gradient(live.theta, live.trajectory.weights),
     )
     save_word2vec(tmp_path / "d.txt", words[1:], model.syn1neg[1:])
     with pytest.raises(UserError, match="other words"):
@@ -133,14 +135,14 @@ def test_two_files_are_the_live_model(tmp_path, model, corpus):
 
 def test_contexts_are_fitted_to_the_minimum(model, corpus):
     """Each context against its own logistic regression, minimised by another method from another start."""
-    found = from_word2vec(model.wv, corpus, **SAME)
+    found = as_it_is(from_word2vec(model.wv, corpus, **SAME))
     field, theta = found.field, found.theta
     u, c = theta.view(2, -1, 3)
     np.testing.assert_array_equal(u.numpy(), model.wv.vectors.astype(np.float64))
-    gradient = field.gradient(theta, found.weights).view(2, -1, 3)[1]
+    gradient = field.gradient(theta, found.trajectory.weights).view(2, -1, 3)[1]
     assert float(gradient.abs().max()) < 1e-6
-    live = from_gensim(model, corpus)
-    assert field.loss(theta, found.weights) < live.field.loss(live.theta, live.weights)
+    live = as_it_is(from_gensim(model, corpus))
+    assert field.loss(theta, found.trajectory.weights) < live.field.loss(live.theta, live.trajectory.weights)
     matrix = np.zeros((len(u), len(u)))
     total = field.counts.matrix.sum(axis=0).A1
     for (a, b), count in zip(field.counts.pairs, total, strict=True):
@@ -159,10 +161,10 @@ def test_contexts_are_fitted_to_the_minimum(model, corpus):
 
 
 def test_vectors_without_a_fit_are_refused(corpus, model, monkeypatch):
-    found = from_word2vec(model.wv, corpus, **SAME)
+    found = as_it_is(from_word2vec(model.wv, corpus, **SAME))
     monkeypatch.setattr("crossloss.models.skipgram.from_word2vec.STEPS", 2)
     with pytest.raises(UserError, match="No contexts fit"):
-        fit_contexts(found.field, found.theta.view(2, -1, 3)[0], found.weights)
+        fit_contexts(found.field, found.theta.view(2, -1, 3)[0], found.trajectory.weights)
 
 
 def test_projector_files_are_of_one_length_and_hold_no_stray_tab():

@@ -11,6 +11,7 @@ from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.objectives.weat import Weat
 from crossloss.optimisers import HeavyBall
 from dense import DenseSkipGram, dense_counts, random_sentences
+from train_on import train_on
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 TEST = Weat("test", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
@@ -39,23 +40,23 @@ class OnModule:
         self.name, self.objective, self.run = "on module", objective, run
 
     def __call__(self, view):
-        words = self.run.embeddings
+        words = self.run.view
         return self.objective(Embeddings(words.words, words.index, view["vectors"], view["contexts"]))
 
 
 @pytest.fixture(scope="module")
 def both():
     corpus = cl.from_sentences(random_sentences(2))
-    run = cl.train(corpus, **SETTINGS)
-    x = dense_counts(run.counts, len(run.vocabulary.words))
-    dense = DenseSkipGram(x, torch.from_numpy(corpus.weights.copy()), 4.0, run.settings.exponent, 5)
+    run = train_on(corpus, **SETTINGS)
+    x = dense_counts(run.model.counts, len(run.model.vocabulary.words))
+    dense = DenseSkipGram(x, torch.from_numpy(corpus.weights.copy()), 4.0, run.model.settings.exponent, 5)
 
     def sentence_loss(s, counts):
         positive = (counts * F.logsigmoid(s)).sum((1, 2))
         negative = 4.0 * (counts.sum(2) * (F.logsigmoid(-s) @ dense.noise)).sum(1)
         return -(positive + negative) / dense.total * len(corpus)
 
-    model = SkipGram(run.training.initial.view(2, -1, 5))
+    model = SkipGram(run.trajectory.initial.view(2, -1, 5))
 
     def prior(m):
         return run.field.prior / 2 * (m["vectors"].square().sum() + m["contexts"].square().sum()) / dense.total
@@ -66,7 +67,7 @@ def both():
 
 def test_loss_and_gradient_are_equal(both):
     run, field, _ = both
-    w, theta = torch.rand(field.samples, dtype=torch.float64) * 2, run.training.theta
+    w, theta = torch.rand(field.samples, dtype=torch.float64) * 2, run.trajectory.theta
     assert field.loss(theta, w) == pytest.approx(run.field.loss(theta, w), rel=1e-12)
     torch.testing.assert_close(field.gradient(theta, w, 0), run.field.gradient(theta, w, 0), rtol=1e-10, atol=1e-13)
 
@@ -75,7 +76,7 @@ def test_pullbacks_are_equal(both):
     run, field, _ = both
     w, a = torch.rand(field.samples, dtype=torch.float64) * 2, torch.randn(3, len(field.initial), dtype=torch.float64)
     sums = run.field.accumulator(3), field.accumulator(3)
-    back = [f.pullback(run.training.theta, w, 0, a, into) for f, into in zip((run.field, field), sums, strict=True)]
+    back = [f.pullback(run.trajectory.theta, w, 0, a, into) for f, into in zip((run.field, field), sums, strict=True)]
     torch.testing.assert_close(*back, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(*(into.samples() for into in sums), rtol=1e-9, atol=1e-12)
 
@@ -83,9 +84,9 @@ def test_pullbacks_are_equal(both):
 def test_scores_are_equal(both):
     run, field, objective = both
     scale = SETTINGS["lr"] * run.field.step_scale()
-    again = cl.train(field, HeavyBall(scale, run.training.optimiser.momentum), steps=SETTINGS["steps"])
-    torch.testing.assert_close(again.theta, run.training.theta, rtol=1e-10, atol=1e-12)
+    again = cl.train(field, HeavyBall(scale, run.trajectory.optimiser.momentum), steps=SETTINGS["steps"])
+    torch.testing.assert_close(again.theta, run.trajectory.theta, rtol=1e-10, atol=1e-12)
     for estimator in (unrolled, gradient_dot):
-        expected = estimator(run.training, [TEST]).samples()
-        found = estimator(again.training, [objective]).samples()
+        expected = estimator(run.trajectory, [TEST]).samples()
+        found = estimator(again.trajectory, [objective]).samples()
         assert (found - expected).abs().max() < 1e-8 * expected.abs().max()

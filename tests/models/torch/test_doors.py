@@ -119,7 +119,7 @@ def test_the_sample_and_the_cause_are_named(case, batches):
 
 def test_a_model_trained_elsewhere_too():
     with pytest.raises(UserError, match="sample 4 is nan"):
-        cl.trained(field(x=changed(X, 4, torch.nan)))
+        cl.imported(field(x=changed(X, 4, torch.nan)))
 
 
 def test_nan_that_the_loss_leaves_out_is_no_fault():
@@ -154,7 +154,7 @@ def test_weight_norm_is_differentiated_twice(dim):
         for sign in (1, -1):
             w = run.weights
             w[sample] += sign * step
-            ends.append(float(held_out(run.field.view(run.retrain(w)))))
+            ends.append(float(held_out(run.retrain(w).view)))
         assert scores[sample] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5)
 
 
@@ -384,7 +384,7 @@ def test_other_arguments_are_what_they_should_be():
         (lambda: scores.amplifiers("3"), "0 or more"),
         (lambda: scores.totals("x" * N), "one label for each sample"),
         (lambda: scores.totals(None), "one label for each sample"),
-        (lambda: cl.plan(scores), "scores of a corpus"),
+        (lambda: cl.plan(scores.of()), "made of scores"),
     ):
         with pytest.raises(UserError, match=message):
             call()

@@ -92,7 +92,7 @@ def test_scores_of_a_coupled_loss_equal_finite_differences_of_retraining(x):
         values = []
         for sign in (1, -1):
             w[i] = 1 + sign * h
-            values.append(float(objective(run.field.view(run.retrain(w)))))
+            values.append(float(objective(run.retrain(w).view)))
         assert (values[0] - values[1]) / (2 * h) == pytest.approx(scores[i], rel=1e-5, abs=1e-6 * np.abs(scores).max())
 
 

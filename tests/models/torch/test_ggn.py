@@ -12,7 +12,7 @@ from crossloss.estimators import ConjugateGradient, InverseHessian
 from crossloss.models.torch import curvature as curvature_module
 from crossloss.models.torch.curvature import ekfac, ggn
 from crossloss.optimisers import HeavyBall
-from crossloss.run.training import MemoryStates, Training
+from crossloss.run.trajectory import MemoryStates, Training
 
 pytest.importorskip("curvlinops")
 N = 12
@@ -130,7 +130,7 @@ def test_estimators_take_both():
 
     theta, w = flat(model), torch.ones(N, dtype=torch.float64)
     run = Training(small.GivenField(g, N), HeavyBall(torch.full_like(theta, 0.1)), w, 5, theta, MemoryStates())
-    run.finish()
+    run.run_to_end()
     case = small.Case(run, g, 0.05, [small.sine, small.cubic])
     case.objectives = [small.as_objective(f) for f in case.objectives]
     by_weight, slopes = case.jacobians()[1], case.slopes()
@@ -206,7 +206,7 @@ def test_a_field_knows_its_own_loss(problem):
     data = rows()
     targets = data[{"cross-entropy": "y", "half squares": "soft", "logits": "hard"}[problem]]
     run = cl.train(cl.TorchField(perceptron(), sample_loss, data, batch_size=5, chunk=7), cl.SGD(0.1), steps=4)
-    field, theta, w = run.field, run.theta, run.weights
+    field, theta, w = run.field, run.theta, run.trajectory.weights
     exact = factor * dense_ggn(perceptron(), loss, data["x"], targets, theta)
     eye = torch.eye(len(theta), dtype=torch.float64)
     torch.testing.assert_close(field.curvature("ggn", theta, w).product(eye), exact, rtol=1e-7, atol=1e-10)

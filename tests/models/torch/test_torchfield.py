@@ -29,7 +29,7 @@ from crossloss.core import WHOLE
 from crossloss.estimators import unrolled
 from crossloss.models.torch.module import own_copy
 from crossloss.objectives import as_objective
-from crossloss.run.training import MemoryStates
+from crossloss.run.trajectory import MemoryStates
 
 RULES = {
     "momentum": (cl.SGD(0.1, momentum=0.8), reference.sgd, {"momentum": 0.8}),
@@ -102,9 +102,9 @@ def test_scores_equal_finite_differences_of_retraining(kind):
     for i in range(0, N, 3):
         w = torch.ones(N, dtype=F64)
         w[i] += h
-        up = [float(o(run.field.view(run.retrain(w)))) for o in objectives(case)]
+        up = [float(o(run.retrain(w).view)) for o in objectives(case)]
         w[i] -= 2 * h
-        down = [float(o(run.field.view(run.retrain(w)))) for o in objectives(case)]
+        down = [float(o(run.retrain(w).view)) for o in objectives(case)]
         for j in range(2):
             slope = (up[j] - down[j]) / (2 * h)
             assert slope == pytest.approx(scores[j, i], rel=1e-5, abs=1e-5 * np.abs(scores[j]).max())
@@ -116,11 +116,11 @@ def test_chunks_directions_and_spacing_change_nothing(kind):
     scores = []
     for chunk, every in ((1024, 1), (5, 1), (1, 4)):
         run = cl.train(field_of(case, chunk=chunk), cl.Adam(0.02, eps=1e-2), steps=STEPS)
-        run.training = run.training.changed(every=every, states=MemoryStates())
-        run.training.finish()
-        assert run.training.states.kept() == [*range(0, STEPS, every), STEPS]
+        run.trajectory = run.trajectory.changed(every=every, states=MemoryStates())
+        run.trajectory.run_to_end()
+        assert run.trajectory.states.kept() == [*range(0, STEPS, every), STEPS]
         scores.append(torch.from_numpy(cl.score(run, objectives(case)).samples))
-    single = [unrolled(run.training, [as_objective(o)]).samples() for o in objectives(case)]
+    single = [unrolled(run.trajectory, [as_objective(o)]).samples() for o in objectives(case)]
     for other in (*scores[1:], torch.cat(single)):
         assert worst(other, scores[0]) < 1e-11
 
@@ -207,7 +207,7 @@ def test_a_padding_row_is_held_and_its_effect_is_differentiated(regulariser):
         values = []
         for sign in (1, -1):
             w[i] = 1 + sign * h
-            values.append(float(margin(field.view(run.retrain(w)))))
+            values.append(float(margin(run.retrain(w).view)))
         w[i] = 1
         assert (values[0] - values[1]) / (2 * h) == pytest.approx(scores[i], rel=1e-5, abs=1e-6 * np.abs(scores).max())
 
@@ -246,9 +246,9 @@ def test_a_skipped_step_is_caught():
     case = make("mini-batches")
     exact, _ = by_autograd(case, reference.sgd, {})
     run = cl.train(field_of(case), cl.SGD(0.1), steps=STEPS)
-    steps = run.training.backwards
-    run.training.backwards = lambda start: (item for item in steps(start) if item[0] != 3)
-    assert worst(unrolled(run.training, [as_objective(o) for o in objectives(case)]).samples(), exact) > 1e-3
+    steps = run.trajectory.backwards
+    run.trajectory.backwards = lambda start: (item for item in steps(start) if item[0] != 3)
+    assert worst(unrolled(run.trajectory, [as_objective(o) for o in objectives(case)]).samples(), exact) > 1e-3
 
 
 def test_the_whole_loss_has_no_batches_and_no_masks():

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -34,6 +34,11 @@ class Embeddings:
     contexts: Tensor
     initial: Tensor | None = None
     field: "TextModel | None" = None
+
+    def copy(self) -> "Embeddings":
+        """The same, with words and start of its own."""
+        start = None if self.initial is None else self.initial.clone()
+        return replace(self, words=list(self.words), index=dict(self.index), initial=start)
 
     def log_likelihood(self, sentences: Sequence[str]) -> Tensor:
         """Mean log-likelihood of the sentences' pairs with their negatives, nats a pair, shape (). Differentiable.

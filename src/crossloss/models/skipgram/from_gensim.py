@@ -1,47 +1,21 @@
-"""A live gensim Word2Vec with its corpus: the field it was trained on, and its parameters."""
+"""A live gensim Word2Vec with its corpus: the model that it is, for ``cl.imported`` and ``cl.train``."""
 
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.models.skipgram.field import SkipGramField
-from crossloss.text.pairs import count_pairs
+from crossloss.models.skipgram.model import SkipGram
 from crossloss.text.read import Corpus
 from crossloss.text.tokens import normal
 from crossloss.text.vocabulary import Vocabulary, keep_probability
 
 
-class Imported:
-    """What is needed to score a model trained elsewhere: ``Trained(field, weights, theta)`` is its trajectory.
-
-    Attributes
-    ----------
-    field : SkipGramField
-        With the vocabulary in the model's order, and the corpus's pair counts.
-    weights : (n,) float64 tensor
-    theta : (p,) tensor
-        Word vectors (``wv.vectors``), then context vectors (``syn1neg``). A copy each time, as ``weights``.
-    """
-
-    def __init__(self, field: SkipGramField, weights: Tensor, theta: Tensor) -> None:
-        self.field, self._weights, self._theta = field, weights, theta
-
-    @property
-    def weights(self) -> Tensor:
-        """Sample weights (n,) float64."""
-        return self._weights.clone()
-
-    @property
-    def theta(self) -> Tensor:
-        """Parameters (p,)."""
-        return self._theta.clone()
-
-
-def from_gensim(model: Any, corpus: Corpus, *, dtype: torch.dtype = torch.float64) -> Imported:
+def from_gensim(model: Any, corpus: Corpus, *, dtype: str = "float64") -> SkipGram:
     """Take a gensim Word2Vec (sg=1, hs=0) and the corpus it was trained on.
+
+    ``cl.imported`` scores it as it is; ``cl.train`` goes on from its vectors, and what follows is then exact.
 
     Window, negatives, noise exponent and subsampling are the model's own. gensim draws what the field takes in
     expectation, and it skips a negative that equals the context, which the field keeps; so the model is near, not
@@ -54,7 +28,7 @@ def from_gensim(model: Any, corpus: Corpus, *, dtype: torch.dtype = torch.float6
     corpus : Corpus
         What it was trained on, word for word; case and normal form may differ. Every word must occur as often as the
         model counted it.
-    dtype : torch.dtype
+    dtype : str
         float64 makes solvers reliable at small damping; float32 halves time and memory.
 
     Raises
@@ -70,16 +44,20 @@ def from_gensim(model: Any, corpus: Corpus, *, dtype: torch.dtype = torch.float6
     matrices = _matrices(model)
     vocabulary = model_vocabulary(list(wv.index_to_key), corpus, float(model.sample), counted(wv))
     _check_texts(model, corpus, vocabulary)
-    field = SkipGramField(
-        count_pairs(corpus, vocabulary, window=int(model.window)),
-        vocabulary,
-        corpus.weights,
+    return SkipGram(
+        corpus,
+        vectors=torch.from_numpy(matrices).reshape(-1),
+        vocabulary=vocabulary,
         dimension=int(model.vector_size),
+        window=int(model.window),
         negatives=float(model.negative),
         exponent=float(model.ns_exponent),
+        subsample=float(model.sample),
+        prior=0.0,
+        min_count=1,
+        max_words=0,
         dtype=dtype,
     )
-    return Imported(field, torch.from_numpy(corpus.weights.copy()), torch.from_numpy(matrices).to(dtype).reshape(-1))
 
 
 def _check_kind(model: Any) -> None:

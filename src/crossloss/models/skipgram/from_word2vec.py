@@ -10,9 +10,9 @@ from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.from_gensim import Imported, counted, model_vocabulary
+from crossloss.models.skipgram.from_gensim import counted, model_vocabulary
+from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.word2vec import read_word2vec
-from crossloss.text.pairs import count_pairs
 from crossloss.text.read import Corpus
 
 STEPS = 2000
@@ -27,8 +27,8 @@ def from_word2vec(
     negatives: float = 5.0,
     exponent: float = 0.75,
     subsample: float = 1e-3,
-    dtype: torch.dtype = torch.float64,
-) -> Imported:
+    dtype: str = "float64",
+) -> SkipGram:
     """Take word vectors and the corpus they were trained on.
 
     Parameters
@@ -42,7 +42,8 @@ def from_word2vec(
         fitted to the vectors: ``fit_contexts``.
     window, negatives, exponent, subsample
         As the vectors were trained; word2vec's own by default. The files do not say.
-    dtype : torch.dtype
+    dtype : str
+        float64 or float32.
 
     Raises
     ------
@@ -58,17 +59,13 @@ def from_word2vec(
     words, u = read_word2vec(vectors)
     known = counted(vectors) if hasattr(vectors, "index_to_key") else None
     vocabulary = model_vocabulary(words, corpus, subsample, known)
-    field = SkipGramField(
-        count_pairs(corpus, vocabulary, window=window),
-        vocabulary,
-        corpus.weights,
-        dimension=u.shape[1],
-        negatives=negatives,
-        exponent=exponent,
-        dtype=dtype,
-    )
-    weights = torch.from_numpy(corpus.weights.copy())
-    fixed = torch.from_numpy(u).to(dtype)
+    settings: dict[str, Any] = {
+        "dimension": u.shape[1], "window": window, "negatives": negatives, "exponent": exponent, "subsample": subsample,
+        "prior": 0.0, "min_count": 1, "max_words": 0, "dtype": dtype,
+    }  # fmt: skip
+    bare = SkipGram(corpus, vocabulary=vocabulary, **settings)
+    field = bare.build()
+    weights, fixed = torch.from_numpy(corpus.weights.copy()), torch.from_numpy(u).to(field.dtype)
     if contexts is None:
         c = fit_contexts(field, fixed, weights)
     else:
@@ -78,8 +75,8 @@ def from_word2vec(
                 f"{contexts} has other words or another dimension than the vectors: give those of one model."
             )
         place = {word: i for i, word in enumerate(others)}
-        c = torch.from_numpy(rows[[place[word] for word in words]]).to(dtype)
-    return Imported(field, weights, torch.cat([fixed.reshape(-1), c.reshape(-1)]))
+        c = torch.from_numpy(rows[[place[word] for word in words]]).to(field.dtype)
+    return bare.with_vectors(torch.cat([fixed.reshape(-1), c.reshape(-1)]))
 
 
 def fit_contexts(field: SkipGramField, vectors: Tensor, weights: Tensor, tolerance: float = 1e-6) -> Tensor:

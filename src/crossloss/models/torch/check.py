@@ -1,7 +1,7 @@
 """The random check of a field before a long run: its pullback is the derivative of its gradient."""
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -9,9 +9,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from crossloss.core import UserError
-from crossloss.models.torch.field import TorchField
 from crossloss.models.torch.finite import check_finite
 from crossloss.models.torch.outer import check_depends, refuse_outer
+
+if TYPE_CHECKING:
+    from crossloss.models.torch.field import TorchField
 
 TRIES = 5
 """Random directions, of which most must agree: one alone may cross the kink of a ReLU."""
@@ -46,7 +48,7 @@ def _widen(value: Any) -> Any:
     return torch.float64 if value is torch.float32 else value
 
 
-def check_field(field: TorchField, theta: Tensor, w: Tensor, step: int = 0) -> None:
+def check_field(field: "TorchField", theta: Tensor, w: Tensor, step: int = 0) -> None:
     """Check a.(g(theta + h v, w + h u) - g(theta - h v, w - h u))/2h = <J^T a, v> + <d<g, a>/dw, u>.
 
     For random a, v, u, once with u = 0 and once with v = 0, on at most 256 rows of the batch of ``step``, in float64
@@ -71,7 +73,7 @@ def check_field(field: TorchField, theta: Tensor, w: Tensor, step: int = 0) -> N
         _check(part.double(), theta.detach().double(), w.detach().double())
 
 
-def _check(exact: TorchField, theta: Tensor, w: Tensor) -> None:
+def _check(exact: "TorchField", theta: Tensor, w: Tensor) -> None:
     _check_chunks(exact, theta, w)
     found = [_compare(exact, theta, w, seed) for seed in range(TRIES)]
     wrong = [name for name in found if name is not None]
@@ -87,7 +89,7 @@ def _check(exact: TorchField, theta: Tensor, w: Tensor) -> None:
         )
 
 
-def _is_gradient(field: TorchField, theta: Tensor, w: Tensor) -> bool:
+def _is_gradient(field: "TorchField", theta: Tensor, w: Tensor) -> bool:
     """Whether the gradient is that of the loss, by differences of the loss: then nothing in it was detached.
 
     With ``frozen`` it is not: what is recomputed is taken as constant.
@@ -111,7 +113,7 @@ def _is_gradient(field: TorchField, theta: Tensor, w: Tensor) -> bool:
     return abs(change - slope) <= TOLERANCE * max(abs(change), abs(slope))
 
 
-def _check_handed(field: TorchField, theta: Tensor, w: Tensor, rows: Tensor, step: int) -> None:
+def _check_handed(field: "TorchField", theta: Tensor, w: Tensor, rows: Tensor, step: int) -> None:
     """Refuse losses, regularisers and ``frozen`` that are not computed from the model that they are handed."""
     y, u = theta.detach().clone().requires_grad_(True), w.detach().to(theta).clone().requires_grad_(True)
     target = None
@@ -126,7 +128,7 @@ def _check_handed(field: TorchField, theta: Tensor, w: Tensor, rows: Tensor, ste
         check_depends(field, field._penalty(y), [y], "regulariser")
 
 
-def _refuse_constant(field: TorchField, theta: Tensor, w: Tensor, made: Tensor) -> None:
+def _refuse_constant(field: "TorchField", theta: Tensor, w: Tensor, made: Tensor) -> None:
     """Refuse a ``frozen`` that is the same whatever it is handed; one that is not was detached: see ``_compare``."""
     draw = torch.Generator().manual_seed(0)
     moved = [x + 0.1 * (1 + x.abs()) * torch.randn(x.shape, generator=draw, dtype=x.dtype).to(x) for x in (theta, w)]
@@ -139,7 +141,7 @@ def _refuse_constant(field: TorchField, theta: Tensor, w: Tensor, made: Tensor) 
         )
 
 
-def _check_chunks(field: TorchField, theta: Tensor, w: Tensor) -> None:
+def _check_chunks(field: "TorchField", theta: Tensor, w: Tensor) -> None:
     """Refuse losses that depend on which samples are evaluated together."""
     rows = field.batch(0)
     halves = copy.copy(field)
@@ -153,7 +155,7 @@ def _check_chunks(field: TorchField, theta: Tensor, w: Tensor) -> None:
         )
 
 
-def _compare(field: TorchField, theta: Tensor, w: Tensor, seed: int) -> str | None:
+def _compare(field: "TorchField", theta: Tensor, w: Tensor, seed: int) -> str | None:
     """What the two sides of the check differ in, or None."""
     draw = torch.Generator().manual_seed(seed)
     a, v = (torch.randn(len(theta), generator=draw, dtype=torch.float64).to(theta) for _ in range(2))

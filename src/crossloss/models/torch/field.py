@@ -12,6 +12,7 @@ from crossloss.core import WHOLE, Accumulator, Curvature, UserError
 from crossloss.models.torch.curvature import of_field
 from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_order, load_rows
 from crossloss.models.torch.finite import refuse_not_finite
+from crossloss.models.torch.model import Show, TorchModel
 from crossloss.models.torch.module import (
     differentiable,
     intermediates,
@@ -28,7 +29,7 @@ AT_ONCE = 1_000_000
 """Intermediate numbers times directions in one batched pass: beyond the cache it is slower than one by one."""
 
 
-class TorchField:
+class TorchField(TorchModel):
     """The field of L_t(theta, w) = (1/B) sum_{i in batch t} w_i l_i(theta) + regulariser(theta).
 
     B is the number of rows in the batch, whatever their weights, so that a weight moves its own sample and no
@@ -61,6 +62,10 @@ class TorchField:
         differentiates through it, both dP/dtheta and dP/dw; ``.detach()`` inside ``sample_loss`` would lose it.
     dropout_seed : int, optional
         Step t draws its masks as after ``torch.manual_seed(dropout_seed + t)``, for the whole batch at once.
+    starts : callable, optional
+        seed -> a module like ``model`` with other initial parameters: what "another start" means for it.
+    show : callable or sequence, optional
+        What tables and reports show of a sample, by its number: a text, a dict (a row of a table), or an image.
     chunk : int
         Samples evaluated together; only memory and time depend on it.
 
@@ -90,6 +95,8 @@ class TorchField:
         regulariser: Callable[[ModelView], Tensor] | None = None,
         frozen: Callable[[ModelView, Tensor], Tensor] | None = None,
         dropout_seed: int | None = None,
+        starts: Callable[[int], nn.Module] | None = None,
+        show: Show | None = None,
         chunk: int = 1024,
     ) -> None:
         if chunk < 1:
@@ -99,7 +106,8 @@ class TorchField:
         self._padding = padding_rows(model)
         self.outer = Outer(model)
         self._place(own_copy(model))
-        self._rows, self.samples = load_rows(data, self.device)
+        self._rows, self._samples = load_rows(data, self.device)
+        self.starts, self.shown = starts, show
         self.order: Order | None = load_order(data, self.samples, batch_size, seed, order)
         self.sample_loss, self.forward = sample_loss, forward
         self.regulariser, self.frozen = regulariser, frozen
@@ -107,10 +115,19 @@ class TorchField:
 
     def _place(self, module: nn.Module) -> None:
         self.module, self.layout = module, Layout(module)
-        self.device = self.layout.initial.device
         training = any(layer.training for layer in module.modules())
         self._still = copy.deepcopy(module).eval() if training else module
         self._moved = self.layout.moved(self._padding)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples, n."""
+        return self._samples
+
+    @property
+    def device(self) -> torch.device:
+        """Where parameters and data are."""
+        return self.layout.initial.device
 
     @property
     def initial(self) -> Tensor:

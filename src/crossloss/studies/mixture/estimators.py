@@ -12,7 +12,7 @@ from crossloss.estimators import Arnoldi, ConjugateGradient, InverseHessian, Tra
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.models.torch import ModelView, TorchField
 from crossloss.models.torch.curvature import ekfac, ggn
-from crossloss.run.training import Training
+from crossloss.run.trajectory import Training
 from crossloss.studies.mixture.data import Points
 from crossloss.studies.mixture.model import Clusterer
 

@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from crossloss.models.torch import ModelView, TorchField
+from crossloss.run.run import Run
 from crossloss.studies.mixture.data import MEANS, Points
 
 CROSS, MATCHED = "cross", "matched"
@@ -80,6 +81,12 @@ def matched_centres(encoded: Tensor, y: Tensor, seed: int) -> Tensor:
     right = np.zeros((len(MEANS), len(MEANS)), dtype=np.int64)
     np.add.at(right, (y.numpy(), labels), 1)
     return torch.from_numpy(centres[linear_sum_assignment(-right)[1]])
+
+
+def field_of(run: Run) -> TorchField:
+    """The field of a run of the study."""
+    assert isinstance(run.field, TorchField)
+    return run.field
 
 
 def field(points: Points, loss: str, model: Clusterer) -> TorchField:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crossloss.run import atomic
+from crossloss import files
 from crossloss.studies.mixture.data import MEANS, draw
 from crossloss.studies.mixture.figures import correlations, strongest
 from crossloss.studies.mixture.model import LOSSES
@@ -33,7 +33,7 @@ def write(found: dict[str, list[Found]], out: Path, command: str) -> Path:
     UserError
         The extra ``report`` is not installed.
     """
-    atomic.write_json(out / "metrics.json", metrics(found))
+    files.write_json(out / "metrics.json", metrics(found))
     tables = protocol_tables(found[PROTOCOL]) if PROTOCOL in found else study_tables(found)
     drawn, one = {}, None
     if MAIN in found:

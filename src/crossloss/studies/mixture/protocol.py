@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Progress, State
-from crossloss.estimators import Trained, unrolled
+from crossloss.estimators import unrolled
 from crossloss.models.torch import TorchField
 from crossloss.optimisers import Adam
-from crossloss.run.fields import FieldRun, train_field
+from crossloss.run.run import Run
+from crossloss.run.train import imported, train
 from crossloss.studies.mixture import model as models
 from crossloss.studies.mixture.data import MEANS, Points, draw
 from crossloss.studies.mixture.estimators import PublishedLissa
@@ -65,11 +66,11 @@ def measure(seed: int, protocol: Protocol, *, progress: Progress | None = None) 
         y = labels if loss == models.MATCHED else Points(raw.x, reset_labels(run, raw))
         lissa = published_scores(run, y, loss)
         again = _train(models.field(corrected_labels, loss, start), protocol)
-        after = models.values(again.field, retrain(again, leave_one_out(len(raw.x))), corrected_labels).T
+        after = models.values(models.field_of(again), retrain(again, leave_one_out(len(raw.x))), corrected_labels).T
         corrected = _values_at(again, corrected_labels)[:, None] - after
-        exact = unrolled(again.training, models.objectives(corrected_labels)).samples()
+        exact = unrolled(again.trajectory, models.objectives(corrected_labels)).samples()
         found["losses"][loss] = {
-            "accuracy": models.accuracy(again.field, again.theta, corrected_labels),
+            "accuracy": models.accuracy(models.field_of(again), again.theta, corrected_labels),
             "estimators": {
                 f"lissa-published.{PUBLISHED}": agreement(lissa.numpy(), published.numpy()),
                 f"lissa-published.{CORRECTED}": agreement(lissa.numpy(), corrected.numpy()),
@@ -90,11 +91,11 @@ def _start(points: Points, seed: int) -> models.Clusterer:
     return model
 
 
-def _train(field: TorchField, protocol: Protocol) -> FieldRun:
-    return train_field(field, Adam(), steps=protocol.steps)
+def _train(field: TorchField, protocol: Protocol) -> Run:
+    return train(field, Adam(), steps=protocol.steps)
 
 
-def reset_labels(run: FieldRun, points: Points) -> Tensor:
+def reset_labels(run: Run, points: Points) -> Tensor:
     """For each point the cluster in which the trained model puts the mean of its Gaussian, (n,)."""
     with torch.no_grad():
         cluster: Tensor = run.view(torch.tensor(MEANS, dtype=torch.float64)).argmax(1)
@@ -108,19 +109,19 @@ def reset_labels_of(model: models.Clusterer, points: Points) -> Tensor:
     return cluster[points.y]
 
 
-def _values_at(run: FieldRun, points: Points) -> Tensor:
-    return models.values(run.field, run.theta[None], points)[0]
+def _values_at(run: Run, points: Points) -> Tensor:
+    return models.values(models.field_of(run), run.theta[None], points)[0]
 
 
-def published_scores(run: FieldRun, points: Points, loss: str) -> Tensor:
+def published_scores(run: Run, points: Points, loss: str) -> Tensor:
     """LiSSA's scores (k, n), of the trained parameters with the labels ``points.y``.
 
     The published KL of a single sample is a mean over its three clusters ("batchmean" of one row).
     """
-    field = models.field(points, loss, run.field.module)  # type: ignore[arg-type]
+    field = models.field(points, loss, models.field_of(run).module)  # type: ignore[arg-type]
     if loss == models.CROSS:
         field.sample_loss = lambda q, batch, p: models.divergence(q, p) / len(MEANS)
-    return PublishedLissa()(Trained(field, run.weights, run.theta), models.objectives(points)).samples()
+    return PublishedLissa()(imported(field, run.weights).at(run.theta).trajectory, models.objectives(points)).samples()
 
 
 def carried_retraining(field: TorchField, points: Points, steps: int, progress: Progress | None = None) -> Tensor:

@@ -5,10 +5,11 @@ from torch import Tensor
 
 from crossloss.core import Progress, UserError
 from crossloss.models.torch import TorchField
-from crossloss.run.fields import FieldRun
+from crossloss.run.run import Run
+from crossloss.studies.mixture.model import field_of
 
 
-def retrain(run: FieldRun, weights: Tensor, progress: Progress | None = None) -> Tensor:
+def retrain(run: Run, weights: Tensor, progress: Progress | None = None) -> Tensor:
     """Final parameters (m, p) of the same run with each row of ``weights`` (m, n), from its start, optimiser afresh.
 
     Field, loss, target, optimiser and steps are the run's own; equal to ``run.retrain`` row by row.
@@ -18,7 +19,7 @@ def retrain(run: FieldRun, weights: Tensor, progress: Progress | None = None) ->
     UserError
         A field with mini-batches, dropout or a regulariser, or a retraining diverged.
     """
-    field, training = run.field, run.training
+    field, training = field_of(run), run.trajectory
     if field.order is not None or field.dropout_seed is not None or field.regulariser is not None:
         raise UserError("Only full-batch fields without dropout and regulariser are retrained together: use retrain.")
     gradient = torch.vmap(torch.func.grad(lambda theta, w: _loss(field, theta, w)))

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from crossloss.core import Optimiser, Progress, UserError
 from crossloss.optimisers import SGD, Adam
-from crossloss.run.fields import FieldRun, train_field
+from crossloss.run.run import Run
+from crossloss.run.train import train
 from crossloss.studies.mixture import model as models
 from crossloss.studies.mixture.data import Points, draw
 from crossloss.studies.mixture.estimators import (
@@ -101,7 +102,7 @@ def _measure(
     seed: int, setup: Setup, loss: str, points: Points, held: Points, full: bool, progress: Progress
 ) -> dict[str, Any]:
     model = models.initial(points, setup.activation, seed)
-    run = train_field(models.field(points, loss, model), OPTIMISERS[setup.optimiser], steps=setup.steps)
+    run = train(models.field(points, loss, model), OPTIMISERS[setup.optimiser], steps=setup.steps)
     objectives = models.objectives(held)
     every = estimators(points, model)
     chosen = every if full else {name: every[name] for name in SHORT}
@@ -122,19 +123,19 @@ def _measure(
         progress(len(scored) + 1, total)
 
     for name, estimator in chosen.items():
-        add(name, lambda estimator=estimator: -estimator(run.training, objectives).samples())  # type: ignore[misc]
+        add(name, lambda estimator=estimator: -estimator(run.trajectory, objectives).samples())  # type: ignore[misc]
     if full:
         add(TANGENT, lambda: _pushed(run, held))
         if loss == models.CROSS:
-            add(CONSTANT, lambda: -unrolled_p_constant(run.training, objectives).samples())
+            add(CONSTANT, lambda: -unrolled_p_constant(run.trajectory, objectives).samples())
     for entry in scored.values():
         if "effects" in entry:
             entry |= agreement(entry["effects"], changes)
     result: dict[str, Any] = {
-        "accuracy": models.accuracy(run.field, run.theta, points),
-        "held_out_accuracy": models.accuracy(run.field, run.theta, held),
+        "accuracy": models.accuracy(models.field_of(run), run.theta, points),
+        "held_out_accuracy": models.accuracy(models.field_of(run), run.theta, held),
         "loss": run.loss,
-        "gradient_norm": float(run.field.gradient(run.theta, run.weights, 0).norm()),
+        "gradient_norm": float(run.field.gradient(run.theta, run.trajectory.weights, 0).norm()),
         "retrain_seconds": round(seconds["retrain"], 3),
         "estimators": scored,
     }
@@ -147,16 +148,18 @@ def _measure(
     return result
 
 
-def _changes(run: FieldRun, held: Points, weights: Tensor) -> np.ndarray:
+def _changes(run: Run, held: Points, weights: Tensor) -> np.ndarray:
     """Change of every objective by each retraining, (k, m)."""
-    before = models.values(run.field, run.theta[None], held)
-    return np.asarray((models.values(run.field, retrain(run, weights), held) - before).T.numpy())
+    before = models.values(models.field_of(run), run.theta[None], held)
+    return np.asarray((models.values(models.field_of(run), retrain(run, weights), held) - before).T.numpy())
 
 
-def _pushed(run: FieldRun, held: Points) -> Tensor:
+def _pushed(run: Run, held: Points) -> Tensor:
     """Change of every objective at theta - d theta/d w_i, (k, n): the tangent through the true objective."""
-    moved = run.theta - tangents(run.training)
-    return (models.values(run.field, moved, held) - models.values(run.field, run.theta[None], held)).T
+    moved = run.theta - tangents(run.trajectory)
+    return (
+        models.values(models.field_of(run), moved, held) - models.values(models.field_of(run), run.theta[None], held)
+    ).T
 
 
 def _add_example(found: dict[str, Any], points: Points, held: Points) -> None:

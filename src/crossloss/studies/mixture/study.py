@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from crossloss import files
 from crossloss.core import Progress, UserError
-from crossloss.run import atomic
-from crossloss.run.progress import Track, quiet
+from crossloss.progress import track
 from crossloss.studies.mixture.model import LOSSES
 from crossloss.studies.mixture.protocol import PAPER, Protocol
 from crossloss.studies.mixture.protocol import measure as follow
@@ -27,7 +27,6 @@ def run_seeds(
     *,
     base: Setup = BASE,
     ablation: dict[str, Setup] | None = None,
-    track: Track = quiet,
 ) -> dict[str, list[Found]]:
     """Measure every seed that ``out`` does not hold yet; what was measured, by variant, in the order of the seeds.
 
@@ -40,7 +39,6 @@ def run_seeds(
         Measured with every estimator.
     ablation : dict of Setup
         Measured with three; those of ``ABLATION`` where None.
-    track : Track
 
     Raises
     ------
@@ -75,9 +73,7 @@ class _Measure:
         return compact(measure(self.seed, self.setup, full=self.full, progress=self.progress))
 
 
-def run_protocol(
-    out: Path, seeds: Sequence[int], *, settings: Protocol | None = None, track: Track = quiet
-) -> dict[str, list[Found]]:
+def run_protocol(out: Path, seeds: Sequence[int], *, settings: Protocol | None = None) -> dict[str, list[Found]]:
     """The same for the paper's protocol, files ``protocol/SEED.json``; one variant, "protocol".
 
     Raises
@@ -110,8 +106,8 @@ def stored(path: Path, setup: dict[str, Any], make: Callable[[], Found]) -> Foun
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_json(path, make())
-    found: Found = atomic.read_json(path)
+        files.write_json(path, make())
+    found: Found = files.read_json(path)
     if found["setup"] != setup:
         raise UserError(f"{path} is of other settings: choose another --out.")
     return found

@@ -4,20 +4,18 @@ Every s-th full state is stored; the steps between are replayed. The stored stat
 run goes on: one mechanism, no other.
 """
 
-import math
 import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor
 
 from crossloss import distributed
 from crossloss.core import Field, Optimiser, Progress, State, UserError
-from crossloss.run.atomic import delete, make_folder, read_tensors, write_own, write_tensors
-from crossloss.run.progress import Track, quiet
+from crossloss.files import delete, make_folder, read_tensors, write_own, write_tensors
 
 
 class States(Protocol):
@@ -84,26 +82,7 @@ class FolderStates:
         delete(self.folder, "*.safetensors")
 
 
-def spacing(steps: int, state_bytes: int, replay_bytes: int, memory: int) -> int:
-    """Smallest s for which the stored states and one replayed stretch of s steps fit into ``memory``.
-
-    Raises
-    ------
-    UserError
-        No s fits.
-    """
-    for s in range(1, steps + 1):
-        need = (math.ceil(steps / s) + 1) * state_bytes + s * replay_bytes
-        if need <= memory:
-            return s
-    best = min((math.ceil(steps / s) + 1) * state_bytes + s * replay_bytes for s in range(1, steps + 1))
-    raise UserError(
-        f"The states of this run need {best / 1e9:.1f} GB, more than --memory {memory / 1e9:.1f}GB allows: "
-        "raise --memory, or lower --max-words, --dimension or --steps."
-    )
-
-
-def advance(
+def steps_from(
     field: Field, optimiser: Optimiser, weights: Tensor, state: State, first: int, last: int
 ) -> Iterator[tuple[int, State]]:
     """Yield (t, state before step t) for t = first + 1, ..., last, stepping from the state before ``first``.
@@ -118,18 +97,6 @@ def advance(
         if not bool(torch.isfinite(state["theta"].sum())):
             raise UserError(f"Training diverged at step {t + 1}: choose a smaller --lr.")
         yield t + 1, state
-
-
-def retrained(
-    field: Field, optimiser: Optimiser, weights: Tensor, initial: Tensor, steps: int, track: Track = quiet
-) -> Tensor:
-    """Final parameters (p,) of a run from ``initial``; nothing is stored."""
-    final = start = optimiser.init(initial)
-    with track("retraining") as progress:
-        for t, state in advance(field, optimiser, weights, start, 0, steps):
-            progress(t, steps)
-            final = state
-    return final["theta"]
 
 
 class Shown:
@@ -177,6 +144,7 @@ class Training:
     ) -> None:
         self.field, self.optimiser, self.steps, self.states, self.every = field, optimiser, steps, states, every
         self._weights, self._initial = Shown(weights), Shown(initial)
+        self._sparse = False
 
     def changed(self, **parts: Any) -> "Training":
         """The same run with some of its parts replaced, as they are named above."""
@@ -193,8 +161,12 @@ class Training:
         """Parameters before the first step, (p,)."""
         return self._initial()
 
-    def finish(self, progress: Progress | None = None) -> None:
-        """Step from the last stored state to the end; a first state that is not there is made again."""
+    def run_to_end(self, progress: Progress | None = None, *, states: bool = True) -> None:
+        """Step from the last stored state to the end; a first state that is not there is made again.
+
+        Without ``states`` the first and the last alone are stored, and those between when someone walks backwards.
+        """
+        self._sparse = not states
         kept = [t for t in self.states.kept() if t <= self.steps]
         if kept[:1] != [0]:
             self.states.put(0, self.optimiser.init(self.initial))
@@ -202,11 +174,18 @@ class Training:
         if first == self.steps:
             return
         start, weights = self.states.get(first), self.weights
-        for t, state in advance(self.field, self.optimiser, weights, start, first, self.steps):
-            if t % self.every == 0 or t == self.steps:
+        for t, state in steps_from(self.field, self.optimiser, weights, start, first, self.steps):
+            if (states and t % self.every == 0) or t == self.steps:
                 self.states.put(t, state)
             if progress:
                 progress(t, self.steps)
+
+    def _fill(self) -> None:
+        """Store the states that were left out."""
+        for t, state in steps_from(self.field, self.optimiser, self.weights, self.states.get(0), 0, self.steps - 1):
+            if t % self.every == 0:
+                self.states.put(t, state)
+        self._sparse = False
 
     @property
     def theta(self) -> Tensor:
@@ -215,6 +194,8 @@ class Training:
 
     def backwards(self, start: int) -> Iterator[tuple[int, State]]:
         """Yield (t, what the adjoint needs of the state before step t) for t = start - 1, ..., 0."""
+        if self._sparse:
+            self._fill()
         keep, gradients = ("theta", *self.optimiser.needs), "gradient" in self.optimiser.needs
         stored, weights = [t for t in self.states.kept() if t < start], self.weights
         for first in reversed(stored):
@@ -229,6 +210,37 @@ class Training:
             for t in reversed(range(first, start)):
                 yield t, stretch.pop()
             start = first
+
+
+class NoTrajectory:
+    """The optimiser of a model whose run nobody recorded: whatever asks for it must be told so."""
+
+    needs: tuple[str, ...] = ()
+
+    def _refuse(self) -> NoReturn:
+        raise UserError(
+            "This model was trained elsewhere, so there is no run to go back over: use inverse-hessian or "
+            "gradient-dot, or fine-tune it here first."
+        )
+
+    def init(self, theta: Tensor) -> State:
+        """Refuse."""
+        self._refuse()
+
+    def step(self, state: State, g: Tensor, t: int) -> State:
+        """Refuse."""
+        self._refuse()
+
+    def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
+        """Refuse."""
+        self._refuse()
+
+
+def without_steps(field: Field, weights: Tensor, theta: Tensor) -> Training:
+    """Final parameters (p,) of a model trained elsewhere, as a training of no steps with sample weights (n,)."""
+    states = MemoryStates()
+    states.put(0, {"theta": theta.detach()})
+    return Training(field, NoTrajectory(), weights, 0, theta, states)
 
 
 class FileCheckpoint:

@@ -7,11 +7,11 @@ import torch
 
 from crossloss import distributed
 from crossloss.core import UserError
+from crossloss.models.skipgram.footprint import footprint
 from crossloss.models.skipgram.products import products
+from crossloss.models.skipgram.settings import Settings
 from crossloss.models.skipgram.threads import one_core
 from crossloss.models.skipgram.tiles import TILE_CPU, TILE_GPU
-from crossloss.run.memory import needs
-from crossloss.run.settings import Settings
 from crossloss.text.pairs import estimate_pairs
 from crossloss.text.read import Corpus
 from crossloss.text.vocabulary import Vocabulary
@@ -58,13 +58,15 @@ def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds
     return threads * best
 
 
-def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, objectives: int, memory: int) -> Estimate:
+def estimate(
+    settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, steps: int, objectives: int, memory: int
+) -> Estimate:
     """Cost of a run in a folder, before its pairs are counted (so from above).
 
     Parameters
     ----------
-    objectives : int
-        k.
+    steps, objectives : int
+        Training steps, and k.
     memory : int
         Budget of the run, in bytes.
 
@@ -79,12 +81,11 @@ def estimate(settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, obje
     speed *= distributed.count()
     k = max(objectives, 1)
     gradient, pullback, each = _seconds(settings, words, 2 * pairs / distributed.count(), speed)
-    wanted = needs(
+    wanted = footprint(
         samples=len(corpus), tokens=len(corpus.tokens), elements=0, pairs=pairs,
         parameters=2 * words * settings.dimension, width=8 if settings.dtype == "float64" else 4,
         drawn=bool(settings.negative_columns),
     )  # fmt: skip
-    steps = settings.steps
     passes = -(-k // wanted.at_once(k, steps, memory))
     return Estimate(
         train_seconds=steps * gradient,

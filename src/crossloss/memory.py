@@ -1,9 +1,14 @@
-"""How much memory this process may still take."""
+"""Memory: what this process may still take, what a run holds, and how a budget is shared."""
 
+import math
 import mmap
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from crossloss.core import UserError
 
 try:
     import resource
@@ -80,3 +85,72 @@ def _stat(path: Path, name: str) -> int:
         return next((int(line.split()[1]) for line in path.read_text().splitlines() if line.split()[0] == name), 0)
     except OSError:
         return 0
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that a run holds in memory.
+
+    Attributes
+    ----------
+    fixed : int
+        Whatever is there before any training state.
+    direction : int
+        One objective in the backward pass and in its result.
+    state, replayed : int
+        One stored training state, and one step of a stretch that is replayed.
+    theta : int
+        One set of parameters.
+    """
+
+    fixed: int
+    direction: int
+    state: int
+    replayed: int
+    theta: int
+
+    def spacing(self, steps: int, budget: int) -> int:
+        """The smallest s for which every s-th state and one replayed stretch fit into the budget, beside one direction.
+
+        Raises
+        ------
+        UserError
+            None does.
+        """
+        left = budget - self.fixed - self.direction
+        for s in range(1, steps + 1):
+            if self._states(steps, s) <= left:
+                return s
+        least = self.fixed + self.direction + min(self._states(steps, s) for s in range(1, steps + 1))
+        raise UserError(
+            f"This run needs {least / 1e9:.3g} GB, more than memory {budget / 1e9:.3g}GB allows: raise --memory, or lower "
+            "--max-words, --dimension or --window (of a torch model: take fewer steps)."
+        )
+
+    def at_once(self, directions: int, steps: int, budget: int) -> int:
+        """Directions that fit beside the states, at least one."""
+        left = budget - self.fixed - (self._states(steps, self.spacing(steps, budget)) if steps else 0)
+        return max(1, min(directions, left // max(self.direction, 1)))
+
+    def peak(self, directions: int, steps: int, budget: int) -> int:
+        """Bytes at the fullest of a run in a folder, where the states lie on disk."""
+        replayed = self.spacing(steps, budget) * self.replayed
+        return self.fixed + self.at_once(directions, steps, budget) * self.direction + 2 * self.theta + replayed
+
+    def _states(self, steps: int, s: int) -> int:
+        return (math.ceil(steps / s) + 1) * self.state + s * self.replayed
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes in a text like 6GB, 500MB or 2GiB.
+
+    Raises
+    ------
+    UserError
+        The text is no size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*", text)
+    if not match:
+        raise UserError(f"{text!r} is no size of memory: write it like 6GB or 500MB.")
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** " KMGT".index(match[2].upper() or " "))

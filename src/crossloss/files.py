@@ -1,9 +1,13 @@
 """Files that are complete or absent: written aside, fsynced, renamed; in a run folder checked against its ledger.
 
+The ledger has a line ``sha256  name`` for each write, as ``sha256sum`` prints it. The line is there before the file is, so
+that a process may be killed between the two; a file is as it was written if any of its lines has its hash.
+
 Of several processes the first one writes, while the others wait: all of them ask for the same files at the same points
 of the program, and from there on all can read them.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -20,15 +24,15 @@ from torch import Tensor
 
 from crossloss import distributed
 from crossloss.core import UserError
-from crossloss.run import ledger
 
 PARTIAL = ".partial"
+LEDGER = "SHA256SUMS"
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; it takes the place of ``path`` when the block ends well.
 
     Raises
@@ -45,12 +49,12 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        ledger.enter(path, aside)
+        _enter(path, aside)
         os.replace(aside, path)
         _sync_folder(path.parent)
     except (OSError, safetensors.SafetensorError, pa.ArrowException, UnicodeEncodeError) as error:
         _forget(aside)
-        raise UserError(f"Cannot write {path} ({_said(error)}); free space or choose another --out.") from error
+        raise UserError(f"Cannot write {path} ({_reason(error)}); free space or choose another --out.") from error
     except BaseException:
         _forget(aside)
         raise
@@ -61,9 +65,14 @@ def _forget(aside: Path) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """What an error says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def digest(array: np.ndarray) -> str:
+    """Sha-256 of an array's bytes."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def make_folder(path: Path) -> None:
@@ -77,7 +86,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"Cannot make the folder {path} ({_said(error)}); choose another --out.") from error
+        raise UserError(f"Cannot make the folder {path} ({_reason(error)}); choose another --out.") from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -90,7 +99,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def alone(work: Callable[[], object]) -> None:
+def on_first_rank(work: Callable[[], object]) -> None:
     """Let the first process do something to files; none goes on before all have come and it is done."""
     distributed.wait()
     if distributed.first():
@@ -106,17 +115,17 @@ def delete(folder: Path, *patterns: str) -> None:
             for path in folder.glob(pattern):
                 path.unlink()
 
-    alone(unlink)
+    on_first_rank(unlink)
 
 
 def write(path: Path, write: Callable[[Path], object]) -> None:
     """Replace a file by what ``write`` writes to the path it is given."""
 
     def replace() -> None:
-        with replacing(path) as aside:
+        with atomic_path(path) as aside:
             write(aside)
 
-    alone(replace)
+    on_first_rank(replace)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -143,13 +152,13 @@ def read_json(path: Path) -> Any:
         The file cannot be read, was changed, or is not JSON.
     """
     try:
-        ledger.check(path)
+        _check(path)
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({_said(error)}); run again with --overwrite.") from error
+        raise UserError(f"{path} cannot be read ({_reason(error)}); run again with --overwrite.") from error
 
 
-def read_kept(path: Path | None) -> dict[str, Any]:
+def read_json_or_empty(path: Path | None) -> dict[str, Any]:
     """Object of a JSON file in which results are kept; empty where there is none yet. UserError as ``read_json``."""
     return dict(read_json(path)) if path is not None and path.exists() else {}
 
@@ -161,7 +170,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def write_own(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Replace a file that belongs to this process alone: no other waits for it, and none reads it."""
-    with replacing(path) as aside:
+    with atomic_path(path) as aside:
         _save(tensors, aside)
 
 
@@ -178,10 +187,10 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
         The file is cut off, was changed, or is no safetensors file.
     """
     try:
-        ledger.check(path)
+        _check(path)
         return dict(safetensors.torch.load_file(path))
     except (OSError, safetensors.SafetensorError, UnicodeEncodeError) as error:
-        raise UserError(f"{path} is damaged ({_said(error)}); delete it and run again.") from error
+        raise UserError(f"{path} is damaged ({_reason(error)}); delete it and run again.") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -219,8 +228,59 @@ def read_table(path: Path) -> pa.Table:
         The file is cut off, was changed, or is no Parquet file.
     """
     try:
-        ledger.check(path)
+        _check(path)
         with pq.ParquetFile(path) as file:
             return file.read()
     except (OSError, pa.ArrowException, UnicodeEncodeError) as error:
-        raise UserError(f"{path} is not a readable Parquet file ({_said(error)}).") from error
+        raise UserError(f"{path} is not a readable Parquet file ({_reason(error)}).") from error
+
+
+def _ledger_of(path: Path) -> Path | None:
+    """The ledger of the run folder that a file lies in, itself or one folder down; None outside of run folders."""
+    for folder in (path.parent, path.parent.parent):
+        if (folder / LEDGER).is_file():
+            return folder / LEDGER
+    return None
+
+
+def _line(ledger: Path, path: Path, content: Path) -> bytes:
+    with content.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{digest}  {path.relative_to(ledger.parent)}\n".encode(errors="surrogateescape")
+
+
+def _enter(path: Path, content: Path) -> None:
+    """Write down that ``path`` is about to become what ``content`` holds."""
+    ledger = _ledger_of(path)
+    if ledger is None:
+        return
+    line = _line(ledger, path, content)
+    with ledger.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else b"\n" + line  # a full disk cut the line before
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is not as it was written; one that was not written here passes.
+
+    Raises
+    ------
+    UserError
+        The file's hash is none of its lines'.
+    OSError
+        The file cannot be read.
+    """
+    ledger = _ledger_of(path)
+    if ledger is None:
+        return
+    lines = ledger.read_bytes()
+    name = f"  {path.relative_to(ledger.parent)}\n".encode(errors="surrogateescape")
+    if name in lines and _line(ledger, path, path) not in lines:
+        raise UserError(
+            f"{path} was changed, cut off or exchanged since crossloss wrote it: put it back, or delete it and give "
+            "the command that made the run again."
+        )

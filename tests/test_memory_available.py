@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from crossloss.run import available
+from crossloss import memory as available
 
 GB = 10**9
 

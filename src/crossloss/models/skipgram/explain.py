@@ -1,0 +1,118 @@
+"""A sentence taken apart: what each word pair in it adds to its score."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from crossloss.text.pairs import PairCounts, near
+from crossloss.text.samples import Corpus
+from crossloss.text.tokens import tokenize
+from crossloss.text.vocabulary import Vocabulary
+
+
+class TextCounts(Protocol):
+    """A corpus with its vocabulary and pair counts."""
+
+    corpus: Corpus
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Words by row."""
+        ...
+
+    @property
+    def counts(self) -> PairCounts:
+        """Expected pair counts of every sentence."""
+        ...
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A sentence taken apart.
+
+    Attributes
+    ----------
+    text : str
+    sample : int or None
+        Its number among the samples trained on; None of a text that is none of them, which can only be added.
+    score : float
+        d f/d(weight of this sentence).
+    pairs : list of (word, word, contribution)
+        Strongest first; they add up to the score.
+    spans : list of (start, end, contribution)
+        Each token's share: half of every pair it is in.
+    unseen : float
+        Share of the sentence's expected pairs that no sample has, left out of the score.
+    """
+
+    text: str
+    score: float
+    pairs: list[tuple[str, str, float]]
+    spans: list[tuple[int, int, float]]
+    unseen: float
+    sample: int | None = None
+    weight: float = 1.0
+
+    @property
+    def effect_if_removed(self) -> float:
+        """Minus the score, times the sample's weight (1 of a text that is no sample)."""
+        return -self.score * self.weight
+
+    @property
+    def effect_if_added(self) -> float:
+        """The score: what the objective is predicted to change by when the text is added once."""
+        return self.score
+
+
+def explain_text(model: TextCounts, values: np.ndarray, text: str) -> Explanation:
+    """Take any text apart by the influence (m,) of each pair; with fewer than two known words it scores 0."""
+    corpus, vocabulary = model.corpus, model.vocabulary
+    tokens = [t for t in tokenize(text, corpus.token_pattern, corpus.form) if t.word in vocabulary.index]
+    words = np.array([vocabulary.index[t.word] for t in tokens], dtype=np.int64)
+    at, to, count, known, column = pair_terms(model, words, np.zeros_like(words))
+    contribution = np.where(known, values[column] * count, 0.0)
+    by_token = np.bincount(at, contribution, len(words)) + np.bincount(to, contribution, len(words))
+    by_pair: dict[tuple[str, str], float] = {}
+    for a, b, value in zip(at, to, contribution, strict=True):
+        pair = (tokens[a].word, tokens[b].word)
+        pair = pair if pair[::-1] not in by_pair else pair[::-1]
+        by_pair[pair] = by_pair.get(pair, 0.0) + float(value)
+    return Explanation(
+        text=text,
+        score=float(contribution.sum()),
+        pairs=sorted(((a, b, v) for (a, b), v in by_pair.items()), key=lambda p: -abs(p[2])),
+        spans=[(t.start, t.end, float(v) / 2) for t, v in zip(tokens, by_token, strict=True)],
+        unseen=float(count[~known].sum() / count.sum()) if len(count) else 0.0,
+    )
+
+
+def pair_terms(model: TextCounts, words: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Pairs of positions in texts that need not be samples of the run.
+
+    Parameters
+    ----------
+    words, sample : (t,) int64 arrays
+        Vocabulary row, and number of its text, of every token of the vocabulary.
+
+    Returns
+    -------
+    at, to, count, known, column : arrays, one entry a pair of positions
+        Its two positions, its expected count, whether any sample of the run has this pair of words, and where.
+    """
+    parts = list(near(words, sample, model.vocabulary.keep, model.counts.window))
+    if not parts:
+        nowhere = np.empty(0, dtype=np.int64)
+        return nowhere, nowhere, np.empty(0), nowhere.astype(bool), nowhere
+    at, to, count = (np.concatenate(part) for part in zip(*parts, strict=True))
+    count = np.where(words[at] == words[to], 2 * count, count)
+    return at, to, count, *find_pairs(model.counts.pairs, words[at], words[to])
+
+
+def find_pairs(pairs: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each pair (a, b), in either order, is among the sorted ``pairs`` (m, 2), and where."""
+    size = int(max(pairs.max(initial=0), a.max(initial=0), b.max(initial=0))) + 1
+    keys = pairs[:, 0].astype(np.int64) * size + pairs[:, 1]
+    wanted = np.minimum(a, b).astype(np.int64) * size + np.maximum(a, b)
+    column = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return keys[column] == wanted, column

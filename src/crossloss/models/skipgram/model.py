@@ -1,0 +1,380 @@
+"""Skip-gram on a corpus: vocabulary, pair counts and settings, from which the training field is built."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crossloss import files
+from crossloss.core import Accumulator, Optimiser, UserError
+from crossloss.inputs import row_numbers
+from crossloss.memory import Footprint
+from crossloss.models.base import Model
+from crossloss.models.skipgram.embeddings import Embeddings
+from crossloss.models.skipgram.explain import Explanation, explain_text
+from crossloss.models.skipgram.field import PairInfluence, SkipGramField, project
+from crossloss.models.skipgram.footprint import footprint
+from crossloss.models.skipgram.negatives import DrawnNegatives
+from crossloss.models.skipgram.quality import quality
+from crossloss.models.skipgram.settings import Settings, make_settings, training_recipe
+from crossloss.objectives.words import listed_words
+from crossloss.optimisers import HeavyBall
+from crossloss.progress import track
+from crossloss.text.pairs import PairCounts, count_pairs
+from crossloss.text.read import Corpus
+from crossloss.text.streamed import Streamed
+from crossloss.text.tokens import normal
+from crossloss.text.vocabulary import Vocabulary, build_vocabulary, token_words
+
+COLLAPSED = 0.5
+"""Part of their initial length below which a prior has drawn all vectors to zero; training makes them longer."""
+DEFAULT = training_recipe()
+"""How skip-gram is trained where nothing is said."""
+PARTS = ("samples.parquet", "vocabulary.json", "pairs.safetensors")
+"""Files of a run folder that hold corpus, vocabulary and counts."""
+
+
+class SkipGram(Model):
+    """Exact skip-gram with negative sampling on a corpus (word2vec in expectation: see docs/design.md).
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Of ``cl.read`` or ``cl.from_sentences``.
+    keep_words : iterable of str
+        Words kept whatever their count: those of the objectives.
+    vectors : (p,) tensor, optional
+        Word and context vectors to start from, those of a model trained elsewhere (``cl.from_gensim``).
+    vocabulary : Vocabulary, optional
+        Of that model.
+    **settings
+        See ``Settings``: dimension, window, negatives, prior, min_count, max_words, ...
+
+    Raises
+    ------
+    UserError
+        Bad settings or words, no corpus.
+
+    Examples
+    --------
+    >>> field = cl.SkipGram(cl.read("corpus.txt"), keep_words=weat.words, dimension=50)
+    >>> run = cl.train(field)
+    """
+
+    kind, sample_noun, data_noun = "skip-gram", "sentence", "the corpus"
+    default_steps = DEFAULT.steps
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        keep_words: Iterable[str] = (),
+        vectors: Tensor | None = None,
+        vocabulary: Vocabulary | None = None,
+        **settings: Any,
+    ) -> None:
+        if not isinstance(corpus, Corpus):
+            raise UserError(f"SkipGram takes a corpus, not a {type(corpus).__name__}: cl.read(FILE).")
+        self.corpus, self.settings = corpus, make_settings(**settings)
+        self.keep_words = tuple(sorted({normal(word, corpus.form) for word in listed_words(keep_words, "keep_words")}))
+        self.vectors = None if vectors is None else vectors.detach().clone()
+        self._vocabulary = vocabulary
+        self._counts: PairCounts | None = None
+        self._field: SkipGramField | None = None
+        self._mapped = False
+
+    def changed(self, **settings: Any) -> "SkipGram":
+        """The same corpus and words with other settings; pair counts are shared where they are the same."""
+        other = SkipGram(self.corpus, keep_words=self.keep_words, **(self.settings.model_dump() | settings))
+        if other.settings.counting == self.settings.counting and self.vectors is None:
+            other._vocabulary, other._counts, other._mapped = self._vocabulary, self._counts, self._mapped
+        return other
+
+    def with_vectors(self, vectors: Tensor) -> "SkipGram":
+        """The same model that starts from these word and context vectors, (p,)."""
+        other = copy.copy(self)
+        other.vectors = vectors.detach().clone()
+        return other
+
+    @property
+    def samples(self) -> int:
+        """Sentences, candidates too."""
+        return len(self.corpus)
+
+    @property
+    def device(self) -> torch.device:
+        """Where parameters are."""
+        return torch.device(self.settings.device)
+
+    @property
+    def own_weights(self) -> np.ndarray:
+        """1 for a sentence, 0 for a candidate, (n,) float64."""
+        return self.corpus.weights
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Words by row; counted when first asked for."""
+        self.build()
+        assert self._vocabulary is not None
+        return self._vocabulary
+
+    @property
+    def counts(self) -> PairCounts:
+        """Expected pair counts of every sentence; counted when first asked for."""
+        self.build()
+        assert self._counts is not None
+        return self._counts
+
+    def build(self, folder: Path | None = None) -> SkipGramField:
+        """Count pairs, in files of ``folder`` where it is given, and make the field; once."""
+        if self._field is None:
+            self._count(folder)
+            self._field = self._made()
+        elif folder is not None:
+            self._count(folder)
+        return self._field
+
+    def _count(self, folder: Path | None) -> None:
+        """Vocabulary and counts: at hand, of the folder, or counted now, and then all three files in the folder."""
+        if folder is not None and all((folder / name).exists() for name in PARTS):
+            if self._counts is None:
+                self._vocabulary, self._counts = stored_counts(folder)
+                self._mapped = True
+            return
+        if self._vocabulary is None:
+            s = self.settings
+            self._vocabulary = build_vocabulary(
+                self.corpus,
+                min_count=s.min_count,
+                max_words=s.max_words or None,
+                keep_words=self.keep_words,
+                subsample=s.subsample,
+            )
+        if self._counts is None:
+            with track("counting pairs") as progress:
+                if folder is None:
+                    self._counts = count_pairs(
+                        self.corpus, self._vocabulary, window=self.settings.window, progress=progress
+                    )
+                else:
+                    parts = Streamed(
+                        self.corpus, self._vocabulary, window=self.settings.window, folder=folder, progress=progress
+                    )
+                    files.write(folder / "pairs.safetensors", parts.write)
+                    parts.close()
+        elif folder is not None:
+            files.write_arrays(folder / "pairs.safetensors", self._counts.to_tensors())
+        if folder is not None:
+            files.write_json(folder / "vocabulary.json", self._vocabulary.to_json())
+            files.write_table(folder / "samples.parquet", self.corpus.to_table())  # the last: all are there now
+            if self._counts is None:
+                self._vocabulary, self._counts = stored_counts(folder)
+                self._mapped = True
+
+    def _made(self) -> SkipGramField:
+        assert self._vocabulary is not None
+        assert self._counts is not None
+        self._protect(self._vocabulary, self._counts)
+        s = self.settings
+        given: dict[str, Any] = {
+            name: getattr(s, name) for name in ("dimension", "negatives", "exponent", "prior", "device")
+        }
+        given["dtype"] = s.torch_dtype
+        if s.negative_columns:
+            return DrawnNegatives(
+                self._counts,
+                self._vocabulary,
+                self.corpus.weights,
+                columns=s.negative_columns,
+                seed=s.negative_seed,
+                **given,
+            )
+        return SkipGramField(self._counts, self._vocabulary, self.corpus.weights, **given)
+
+    def _protect(self, vocabulary: Vocabulary, counts: PairCounts) -> None:
+        """Corpus, vocabulary and counts are shared, and read-only from here on: scores and plans go by their order."""
+        for array in (
+            *(self.corpus.weights, self.corpus.tokens, self.corpus.indptr, vocabulary.counts, vocabulary.keep),
+            *(counts.pairs, counts.matrix.data, counts.matrix.indices, counts.matrix.indptr),
+        ):
+            array.flags.writeable = False
+
+    def started(self, theta: Tensor) -> SkipGramField:
+        """The field whose view shows where each word began."""
+        return self.build().started(theta)
+
+    def identity(self, steps: int = 1) -> dict[str, Any]:
+        """Corpus, words, settings, and the vectors to start from."""
+        known: dict[str, Any] = {
+            "model": self.kind,
+            "corpus": self.corpus.digest,
+            "keep_words": list(self.keep_words),
+            "settings": self.settings.model_dump(),
+        }
+        if self.vectors is not None:
+            known["vectors"] = files.digest(self.vectors.cpu().numpy())
+        return known
+
+    @classmethod
+    def from_folder(cls, folder: Path, identity: Mapping[str, Any]) -> "SkipGram":
+        """The model of a run folder."""
+        corpus = Corpus.from_table(files.read_table(folder / "samples.parquet"))
+        vectors, vocabulary = None, None
+        if "vectors" in identity:
+            vectors = files.read_tensors(folder / "start.safetensors")["theta"]
+            vocabulary, _ = stored_counts(folder)
+        return cls(
+            corpus, keep_words=identity["keep_words"], vectors=vectors, vocabulary=vocabulary, **identity["settings"]
+        )
+
+    def footprint(self, optimiser: Optimiser | None) -> Footprint:
+        """Bytes of a run."""
+        field = self.build()
+        return footprint(
+            samples=len(self.corpus),
+            tokens=len(self.corpus.tokens),
+            elements=0 if self._mapped else self.counts.matrix.nnz,
+            pairs=len(self.counts.pairs),
+            parameters=field.parameters,
+            width=8 if field.dtype == torch.float64 else 4,
+            drawn=bool(self.settings.negative_columns),
+        )
+
+    @property
+    def has_starts(self) -> bool:
+        """Whether vectors are drawn from a seed."""
+        return self.vectors is None
+
+    @property
+    def first_seed(self) -> int | None:
+        """0; None where the vectors are given."""
+        return None if self.vectors is not None else 0
+
+    def start(self, seed: int | None) -> Tensor:
+        """Initial vectors (p,) drawn from the seed and each word, or those given."""
+        if self.vectors is not None:
+            if seed is not None:
+                raise UserError("This model starts from given vectors: it has no other starts, so leave the seed out.")
+            return self.vectors.to(self.build().device, self.build().dtype)
+        return self.build().initial(0 if seed is None else seed)
+
+    def optimiser(self) -> Optimiser:
+        """Heavy ball, lr 4, momentum rising to .8."""
+        return DEFAULT.optimiser
+
+    def prepare(self, optimiser: Optimiser) -> Optimiser:
+        """Divide a heavy ball's learning rate by the frequency of each word (``SkipGramField.step_scale``)."""
+        if isinstance(optimiser, HeavyBall) and not isinstance(optimiser.scale, Tensor):
+            return HeavyBall(optimiser.scale * self.build().step_scale(), optimiser.momentum)
+        return optimiser
+
+    def check_end(self, initial: Tensor, theta: Tensor, weights: Tensor) -> None:
+        """Refuse a loss above its start, and a prior that drew all vectors to zero."""
+        field = self.build()
+        loss = field.loss(theta, weights)
+        if not loss <= field.loss(initial, weights):
+            raise UserError(f"Training diverged: the loss ends at {loss:.3g}, above its start; choose a smaller --lr.")
+        if theta.norm() < COLLAPSED * initial.norm():
+            raise UserError(
+                f"The prior of {field.prior:g} outweighs this corpus, whose vectors it draws to zero: give a smaller "
+                "--prior (0: none), or more text."
+            )
+
+    def loss(self, theta: Tensor, weights: Tensor) -> float:
+        """Training loss, nats per pair."""
+        return self.build().loss(theta, weights)
+
+    def benchmarks(self, view: Embeddings) -> dict[str, float]:
+        """WordSim-353 and SimLex-999, Spearman, where they can be measured."""
+        measured = quality(view.words, view.vectors.cpu().numpy())
+        figures = {"wordsim353": measured.wordsim353, "simlex999": measured.simlex999}
+        return {name: value for name, value in figures.items() if value is not None}
+
+    def tensors(self, view: Embeddings) -> dict[str, Tensor]:
+        """Both matrices, (V, d) each."""
+        return {"vectors": view.vectors, "contexts": view.contexts}
+
+    @property
+    def word_index(self) -> Mapping[str, int]:
+        """Row of every word."""
+        return self.vocabulary.index
+
+    def with_words(self, words: Iterable[str]) -> np.ndarray:
+        """Sentences (n,) bool with one of these words."""
+        index, indptr = self.vocabulary.index, self.corpus.indptr
+        wanted = np.zeros(len(index) + 1, dtype=bool)  # the last row: words that the vocabulary lacks
+        wanted[[index[word] for word in words if word in index]] = True
+        hits = np.concatenate([[0], np.cumsum(wanted[token_words(self.corpus, self.vocabulary)])])
+        return np.asarray(hits[indptr[1:]] > hits[indptr[:-1]])
+
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """Id, document and text."""
+        return {"id": self.corpus.ids, "document": self.corpus.documents, "text": self.corpus.texts}
+
+    def show(self, sample: int) -> str:
+        """The sentence."""
+        return self.corpus.texts[sample]
+
+    def candidates(self, weights: np.ndarray) -> np.ndarray:
+        """The corpus's candidates, whatever was left out of training."""
+        return np.asarray(self.corpus.weights == 0)
+
+    def explain(self, atoms: np.ndarray, sample: str | int, weights: np.ndarray) -> Explanation:
+        """A sentence by its number, or any text, taken apart into word pairs."""
+        text, number = self._text_of(sample, weights)
+        weight = 1.0 if number is None else float(weights[number])
+        explained = replace(explain_text(self, atoms, text), sample=number, weight=weight)
+        if len(explained.spans) < 2:
+            raise UserError("The sentence has fewer than two words of the vocabulary, so it has no pairs.")
+        return explained
+
+    def _text_of(self, sentence: str | int, weights: np.ndarray) -> tuple[str, int | None]:
+        """Text, and number of the sample that it is where it is one that was trained on."""
+        corpus = self.corpus
+        if isinstance(sentence, str):
+            same = (i for i, text in enumerate(corpus.texts) if text == sentence and weights[i] > 0)
+            return sentence, next(same, None)
+        (number,) = row_numbers([sentence], len(corpus), "The number of the sentence").tolist()
+        return corpus.texts[number], number if weights[number] > 0 else None
+
+    def atoms(self, influence: Accumulator) -> np.ndarray:
+        """Derivative by the count of each pair in both orders, (k, m) float32."""
+        assert isinstance(influence, PairInfluence)
+        return influence.unordered().astype(np.float32)
+
+    def project(self, atoms: np.ndarray) -> np.ndarray:
+        """Scores (k, n): each sentence's counts times the pairs' values."""
+        return project(self.counts.matrix, atoms.astype(np.float64))
+
+    def figures(self) -> Mapping[str, float]:
+        """The prior that was taken."""
+        return {"train.prior": self.build().prior}
+
+
+def require_skipgram(model: Model, what: str) -> SkipGram:
+    """The model, for what works on the words of a corpus only.
+
+    Raises
+    ------
+    UserError
+        It is another model.
+    """
+    if not isinstance(model, SkipGram):
+        raise UserError(
+            f"{what} works on the words of a corpus: it needs a run of cl.SkipGram, not a {model.kind} one."
+        )
+    return model
+
+
+def stored_counts(folder: Path) -> tuple[Vocabulary, PairCounts]:
+    """Vocabulary and counts of a run folder, the counts mapped."""
+    vocabulary = Vocabulary.from_json(files.read_json(folder / "vocabulary.json"))
+    return vocabulary, PairCounts.from_tensors(files.map_arrays(folder / "pairs.safetensors"))
+
+
+__all__ = ["Settings", "SkipGram", "stored_counts"]

@@ -1,0 +1,113 @@
+"""What fixes a skip-gram field beside its corpus: the same words in Python, on the command line and in the manifest."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crossloss.core import UserError
+from crossloss.models.skipgram.field import PRIOR
+from crossloss.optimisers import HeavyBall, Rising
+
+
+class Settings(BaseModel):
+    """Settings of a skip-gram field; every one changes the result."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    min_count: int = Field(5, ge=1, description="leave out words that occur less often")
+    max_words: int = Field(5000, ge=0, description="most frequent words kept, beside the tests' words; 0: all")
+    subsample: float = Field(1e-3, ge=0, description="word2vec's subsampling threshold, in expectation; 0: none")
+    window: int = Field(5, ge=1, le=100, description="words on either side that count as context")
+    negatives: float = Field(5.0, gt=0, description="expected negatives for each observed pair")
+    negative_columns: int = Field(0, ge=0, description="negatives drawn for each word and step; 0: all, exactly")
+    negative_seed: int = Field(0, ge=0, description="of the drawn negatives")
+    exponent: float = Field(0.75, ge=0, le=2, description="of the noise distribution over contexts")
+    prior: float | None = Field(
+        None,
+        ge=0,
+        description=f"pseudo-counts of pairs that hold each vector near zero; 0: none (default: {PRIOR:g}, less where "
+        "words have few pairs)",
+    )
+    dimension: int = Field(50, ge=1, le=4096, description="length of a word vector")
+    dtype: Literal["float32", "float64"] = Field("float32", description="of all tensors")
+    device: str = Field("cpu", description="torch device: cpu, cuda, cuda:1, ...")
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype as torch has it."""
+        return torch.float64 if self.dtype == "float64" else torch.float32
+
+    @property
+    def counting(self) -> dict[str, Any]:
+        """The part that the vocabulary and the pair counts depend on."""
+        return {name: getattr(self, name) for name in ("min_count", "max_words", "subsample", "window")}
+
+
+class Recipe(BaseModel):
+    """How the command line trains: the settings of a run that are not the field's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    steps: int = Field(50, ge=1, description="full-batch training steps")
+    lr: float = Field(4.0, gt=0, description="learning rate")
+    momentum: float = Field(0.8, ge=0, lt=1, description="of the heavy ball; rises to it from .5 in 20 steps")
+    seed: int = Field(0, ge=0, description="of the initial vectors")
+
+    @property
+    def optimiser(self) -> HeavyBall:
+        """Heavy ball with these settings."""
+        return HeavyBall(self.lr, Rising(self.momentum))
+
+
+def stored_settings(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings and recipe of the run that a plan is of, flat."""
+    rule = notes.get("optimiser", {})
+    recipe = {"lr": rule.get("scale"), "momentum": dict(rule.get("momentum", {})).get("last")}
+    recipe |= {"steps": notes.get("steps"), "seed": notes.get("seed")}
+    return dict(notes.get("field", {}).get("settings", {})) | {k: v for k, v in recipe.items() if v is not None}
+
+
+def make_settings(**values: Any) -> Settings:
+    """Validated settings of the field.
+
+    Raises
+    ------
+    UserError
+        A value is out of range or a name is unknown.
+    """
+    elsewhere = [name for name in values if name in Recipe.model_fields]
+    if elsewhere:
+        raise UserError(
+            f"{', '.join(elsewhere)} belongs to the training: cl.train(field, cl.HeavyBall(4.0), steps=50, seed=0)."
+        )
+    settings = _checked(Settings, values)
+    try:
+        torch.empty(1, device=settings.device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"Device {settings.device!r} is not available here; use --device cpu.") from error
+    return settings
+
+
+def training_recipe(**values: Any) -> Recipe:
+    """Validated settings of a training. UserError as ``make_settings``."""
+    return _checked(Recipe, values)
+
+
+def split_settings(**values: Any) -> tuple[dict[str, Any], Recipe]:
+    """Settings of a command line: those of the field, and the recipe. UserError as ``make_settings``."""
+    recipe = {name: values.pop(name) for name in Recipe.model_fields if name in values}
+    return values, _checked(Recipe, recipe)
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def _checked(kind: type[S], values: Mapping[str, Any]) -> S:
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"Setting {name}: {first['msg'].lower()} (given: {first['input']!r}).") from error

@@ -1,0 +1,139 @@
+"""What a run asks of a torch field: its samples, its start, its size, and what identifies it."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from crossloss.core import WHOLE, Objective, Optimiser, UserError
+from crossloss.files import digest
+from crossloss.memory import Footprint
+from crossloss.models.base import Model
+from crossloss.models.torch.data import leaves
+from crossloss.models.torch.finite import check_finite
+from crossloss.models.torch.outer import check_objectives
+
+if TYPE_CHECKING:
+    from crossloss.models.torch.field import TorchField
+
+Show = Callable[[int], Any] | Sequence[Any]
+"""What people are shown of a sample: by its number a text, a mapping (a row), or an image."""
+LOOKED_AT = 10
+"""Batches that identify an order."""
+DIGITS = 5
+"""Significant digits to which two processes must agree that a field is the same."""
+
+
+class TorchModel(Model):
+    """The part of a ``TorchField`` that runs, tables and reports see."""
+
+    kind, sample_noun, data_noun = "torch", "sample", "the field"
+    starts: Callable[[int], nn.Module] | None = None
+    shown: Show | None = None
+
+    @property
+    def _field(self) -> "TorchField":
+        return cast("TorchField", self)
+
+    def build(self, folder: object = None) -> "TorchField":
+        """The field itself."""
+        return self._field
+
+    def started(self, theta: Tensor) -> "TorchField":
+        """The field itself: its view knows no start."""
+        return self._field
+
+    def start(self, seed: int | None = None) -> Tensor:
+        """The module's parameters when the field was made, (p,); of ``starts(seed)`` where a seed is given.
+
+        Raises
+        ------
+        UserError
+            The field has no ``starts``, or it returns another module.
+        """
+        field = self._field
+        if seed is None:
+            return field.initial
+        if self.starts is None:
+            raise UserError(
+                "This field has one start, its module's parameters: give TorchField(..., starts=lambda seed: a new "
+                "module), or pass initial=."
+            )
+        module = self.starts(seed)
+        named = dict(module.named_parameters()) if isinstance(module, nn.Module) else {}
+        if [n for n in field.layout.names if n in named] != field.layout.names or any(
+            named[name].shape != shape for name, shape in zip(field.layout.names, field.layout.shapes, strict=True)
+        ):
+            raise UserError("starts must return a module with the parameters of the field's own.")
+        return field.layout.flat(named).to(field.initial)
+
+    @property
+    def has_starts(self) -> bool:
+        """Whether ``starts`` was given."""
+        return self.starts is not None
+
+    def identity(self, steps: int = 1) -> dict[str, Any]:
+        """Parameters, data and batches by hash; the loss, which is code, by what it gives."""
+        field = self._field
+        theta, w = field.initial, torch.ones(field.samples, dtype=torch.float64, device=field.device)
+        self.check_start(theta, w)
+        data = hashlib.sha256()
+        for leaf in leaves(field._rows):
+            data.update(f"{leaf.dtype} {tuple(leaf.shape)} {digest(_bytes(leaf))}".encode())
+        batches = hashlib.sha256(
+            "".join(digest(field.batch(t).cpu().numpy()) for t in range(min(steps, LOOKED_AT))).encode()
+        )
+        return {
+            "model": self.kind,
+            "parameters": [list(map(str, field.layout.names)), digest(_bytes(theta))],
+            "data": data.hexdigest(),
+            "batches": batches.hexdigest(),
+            "dropout_seed": field.dropout_seed,
+            "loss": [_rounded(field.loss(theta, w, step)) for step in (0, WHOLE)],
+            "gradient": _rounded(float(field.gradient(theta, w, 0).double().norm())),
+        }
+
+    def footprint(self, optimiser: Optimiser | None) -> Footprint:
+        """Bytes of states and directions; activations come on top."""
+        theta = self._field.initial
+        size = theta.numel() * theta.element_size()
+        direction = 2 * size + 8 * self._field.samples
+        if optimiser is None:
+            return Footprint(0, direction, size, size, size)
+        return Footprint(0, direction, len(optimiser.init(theta)) * size, (1 + len(optimiser.needs)) * size, size)
+
+    def check_start(self, theta: Tensor, weights: Tensor) -> None:
+        """Refuse what is detached, random, mixed between samples or not finite: ``check_field``."""
+        from crossloss.models.torch.check import check_field
+
+        check_field(self._field, theta, weights)
+
+    def check_imported(self, theta: Tensor, weights: Tensor) -> None:
+        """Refuse losses and parameters that are not finite."""
+        check_finite(self._field, theta, weights, WHOLE)
+
+    def check_objectives(self, field: object, theta: Tensor, objectives: Sequence[Objective]) -> None:
+        """Refuse objectives that are not finite, or that call the module from outside."""
+        check_objectives(self._field, theta, objectives)
+
+    def show(self, sample: int) -> Any:
+        """What ``show`` gives, else the number."""
+        if self.shown is None:
+            return super().show(sample)
+        return self.shown(sample) if callable(self.shown) else self.shown[sample]
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """The texts, where ``show`` is a list of them."""
+        if isinstance(self.shown, Sequence) and all(isinstance(item, str) for item in self.shown):
+            return {"text": self.shown}
+        return {}
+
+
+def _bytes(tensor: Tensor) -> Any:
+    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy() if tensor.dim() else tensor.cpu().numpy()
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.{DIGITS}g}"

@@ -1,0 +1,73 @@
+"""Progress with time left: quiet by default, bars on the terminal's error stream inside of ``with cl.progress():``."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from crossloss import distributed
+from crossloss.core import Progress
+
+Tracker = Callable[[str], AbstractContextManager[Progress]]
+"""Opens a piece of work by name and gives the function to call with (done, total)."""
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[Progress]:
+    yield lambda done, total: None
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Progress]:
+    """Show one bar with elapsed and remaining time while the block runs."""
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=Console(stderr=True, quiet=not distributed.first())) as shown:
+        task = shown.add_task(name, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+_tracker: ContextVar[Tracker] = ContextVar("tracker", default=_quiet)
+
+
+def track(name: str) -> AbstractContextManager[Progress]:
+    """Open a piece of work: ``with track("training") as progress: ... progress(done, total)``."""
+    return _tracker.get()(name)
+
+
+@contextmanager
+def progress(tracker: Tracker = _bar) -> Iterator[None]:
+    """Show progress of everything that runs inside of the block.
+
+    Parameters
+    ----------
+    tracker : callable, optional
+        Opens a piece of work by its name and gives a function of (done, total); a bar on the terminal by default.
+
+    Examples
+    --------
+    >>> with cl.progress():
+    ...     scores = cl.score(run, [weat])
+    """
+    token = _tracker.set(tracker)
+    try:
+        yield
+    finally:
+        _tracker.reset(token)
+
+
+@contextmanager
+def part(label: str) -> Iterator[None]:
+    """Put a label before the name of every piece of work inside of the block."""
+    outer = _tracker.get()
+    with progress(lambda name: outer(f"{label}: {name}")):
+        yield

@@ -1,0 +1,244 @@
+"""A run: a model, its field, and the training that made its parameters; in memory or in a folder. One for every model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crossloss.core import Field, Objective, Optimiser, UserError
+from crossloss.inputs import not_negative, weight_numbers
+from crossloss.models.base import Model
+from crossloss.objectives.stored import identity as objective_identity
+from crossloss.optimisers import to_dict
+from crossloss.progress import track
+from crossloss.run.store import Store
+from crossloss.run.trajectory import MemoryStates, Training
+
+
+@dataclass(eq=False)
+class Run:
+    """A trained model with all that scores, plans, checks and reports need.
+
+    Attributes
+    ----------
+    model : SkipGram, TorchField, ...
+        What was trained, on which samples.
+    field : Field
+        Its training field.
+    trajectory : Training
+        The steps; none of a model that was trained elsewhere.
+    seed : int or None
+        Of the initial parameters; None: the model's own.
+    memory : int
+        Budget in bytes.
+    store : Store
+        Where results are kept.
+    given_optimiser : Optimiser
+        The update rule as it was given, before the model prepared it.
+    """
+
+    model: Model
+    field: Field
+    trajectory: Training
+    seed: int | None
+    memory: int
+    store: Store
+    given_optimiser: Optimiser | None = None
+
+    @property
+    def theta(self) -> Tensor:
+        """Final parameters (p,), a copy."""
+        return self._final().clone()
+
+    def _final(self) -> Tensor:
+        if not hasattr(self, "_theta"):
+            self._theta = self.trajectory.theta
+        return self._theta
+
+    @property
+    def view(self) -> Any:
+        """The final parameters as objectives see them: words with vectors, or a model to call. A copy."""
+        view = self.field.view(self.theta)
+        return view.copy() if hasattr(view, "copy") else view
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Sample weights it was trained with, (n,) float64, a copy."""
+        return np.array(self.trajectory.weights.cpu().numpy())
+
+    @property
+    def steps(self) -> int:
+        """Training steps; 0 of a model that was trained elsewhere."""
+        return self.trajectory.steps
+
+    @property
+    def optimiser(self) -> Optimiser:
+        """The update rule."""
+        return self.trajectory.optimiser
+
+    @property
+    def loss(self) -> float:
+        """Final training loss, in the loss's own unit."""
+        return self.model.loss(self._final(), self.trajectory.weights)
+
+    @property
+    def has_starts(self) -> bool:
+        """Whether the run can be taken again from another seed."""
+        return self.steps > 0 and self.model.has_starts
+
+    def seeds(self, count: int, skip: int = 0) -> list[int | None]:
+        """``count`` starts after the first ``skip``: the run's own, then the seeds that follow it.
+
+        Raises
+        ------
+        UserError
+            More than one, of a run that has no other starts.
+        """
+        if skip + count > 1 and not self.has_starts:
+            self.model.start(0)  # says why
+            raise UserError("A model that was trained elsewhere cannot be trained from other starts.")
+        first = 0 if self.seed is None else self.seed
+        return [self.seed if i == 0 else first + i for i in range(skip, skip + count)]
+
+    @cached_property
+    def origin(self) -> dict[str, Any]:
+        """What fixes the training beside its sample weights, as plain values."""
+        return origin_of(self.model, self.given_optimiser or self.optimiser, self.steps, self.seed)
+
+    def at_once(self, objectives: int) -> int:
+        """Objectives that one backward pass has memory for, of so many."""
+        rule = self.optimiser if self.steps else None
+        return self.model.footprint(rule).at_once(objectives, self.steps, self.memory)
+
+    def retrain(
+        self,
+        weights: object = None,
+        *,
+        seed: int | None = None,
+        initial: Tensor | None = None,
+        name: str = "retraining",
+    ) -> "Run":
+        """The same run with other sample weights, or from another start; nothing of it is written to a folder.
+
+        Parameters
+        ----------
+        weights : (n,) array, optional
+            Such as a plan's; the run's own where None.
+        seed : int, optional
+            Of the initial parameters, for models that have starts; the run's own where None.
+        initial : (p,) tensor, optional
+            Initial parameters in place of a seed.
+        name : str
+            Of the progress bar.
+
+        Returns
+        -------
+        Run
+            Its view is right for every objective, ``displacement`` too.
+
+        Raises
+        ------
+        UserError
+            The model was trained elsewhere; weights that are not finite numbers, one a sample; a seed for a model that
+            has one start.
+
+        Examples
+        --------
+        >>> fixed = run.retrain(plan.weights)
+        >>> print(weat(run.view), weat(fixed.view))
+        """
+        mine = self.trajectory
+        if not self.steps:
+            mine.optimiser.init(mine.initial)  # refuses
+        w = mine.weights
+        if weights is not None:
+            w = torch.from_numpy(weight_numbers(weights, self.model.samples, self.model.data_noun)).to(w.device)
+        if initial is not None and (not isinstance(initial, Tensor) or initial.shape != mine.initial.shape):
+            raise UserError(f"initial must be a tensor of the {len(mine.initial)} parameters, as run.theta is.")
+        if initial is None:
+            initial = mine.initial if seed is None or seed == self.seed else self.model.start(seed)
+        field = self.model.started(initial)
+        training = Training(field, mine.optimiser, w, mine.steps, initial, MemoryStates(), mine.every)
+        with track(name) as progress:
+            training.run_to_end(progress, states=False)
+        return Run(
+            self.model, field, training, self.seed if seed is None else seed, self.memory, Store(), self.given_optimiser
+        )
+
+    def at(self, theta: Tensor) -> "Run":
+        """The same model at other parameters (p,), which no training led to."""
+        from crossloss.run.train import standing  # the two make each other
+
+        return standing(self.model, self.field, self.trajectory.weights, theta, self.memory, self.seed)
+
+    def view_of(self, theta: Tensor, seed: int | None) -> Any:
+        """Other final parameters (p,) of the same model as objectives see them, from the start ``seed``."""
+        if seed == self.seed:
+            return self.field.view(theta)
+        return self.model.started(self.model.start(seed)).view(theta)
+
+    def values(self, objectives: Sequence[Objective]) -> dict[str, float]:
+        """Objectives by name, at the final parameters."""
+        view = self.view
+        with torch.no_grad():
+            return {o.name: float(o(view)) for o in objectives}
+
+    def fingerprint(self, objective: Objective) -> Any:
+        """What identifies an objective in this run's store, as plain values.
+
+        A Python function is known by its name, its value and the length of its gradient at the run's parameters.
+        """
+        known = objective_identity(objective)
+        if known is not None:
+            return known
+        leaf = self.theta.requires_grad_(True)
+        value = objective(self.field.view(leaf))
+        (gradient,) = torch.autograd.grad(value, leaf, allow_unused=True) if value.requires_grad else (None,)
+        return [objective.name, float(value.detach()), None if gradient is None else float(gradient.double().norm())]
+
+    def close(self) -> None:
+        """Let go of the run's folder."""
+        self.store.close()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = "" if self.store.path is None else f", {self.store.path}"
+        trained = f"{self.steps} steps" if self.steps else "trained elsewhere"
+        return f"Run({self.model.kind}, {self.model.samples:,} {self.model.sample_noun}s, {trained}{where})"
+
+
+def origin_of(model: Model, optimiser: Optimiser, steps: int, seed: int | None) -> dict[str, Any]:
+    """What fixes a training beside its sample weights, as plain values."""
+    rule = to_dict(optimiser, steps) if steps else None
+    return {"field": model.identity(max(steps, 1)), "optimiser": rule, "steps": steps, "seed": seed}
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """What fixes the run, flat, for people: the field's settings, the optimiser's, steps and start."""
+    origin = run.origin
+    shown = {name: value for name, value in (origin["optimiser"] or {}).items() if not isinstance(value, dict)}
+    settings = origin["field"].get("settings", {})
+    return {**settings, **shown, "steps": run.steps, "seed": run.seed}
+
+
+def as_weights(given: object, model: Model) -> Tensor:
+    """Sample weights (n,) float64; the model's own where None.
+
+    Raises
+    ------
+    UserError
+        Not finite numbers of at least 0, one for each sample, or all of them 0.
+    """
+    own = model.own_weights
+    return torch.from_numpy(
+        np.array(own) if given is None else not_negative(weight_numbers(given, len(own), model.data_noun))
+    )
