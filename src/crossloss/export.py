@@ -11,7 +11,7 @@ from crossloss.objectives import Weat
 from crossloss.plans.transfer import copies
 from crossloss.run import atomic
 from crossloss.run.runs import Run
-from crossloss.text.write import written
+from crossloss.text.write import encode_corpus
 
 FORMATS = ("word2vec", "word2vec-binary", "projector", "corpus")
 
@@ -52,7 +52,7 @@ def export(
             raise UserError(
                 f"The plan has {len(weights)} samples and the corpus {len(run.corpus)}: give the run's own."
             )
-        files = written(run.corpus, copies(weights, np.random.default_rng(0)))
+        files = encode_corpus(run.corpus, copies(weights, np.random.default_rng(0)))
         for name, content in files.items():
             atomic.make_folder((out / name).parent)
             atomic.write_bytes(out / name, content)

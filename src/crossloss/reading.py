@@ -13,7 +13,7 @@ ALIKE = 0.8
 """Samples are near-duplicates whose sets of words have this part of their union in common (Jaccard 1912)."""
 
 
-def find(
+def select(
     scores: Scores, objective: Named = None, *, document: str | None = None, word: str | None = None, sign: int = 0
 ) -> np.ndarray:
     """Numbers of the samples asked for, int64, the strongest first.
@@ -53,7 +53,7 @@ def find(
     return chosen[np.argsort(-np.abs(values[chosen]), kind="stable")]
 
 
-def fold(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
+def group_near_duplicates(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
     """The first ``count`` samples that are not near-duplicates of one before, each followed by its near-duplicates.
 
     Parameters

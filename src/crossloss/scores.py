@@ -31,7 +31,7 @@ from crossloss.run.folder import content_key
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
 from crossloss.run.training import FileCheckpoint
-from crossloss.text.pairs import near
+from crossloss.text.pairs import expected_cooccurrences
 from crossloss.text.tokens import tokenize
 
 UNROLLED, CO_OCCURRENCE = "unrolled", "co-occurrence"
@@ -212,7 +212,7 @@ def pair_terms(run: Run, words: np.ndarray, sample: np.ndarray) -> tuple[np.ndar
     at, to, count, known, column : arrays, one entry a pair of positions
         Its two positions, its expected count, whether any sample of the run has this pair of words, and where.
     """
-    parts = list(near(words, sample, run.vocabulary.keep, run.counts.window))
+    parts = list(expected_cooccurrences(words, sample, run.vocabulary.keep, run.counts.window))
     if not parts:
         nowhere = np.empty(0, dtype=np.int64)
         return nowhere, nowhere, np.empty(0), nowhere.astype(bool), nowhere

@@ -191,9 +191,9 @@ def test_csv_parted_otherwise(tmp_path, mark):
     assert corpus.texts == [f'{s}{mark} "so"\nyes' for s in SAID]
     assert cl.read(put(tmp_path, "c.csv", f"sep={mark}\r\n" + sink.getvalue())).texts == corpus.texts
     assert cl.read(put(tmp_path, "c.csv", sink.getvalue()), text="body, all").texts == ["a,b"] * 12
-    from crossloss.text.write import written
+    from crossloss.text.write import encode_corpus
 
-    ((name, content),) = written(corpus, corpus.weights).items()
+    ((name, content),) = encode_corpus(corpus, corpus.weights).items()
     assert cl.read(put(tmp_path, name, content)).texts == corpus.texts
 
 

@@ -8,7 +8,7 @@ import pytest
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.text.tokens import NUMBER, WITH_NUMBERS, tokenize
-from crossloss.text.versions import look, read_versions, sides
+from crossloss.text.versions import combine_versions, inspect_files, read_versions
 from crossloss.text.vocabulary import build_vocabulary
 
 PAIRS = [('A brilliant "man" won 12 games.', "A man won 12 games."), ("She's great , really", "She's here")]
@@ -58,7 +58,7 @@ def test_a_folder_is_read_by_wncs_names_and_the_whole_before_its_parts(tmp_path)
     write(tmp_path / "biased.full", original(PAIRS))
     write(tmp_path / "neutral", original([("same here", "same here")]))
     assert len(read_versions(tmp_path).before) == 2
-    assert [(v.source, v.rows, len(v.same)) for v in look(tmp_path)] == [
+    assert [(v.source, v.rows, len(v.same)) for v in inspect_files(tmp_path)] == [
         ("biased.full", 2, 0),
         *((f"biased.word.{part}.gz", 1, 0) for part in ("train", "dev", "test")),
         ("neutral", 1, 1),
@@ -71,7 +71,7 @@ def test_a_folder_is_read_by_wncs_names_and_the_whole_before_its_parts(tmp_path)
         ("a.tsv", b"one column\n", "no layout of pairs"),
         ("b.tsv", b"the same\tthe same\n", "no two different versions"),
         ("c.tsv", b"caf\xe9\tcafe\n", "not UTF-8"),
-        ("d.tsv.gz", gzip.compress(b"a\tb\n" * 999)[:-9], "cannot be read"),
+        ("d.tsv.gz", gzip.compress(b"a\tb\n" * 999)[:-9], "no complete gzip file.*copy it again"),
         ("absent.tsv", None, "cannot be read"),
     ],
 )
@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_said(tmp_path, name, raw, message):
     with pytest.raises(UserError, match=message):
         read_versions(tmp_path / name)
     with pytest.raises(UserError, match=r"none of WNC's files.*https://"):
-        look(tmp_path)
+        inspect_files(tmp_path)
 
 
 def test_numbers_are_one_word_and_keep_their_place():
@@ -97,7 +97,7 @@ def test_numbers_are_one_word_and_keep_their_place():
 def test_both_sides_are_one_corpus_that_differs_in_weights_only(tmp_path):
     text = "source\tbiased\tneutral\ns\tbig dog 7\tdog 7\ns\t\tcats 3\ns\told cat\tcat\n"
     background = cl.from_sentences(["dog and cat", "big cat"], documents=["d1", "d2"])
-    both = sides(read_versions(write(tmp_path / "subset.tsv", text)), background)
+    both = combine_versions(read_versions(write(tmp_path / "subset.tsv", text)), background)
     corpus = both.corpus
     assert corpus.texts == ["big dog 7", "old cat", "dog 7", "cat", "cats 3", "dog and cat", "big cat"]
     assert corpus.documents == [""] * 5 + ["d1", "d2"]

@@ -14,7 +14,7 @@ import torch
 
 from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.objectives import displacement
-from crossloss.reading import find, fold
+from crossloss.reading import group_near_duplicates, select
 from crossloss.run import atomic
 from crossloss.run.folder import array_key, content_key
 from crossloss.run.progress import Track, quiet
@@ -256,7 +256,7 @@ def scifi_study(
 
 def _sentences(scores: Scores, labels: Sequence[str], name: str, sign: int) -> list[Sentence]:
     found = []
-    for alike in fold(scores.run.corpus, find(scores, name, sign=sign), SHOWN):
+    for alike in group_near_duplicates(scores.run.corpus, select(scores, name, sign=sign), SHOWN):
         sample = int(alike[0])
         (shown,) = scores.shown([sample], name)
         taken = scores.explain(sample, name)
@@ -279,7 +279,7 @@ def _sentences(scores: Scores, labels: Sequence[str], name: str, sign: int) -> l
 def _removed(run: Run, scores: Scores, universes: Universes, word: str, size: int) -> list[Removal]:
     """Retrain without the ``size`` strongest amplifiers of a word; nothing where it has not so many."""
     objective = displacement(word)
-    strongest = find(scores, objective.name, sign=1)[:size]
+    strongest = select(scores, objective.name, sign=1)[:size]
     if len(strongest) < size:
         return []
     assert run.folder is not None

@@ -2,9 +2,9 @@
 
 What makes the tests large on the biased side and on the neutralised one, and which edits move them.
 
-D_B and D_N are one corpus with other weights (``corpus.versions.Sides``): the same words, counts, initial vectors and
-step sizes. So the two models differ by the edits alone, every version not trained on is a candidate, and D_N is D_B
-with all edits applied.
+D_B and D_N are one corpus with other weights (``text.versions.VersionedCorpus``): the same words, counts, initial
+vectors and step sizes. So the two models differ by the edits alone, every version not trained on is a candidate, and
+D_N is D_B with all edits applied.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from crossloss.core import UserError
 from crossloss.edits import Edit, Edits, score_sample_edits
 from crossloss.objectives.permutation import PermutationResult, permutation_test
 from crossloss.objectives.weat import Weat
-from crossloss.reading import fold
+from crossloss.reading import group_near_duplicates
 from crossloss.run import atomic
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run, train
 from crossloss.scores import Scores, score
 from crossloss.text.read import Corpus
-from crossloss.text.versions import Side, Sides
+from crossloss.text.versions import Side, VersionedCorpus
 from crossloss.validation.retrain import Retrainer
 
 CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -177,7 +177,7 @@ def enough_text(corpus: Corpus, tests: Sequence[Weat]) -> None:
             raise UserError(f"{error} --background FILE adds the same text to both sides.") from error
 
 
-def train_biased(both: Sides, tests: Sequence[Weat], out: Path, track: Track = quiet, **settings: Any) -> Run:
+def train_biased(both: VersionedCorpus, tests: Sequence[Weat], out: Path, track: Track = quiet, **settings: Any) -> Run:
     """Train D_B in word2vec's convention: the run that the study goes out from.
 
     Raises
@@ -197,7 +197,7 @@ def train_biased(both: Sides, tests: Sequence[Weat], out: Path, track: Track = q
 
 
 def wnc_study(
-    run: Run, both: Sides, tests: Sequence[Weat], *, applied: int = APPLIED, track: Track = quiet
+    run: Run, both: VersionedCorpus, tests: Sequence[Weat], *, applied: int = APPLIED, track: Track = quiet
 ) -> WncStudy:
     """Train the other side and the other convention, score, and apply edits; a stopped study goes on.
 
@@ -205,7 +205,7 @@ def wnc_study(
     ----------
     run : Run
         D_B in word2vec's convention (``train_biased``), in a folder; the other three runs are folders in it.
-    both : Sides
+    both : VersionedCorpus
         What it was trained on.
     tests : sequence of Weat
     applied : int
@@ -237,7 +237,9 @@ def wnc_study(
     return WncStudy([test.name for test in tests], sizes, applied, found)
 
 
-def _convention(runs: Mapping[Side, Run], both: Sides, tests: Sequence[Weat], applied: int, track: Track) -> Convention:
+def _convention(
+    runs: Mapping[Side, Run], both: VersionedCorpus, tests: Sequence[Weat], applied: int, track: Track
+) -> Convention:
     measured, sentences = {}, {}
     scores: dict[Side, Scores] = {}
     for side, run in runs.items():
@@ -266,7 +268,7 @@ def _convention(runs: Mapping[Side, Run], both: Sides, tests: Sequence[Weat], ap
     )
 
 
-def _sentences(scores: Scores, both: Sides, test: str, sign: float) -> list[Sentence]:
+def _sentences(scores: Scores, both: VersionedCorpus, test: str, sign: float) -> list[Sentence]:
     """Sentences of one side, without the background, with the largest score times ``sign``; near-duplicates as one."""
     size = np.where(scores.run.weights > 0, scores.of(test) * sign, -np.inf)
     order = np.argsort(-size, kind="stable")
@@ -274,14 +276,14 @@ def _sentences(scores: Scores, both: Sides, test: str, sign: float) -> list[Sent
     ranks[order] = np.arange(1, len(order) + 1)
     own = order[(order < both.own) & (size[order] > 0)]
     effects, found = scores.effects(test), []
-    for i, *alike in fold(scores.run.corpus, own, SENTENCES_SHOWN):
+    for i, *alike in group_near_duplicates(scores.run.corpus, own, SENTENCES_SHOWN):
         text = scores.run.corpus.texts[i]
         spans = [(a, b, -value) for a, b, value in scores.take_apart(text, test).spans]
         found.append(Sentence(text, float(effects[i]), int(ranks[i]), spans, len(alike)))
     return found
 
 
-def _shared(scores: Mapping[Side, Scores], both: Sides, test: str, applied: int) -> tuple[list[Shared], int]:
+def _shared(scores: Mapping[Side, Scores], both: VersionedCorpus, test: str, applied: int) -> tuple[list[Shared], int]:
     """Sentences strong on both sides in one direction, and how many of the strongest of either side are the other's."""
     same = np.arange(2 * both.pairs, both.own)
     numbers = {"before": np.concatenate([both.before, same]), "after": np.concatenate([both.after, same])}

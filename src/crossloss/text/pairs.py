@@ -91,7 +91,7 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
         lengths[1 : done + 1] += np.bincount(sample, minlength=done)
         keys_of.append(key)
         counts_of.append(count.astype(np.float32))
-        unite(unions, distinct(key))
+        merge_into(unions, unique_sorted(key))
         if progress:
             progress(done, len(corpus))
     unique = reduce(union, unions, np.empty(0, dtype=np.int64))
@@ -123,14 +123,14 @@ def pairs_of(keys: np.ndarray, size: int) -> np.ndarray:
     return np.stack([keys // size, keys % size], axis=1).astype(np.int32)
 
 
-def unite(unions: list[np.ndarray], keys: np.ndarray) -> None:
+def merge_into(unions: list[np.ndarray], keys: np.ndarray) -> None:
     """Add sorted unique keys to a stack of unions, each more than twice as long as the next: few, and little work."""
     while unions and len(unions[-1]) <= 2 * len(keys):
         keys = union(unions.pop(), keys)
     unions.append(keys)
 
 
-def distinct(keys: np.ndarray) -> np.ndarray:
+def unique_sorted(keys: np.ndarray) -> np.ndarray:
     """Sort and drop repeats. numpy's own ``unique`` hashes integers first, which takes ten times as long here."""
     keys = np.sort(keys)
     return np.asarray(keys[np.diff(keys, prepend=-1) != 0])
@@ -138,7 +138,7 @@ def distinct(keys: np.ndarray) -> np.ndarray:
 
 def union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Distinct keys of both, sorted."""
-    return distinct(np.concatenate([a, b]))
+    return unique_sorted(np.concatenate([a, b]))
 
 
 def blocks(
@@ -164,7 +164,9 @@ def blocks(
         first = last
 
 
-def near(words: np.ndarray, sample: np.ndarray, keep: np.ndarray, window: int) -> Iterator[tuple[np.ndarray, ...]]:
+def expected_cooccurrences(
+    words: np.ndarray, sample: np.ndarray, keep: np.ndarray, window: int
+) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield positions p, positions q > p of the same sample, and their expected count, distance by distance.
 
     ``words`` and ``sample`` are (t,) vocabulary rows and sample numbers of in-vocabulary tokens, ``keep`` is (V,).
@@ -194,7 +196,7 @@ def _count_block(
     """(sample, pair key a V + b, count), summed within each sample and sorted."""
     size = len(vocabulary.words)
     keys, counts = [np.empty(0, dtype=np.int64)], [np.empty(0)]
-    for p, q, count in near(words, sample, vocabulary.keep, window):
+    for p, q, count in expected_cooccurrences(words, sample, vocabulary.keep, window):
         a, b = words[p], words[q]
         keys.append(sample[p] * size**2 + np.minimum(a, b) * size + np.maximum(a, b))
         counts.append(np.where(a == b, 2 * count, count))  # both orders fall on the one diagonal entry
@@ -221,7 +223,7 @@ def estimate_pairs(corpus: Corpus, vocabulary: Vocabulary, window: int) -> tuple
         chosen = (sample % step == 0) & (words >= 0)
         _, key, _ = _count_block(words[chosen].astype(np.int64), sample[chosen], vocabulary, window)
         elements.append(len(key))
-        pairs.append(len(distinct(key)))
+        pairs.append(len(unique_sorted(key)))
     if every == 1 or elements[0] == 0:
         return elements[-1], pairs[-1]
     total = round(elements[-1] * (words >= 0).sum() / chosen.sum())

@@ -13,7 +13,7 @@ import numpy as np
 
 from crossloss import distributed
 from crossloss.core import Progress
-from crossloss.text.pairs import blocks, distinct, pairs_of, union, unite
+from crossloss.text.pairs import blocks, merge_into, pairs_of, union, unique_sorted
 from crossloss.text.read import Corpus
 from crossloss.text.vocabulary import Vocabulary
 
@@ -47,7 +47,7 @@ class Streamed:
                 lengths += np.bincount(sample - mine.start, minlength=len(lengths))
                 key.tofile(keys)
                 count.astype(np.float32).tofile(counts)
-                unite(unions, distinct(key))
+                merge_into(unions, unique_sorted(key))
                 if progress:
                     progress(done - mine.start, mine.stop - mine.start)
         reduce(union, unions, np.empty(0, dtype=np.int64)).tofile(self._part("unique"))

@@ -14,6 +14,7 @@ from unicodedata import normalize
 import regex
 
 from crossloss.core import UserError
+from crossloss.extras import needed
 
 Form = Literal["NFKC", "NFC"]
 FORM: Form = "NFKC"
@@ -163,6 +164,24 @@ def _folded(match: str, form: Form) -> str:
 def normal(word: str, form: Form = FORM) -> str:
     """A word that a user gives, such as a test's, as the vocabulary has the same word of a text; "" for white space."""
     return _folded(" ".join(prepared(word, form).split()), form)
+
+
+def stop_words() -> frozenset[str]:
+    """Stop words of English, as gensim has them (337, of Stone, Dennis, Kwantes 2010)."""
+    with needed("gensim", "The list of stop words"):
+        from gensim.parsing.preprocessing import STOPWORDS
+    return frozenset(STOPWORDS)
+
+
+def pattern_without(words: Iterable[str]) -> str:
+    """Regular expression of a word that is none of these, whatever its case.
+
+    As a corpus's token pattern it takes the words out of the text: what stood on their two sides becomes neighbours.
+    """
+    left_out = "|".join(sorted(regex.escape(prepared(word)) for word in words))
+    if not left_out:
+        return TOKEN_PATTERN
+    return rf"(?<!{IN_WORD})(?!(?i:{left_out})(?!{IN_WORD})){TOKEN_PATTERN}"
 
 
 def cut(words: Iterable[str], pattern: str, form: Form = FORM) -> dict[str, list[str]]:

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossloss.core import UserError
-from crossloss.text.layouts import packing
+from crossloss.text.encoding import packing
 from crossloss.text.read import Corpus
-from crossloss.text.rows import Columns, Found, Row
+from crossloss.text.rows import Columns, Row, SourceInfo
 
 
-def written(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
+def encode_corpus(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
     """Files by name.
 
     A file comes back under its own name with the columns that were read; a folder of text as its files; a dataset and
@@ -37,14 +37,14 @@ def written(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
     """
     if not numbers.any():
         raise UserError("No sample is left to write: choose another plan.")
-    found = corpus.found or Found("jsonl")
+    info = corpus.found or SourceInfo("jsonl")
     source = PurePosixPath(corpus.source.replace(":", "-").replace("\\", "-")).name or "corpus"
-    if found.layout == "folder" and found.columns is None:
+    if info.layout == "folder" and info.columns is None:
         return dict(_folder(corpus, numbers, PurePosixPath(source)))
-    layout = {"folder": "jsonl", "builtin": "tsv", "dataset": "parquet"}.get(found.layout, found.layout)
-    name = source if layout == found.layout and corpus.found else f"{source}.{layout}"
-    columns = found.columns or Columns("text", "document" if any(corpus.documents) else None)
-    return {name: _packed(name, _encoded(layout, columns, list(_rows(corpus, numbers)), found.delimiter))}
+    layout = {"folder": "jsonl", "builtin": "tsv", "dataset": "parquet"}.get(info.layout, info.layout)
+    name = source if layout == info.layout and corpus.found else f"{source}.{layout}"
+    columns = info.columns or Columns("text", "document" if any(corpus.documents) else None)
+    return {name: _packed(name, _encoded(layout, columns, list(_rows(corpus, numbers)), info.delimiter))}
 
 
 def _rows(corpus: Corpus, numbers: np.ndarray) -> Iterator[Row]:

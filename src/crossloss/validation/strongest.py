@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crossloss.reading import find, fold
+from crossloss.reading import group_near_duplicates, select
 from crossloss.run.progress import Track, quiet
 from crossloss.scores import Scores
 from crossloss.validation.retrain import Retrainer, changes, without
@@ -53,9 +53,9 @@ def shown_first(scores: Scores, name: str, count: int) -> list[int]:
     """Samples trained on that tables and report show first, ``count`` on either side, with and without duplicates."""
     chosen: dict[int, None] = {}
     for sign in (1, -1):
-        ranked = find(scores, name, sign=sign)
+        ranked = select(scores, name, sign=sign)
         ranked = ranked[scores.run.weights[ranked] > 0]
-        firsts = [alike[0] for alike in fold(scores.run.corpus, ranked, count)]
+        firsts = [alike[0] for alike in group_near_duplicates(scores.run.corpus, ranked, count)]
         chosen |= dict.fromkeys(int(i) for i in [*ranked[:count], *firsts])
     return list(chosen)
 
