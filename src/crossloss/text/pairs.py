@@ -17,6 +17,7 @@ import numpy as np
 import scipy.sparse
 
 from crossloss.core import Progress, UserError
+from crossloss.text.encoding import refusing
 from crossloss.text.read import Corpus
 from crossloss.text.vocabulary import Vocabulary, token_words
 
@@ -36,7 +37,6 @@ class PairCounts:
         Word rows a <= b, sorted, unique.
     matrix : (n, m) CSR matrix, float32
         matrix[i, (a, b)] = X_i[a,b] = X_i[b,a]; for a = b the sum over ordered positions.
-    window : int
     """
 
     pairs: np.ndarray
@@ -52,41 +52,25 @@ class PairCounts:
 
     @classmethod
     def from_tensors(cls, arrays: Mapping[str, np.ndarray]) -> "PairCounts":
-        """Inverse of ``to_tensors``.
-
-        Raises
-        ------
-        UserError
-            The arrays are no pair counts.
-        """
-        try:
+        """Inverse of ``to_tensors``; arrays that are no pair counts are refused."""
+        with refusing((KeyError, ValueError), "The pairs file is damaged", "run again with --overwrite"):
             samples, columns, window = (int(v) for v in arrays["shape"])
             parts = (arrays["data"], arrays["indices"], arrays["indptr"])
             matrix = scipy.sparse.csr_matrix(parts, shape=(samples, columns))
             matrix.check_format(full_check=True)
             if arrays["pairs"].shape != (columns, 2):
                 raise ValueError("pairs and matrix do not match")
-        except (KeyError, ValueError) as error:
-            raise UserError(f"The pairs file is damaged ({error}); run again with --overwrite.") from error
         return cls(arrays["pairs"], matrix, window)
 
 
 def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress: Progress | None = None) -> PairCounts:
     """Count the pairs of every sample, candidates too; distances are among in-vocabulary tokens.
 
-    Streams over blocks of sentences: vectorised shifts by 1, ..., window, one sort a block, then one sorted
-    table of all pairs.
-
-    Raises
-    ------
-    UserError
-        No sample has two words of the vocabulary.
+    Streams over blocks of sentences: vectorised shifts by 1, ..., window, one sort a block, then one table of all pairs.
+    Refused where no sample has two words of the vocabulary.
     """
-    size = len(vocabulary.words)
-    keys_of: list[np.ndarray] = []
-    counts_of: list[np.ndarray] = []
+    keys_of, counts_of, unions = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
     lengths = np.zeros(len(corpus) + 1, dtype=np.int64)
-    unions: list[np.ndarray] = []
     for done, (sample, key, count) in blocks(corpus, vocabulary, window):
         lengths[1 : done + 1] += np.bincount(sample, minlength=done)
         keys_of.append(key)
@@ -96,7 +80,7 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
             progress(done, len(corpus))
     unique = reduce(union, unions, np.empty(0, dtype=np.int64))
     unions.clear()
-    pairs = pairs_of(unique, size)
+    pairs = pairs_of(unique, len(vocabulary.words))
     for i, keys in enumerate(keys_of):  # in place, so that the long keys go as the short columns come
         keys_of[i] = np.searchsorted(unique, keys).astype(np.int32)
     columns = np.concatenate(keys_of)
@@ -104,20 +88,13 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
     counts = np.concatenate(counts_of)
     counts_of.clear()
     indptr = np.cumsum(lengths)
-    if indptr[-1] < 2**31:
-        indptr = indptr.astype(np.int32)
+    indptr = indptr.astype(np.int32 if indptr[-1] < 2**31 else np.int64)
     matrix = scipy.sparse.csr_matrix((counts, columns, indptr), shape=(len(corpus), len(unique)))
     return PairCounts(pairs, matrix, window)
 
 
 def pairs_of(keys: np.ndarray, size: int) -> np.ndarray:
-    """Word rows (m, 2) int32 of pair keys.
-
-    Raises
-    ------
-    UserError
-        There are none.
-    """
+    """Word rows (m, 2) int32 of pair keys, of which there must be some."""
     if not len(keys):
         raise UserError("No sentence has two words of the vocabulary: lower --min-count or give more text.")
     return np.stack([keys // size, keys % size], axis=1).astype(np.int32)

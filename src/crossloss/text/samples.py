@@ -44,13 +44,12 @@ class Corpus:
         n each; texts are as they were read.
     weights : (n,) float64 array
         1 for a sentence, 0 for a candidate.
-    token_pattern : str
     source : str
         File name, or builtin:NAME.
     found : SourceInfo or None
         What the source turned out to be; None for sentences at hand.
-    form : "NFKC" or "NFC"
-        Unicode normal form of letters.
+    token_pattern, form : str
+        As in ``cl.read``.
     """
 
     ids: list[str]
@@ -113,13 +112,7 @@ class Corpus:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Corpus":
-        """Inverse of ``to_table``.
-
-        Raises
-        ------
-        UserError
-            The table is no table of samples.
-        """
+        """Inverse of ``to_table``; what is no table of samples is refused."""
         with refusing((KeyError, ValueError, TypeError), "The samples file is damaged", "run again with --overwrite"):
             notes = json.loads((table.schema.metadata or {})[b"crossloss"])
             ids, documents, texts = (table[name].to_pylist() for name in ("id", "document", "text"))

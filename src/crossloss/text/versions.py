@@ -29,26 +29,14 @@ _RAW = 3, 4
 
 @dataclass(frozen=True)
 class Versions:
-    """Pairs of versions of sentences.
-
-    Attributes
-    ----------
-    source : str
-    layout : "header", "original" or "two columns"
-    before, after : list of str
-        m each, different from each other.
-    same : list of str
-        Sentences of one version.
-    malformed : list of int
-        Lines left out: too few fields, or without the later version.
-    """
+    """Pairs of versions of sentences."""
 
     source: str
     layout: Layout
-    before: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)  # m, each different from its later version
     after: list[str] = field(default_factory=list)
-    same: list[str] = field(default_factory=list)
-    malformed: list[int] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)  # sentences of one version
+    malformed: list[int] = field(default_factory=list)  # lines left out: too few fields, or no later version
 
     @property
     def rows(self) -> int:
@@ -80,13 +68,7 @@ def read_versions(path: str | Path) -> Versions:
 
 
 def inspect_files(path: str | Path) -> list[Versions]:
-    """Every WNC file of a folder, or the one file given, each read on its own, with pairs or without.
-
-    Raises
-    ------
-    UserError
-        As ``read_versions``, but for a file without pairs.
-    """
+    """Every WNC file of a folder, or the one file given, each read on its own, with pairs or without."""
     return [_read(file) for file in _files(Path(path), WNC_FILES)]
 
 
@@ -105,10 +87,10 @@ def _files(path: Path, *choices: tuple[str, ...]) -> list[Path]:
 def _read(path: Path) -> Versions:
     lines = enumerate(lines_of(read_text(path), SourceInfo()), 1)
     rows = [(number, line.split("\t")) for number, line in lines if line.strip()]
-    layout, needed, at, to = _layout(path, rows[0][1] if rows else [""])
-    versions = Versions(path.name, layout)
+    layout, at, to = _layout(path, rows[0][1] if rows else [""])
+    versions, width = Versions(path.name, layout), len(rows[0][1])
     for number, fields in rows[layout == "header" :]:
-        whole = len(fields) >= needed if layout == "original" else len(fields) == needed
+        whole = len(fields) > max(_RAW) if layout == "original" else len(fields) == width
         before, after = (fields[at].strip(), fields[to].strip()) if whole else ("", "")
         if not after or (not before and layout != "header"):
             versions.malformed.append(number)
@@ -120,15 +102,15 @@ def _read(path: Path) -> Versions:
     return versions
 
 
-def _layout(path: Path, first: list[str]) -> tuple[Layout, int, int, int]:
-    """Layout that the first line tells, the fields it needs, and where the earlier and the later version stand."""
+def _layout(path: Path, first: list[str]) -> tuple[Layout, int, int]:
+    """Layout that the first line tells, and the fields of the earlier and the later version."""
     for before, after in _HEADERS:
         if {before, after} <= set(first):
-            return "header", len(first), first.index(before), first.index(after)
+            return "header", first.index(before), first.index(after)
     if len(first) > max(_RAW):
-        return "original", max(_RAW) + 1, *_RAW
+        return "original", *_RAW
     if len(first) == 2:
-        return "two columns", 2, 0, 1
+        return "two columns", 0, 1
     raise UserError(
         f"{path} is in no layout of pairs: give before<TAB>after, columns named biased and neutral, "
         f"or a file of WNC, published at {WNC}."
@@ -141,20 +123,11 @@ class VersionedCorpus:
 
     The corpus's own weights are the mean of the two sides (1/2 for a version, 1 for what both have), so vocabulary,
     expected counts, noise and step sizes are one for both, and going from one side to the other is applying edits.
-
-    Attributes
-    ----------
-    corpus : Corpus
-        All earlier versions, all later ones, the sentences of one version, the background.
-    pairs : int
-        m.
-    own : int
-        Samples that are not background.
     """
 
-    corpus: Corpus
-    pairs: int
-    own: int
+    corpus: Corpus  # all earlier versions, all later ones, the sentences of one version, the background
+    pairs: int  # m
+    own: int  # samples that are not background
 
     @property
     def before(self) -> np.ndarray:
@@ -174,9 +147,9 @@ class VersionedCorpus:
 
 
 def combine_versions(versions: Versions, background: Corpus | None = None) -> VersionedCorpus:
-    """Make one corpus of both sides, with a background added to both alike.
+    """Make one corpus of both sides, with a background added to both alike; numbers are one word.
 
-    Numbers are one word. Sample ids are those of ``versions`` (pair 1 is 1.before and 1.after) and, behind
+    Sample ids are those of ``versions`` (pair 1 is 1.before and 1.after) and, behind
     "background:", of the background.
     """
     m = len(versions.before)

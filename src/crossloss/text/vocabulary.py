@@ -54,13 +54,7 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Vocabulary":
-        """Inverse of ``to_json``.
-
-        Raises
-        ------
-        UserError
-            The value is no vocabulary.
-        """
+        """Inverse of ``to_json``; what is no vocabulary is refused."""
         errors = (KeyError, TypeError, ValueError)
         with refusing(errors, "The vocabulary file is damaged", "run again with --overwrite"):
             words, counts = list(value["words"]), np.array(value["counts"], dtype=np.int64)
@@ -88,23 +82,10 @@ def build_vocabulary(
     keep_words: Iterable[str] = (),
     subsample: float = 1e-3,
 ) -> Vocabulary:
-    """Vocabulary of the samples of positive weight.
+    """Vocabulary of the samples of positive weight: the ``max_words`` most frequent that occur ``min_count`` times.
 
-    Parameters
-    ----------
-    min_count : int
-        Leave out words that occur less often.
-    max_words : int, optional
-        The most frequent words kept.
-    keep_words : iterable of str
-        Words that stay whatever their count, beyond ``max_words``, if they occur at all.
-    subsample : float
-        Threshold of word2vec's subsampling; 0: none.
-
-    Raises
-    ------
-    UserError
-        Fewer than two words are left.
+    ``keep_words`` stay beyond both, if they occur at all; ``subsample`` is the threshold of word2vec's subsampling, 0:
+    none. Fewer than two words are refused.
     """
     trained = np.repeat(corpus.weights > 0, np.diff(corpus.indptr))
     counts = np.bincount(corpus.tokens[trained], minlength=len(corpus.types))
