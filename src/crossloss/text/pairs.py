@@ -66,7 +66,7 @@ class PairCounts:
 def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress: Progress | None = None) -> PairCounts:
     """Count the pairs of every sample, candidates too; distances are among in-vocabulary tokens.
 
-    Streams over blocks of sentences: vectorised shifts by 1, ..., window, one sort a block, then one table of all pairs.
+    Streams over blocks of sentences: vectorised shifts by 1, ..., window, one sort a block, then one table of pairs.
     Refused where no sample has two words of the vocabulary.
     """
     keys_of, counts_of, unions = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
@@ -127,16 +127,14 @@ def blocks(
     """
     words = token_words(corpus, vocabulary)
     known = words >= 0
-    before = np.concatenate([[0], np.cumsum(known)])
-    starts = before[corpus.indptr]
+    starts = np.concatenate([[0], np.cumsum(known)])[corpus.indptr]
     words = words[known].astype(np.int64)
     first, n = (0, len(corpus)) if samples is None else (samples.start, samples.stop)
     while first < n:
         last = int(np.searchsorted(starts, starts[first] + TOKENS_AT_ONCE, side="right")) - 1
         last = min(max(last, first + 1), n)
-        block = words[starts[first] : starts[last]]
         sample = np.repeat(np.arange(last - first), np.diff(starts[first : last + 1]))
-        local, key, count = _count_block(block, sample, vocabulary, window)
+        local, key, count = _count_block(words[starts[first] : starts[last]], sample, vocabulary, window)
         yield last, (local + first, key, count)
         first = last
 
