@@ -1,5 +1,6 @@
 """Pairs of versions in every layout, what is malformed, and both sides as one corpus."""
 
+import bz2
 import gzip
 
 import numpy as np
@@ -21,7 +22,8 @@ def original(pairs):
 
 
 def write(path, text):
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    pack = {".gz": gzip.compress, ".bz2": bz2.compress}.get(path.suffix, bytes)
+    path.write_bytes(pack(text.encode()))
     return path
 
 
@@ -30,6 +32,7 @@ def write(path, text):
     [
         ("pairs.txt", "\n".join("\t".join(p) for p in PAIRS) + "\n", "two columns"),
         ("subset.tsv.gz", "source\tbiased\tneutral\n" + "".join(f"s\t{a}\t{b}\r\n" for a, b in PAIRS), "header"),
+        ("pairs.tsv.bz2", "\n".join("\t".join(p) for p in PAIRS), "two columns"),
         ("edits.tsv", "after\tbefore\n" + "".join(f"{b}\t{a}\n" for a, b in PAIRS), "header"),
         ("biased.full", original(PAIRS), "original"),
         ("five.tsv", "".join(f"9\tpie\tpie\t{a}\t{b}\n" for a, b in PAIRS), "original"),
@@ -72,7 +75,8 @@ def test_a_folder_is_read_by_wncs_names_and_the_whole_before_its_parts(tmp_path)
         ("b.tsv", b"the same\tthe same\n", "no two different versions"),
         ("c.tsv", b"caf\xe9\tcafe\n", "not UTF-8"),
         ("d.tsv.gz", gzip.compress(b"a\tb\n" * 999)[:-9], "no complete gzip file.*copy it again"),
-        ("absent.tsv", None, "cannot be read"),
+        ("e.tsv.bz2", bz2.compress(b"a\tb\n" * 999)[:-9], "no complete bzip2 file.*copy it again"),
+        ("absent.tsv", None, r"cannot be read \(No such file or directory\): check the path"),
     ],
 )
 def test_what_cannot_be_read_is_said(tmp_path, name, raw, message):

@@ -1,6 +1,7 @@
 """Files to text: UTF-8, strictly; anything else is refused with what it probably is and how it would then read."""
 
 import bz2
+import codecs
 import gzip
 import re
 import zlib
@@ -29,10 +30,8 @@ OTHER_FORMATS = {
     b"\x93NUMPY": "a NumPy array (save the text as text)",
     b"\x89HDF": "HDF5 (save the text as text)",
     b"\x80": "a Python pickle, which is never opened here (save it as text)",
-    b"\xff\xfe\x00\x00": "UTF-32 (convert it with `iconv -f UTF-32 -t UTF-8`)",
-    b"\x00\x00\xfe\xff": "UTF-32 (convert it with `iconv -f UTF-32 -t UTF-8`)",
-    b"\xff\xfe": "UTF-16 (convert it with `iconv -f UTF-16 -t UTF-8`)",
-    b"\xfe\xff": "UTF-16 (convert it with `iconv -f UTF-16 -t UTF-8`)",
+    **dict.fromkeys((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "UTF-32 (convert it with `iconv -f UTF-32 -t UTF-8`)"),
+    **dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "UTF-16 (convert it with `iconv -f UTF-16 -t UTF-8`)"),
 }
 """First bytes of what is no text, and what to do with it."""
 _ICONV = {
@@ -68,13 +67,7 @@ def packing(path: PurePath) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Text of a file, unpacked where its name says that it is packed.
-
-    Raises
-    ------
-    UserError
-        Absent, unreadable, cut off, or not UTF-8.
-    """
+    """Text of a file, unpacked where its name says that it is packed; what cannot be read is refused."""
     with refusing((OSError, ValueError), f"{path} cannot be read", "check the path"):  # ValueError: a null in the name
         if path.is_dir():
             raise UserError(f"{path} is a folder: give a text, tsv, csv or jsonl file.")
@@ -90,10 +83,7 @@ def read_text(path: Path) -> str:
 def decode(path: object, raw: bytes) -> str:
     """Text of a file's bytes, without a byte order mark.
 
-    Raises
-    ------
-    UserError
-        They are not UTF-8, or UTF-16 or ISO-2022 that could be read as UTF-8; the message says what they rather are.
+    What is not UTF-8, or is UTF-16 or ISO-2022 that could be read as UTF-8, is refused with what it rather is.
     """
     if other := _other_format(raw, surely=True):
         raise UserError(f"{path} {other}.")

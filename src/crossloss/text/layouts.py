@@ -25,13 +25,7 @@ _LINE_END = re.compile(r"\r*\n|\r")
 
 
 def file_rows(path: Path, asked: Columns, info: SourceInfo) -> Iterator[Row]:
-    """Yield the rows of a text file, and note in ``info`` what it is.
-
-    Raises
-    ------
-    UserError
-        Absent, unreadable, cut off, not UTF-8, empty, plainly in another layout, or without the columns asked for.
-    """
+    """Yield the rows of a text file, and note in ``info`` what it is."""
     layout, content = ending(path), read_text(path)
     if not content.strip():
         raise EmptyFile(f"{path} is empty: give a file with one sentence a line.")

@@ -21,22 +21,10 @@ AT_ONCE = 1000
 
 
 def source_rows(source: Any, asked: Columns, *, split: bool = False) -> tuple[list[Row], SourceInfo]:
-    """Rows of a source, and what it turned out to be.
+    """Rows of a source as ``cl.read`` has it, and what it turned out to be.
 
-    Parameters
-    ----------
-    source : path, or a dataset of Hugging Face's ``datasets``
-        A file in the layout its name says; a folder of such files, or one made by ``save_to_disk``.
-    asked : Columns
-        Names given by the user; "" and None where none was.
-    split : bool
-        Whether each text holds paragraphs, to be split into sentences. In a file without columns, paragraphs stand a
-        line each, or are parted by blank lines where there are any.
-
-    Raises
-    ------
-    UserError
-        What cannot be read, with what to do.
+    With ``split`` each text is split into sentences; in a file without columns, paragraphs stand a line each, or are
+    parted by blank lines where there are any.
     """
     rows, info = _rows(source, asked)
     if asked.id is None and len({row.id for row in rows}) < len(rows):

@@ -93,10 +93,9 @@ def tokenize(text: str, pattern: str = TOKEN_PATTERN, form: Form = FORM) -> list
 
 def _places(text: str, form: Form) -> tuple[list[int], list[int]]:
     """Where in the text each character of the prepared text starts and ends."""
-    changed = [
-        _compatible(character) if form == "NFKC" and _COMPATIBLE.match(character) else _IGNORED.sub("", character)
-        for character in _SPACE.sub(" ", text)
-    ]
+    changed = ["" if _IGNORED.match(character) else character for character in _SPACE.sub(" ", text)]
+    if form == "NFKC":
+        changed = [_compatible(character) if _COMPATIBLE.match(character) else character for character in changed]
     origin = [i for i, part in enumerate(changed) for _ in part]
     starts: list[int] = []
     ends: list[int] = []
@@ -177,7 +176,7 @@ def foreign(words: Iterable[str], known: Iterable[str]) -> str:
     They cannot come from a token pattern that made all known words.
     """
     others = {word: {c for c in word if not _IN_WORDS.match(c)} for word in words}
-    seen = set().union(*map(set, known)) if any(others.values()) else set()
+    seen: set[str] = set().union(*map(set, known)) if any(others.values()) else set()
     for word, characters in others.items():
         if left := sorted(characters - seen):
             shown = "a space" if left[0] == " " else f"a {left[0]!r}"

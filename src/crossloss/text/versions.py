@@ -45,17 +45,13 @@ class Versions:
 
 
 def read_versions(path: str | Path) -> Versions:
-    """Read pairs of versions from a file (each layout also as .gz) or a folder with WNC.
+    """Read pairs of versions from a file (each layout also as .gz or .bz2) or a folder with WNC.
 
     A file has a header line with the columns biased and neutral, or before and after (a row without the first is a
     sentence of one version); or it is in WNC's original layout (tab-separated, no header: rev_id, src_tok, tgt_tok,
     src_raw, tgt_raw, ..., of which the raw texts are taken); or it has two columns, before and after, and no header. Of
-    a folder, biased.full is read, or where it is absent biased.word.train, .dev and .test.
-
-    Raises
-    ------
-    UserError
-        No such file, not UTF-8, none of these layouts, or no pair in it.
+    a folder, biased.full is read, or where it is absent biased.word.train, .dev and .test. None of these, and a file
+    without a pair, is refused.
     """
     first, *others = [_read(file) for file in _files(Path(path), WNC_FILES[:1], WNC_FILES[1:4])]
     versions = replace(first, source=Path(path).name)
@@ -149,8 +145,7 @@ class VersionedCorpus:
 def combine_versions(versions: Versions, background: Corpus | None = None) -> VersionedCorpus:
     """Make one corpus of both sides, with a background added to both alike; numbers are one word.
 
-    Sample ids are those of ``versions`` (pair 1 is 1.before and 1.after) and, behind
-    "background:", of the background.
+    Sample ids are 1.before, 1.after, same:1, ... and, behind "background:", those of the background.
     """
     m = len(versions.before)
     texts = [*versions.before, *versions.after, *versions.same]

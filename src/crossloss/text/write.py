@@ -22,12 +22,8 @@ def encode_corpus(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
     """Files by name, of samples (n,) each as often as its whole number says; 0 leaves it out.
 
     A file comes back under its own name with the columns that were read; a folder of text as its files; a dataset and
-    what had no layout as .parquet and .jsonl. The second copy of a sample has #2 behind its id.
-
-    Raises
-    ------
-    UserError
-        No sample is left, or a document's name leads out of the folder.
+    what had no layout as .parquet and .jsonl. The second copy of a sample has #2 behind its id. Refused where no sample
+    is left, or a document's name leads out of the folder.
     """
     if not numbers.any():
         raise UserError("No sample is left to write: choose another plan.")

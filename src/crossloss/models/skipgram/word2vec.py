@@ -33,7 +33,7 @@ def keyed_vectors(words: Sequence[str], vectors: np.ndarray, counts: Sequence[in
         from gensim.models import KeyedVectors
     made = KeyedVectors(vectors.shape[1])
     made.add_vectors(list(words), np.asarray(vectors, dtype=np.float32))
-    for word, count in zip(words, counts or (), strict=counts is not None):
+    for word, count in () if counts is None else zip(words, counts, strict=True):
         made.set_vecattr(word, "count", int(count))
     return made
 
