@@ -133,26 +133,31 @@ def _objects(path: Path, lines: Sequence[str], asked: Columns, info: SourceInfo)
     objects = [(i, _object(path, i, line)) for i, line in enumerate(lines, 1) if line.strip()]
     columns = choose(path, list(dict.fromkeys(name for _, value in objects for name in value)), asked, info)
     for number, value in objects:
-        other = next((name for name in TEXT_COLUMNS if name in value), None)
-        if columns.text not in value and other:
+        other = "" if columns.text in value else next((name for name in TEXT_COLUMNS if name in value), "")
+        if other:
             raise UserError(f"{path}, line {number}, has {other} where lines before have {columns.text}: rename one.")
         row = typed_row(path, number, (None if name is None else value.get(name) for name in columns), info)
         if row is not None:
             yield row
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Object of these keys and values; a KeyError of a key that stands twice."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise KeyError(Counter(name for name, _ in pairs).most_common(1)[0][0])
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+
+
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     where = f"{path}, line {number},"
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(pairs)
-        if len(value) < len(pairs):
-            ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-            raise UserError(f"{where} has the key {name} twice: rename one.")
-        return value
-
     try:
-        value = json.loads(line, object_pairs_hook=unique)
+        value = _DECODER.decode(line)
+    except KeyError as error:
+        raise UserError(f"{where} has the key {error.args[0]} twice: rename one.") from error
     except (ValueError, RecursionError) as error:
         advice = " (of a file that is one JSON array or object, `jq -c '.[]' FILE` writes one object a line)"
         spread = number == 1 and line.strip() in ("[", "{", "[{")

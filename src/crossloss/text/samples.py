@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,19 @@ import pyarrow as pa
 from crossloss.core import Progress
 from crossloss.text.encoding import refusing
 from crossloss.text.rows import Columns, SourceInfo
-from crossloss.text.tokens import FORM, TOKEN_PATTERN, Form, Token, finder, plain, prepared, tokenize, word_of
+from crossloss.text.tokens import (
+    FORM,
+    IN_WORD,
+    LETTER,
+    TOKEN_PATTERN,
+    Form,
+    Token,
+    finder,
+    plain,
+    prepared,
+    tokenize,
+    word_of,
+)
 
 
 @dataclass(frozen=True)
@@ -71,8 +84,12 @@ class Corpus:
     @cached_property
     def digest(self) -> str:
         """Hash of samples, weights, token pattern and, where it bears on a text, normal form."""
-        form = None if all(map(plain, self.texts)) else self.form
-        hashed = hashlib.sha256(json.dumps([self.token_pattern, len(self), form]).encode())
+        rule: list[Any] = [self.token_pattern, len(self), self.form]
+        if all(map(plain, self.texts)):  # as it was before marks were part of words
+            letter = r"[^\W\d_]"
+            pattern = self.token_pattern.replace(TOKEN_PATTERN, f"{letter}+")
+            rule = [pattern.replace(IN_WORD, letter).replace(LETTER, letter), len(self)]
+        hashed = hashlib.sha256(json.dumps(rule).encode())
         for column in (self.ids, self.documents, self.texts):
             for text in column:
                 raw = text.encode("utf-8", "surrogatepass")

@@ -5,6 +5,7 @@ Text" (AAAI).
 """
 
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -82,10 +83,11 @@ def _files(path: Path, *choices: tuple[str, ...]) -> list[Path]:
 
 def _read(path: Path) -> Versions:
     lines = enumerate(lines_of(read_text(path), SourceInfo()), 1)
-    rows = [(number, line.split("\t")) for number, line in lines if line.strip()]
-    layout, at, to = _layout(path, rows[0][1] if rows else [""])
-    versions, width = Versions(path.name, layout), len(rows[0][1])
-    for number, fields in rows[layout == "header" :]:
+    rows = ((number, line.split("\t")) for number, line in lines if line.strip())
+    first = next(rows, (0, [""]))
+    layout, at, to = _layout(path, first[1])
+    versions, width = Versions(path.name, layout), len(first[1])
+    for number, fields in rows if layout == "header" else chain([first], rows):
         whole = len(fields) > max(_RAW) if layout == "original" else len(fields) == width
         before, after = (fields[at].strip(), fields[to].strip()) if whole else ("", "")
         if not after or (not before and layout != "header"):
