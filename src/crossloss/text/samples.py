@@ -5,8 +5,7 @@ import json
 from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, reduce
 
 import numpy as np
 import pyarrow as pa
@@ -14,19 +13,7 @@ import pyarrow as pa
 from crossloss.core import Progress
 from crossloss.text.encoding import refusing
 from crossloss.text.rows import Columns, SourceInfo
-from crossloss.text.tokens import (
-    FORM,
-    IN_WORD,
-    LETTER,
-    TOKEN_PATTERN,
-    Form,
-    Token,
-    finder,
-    plain,
-    prepared,
-    tokenize,
-    word_of,
-)
+from crossloss.text.tokens import FORM, PLAIN, TOKEN_PATTERN, Form, Token, finder, plain, prepared, tokenize, word_of
 
 
 @dataclass(frozen=True)
@@ -84,12 +71,10 @@ class Corpus:
     @cached_property
     def digest(self) -> str:
         """Hash of samples, weights, token pattern and, where it bears on a text, normal form."""
-        rule: list[Any] = [self.token_pattern, len(self), self.form]
-        if all(map(plain, self.texts)):  # as it was before marks were part of words
-            letter = r"[^\W\d_]"
-            pattern = self.token_pattern.replace(TOKEN_PATTERN, f"{letter}+")
-            rule = [pattern.replace(IN_WORD, letter).replace(LETTER, letter), len(self)]
-        hashed = hashlib.sha256(json.dumps(rule).encode())
+        pattern, form = self.token_pattern, [self.form]
+        if all(map(plain, self.texts)):
+            pattern, form = reduce(lambda rule, part: rule.replace(*part), PLAIN, pattern), []
+        hashed = hashlib.sha256(json.dumps([pattern, len(self), *form]).encode())
         for column in (self.ids, self.documents, self.texts):
             for text in column:
                 raw = text.encode("utf-8", "surrogatepass")

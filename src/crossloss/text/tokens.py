@@ -23,6 +23,8 @@ LETTER = r"[\p{L}\p{Nl}\p{No}]"
 IN_WORD = r"[\p{L}\p{Nl}\p{No}\p{M}]"
 TOKEN_PATTERN = f"{LETTER}{IN_WORD}*"
 """Runs of letters of any script with the marks on them."""
+PLAIN = ((TOKEN_PATTERN, r"[^\W\d_]+"), (IN_WORD, r"[^\W\d_]"), (LETTER, r"[^\W\d_]"))
+"""What parts of patterns are in plain text, as the digest of a corpus has them."""
 WITH_NUMBERS = TOKEN_PATTERN + r"|\d+(?:[.,]\d+)*"
 """The same and numbers, all of which are one word."""
 SPLIT = r"\S+"
