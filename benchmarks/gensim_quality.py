@@ -69,14 +69,14 @@ def main() -> None:
         )  # fmt: skip
         put(f"{label}.seed{seed}", run.model.vocabulary.words, run.view.vectors.numpy(), time.perf_counter() - start)
 
-    expected = pairs_module.near
+    expected = pairs_module.expected_cooccurrences
     for seed in SEEDS:
         if f"crossloss.seed{seed}.seconds" not in record.figures:
             ours("crossloss", seed)
         if f"crossloss-drawn.seed{seed}.seconds" not in record.figures:
-            pairs_module.near = drawn(seed)
+            pairs_module.expected_cooccurrences = drawn(seed)
             ours("crossloss-drawn", seed)
-            pairs_module.near = expected
+            pairs_module.expected_cooccurrences = expected
     sentences = [
         [vocabulary.words[i] for i in rows[a:b] if i >= 0]
         for a, b in zip(corpus.indptr[:-1], corpus.indptr[1:], strict=True)

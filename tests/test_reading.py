@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
-from crossloss.reading import ALIKE, find, near_duplicates
+from crossloss.reading import ALIKE, group_near_duplicates, select
 from dense import random_sentences
 from train_on import train_on
 
@@ -35,7 +35,7 @@ def test_found_is_what_was_asked_for(scores, document, word, sign):
         and (word is None or word.lower() in text.lower().split())
         and (sign == 0 or values[i] * sign > 0)
     }
-    found = find(scores, document=document, word=word, sign=sign)
+    found = select(scores, document=document, word=word, sign=sign)
     assert set(found.tolist()) == wanted
     assert len(found) == len(wanted)
     assert (np.diff(np.abs(values[found])) <= 0).all()
@@ -43,9 +43,9 @@ def test_found_is_what_was_asked_for(scores, document, word, sign):
 
 def test_what_is_not_there(scores):
     with pytest.raises(UserError, match="no document 'd9'"):
-        find(scores, document="d9")
+        select(scores, document="d9")
     with pytest.raises(UserError, match="no word 'zzz'"):
-        find(scores, word="zzz")
+        select(scores, word="zzz")
 
 
 words = st.lists(st.sampled_from("abcdefg"), max_size=8)
@@ -67,7 +67,7 @@ def test_folding_by_jaccard(rows, count, random):
         group = [left[0], *(i for i in left[1:] if alike(i))]
         expected.append(group)
         left = [i for i in left if i not in group]
-    assert [group.tolist() for group in near_duplicates(corpus, order, count)] == expected
+    assert [group.tolist() for group in group_near_duplicates(corpus, order, count)] == expected
 
 
 def test_totals_are_sums(scores):

@@ -12,7 +12,7 @@ from crossloss.models.skipgram.word2vec import projector, save_word2vec
 from crossloss.objectives import Weat
 from crossloss.plans.transfer import copies
 from crossloss.run.run import Run
-from crossloss.text.write import written
+from crossloss.text.write import encode_corpus
 
 FORMATS = ("word2vec", "word2vec-binary", "projector", "corpus")
 
@@ -55,7 +55,7 @@ def export(
             raise UserError(
                 f"The plan has {len(weights)} samples and the corpus {len(model.corpus)}: give the run's own."
             )
-        contents = written(model.corpus, copies(weights, np.random.default_rng(0)))
+        contents = encode_corpus(model.corpus, copies(weights, np.random.default_rng(0)))
         for name, content in contents.items():
             files.make_folder((out / name).parent)
             files.write_bytes(out / name, content)

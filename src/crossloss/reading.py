@@ -1,4 +1,4 @@
-"""Reading aids: which samples to look at, by document, word and sign, with near-duplicates folded into one."""
+"""Which samples to look at: by document, word and sign, with near-duplicates in one group."""
 
 import numpy as np
 import scipy.sparse
@@ -13,7 +13,7 @@ ALIKE = 0.8
 """Samples are near-duplicates whose sets of words have this part of their union in common (Jaccard 1912)."""
 
 
-def find(
+def select(
     scores: Scores, objective: Named = None, *, document: str | None = None, word: str | None = None, sign: int = 0
 ) -> np.ndarray:
     """Numbers of the samples asked for, int64, the strongest first.
@@ -47,43 +47,34 @@ def find(
         if wanted_word not in corpus.types:
             raise UserError(f"The corpus has no word {word!r}.")
         at = np.flatnonzero(corpus.tokens == corpus.types.index(wanted_word))
-        holds = np.zeros(len(corpus), dtype=bool)
-        holds[np.searchsorted(corpus.indptr, at, side="right") - 1] = True
-        wanted &= holds
+        wanted &= np.isin(np.arange(len(corpus)), np.searchsorted(corpus.indptr, at, side="right") - 1)
     chosen = np.flatnonzero(wanted)
     return chosen[np.argsort(-np.abs(values[chosen]), kind="stable")]
 
 
-def fold(scores: Scores, samples: np.ndarray, count: int) -> list[np.ndarray]:
-    """``near_duplicates`` of a corpus; samples of another model each stand alone."""
+def near_duplicates(scores: Scores, samples: np.ndarray, count: int) -> list[np.ndarray]:
+    """``group_near_duplicates`` of a corpus; samples of another model each stand alone."""
     if not isinstance(scores.run.model, SkipGram):
         return [samples[[i]] for i in range(min(count, len(samples)))]
-    return near_duplicates(scores.run.model.corpus, samples, count)
+    return group_near_duplicates(scores.run.model.corpus, samples, count)
 
 
-def near_duplicates(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
+def group_near_duplicates(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
     """The first ``count`` samples that are not near-duplicates of one before, each followed by its near-duplicates.
 
-    Parameters
-    ----------
-    samples : int array
-        Numbers in the order of interest; only among them are duplicates looked for.
+    ``samples`` are numbers in the order of interest; only among them are duplicates looked for.
     """
     parts = (np.ones(len(corpus.tokens), dtype=np.int32), corpus.tokens, corpus.indptr)
     holds = scipy.sparse.csr_matrix(parts, shape=(len(corpus), len(corpus.types)), copy=True)[samples]
     holds.sum_duplicates()
     holds.data[:] = 1
-    sizes = np.diff(holds.indptr)
-    folded: list[np.ndarray] = []
-    left = np.ones(len(samples), dtype=bool)
-    for first in range(len(samples)):
-        if len(folded) == count:
-            break
-        if not left[first]:
-            continue
+    sizes, left = np.diff(holds.indptr), np.ones(len(samples), dtype=bool)
+    groups: list[np.ndarray] = []
+    while left.any() and len(groups) < count:
+        first = int(left.argmax())
         common = (holds @ holds[first].T).toarray().ravel()
         alike = left & (common >= ALIKE * np.maximum(sizes + sizes[first] - common, 1))
-        alike[first] = False
-        folded.append(np.concatenate([samples[[first]], samples[alike]]))
-        left[alike] = left[first] = False
-    return folded
+        left &= ~alike
+        left[first] = alike[first] = False
+        groups.append(np.concatenate([samples[[first]], samples[alike]]))
+    return groups

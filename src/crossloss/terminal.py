@@ -21,12 +21,12 @@ from crossloss.plans.outcome import Outcome
 from crossloss.plans.remove import Plan
 from crossloss.plans.robustness import Common, Decisive, sentences
 from crossloss.plans.transfer import Transferred
-from crossloss.reading import find, fold
+from crossloss.reading import near_duplicates, select
 from crossloss.report import words
 from crossloss.run.run import Run, settings_of
 from crossloss.scores import Scored, Scores
 from crossloss.text.read import Corpus
-from crossloss.text.rows import Found
+from crossloss.text.rows import SourceInfo
 from crossloss.text.tokens import SPLIT, TOKEN_PATTERN
 from crossloss.text.versions import WNC, Versions
 from crossloss.validation.strongest import Strongest
@@ -58,7 +58,7 @@ def refuse(text: str) -> None:
         errors.print(literal(f"Error: {said}", LONGEST), style="red", soft_wrap=True)
 
 
-def found_line(found: Found, source: str) -> None:
+def found_line(found: SourceInfo, source: str) -> None:
     """Say what a source turned out to be."""
     kinds = {"folder": f"folder of {words.several(found.files, 'file')}", "text": "text, a sentence a line"}
     parts = [kinds.get(found.layout, found.layout)]
@@ -202,8 +202,8 @@ def ranking(
             table.add_column("retrained", justify="right")
         table.add_column("sample")
         table.add_column("sentence")
-        chosen = find(scores, name, document=document, word=word, sign=sign)
-        for alike in fold(scores, chosen, count):
+        chosen = select(scores, name, document=document, word=word, sign=sign)
+        for alike in near_duplicates(scores, chosen, count):
             s = scores.shown(alike[:1], name)[0]
             text = literal(s.text)
             if len(alike) > 1:

@@ -10,7 +10,7 @@ import pytest
 from crossloss import pipeline
 from crossloss.core import UserError
 from crossloss.objectives import displacement
-from crossloss.reading import find
+from crossloss.reading import select
 from crossloss.run.run import Run
 from crossloss.run.train import load
 from crossloss.scores import score
@@ -97,7 +97,7 @@ def test_removals_are_of_the_strongest_and_as_retrained(made):
     objective = displacement("kirk")
     scores = score(run, [displacement(word) for word in study])
     strongest = np.argsort(-scores.of(objective), kind="stable")[:5]
-    assert set(find(scores, objective, sign=1)[:5]) == set(strongest)
+    assert set(select(scores, objective, sign=1)[:5]) == set(strongest)
     removal = study["kirk"].removals[1]
     assert removal.size == 5
     assert removal.predicted == pytest.approx(scores.values[objective.name] - scores.of(objective)[strongest].sum())

@@ -15,7 +15,7 @@ from crossloss.objectives.weat import Weat
 from crossloss.studies import wnc as studying
 from crossloss.studies import wnc_page
 from crossloss.studies.wnc import CONVENTIONS, enough_text, train_biased
-from crossloss.text.versions import Versions, read_versions, sides
+from crossloss.text.versions import Versions, combine_versions, read_versions
 from dense import random_sentences
 
 pytest.importorskip("jinja2")
@@ -36,7 +36,7 @@ def versions():
 
 
 def both():
-    return sides(versions(), cl.from_sentences(random_sentences(9, sentences=59)))
+    return combine_versions(versions(), cl.from_sentences(random_sentences(9, sentences=59)))
 
 
 def written(out):
@@ -60,7 +60,7 @@ def test_both_sides_are_trained_alike(made, label):
     sizes = versions()
     assert study.sizes == {"pairs": 40, "same": 10, "background": 60, "words": study.sizes["words"]}
     measured = study.conventions[label].measured
-    wanted, n = CONVENTIONS[label], sides(sizes).pairs
+    wanted, n = CONVENTIONS[label], combine_versions(sizes).pairs
     folders = {"biased": out if label == "word2vec" else out / "paper-biased"}
     folders["neutral"] = out / ("neutral" if label == "word2vec" else "paper-neutral")
     runs = {}
@@ -134,7 +134,7 @@ def test_sentences_are_of_the_side_and_ranked_among_all(made):
 def test_near_duplicates_are_one_sentence(tmp_path):
     planted = ["waa wai wac wal", "wac wal waa wai", "waa wai wac wal"]
     found = versions()
-    both = sides(replace(found, same=[*found.same, *planted]))
+    both = combine_versions(replace(found, same=[*found.same, *planted]))
     with train_biased(both, [ONE], tmp_path / "run", **SETTINGS) as run:
         scores = cl.score(run, [ONE])
         numbers = [i for i, text in enumerate(run.model.corpus.texts) if text in planted]
@@ -205,7 +205,7 @@ def test_the_paper_stands_beside_its_own_tests_only(made):
 
 
 def test_too_little_text_asks_for_a_background(tmp_path):
-    few = sides(Versions("few.tsv", "header", ["waa wab wac"], ["waa wab"], [], []))
+    few = combine_versions(Versions("few.tsv", "header", ["waa wab wac"], ["waa wab"], [], []))
     with pytest.raises(UserError, match="--background FILE adds"):
         enough_text(few.corpus, [ONE])
     with pytest.raises(UserError, match="--background FILE adds"):

@@ -51,6 +51,7 @@ OTHER = {
     "ner.txt": (blocks(lambda i, w: f"{w} NN B-NP O"), "is CoNLL, a token a line.*\\$1"),
     "doc.txt": ("-DOCSTART- -X- O O\n\n" + blocks(lambda i, w: f"{w} NN I-NP B-PER"), "is CoNLL"),
     "iob.txt": (blocks(lambda i, w: f"{w}\tO"), "a token a line"),
+    "short.txt": (blocks(lambda i, w: f"{w} NN") + "\n\nEND", "a token a line"),
     "pos.txt": (blocks(lambda i, w: f"{w} NN"), "a token a line"),
     "words.txt": (blocks(lambda i, w: w), "has a word a line"),
     "film.srt": (CUES, "is subtitles: keep their text"),
@@ -191,9 +192,9 @@ def test_csv_parted_otherwise(tmp_path, mark):
     assert corpus.texts == [f'{s}{mark} "so"\nyes' for s in SAID]
     assert cl.read(put(tmp_path, "c.csv", f"sep={mark}\r\n" + sink.getvalue())).texts == corpus.texts
     assert cl.read(put(tmp_path, "c.csv", sink.getvalue()), text="body, all").texts == ["a,b"] * 12
-    from crossloss.text.write import written
+    from crossloss.text.write import encode_corpus
 
-    ((name, content),) = written(corpus, corpus.weights).items()
+    ((name, content),) = encode_corpus(corpus, corpus.weights).items()
     assert cl.read(put(tmp_path, name, content)).texts == corpus.texts
 
 
@@ -207,6 +208,7 @@ BAD = {
     "two.tsv": ("id\tid\ttext\n1\t2\tb\n", "two columns of one name, id"),
     "two.jsonl": ('{"text": "a b", "text": "c"}\n', "line 1, has the key text twice"),
     "other.jsonl": ('{"text": "a b"}\n{"sentence": "c"}\n', "line 2, has sentence where lines before have text"),
+    "none.csv": ("sep=;\n", "none.csv has no column text or sentence"),
     "loose.csv": ("id,text\n1,a, b\n", "row 1: 3 fields.*into quotes"),
 }
 

@@ -19,7 +19,7 @@ from crossloss import terminal
 from crossloss.core import UserError
 from crossloss.text.rows import Columns
 from crossloss.text.sentences import ENGLISH, sentences
-from crossloss.text.write import written
+from crossloss.text.write import encode_corpus
 
 ROWS = [("x1", "A", 'Say "hi", now'), ("x2", "B", "Two words"), ("x3", "B", "")]
 NAMES = ("id", "title", "body")
@@ -59,7 +59,7 @@ def test_every_layout_gives_the_same_rows_and_comes_back(tmp_path, layout, capsy
     assert [*zip(corpus.ids, corpus.documents, corpus.texts, strict=True)] == ROWS
     assert corpus.found.columns == Columns("body", "title", "id")
     assert corpus.found.rows == 3
-    ((name, content),) = written(corpus, np.ones(3)).items()
+    ((name, content),) = encode_corpus(corpus, np.ones(3)).items()
     assert name == f"c.{layout}"
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / name).write_bytes(content)
@@ -81,18 +81,18 @@ def test_any_text_is_the_same_from_any_layout(tmp_path_factory, pairs):
     for layout in LAYOUTS:
         corpus = read(put(folder, layout, rows), tokens=True)  # which Chinese is read by too
         assert [*zip(corpus.ids, corpus.documents, corpus.texts, strict=True)] == rows, layout
-        for name, content in written(corpus, np.ones(len(rows))).items():
+        for name, content in encode_corpus(corpus, np.ones(len(rows))).items():
             (folder / name).write_bytes(content)
             assert read(folder / name, tokens=True).digest == corpus.digest, layout
 
 
 def test_removed_samples_are_out_and_copies_have_ids_of_their_own(tmp_path):
     corpus = read(put(tmp_path, "csv"))
-    ((name, content),) = written(corpus, np.array([2, 1, 0])).items()
+    ((name, content),) = encode_corpus(corpus, np.array([2, 1, 0])).items()
     (tmp_path / name).write_bytes(content)
     assert read(tmp_path / name).ids == ["x1", "x1#2", "x2"]
     with pytest.raises(UserError, match="No sample is left"):
-        written(corpus, np.zeros(3))
+        encode_corpus(corpus, np.zeros(3))
 
 
 def test_null_texts_are_skipped_and_counted_and_numbers_are_names(tmp_path):
@@ -110,7 +110,7 @@ def test_blank_lines_are_counted_and_text_comes_back_as_lines(tmp_path):
     (tmp_path / "c.txt.bz2").write_bytes(bz2.compress(b"red blue\n\n \ngreen\n"))
     corpus = cl.read(tmp_path / "c.txt.bz2")
     assert (corpus.ids, corpus.found.rows, corpus.found.skipped) == (["1", "4"], 4, 2)
-    assert written(corpus, np.ones(2)) == {"c.txt.bz2": bz2.compress(b"red blue\ngreen\n")}
+    assert encode_corpus(corpus, np.ones(2)) == {"c.txt.bz2": bz2.compress(b"red blue\ngreen\n")}
 
 
 def test_a_folder_of_text_is_a_document_a_file(tmp_path, capsys):
@@ -126,13 +126,13 @@ def test_a_folder_of_text_is_a_document_a_file(tmp_path, capsys):
     assert (corpus.found.files, corpus.found.passed_over) == (2, 3)
     terminal.corpus_line(corpus)
     assert "books: folder of 2 files; 3 lines; 3 files passed over" in " ".join(capsys.readouterr().out.split())
-    assert written(corpus, np.array([0, 1, 1])) == {
+    assert encode_corpus(corpus, np.array([0, 1, 1])) == {
         "books/b.txt": b"green\n",
         "books/deep/a.txt.gz": gzip.compress(b"yellow\n", mtime=0),
     }
     corpus.documents[0] = "../../b.txt"
     with pytest.raises(UserError, match="no file name inside"):
-        written(corpus, np.ones(3))
+        encode_corpus(corpus, np.ones(3))
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="without a file that is read"):
         cl.read(tmp_path / "none")
@@ -231,7 +231,7 @@ def test_a_dataset_in_memory():
     corpus = cl.read(Dataset([{"text": "red blue", "label": 1}, {"text": "green", "label": 0}]))
     assert (corpus.ids, corpus.texts, corpus.source) == (["1", "2"], ["red blue", "green"], "dataset")
     assert corpus.found.unused == ["label"]
-    assert list(written(corpus, np.ones(2))) == ["dataset.parquet"]
+    assert list(encode_corpus(corpus, np.ones(2))) == ["dataset.parquet"]
     with pytest.raises(UserError, match=r"several splits \(train, test\)"):
         cl.read({"train": 1, "test": 2})
     with pytest.raises(UserError, match="int is no corpus"):

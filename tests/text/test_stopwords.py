@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 import crossloss as cl
 from crossloss.text.pairs import count_pairs
-from crossloss.text.stopwords import pattern_without, stop_words
-from crossloss.text.tokens import TOKEN_PATTERN, tokenize
+from crossloss.text.tokens import TOKEN_PATTERN, pattern_without, stop_words, tokenize
 from crossloss.text.vocabulary import build_vocabulary
 
 LEFT_OUT = ["the", "of", "a", "é"]

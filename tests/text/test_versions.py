@@ -1,5 +1,6 @@
 """Pairs of versions in every layout, what is malformed, and both sides as one corpus."""
 
+import bz2
 import gzip
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.text.tokens import NUMBER, WITH_NUMBERS, tokenize
-from crossloss.text.versions import look, read_versions, sides
+from crossloss.text.versions import combine_versions, inspect_files, read_versions
 from crossloss.text.vocabulary import build_vocabulary
 
 PAIRS = [('A brilliant "man" won 12 games.', "A man won 12 games."), ("She's great , really", "She's here")]
@@ -21,7 +22,8 @@ def original(pairs):
 
 
 def write(path, text):
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    pack = {".gz": gzip.compress, ".bz2": bz2.compress}.get(path.suffix, bytes)
+    path.write_bytes(pack(text.encode()))
     return path
 
 
@@ -30,6 +32,7 @@ def write(path, text):
     [
         ("pairs.txt", "\n".join("\t".join(p) for p in PAIRS) + "\n", "two columns"),
         ("subset.tsv.gz", "source\tbiased\tneutral\n" + "".join(f"s\t{a}\t{b}\r\n" for a, b in PAIRS), "header"),
+        ("pairs.tsv.bz2", "\n".join("\t".join(p) for p in PAIRS), "two columns"),
         ("edits.tsv", "after\tbefore\n" + "".join(f"{b}\t{a}\n" for a, b in PAIRS), "header"),
         ("biased.full", original(PAIRS), "original"),
         ("five.tsv", "".join(f"9\tpie\tpie\t{a}\t{b}\n" for a, b in PAIRS), "original"),
@@ -58,7 +61,7 @@ def test_a_folder_is_read_by_wncs_names_and_the_whole_before_its_parts(tmp_path)
     write(tmp_path / "biased.full", original(PAIRS))
     write(tmp_path / "neutral", original([("same here", "same here")]))
     assert len(read_versions(tmp_path).before) == 2
-    assert [(v.source, v.rows, len(v.same)) for v in look(tmp_path)] == [
+    assert [(v.source, v.rows, len(v.same)) for v in inspect_files(tmp_path)] == [
         ("biased.full", 2, 0),
         *((f"biased.word.{part}.gz", 1, 0) for part in ("train", "dev", "test")),
         ("neutral", 1, 1),
@@ -71,8 +74,9 @@ def test_a_folder_is_read_by_wncs_names_and_the_whole_before_its_parts(tmp_path)
         ("a.tsv", b"one column\n", "no layout of pairs"),
         ("b.tsv", b"the same\tthe same\n", "no two different versions"),
         ("c.tsv", b"caf\xe9\tcafe\n", "not UTF-8"),
-        ("d.tsv.gz", gzip.compress(b"a\tb\n" * 999)[:-9], "cannot be read"),
-        ("absent.tsv", None, "cannot be read"),
+        ("d.tsv.gz", gzip.compress(b"a\tb\n" * 999)[:-9], "no complete gzip file.*copy it again"),
+        ("e.tsv.bz2", bz2.compress(b"a\tb\n" * 999)[:-9], "no complete bzip2 file.*copy it again"),
+        ("absent.tsv", None, r"cannot be read \(No such file or directory\): check the path"),
     ],
 )
 def test_what_cannot_be_read_is_said(tmp_path, name, raw, message):
@@ -81,7 +85,7 @@ def test_what_cannot_be_read_is_said(tmp_path, name, raw, message):
     with pytest.raises(UserError, match=message):
         read_versions(tmp_path / name)
     with pytest.raises(UserError, match=r"none of WNC's files.*https://"):
-        look(tmp_path)
+        inspect_files(tmp_path)
 
 
 def test_numbers_are_one_word_and_keep_their_place():
@@ -97,7 +101,7 @@ def test_numbers_are_one_word_and_keep_their_place():
 def test_both_sides_are_one_corpus_that_differs_in_weights_only(tmp_path):
     text = "source\tbiased\tneutral\ns\tbig dog 7\tdog 7\ns\t\tcats 3\ns\told cat\tcat\n"
     background = cl.from_sentences(["dog and cat", "big cat"], documents=["d1", "d2"])
-    both = sides(read_versions(write(tmp_path / "subset.tsv", text)), background)
+    both = combine_versions(read_versions(write(tmp_path / "subset.tsv", text)), background)
     corpus = both.corpus
     assert corpus.texts == ["big dog 7", "old cat", "dog 7", "cat", "cats 3", "dog and cat", "big cat"]
     assert corpus.documents == [""] * 5 + ["d1", "d2"]

@@ -12,7 +12,7 @@ import crossloss as cl
 from crossloss import cli
 from crossloss.core import UserError
 from crossloss.objectives import load_objectives
-from crossloss.reading import find
+from crossloss.reading import select
 from train_on import train_on
 
 WORDS = ["josé", "andré", "zoë", "chloé", "büro", "straße", "küche", "İzmir"]
@@ -60,7 +60,7 @@ def test_spelling_in_other_characters_changes_no_count_and_no_score(how, tmp_pat
     text = other.texts[1]
     for (start, end, _), word in zip(explained[1].spans, rows()[1].split(), strict=True):
         assert text[start:end] == spelled(word, how), "what is highlighted is the word as it stands there"
-    assert list(find(scores[1], word=spelled("straße", how))) == list(find(scores[0], word="straße"))
+    assert list(select(scores[1], word=spelled("straße", how))) == list(select(scores[0], word="straße"))
 
 
 @pytest.fixture

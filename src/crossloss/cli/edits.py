@@ -15,7 +15,7 @@ from crossloss.studies.debias import TESTS
 from crossloss.studies.wnc import SETTINGS, enough_text, passes
 from crossloss.studies.wnc_page import plain_tables, summary
 from crossloss.text.read import read
-from crossloss.text.versions import look, read_versions, sides
+from crossloss.text.versions import combine_versions, inspect_files, read_versions
 
 data = typer.Typer(help="Check data that you downloaded.", no_args_is_help=True)
 
@@ -60,7 +60,7 @@ def wnc(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder with the files of WNC, or one file.")],
 ) -> None:
     """Check a download of the Wiki Neutrality Corpus: rows, pairs, malformed rows; and say where it is published."""
-    terminal.versions_table(look(path))
+    terminal.versions_table(inspect_files(path))
 
 
 @study.command(name="wnc")
@@ -85,7 +85,10 @@ def study_wnc(
     with track("reading") as progress:
         added = read(background, progress=progress) if background else None
     terminal.versions_table([versions])
-    both, tests = sides(versions, added), pipeline.only_tests(pipeline.choose(objective or TESTS), "The study")
+    both, tests = (
+        combine_versions(versions, added),
+        pipeline.only_tests(pipeline.choose(objective or TESTS), "The study"),
+    )
     enough_text(both.corpus, tests)
     chosen = {"min_count": min_count, "max_words": max_words, "dimension": dimension, "steps": steps}
     trainings, scorings = passes(len(tests))

@@ -14,7 +14,7 @@ from crossloss.run.run import Run
 from crossloss.scores import Scores
 from crossloss.studies import wnc_page
 from crossloss.studies.wnc import Applied, WncStudy, train_biased, wnc_study
-from crossloss.text.versions import Sides, Versions
+from crossloss.text.versions import VersionedCorpus, Versions
 from crossloss.validation.retrain import Retrainer
 
 
@@ -45,7 +45,7 @@ def apply_edits(run: Run, found: Edits, objective: str, count: int) -> Applied:
 
 
 def study_wnc(
-    both: Sides, objectives: Sequence[Weat], out: Path, *, command: str = "", **settings: Any
+    both: VersionedCorpus, objectives: Sequence[Weat], out: Path, *, command: str = "", **settings: Any
 ) -> tuple[WncStudy, Path]:
     """The WNC study in a folder: its figures into the metrics, its page and figures beside them.
 

@@ -17,8 +17,7 @@ from crossloss.studies import scifi, scifi_page
 from crossloss.text.read import read
 from crossloss.text.rows import Columns
 from crossloss.text.sources import source_rows
-from crossloss.text.stopwords import pattern_without, stop_words
-from crossloss.text.tokens import normal
+from crossloss.text.tokens import normal, pattern_without, stop_words
 
 
 def concepts_run(run: Run, scores: Scores, name: str, given: Sequence[Sequence[str]] = ()) -> list[Concept]:

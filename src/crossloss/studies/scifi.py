@@ -16,7 +16,7 @@ from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.objectives import displacement
 from crossloss.progress import track
-from crossloss.reading import find, fold
+from crossloss.reading import near_duplicates, select
 from crossloss.run.run import Run
 from crossloss.scores import Scores, score
 from crossloss.text.vocabulary import token_words
@@ -258,7 +258,7 @@ def _model(run: Run) -> SkipGram:
 
 def _sentences(scores: Scores, labels: Sequence[str], name: str, sign: int) -> list[Sentence]:
     found = []
-    for alike in fold(scores, find(scores, name, sign=sign), SHOWN):
+    for alike in near_duplicates(scores, select(scores, name, sign=sign), SHOWN):
         sample = int(alike[0])
         (shown,) = scores.shown([sample], name)
         taken = scores.explain(sample, name)
@@ -281,7 +281,7 @@ def _sentences(scores: Scores, labels: Sequence[str], name: str, sign: int) -> l
 def _removed(run: Run, scores: Scores, universes: Universes, word: str, size: int) -> list[Removal]:
     """Retrain without the ``size`` strongest amplifiers of a word; nothing where it has not so many."""
     objective = displacement(word)
-    strongest = find(scores, objective.name, sign=1)[:size]
+    strongest = select(scores, objective.name, sign=1)[:size]
     if len(strongest) < size:
         return []
     weights = without(run.weights, strongest)

@@ -2,9 +2,9 @@
 
 What makes the tests large on the biased side and on the neutralised one, and which edits move them.
 
-D_B and D_N are one corpus with other weights (``corpus.versions.Sides``): the same words, counts, initial vectors and
-step sizes. So the two models differ by the edits alone, every version not trained on is a candidate, and D_N is D_B
-with all edits applied.
+D_B and D_N are one corpus with other weights (``text.versions.VersionedCorpus``): the same words, counts, initial
+vectors and step sizes. So the two models differ by the edits alone, every version not trained on is a candidate, and
+D_N is D_B with all edits applied.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,13 +22,13 @@ from crossloss.models.skipgram.settings import split_settings
 from crossloss.objectives.permutation import PermutationResult, permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.progress import track
-from crossloss.reading import fold
+from crossloss.reading import near_duplicates
 from crossloss.run.folder import RunFolder
 from crossloss.run.run import Run
 from crossloss.run.train import train
 from crossloss.scores import Scores, score
 from crossloss.text.read import Corpus
-from crossloss.text.versions import Side, Sides
+from crossloss.text.versions import Side, VersionedCorpus
 from crossloss.validation.retrain import Retrainer
 
 CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -181,7 +181,7 @@ def enough_text(corpus: Corpus, tests: Sequence[Weat]) -> None:
             raise UserError(f"{error} --background FILE adds the same text to both sides.") from error
 
 
-def train_biased(both: Sides, tests: Sequence[Weat], out: Path, **settings: Any) -> Run:
+def train_biased(both: VersionedCorpus, tests: Sequence[Weat], out: Path, **settings: Any) -> Run:
     """Train D_B in word2vec's convention: the run that the study goes out from.
 
     Raises
@@ -195,14 +195,14 @@ def train_biased(both: Sides, tests: Sequence[Weat], out: Path, **settings: Any)
     return train(model, recipe.optimiser, steps=recipe.steps, seed=recipe.seed, weights=both.weights("before"), out=out)
 
 
-def wnc_study(run: Run, both: Sides, tests: Sequence[Weat], *, applied: int = APPLIED) -> WncStudy:
+def wnc_study(run: Run, both: VersionedCorpus, tests: Sequence[Weat], *, applied: int = APPLIED) -> WncStudy:
     """Train the other side and the other convention, score, and apply edits; a stopped study goes on.
 
     Parameters
     ----------
     run : Run
         D_B in word2vec's convention (``train_biased``), in a folder; the other three runs are folders in it.
-    both : Sides
+    both : VersionedCorpus
         What it was trained on.
     tests : sequence of Weat
     applied : int
@@ -236,7 +236,7 @@ def wnc_study(run: Run, both: Sides, tests: Sequence[Weat], *, applied: int = AP
     return WncStudy([test.name for test in tests], sizes, applied, found)
 
 
-def _convention(runs: Mapping[Side, Run], both: Sides, tests: Sequence[Weat], applied: int) -> Convention:
+def _convention(runs: Mapping[Side, Run], both: VersionedCorpus, tests: Sequence[Weat], applied: int) -> Convention:
     measured, sentences = {}, {}
     scores: dict[Side, Scores] = {}
     for side, run in runs.items():
@@ -263,7 +263,7 @@ def _convention(runs: Mapping[Side, Run], both: Sides, tests: Sequence[Weat], ap
     )
 
 
-def _sentences(scores: Scores, both: Sides, test: str, sign: float) -> list[Sentence]:
+def _sentences(scores: Scores, both: VersionedCorpus, test: str, sign: float) -> list[Sentence]:
     """Sentences of one side, without the background, with the largest score times ``sign``; near-duplicates as one."""
     size = np.where(scores.run.weights > 0, scores.of(test) * sign, -np.inf)
     order = np.argsort(-size, kind="stable")
@@ -273,14 +273,14 @@ def _sentences(scores: Scores, both: Sides, test: str, sign: float) -> list[Sent
     effects, found = scores.effects(test), []
     model = require_skipgram(scores.run.model, "The study")
     texts = model.corpus.texts
-    for i, *alike in fold(scores, own, SENTENCES_SHOWN):
+    for i, *alike in near_duplicates(scores, own, SENTENCES_SHOWN):
         text = texts[i]
         spans = [(a, b, -value) for a, b, value in explain_text(model, scores.atoms[scores.index_of(test)], text).spans]
         found.append(Sentence(text, float(effects[i]), int(ranks[i]), spans, len(alike)))
     return found
 
 
-def _shared(scores: Mapping[Side, Scores], both: Sides, test: str, applied: int) -> tuple[list[Shared], int]:
+def _shared(scores: Mapping[Side, Scores], both: VersionedCorpus, test: str, applied: int) -> tuple[list[Shared], int]:
     """Sentences strong on both sides in one direction, and how many of the strongest of either side are the other's."""
     same = np.arange(2 * both.pairs, both.own)
     numbers = {"before": np.concatenate([both.before, same]), "after": np.concatenate([both.after, same])}

@@ -25,19 +25,12 @@ _NOT_PROSE = re.compile(r"^\s*(=.*=\s*$|[|!{}*#:;]|\w+\s*=\s|thumb|left\||right\
 
 
 def wikipedia(token_pattern: str, form: Form = FORM, progress: Progress | None = None) -> Iterator[Row]:
-    """Yield the excerpt's sentences: mark-up stripped, at least three words each; document is the title.
-
-    Raises
-    ------
-    UserError
-        gensim is not installed.
-    """
+    """Yield the excerpt's sentences: mark-up stripped, at least three words each; document is the title."""
     with needed("gensim", BUILTIN):
         from gensim.corpora.wikicorpus import extract_pages, filter_wiki
         from gensim.test.utils import datapath
         from gensim.utils import open as open_compressed
-    words = finder(token_pattern)
-    number, articles = 0, 0
+    words, number, articles = finder(token_pattern), 0, 0
     with open_compressed(datapath(FILE), "rb") as file:
         for title, text, _ in extract_pages(file, filter_namespaces=("0",)):
             if text.lstrip()[:9].upper() == "#REDIRECT":

@@ -1,13 +1,21 @@
-"""Bytes to text: UTF-8, strictly; anything else is refused with what it probably is and how it would then read."""
+"""Files to text: UTF-8, strictly; anything else is refused with what it probably is and how it would then read."""
 
+import bz2
+import codecs
+import gzip
 import re
+import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
 
 from charset_normalizer import from_bytes
 
 from crossloss.core import UserError
 
-FOREIGN = {
+COMPRESSED = {".gz": ("gzip", gzip.decompress), ".bz2": ("bzip2", bz2.decompress)}
+OTHER_FORMATS = {
     b"\x1f\x8b": "gzip (name it .gz)",
     b"BZh": "bzip2 (name it .bz2)",
     b"PAR1": "Parquet (name it .parquet)",
@@ -22,10 +30,8 @@ FOREIGN = {
     b"\x93NUMPY": "a NumPy array (save the text as text)",
     b"\x89HDF": "HDF5 (save the text as text)",
     b"\x80": "a Python pickle, which is never opened here (save it as text)",
-    b"\xff\xfe\x00\x00": "UTF-32 (convert it with `iconv -f UTF-32 -t UTF-8`)",
-    b"\x00\x00\xfe\xff": "UTF-32 (convert it with `iconv -f UTF-32 -t UTF-8`)",
-    b"\xff\xfe": "UTF-16 (convert it with `iconv -f UTF-16 -t UTF-8`)",
-    b"\xfe\xff": "UTF-16 (convert it with `iconv -f UTF-16 -t UTF-8`)",
+    **dict.fromkeys((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "UTF-32 (convert it with `iconv -f UTF-32 -t UTF-8`)"),
+    **dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "UTF-16 (convert it with `iconv -f UTF-16 -t UTF-8`)"),
 }
 """First bytes of what is no text, and what to do with it."""
 _ICONV = {
@@ -45,32 +51,56 @@ LEAST_NULLS = 0.03
 """Part of the bytes of UTF-16 text that is null at least."""
 
 
+@contextmanager
+def refusing(errors: type[Exception] | tuple[type[Exception], ...], what: str, advice: str) -> Iterator[None]:
+    """Turn errors of a library into one sentence, WHAT (REASON): ADVICE."""
+    try:
+        yield
+    except errors as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{what} ({reason}): {advice}.") from error
+
+
+def packing(path: PurePath) -> str:
+    """.gz, .bz2 or "", by the last ending."""
+    return suffix if (suffix := path.suffix.lower()) in COMPRESSED else ""
+
+
+def read_text(path: Path) -> str:
+    """Text of a file, unpacked where its name says that it is packed; what cannot be read is refused."""
+    with refusing((OSError, ValueError), f"{path} cannot be read", "check the path"):  # ValueError: a null in the name
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: give a text, tsv, csv or jsonl file.")
+        raw = path.read_bytes()
+    if pack := packing(path):
+        kind, unpack = COMPRESSED[pack]
+        errors = (EOFError, zlib.error, OSError, ValueError)
+        with refusing(errors, f"{path} is no complete {kind} file", "copy it again"):
+            raw = unpack(raw)
+    return decode(path, raw)
+
+
 def decode(path: object, raw: bytes) -> str:
     """Text of a file's bytes, without a byte order mark.
 
-    Raises
-    ------
-    UserError
-        They are not UTF-8, or UTF-16 or ISO-2022 that could be read as UTF-8; the message says what they rather are.
+    What is not UTF-8, or is UTF-16 or ISO-2022 that could be read as UTF-8, is refused with what it rather is.
     """
-    foreign = _foreign(raw, surely=True)
-    if foreign:
-        raise UserError(f"{path} {foreign}.")
-    wide = _wide(raw)
-    if wide:
+    if other := _other_format(raw, surely=True):
+        raise UserError(f"{path} {other}.")
+    if wide := _wide(raw):
         raise UserError(f"{path} is {wide[:6]} without a byte order mark: convert it with `iconv -f {wide} -t UTF-8`.")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} {_advice(raw, error)}.") from error
+        raise UserError(f"{path} {_other_format(raw) or _advice(raw, error)}.") from error
     if b"\x1b" in raw and _ESCAPED.search(raw):
         raise UserError(f"{path} is ISO-2022 text (it has escapes): convert it with `iconv -f ISO-2022-JP -t UTF-8`.")
     return text
 
 
-def _foreign(raw: bytes, surely: bool = False) -> str | None:
+def _other_format(raw: bytes, surely: bool = False) -> str | None:
     """What a file is by its first bytes; ``surely`` where no text has such bytes, though they may be UTF-8."""
-    starts = ((first, kind) for first, kind in FOREIGN.items() if raw.startswith(first))
+    starts = ((first, kind) for first, kind in OTHER_FORMATS.items() if raw.startswith(first))
     return next((f"is {kind}: give UTF-8 text" for first, kind in starts if not surely or min(first) < 9), None)
 
 
@@ -81,18 +111,15 @@ def _wide(raw: bytes) -> str | None:
     and all of those do. A null here and there is in UTF-8 too.
     """
     nulls = raw.count(b"\x00")
-    if not nulls or nulls < LEAST_NULLS * len(raw) or raw.startswith(tuple(FOREIGN)):
+    if not nulls or nulls < LEAST_NULLS * len(raw) or raw.startswith(tuple(OTHER_FORMATS)):
         return None
     for name, (size, used) in _WIDE.items():
-        if len(raw) % size:
-            continue
         try:
             text = raw.decode(name)
         except UnicodeDecodeError:
             continue
         latin = b"\x00" not in raw[used::2] and raw[1 - used :: 2].count(b"\x00") > 0.25 * len(raw)
-        marks = sum(map(text.count, " \n\r.,"))
-        if size == 4 or latin or (marks == nulls and _one_block(text)):
+        if size == 4 or latin or (sum(map(text.count, " \n\r.,")) == nulls and _one_block(text)):
             return name.upper().replace("-LE", "LE").replace("-BE", "BE")
     return None
 
@@ -105,16 +132,13 @@ def _one_block(text: str) -> bool:
 
 def _advice(raw: bytes, error: UnicodeDecodeError) -> str:
     """Why bytes are not UTF-8, and what would make them so."""
-    foreign = _foreign(raw)
-    if foreign:
-        return foreign
     line = raw.count(b"\n", 0, error.start) + 1
     where = f"is not UTF-8 (line {line}, byte 0x{raw[error.start]:02x})"
     if error.reason == "unexpected end of data":
         return f"{where}: it ends inside of a character, so it was cut off; copy it again"
     read = raw.decode("utf-8", "replace")
-    wrong, right = read.count("\ufffd"), sum(not c.isascii() for c in read) - read.count("\ufffd")
-    if right > 10 * wrong:
+    wrong = read.count("\ufffd")
+    if sum(not c.isascii() for c in read) > 11 * wrong:
         return f"{where}, though nearly all of it is: mend the lines that `grep -naxv '.*' FILE` shows"
     start = raw.rfind(b"\n", 0, error.start) + 1
     shown = raw[start:].split(b"\n", 1)[0].strip()[:SHOWN]
@@ -132,16 +156,15 @@ def _readings(raw: bytes, shown: bytes) -> dict[str, str]:
     """The likeliest encodings of some bytes, at most three, and how each reads a line of them, all differently."""
     matches = from_bytes(raw, cp_isolation=list(_ICONV))
     best = matches.best()
-    order = [] if best is None else [best.encoding, *best.could_be_from_charset]
-    order = [name for name in _ICONV if name in order]  # those that read it alike, the commonest first
-    order += ["cp1252", *(match.encoding for match in matches)]
+    alike = [] if best is None else [best.encoding, *best.could_be_from_charset]
+    order = [name for name in _ICONV if name in alike]  # those that read it alike, the commonest first
     readings: dict[str, str] = {}
-    for name in dict.fromkeys(order):
+    for name in dict.fromkeys([*order, "cp1252", *(match.encoding for match in matches if match.encoding in _ICONV)]):
         try:
             raw.decode(name)
-            text = " ".join(shown.decode(name, "ignore").split())
         except UnicodeDecodeError:
             continue
-        if name in _ICONV and text not in readings.values() and len(readings) < 3:
+        text = " ".join(shown.decode(name, "ignore").split())
+        if text not in readings.values() and len(readings) < 3:
             readings[_ICONV[name]] = text
     return readings

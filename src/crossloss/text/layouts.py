@@ -1,121 +1,169 @@
-"""Rows of a file in the layout that its name says: a sentence a line or a table, each also packed."""
+"""Rows of a text file in the layout that its name says: a sentence a line, a table with a header line, JSON lines."""
 
-import bz2
-import gzip
+import csv
+import io
+import json
 import re
-import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 from crossloss.core import UserError
-from crossloss.text.encoding import decode
+from crossloss.text.encoding import COMPRESSED, read_text, refusing
 from crossloss.text.recognise import refuse_other_layouts
-from crossloss.text.rows import Columns, EmptyFile, Found, Row
+from crossloss.text.rows import TEXT_COLUMNS, Columns, EmptyFile, Row, SourceInfo, choose, typed_row
 from crossloss.text.sentences import sentences
-from crossloss.text.tables import csv_rows, json_rows, tsv_rows
 
-PACKED = (".gz", ".bz2")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 SEPARATORS = {"\x85": "U+0085", "\u2028": "U+2028", "\u2029": "U+2029"}
 """What ends lines where neither line feed nor carriage return does."""
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What may part the columns of a .csv."""
 LINE_NOTE = "--split makes a sample of each"
 _LINE_END = re.compile(r"\r*\n|\r")
 
 
-def read_rows(path: Path, asked: Columns, found: Found) -> Iterator[Row]:
-    """Yield the rows of a text file, in the layout its name says.
-
-    Parameters
-    ----------
-    path : Path
-    asked : Columns
-        Names given by the user; "" and None where none was.
-    found : Found
-        Told what the file is.
-
-    Raises
-    ------
-    UserError
-        Absent, unreadable, cut off, not UTF-8, empty, or without the columns asked for.
-    """
-    layout = ending(path)
-    content = decode(path, _read_bytes(path))
+def file_rows(path: Path, asked: Columns, info: SourceInfo) -> Iterator[Row]:
+    """Yield the rows of a text file, and note in ``info`` what it is."""
+    layout, content = ending(path), read_text(path)
     if not content.strip():
         raise EmptyFile(f"{path} is empty: give a file with one sentence a line.")
     if layout in JSON_LINES:
-        yield from json_rows(path, lines_of(content, found), asked, found)
+        info.layout = "jsonl"
+        yield from _objects(path, lines_of(content, info), asked, info)
     elif layout == ".tsv":
-        yield from tsv_rows(path, lines_of(content, found), asked, found)
+        info.layout = "tsv"
+        yield from _table(path, (line.split("\t") for line in lines_of(content, info) if line), asked, info)
     elif layout == ".csv":
-        yield from csv_rows(path, content, asked, found)
+        info.layout = "csv"
+        yield from _table(path, _csv(content, asked, info), asked, info)
     else:
-        found.layout = "text"
-        yield from _text(path, content, asked, found)
+        info.layout = "text"
+        yield from _text(path, content, asked, info)
 
 
 def ending(path: PurePath) -> str:
     """The ending that says a file's layout, in small letters: .csv of A.CSV.gz; "" for none."""
     endings = [suffix.lower() for suffix in path.suffixes]
-    return next((suffix for suffix in reversed(endings) if suffix not in PACKED), "")
+    return next((suffix for suffix in reversed(endings) if suffix not in COMPRESSED), "")
 
 
-def packing(path: PurePath) -> str:
-    """.gz, .bz2 or "", by the last ending."""
-    suffix = path.suffix.lower()
-    return suffix if suffix in PACKED else ""
-
-
-def lines_of(content: str, found: Found) -> list[str]:
+def lines_of(content: str, info: SourceInfo) -> list[str]:
     """Lines as any system ends them: line feed, carriage return, or both."""
     if "\r" in content:
         alone = len(re.findall(r"\r(?![\r\n])", content))
         if alone:
-            found.notes.append(f"{alone:,} of its lines end in a carriage return alone")
+            info.notes.append(f"{alone:,} of its lines end in a carriage return alone")
         content = _LINE_END.sub("\n", content)
     lines = content.split("\n")
     return lines if lines[-1] else lines[:-1]
 
 
-def _separated(lines: list[str], found: Found) -> list[str]:
-    """Lines of a text that has one by itself, where Unicode's separators of lines part it."""
-    if sum(bool(line.strip()) for line in lines) > 1:
-        return lines
-    for mark, name in SEPARATORS.items():
-        if any(mark in line for line in lines):
-            found.notes.append(f"its lines end in {name}")
-            lines = [part for line in lines for part in line.split(mark)]
-    return lines
-
-
-def _text(path: Path, content: str, asked: Columns, found: Found) -> Iterator[Row]:
-    lines = _separated(lines_of(content, found), found)
+def _text(path: Path, content: str, asked: Columns, info: SourceInfo) -> Iterator[Row]:
+    lines = lines_of(content, info)
+    if sum(map(bool, map(str.strip, lines))) == 1:
+        for mark, name in SEPARATORS.items():
+            if any(mark in line for line in lines):
+                info.notes.append(f"its lines end in {name}")
+                lines = [part for line in lines for part in line.split(mark)]
     refuse_other_layouts(path, content, lines)
-    if asked.text or asked.document or asked.id:
+    if any(asked):
         raise UserError(f"{path} is read a sentence a line and has no columns: leave --text, --document, --id out.")
-    for number, line in enumerate(lines, 1):
-        found.rows += 1
-        if line.strip():
-            yield Row(str(number), "", line)
-        else:
-            found.skipped += 1
-    if found.rows - found.skipped == 1:
-        only = next(line for line in lines if line.strip())
-        inside = sum(1 for _ in sentences(only))
-        if inside > 1:
-            found.notes.append(f"all of it is one line of {inside:,} sentences: {LINE_NOTE}")
+    rows = [Row(str(number), "", line) for number, line in enumerate(lines, 1) if line.strip()]
+    info.rows += len(lines)
+    info.skipped += len(lines) - len(rows)
+    yield from rows
+    inside = sum(1 for _ in sentences(rows[0].text)) if len(rows) == 1 else 0
+    if inside > 1:
+        info.notes.append(f"all of it is one line of {inside:,} sentences: {LINE_NOTE}")
 
 
-def _read_bytes(path: Path) -> bytes:
+def _csv(content: str, asked: Columns, info: SourceInfo) -> Iterator[list[str]]:
+    """Rows of a csv as RFC 4180 has it, parted by what its header line shows or a first line ``sep=;`` says."""
+    csv.field_size_limit(1 << 30)
+    stated = re.match(r"(?i)sep=([,;\t|])\r*\n", content)
+    if stated:
+        content, info.delimiter = content[stated.end() :], stated[1]
+    else:
+        wanted = {asked.text} if asked.text else set(TEXT_COLUMNS)
+        first = content.lstrip("\r\n")
+        headers = {mark: csv.reader(io.StringIO(first, newline=""), delimiter=mark) for mark in DELIMITERS}
+        info.delimiter = next((mark for mark, rows in headers.items() if wanted & set(next(rows, []))), ",")
+    if info.delimiter != ",":
+        info.notes.append(f"columns are parted by {DELIMITERS[info.delimiter]}")
+    return filter(None, csv.reader(io.StringIO(content, newline=""), strict=True, delimiter=info.delimiter))
+
+
+def _table(path: Path, table: Iterator[list[str]], asked: Columns, info: SourceInfo) -> Iterator[Row]:
+    with refusing(csv.Error, f"{path} is no valid csv", "mend the quotes or save it as tsv"):
+        header = next(table, [])
+        columns = choose(path, header, asked, info, _hint(header, info.layout))
+        text, document, id = (header.index(name) if name is not None else -1 for name in columns)
+        for number, row in enumerate(table, 1):
+            if len(row) != len(header):
+                raise UserError(f"{path}, row {number}: {_ragged(row, header, info.layout)}.")
+            info.rows += 1
+            yield Row(str(number) if id < 0 else row[id], "" if document < 0 else row[document], row[text])
+
+
+def _hint(header: list[str], layout: str) -> str:
+    """What to do with a table whose header has none of the names."""
+    if layout == "tsv" and any(re.fullmatch('".*"', cell) for cell in header):
+        return " Its names stand in quotes, which a .tsv has none of: name it .csv, where quotes and tabs are read."
+    if layout == "tsv" and len(header) == 1 and re.search("[,;|]", header[0]):
+        return " It has no tabs: name it .csv."
+    return " Its first line must be the names of its columns."
+
+
+def _ragged(row: list[str], header: list[str], layout: str) -> str:
+    fields = f"{len(row)} fields where the header has {len(header)}"
+    if layout == "csv":
+        return f"{fields}: put texts with commas or line ends into quotes"
+    if any(cell.startswith('"') and cell.count('"') % 2 for cell in row):
+        return (
+            f"{fields}; a quote opens here and a .tsv has none around line ends or tabs: name it .csv, where quotes "
+            "and tabs are read, or write it without line ends in its texts"
+        )
+    return fields
+
+
+def _objects(path: Path, lines: Sequence[str], asked: Columns, info: SourceInfo) -> Iterator[Row]:
+    """Rows of lines with an object each, which may differ in their keys."""
+    objects = [(i, _object(path, i, line)) for i, line in enumerate(lines, 1) if line.strip()]
+    columns = choose(path, list(dict.fromkeys(name for _, value in objects for name in value)), asked, info)
+    for number, value in objects:
+        other = "" if columns.text in value else next((name for name in TEXT_COLUMNS if name in value), "")
+        if other:
+            raise UserError(f"{path}, line {number}, has {other} where lines before have {columns.text}: rename one.")
+        row = typed_row(path, number, (None if name is None else value.get(name) for name in columns), info)
+        if row is not None:
+            yield row
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Object of these keys and values; a KeyError of a key that stands twice."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise KeyError(Counter(name for name, _ in pairs).most_common(1)[0][0])
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+    where = f"{path}, line {number},"
     try:
-        raw = path.read_bytes()
-    except IsADirectoryError as error:
-        raise UserError(f"{path} is a folder: give a text, tsv, csv or jsonl file.") from error
-    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
-        said = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{path} cannot be read ({said}): check the path.") from error
-    pack = packing(path)
-    try:
-        return gzip.decompress(raw) if pack == ".gz" else bz2.decompress(raw) if pack == ".bz2" else raw
-    except (EOFError, zlib.error, OSError, ValueError) as error:
-        kind = "gzip" if pack == ".gz" else "bzip2"
-        raise UserError(f"{path} is no complete {kind} file ({error}): copy it again.") from error
+        value = _DECODER.decode(line)
+    except KeyError as error:
+        raise UserError(f"{where} has the key {error.args[0]} twice: rename one.") from error
+    except (ValueError, RecursionError) as error:
+        advice = " (of a file that is one JSON array or object, `jq -c '.[]' FILE` writes one object a line)"
+        spread = number == 1 and line.strip() in ("[", "{", "[{")
+        raise UserError(f"{where} is no JSON ({error}): give one object a line{advice * spread}.") from error
+    if not isinstance(value, dict):
+        kind = "array" if isinstance(value, list) else "value"
+        advice = ", as `jq -c '.[]' FILE` writes them" * (kind == "array")
+        raise UserError(f"{where} is a JSON {kind}: give one object with the text a line{advice}.")
+    return value

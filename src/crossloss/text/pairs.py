@@ -17,6 +17,7 @@ import numpy as np
 import scipy.sparse
 
 from crossloss.core import Progress, UserError
+from crossloss.text.encoding import refusing
 from crossloss.text.read import Corpus
 from crossloss.text.vocabulary import Vocabulary, token_words
 
@@ -36,7 +37,6 @@ class PairCounts:
         Word rows a <= b, sorted, unique.
     matrix : (n, m) CSR matrix, float32
         matrix[i, (a, b)] = X_i[a,b] = X_i[b,a]; for a = b the sum over ordered positions.
-    window : int
     """
 
     pairs: np.ndarray
@@ -52,51 +52,35 @@ class PairCounts:
 
     @classmethod
     def from_tensors(cls, arrays: Mapping[str, np.ndarray]) -> "PairCounts":
-        """Inverse of ``to_tensors``.
-
-        Raises
-        ------
-        UserError
-            The arrays are no pair counts.
-        """
-        try:
+        """Inverse of ``to_tensors``; arrays that are no pair counts are refused."""
+        with refusing((KeyError, ValueError), "The pairs file is damaged", "run again with --overwrite"):
             samples, columns, window = (int(v) for v in arrays["shape"])
             parts = (arrays["data"], arrays["indices"], arrays["indptr"])
             matrix = scipy.sparse.csr_matrix(parts, shape=(samples, columns))
             matrix.check_format(full_check=True)
             if arrays["pairs"].shape != (columns, 2):
                 raise ValueError("pairs and matrix do not match")
-        except (KeyError, ValueError) as error:
-            raise UserError(f"The pairs file is damaged ({error}); run again with --overwrite.") from error
         return cls(arrays["pairs"], matrix, window)
 
 
 def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress: Progress | None = None) -> PairCounts:
     """Count the pairs of every sample, candidates too; distances are among in-vocabulary tokens.
 
-    Streams over blocks of sentences: vectorised shifts by 1, ..., window, one sort a block, then one sorted
-    table of all pairs.
-
-    Raises
-    ------
-    UserError
-        No sample has two words of the vocabulary.
+    Streams over blocks of sentences: vectorised shifts by 1, ..., window, one sort a block, then one table of pairs.
+    Refused where no sample has two words of the vocabulary.
     """
-    size = len(vocabulary.words)
-    keys_of: list[np.ndarray] = []
-    counts_of: list[np.ndarray] = []
+    keys_of, counts_of, unions = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
     lengths = np.zeros(len(corpus) + 1, dtype=np.int64)
-    unions: list[np.ndarray] = []
     for done, (sample, key, count) in blocks(corpus, vocabulary, window):
         lengths[1 : done + 1] += np.bincount(sample, minlength=done)
         keys_of.append(key)
         counts_of.append(count.astype(np.float32))
-        unite(unions, distinct(key))
+        merge_into(unions, unique_sorted(key))
         if progress:
             progress(done, len(corpus))
     unique = reduce(union, unions, np.empty(0, dtype=np.int64))
     unions.clear()
-    pairs = pairs_of(unique, size)
+    pairs = pairs_of(unique, len(vocabulary.words))
     for i, keys in enumerate(keys_of):  # in place, so that the long keys go as the short columns come
         keys_of[i] = np.searchsorted(unique, keys).astype(np.int32)
     columns = np.concatenate(keys_of)
@@ -104,33 +88,26 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
     counts = np.concatenate(counts_of)
     counts_of.clear()
     indptr = np.cumsum(lengths)
-    if indptr[-1] < 2**31:
-        indptr = indptr.astype(np.int32)
+    indptr = indptr.astype(np.int32 if indptr[-1] < 2**31 else np.int64)
     matrix = scipy.sparse.csr_matrix((counts, columns, indptr), shape=(len(corpus), len(unique)))
     return PairCounts(pairs, matrix, window)
 
 
 def pairs_of(keys: np.ndarray, size: int) -> np.ndarray:
-    """Word rows (m, 2) int32 of pair keys.
-
-    Raises
-    ------
-    UserError
-        There are none.
-    """
+    """Word rows (m, 2) int32 of pair keys, of which there must be some."""
     if not len(keys):
         raise UserError("No sentence has two words of the vocabulary: lower --min-count or give more text.")
     return np.stack([keys // size, keys % size], axis=1).astype(np.int32)
 
 
-def unite(unions: list[np.ndarray], keys: np.ndarray) -> None:
+def merge_into(unions: list[np.ndarray], keys: np.ndarray) -> None:
     """Add sorted unique keys to a stack of unions, each more than twice as long as the next: few, and little work."""
     while unions and len(unions[-1]) <= 2 * len(keys):
         keys = union(unions.pop(), keys)
     unions.append(keys)
 
 
-def distinct(keys: np.ndarray) -> np.ndarray:
+def unique_sorted(keys: np.ndarray) -> np.ndarray:
     """Sort and drop repeats. numpy's own ``unique`` hashes integers first, which takes ten times as long here."""
     keys = np.sort(keys)
     return np.asarray(keys[np.diff(keys, prepend=-1) != 0])
@@ -138,7 +115,7 @@ def distinct(keys: np.ndarray) -> np.ndarray:
 
 def union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Distinct keys of both, sorted."""
-    return distinct(np.concatenate([a, b]))
+    return unique_sorted(np.concatenate([a, b]))
 
 
 def blocks(
@@ -150,21 +127,21 @@ def blocks(
     """
     words = token_words(corpus, vocabulary)
     known = words >= 0
-    before = np.concatenate([[0], np.cumsum(known)])
-    starts = before[corpus.indptr]
+    starts = np.concatenate([[0], np.cumsum(known)])[corpus.indptr]
     words = words[known].astype(np.int64)
     first, n = (0, len(corpus)) if samples is None else (samples.start, samples.stop)
     while first < n:
         last = int(np.searchsorted(starts, starts[first] + TOKENS_AT_ONCE, side="right")) - 1
         last = min(max(last, first + 1), n)
-        block = words[starts[first] : starts[last]]
         sample = np.repeat(np.arange(last - first), np.diff(starts[first : last + 1]))
-        local, key, count = _count_block(block, sample, vocabulary, window)
+        local, key, count = _count_block(words[starts[first] : starts[last]], sample, vocabulary, window)
         yield last, (local + first, key, count)
         first = last
 
 
-def near(words: np.ndarray, sample: np.ndarray, keep: np.ndarray, window: int) -> Iterator[tuple[np.ndarray, ...]]:
+def expected_cooccurrences(
+    words: np.ndarray, sample: np.ndarray, keep: np.ndarray, window: int
+) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield positions p, positions q > p of the same sample, and their expected count, distance by distance.
 
     ``words`` and ``sample`` are (t,) vocabulary rows and sample numbers of in-vocabulary tokens, ``keep`` is (V,).
@@ -194,7 +171,7 @@ def _count_block(
     """(sample, pair key a V + b, count), summed within each sample and sorted."""
     size = len(vocabulary.words)
     keys, counts = [np.empty(0, dtype=np.int64)], [np.empty(0)]
-    for p, q, count in near(words, sample, vocabulary.keep, window):
+    for p, q, count in expected_cooccurrences(words, sample, vocabulary.keep, window):
         a, b = words[p], words[q]
         keys.append(sample[p] * size**2 + np.minimum(a, b) * size + np.maximum(a, b))
         counts.append(np.where(a == b, 2 * count, count))  # both orders fall on the one diagonal entry
@@ -221,7 +198,7 @@ def estimate_pairs(corpus: Corpus, vocabulary: Vocabulary, window: int) -> tuple
         chosen = (sample % step == 0) & (words >= 0)
         _, key, _ = _count_block(words[chosen].astype(np.int64), sample[chosen], vocabulary, window)
         elements.append(len(key))
-        pairs.append(len(distinct(key)))
+        pairs.append(len(unique_sorted(key)))
     if every == 1 or elements[0] == 0:
         return elements[-1], pairs[-1]
     total = round(elements[-1] * (words >= 0).sum() / chosen.sum())

@@ -1,7 +1,9 @@
 """A corpus from files, folders, datasets, or sentences at hand."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,10 +11,8 @@ import numpy as np
 
 from crossloss.core import Progress, UserError
 from crossloss.text.builtin import BUILTIN, wikipedia
-from crossloss.text.given import strings
-from crossloss.text.languages import refuse_unspaced
-from crossloss.text.remarks import refuse_one_sentence, remarks
-from crossloss.text.rows import Columns, Found, Row
+from crossloss.text.remarks import refuse_one_sentence, refuse_unspaced, remarks
+from crossloss.text.rows import Columns, Row, SourceInfo
 from crossloss.text.samples import Corpus, Sample, tokenised
 from crossloss.text.sources import source_rows
 from crossloss.text.tokens import FORM, SPLIT, TOKEN_PATTERN, Form, compiled
@@ -20,6 +20,13 @@ from crossloss.text.tokens import FORM, SPLIT, TOKEN_PATTERN, Form, compiled
 __all__ = ["Corpus", "Sample", "from_sentences", "read"]
 
 CANDIDATE = "candidate:"
+_NO_LISTS = {
+    str: "a string, whose letters would be the sentences: give a list, such as text.splitlines()",
+    bytes | bytearray: "bytes: give a list of strings",
+    Mapping: "a mapping: give a list of its texts",
+    set | frozenset: "a set, which has no order: give a list",
+    PathLike: "a path: read a file with cl.read(path)",
+}
 
 
 def read(
@@ -47,7 +54,7 @@ def read(
         Columns, where there are any. By default text is "text" or "sentence", document is "document" and id is
         "id" where they exist, else the number of the row; as it is where a value of "id" repeats, and for id="".
     split : bool
-        Whether texts are paragraphs, to be split into sentences (``corpus.sentences``).
+        Whether texts are paragraphs, to be split into sentences (``text.sentences``).
     token_pattern : str
         Regular expression of a word, of the library ``regex``; numbers that it matches are one word, whatever the
         number. It is matched with the text in its normal form; the whole match is the word, whatever its groups.
@@ -70,17 +77,13 @@ def read(
     if str(path).startswith("builtin:"):
         if str(path) != BUILTIN:
             raise UserError(f"There is no {path}; the embedded corpus is {BUILTIN}.")
-        rows: list[Row] = list(wikipedia(pattern, form, progress))
-        source, found = BUILTIN, Found("builtin", rows=len(rows))
+        rows = list(wikipedia(pattern, form, progress))
+        source, info = BUILTIN, SourceInfo("builtin", rows=len(rows))
     else:
-        rows, found = source_rows(path, asked, split=split)
+        rows, info = source_rows(path, asked, split=split)
         source = Path(path).name if isinstance(path, str | Path) else "dataset"
-    weights = np.ones(len(rows))
-    if candidates is not None:
-        more = [Row(CANDIDATE + r.id, r.document, r.text) for r in source_rows(candidates, asked, split=split)[0]]
-        rows += more
-        weights = np.concatenate([weights, np.zeros(len(more))])
-    return _checked(rows, weights, pattern, form, source, found, progress)
+    others = [] if candidates is None else source_rows(candidates, asked, split=split)[0]
+    return _corpus(rows, others, pattern, form, source, info, progress)
 
 
 def from_sentences(
@@ -112,14 +115,13 @@ def from_sentences(
         What is given is no list of strings, has no sentence with a word or another number of documents, or as ``read``.
     """
     pattern = _pattern(token_pattern, tokens, form)
-    texts, others = strings(sentences, "sentences"), strings(candidates, "candidates")
-    names = [""] * len(texts) if documents is None else strings(documents, "documents")
+    texts, others = _strings(sentences, "sentences"), _strings(candidates, "candidates")
+    names = [""] * len(texts) if documents is None else _strings(documents, "documents")
     if len(names) != len(texts):
         raise UserError(f"There are {len(texts)} sentences and {len(names)} documents: give one for each.")
-    rows = [Row(str(i + 1), d, t) for i, (d, t) in enumerate(zip(names, texts, strict=True))]
-    more = [Row(f"{CANDIDATE}{i + 1}", "", t) for i, t in enumerate(others)]
-    weights = np.concatenate([np.ones(len(rows)), np.zeros(len(more))])
-    return _checked(rows + more, weights, pattern, form, source, None)
+    rows = [Row(str(i), d, t) for i, (d, t) in enumerate(zip(names, texts, strict=True), 1)]
+    more = [Row(str(i), "", t) for i, t in enumerate(others, 1)]
+    return _corpus(rows, more, pattern, form, source)
 
 
 def _pattern(token_pattern: str, tokens: bool, form: str) -> str:
@@ -134,35 +136,36 @@ def _pattern(token_pattern: str, tokens: bool, form: str) -> str:
     return SPLIT
 
 
-def _checked(
+def _corpus(
     rows: list[Row],
-    weights: np.ndarray,
-    token_pattern: str,
+    candidates: list[Row],
+    pattern: str,
     form: Form,
     source: str,
-    found: Found | None,
+    info: SourceInfo | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
+    """Corpus of rows and candidates, once it is known to be one that can be scored."""
+    weights = np.repeat([1.0, 0.0], [len(rows), len(candidates)])
+    rows = rows + [row._replace(id=CANDIDATE + row.id) for row in candidates]
     ids, documents, texts = ([_encodable(getattr(row, name)) for row in rows] for name in Row._fields)
-    seen: set[str] = set()
-    for name in ids:
-        if name in seen:
-            raise UserError(
-                f"{source}: the id {name!r} occurs twice and ids must be unique: name another column with --id, or "
-                "number the rows with --id ''."
-            )
-        seen.add(name)
-    corpus = Corpus(ids, documents, texts, weights, token_pattern, source, found, form)
-    # The longest part of reading: done now, with progress, and kept where the property looks for it.
-    vars(corpus)["_tokenised"] = tokenised(texts, token_pattern, form, progress)
+    if len(set(ids)) < len(ids):
+        ((twice, _),) = Counter(ids).most_common(1)
+        raise UserError(
+            f"{source}: the id {twice!r} occurs twice and ids must be unique: name another column with --id, or "
+            "number the rows with --id ''."
+        )
+    corpus = Corpus(ids, documents, texts, weights, pattern, source, info, form)
+    # The longest part of reading: done now, with progress, and stored where the property looks for it.
+    vars(corpus)["_tokenised"] = tokenised(texts, pattern, form, progress)
     if not len(corpus.tokens):
-        what = "check the file and --text" if token_pattern == TOKEN_PATTERN else f"none matches {token_pattern!r}"
+        what = "check the file and --text" if pattern == TOKEN_PATTERN else f"none matches {pattern!r}"
         raise UserError(f"{source} has no sentence with a word in it: {what}.")
-    if token_pattern != SPLIT:
+    if pattern != SPLIT:
         refuse_unspaced(source, corpus.types, np.bincount(corpus.tokens))
     refuse_one_sentence(source, int((weights > 0).sum()), len(corpus.tokens))
-    if found is not None:
-        found.notes += remarks(texts, len(corpus.tokens))
+    if info is not None:
+        info.notes += remarks(texts, len(corpus.tokens))
     return corpus
 
 
@@ -173,3 +176,40 @@ def _encodable(text: str) -> str:
     except UnicodeEncodeError:
         return re.sub("[\ud800-\udfff]", "\ufffd", text)
     return text
+
+
+def _strings(given: Any, name: str) -> list[str]:
+    """The strings of a list, tuple, generator, one-dimensional array or column of a table, and of nothing else.
+
+    ``name`` is what they are called; of an item that is no string, the message has its number from 0.
+    """
+    for kinds, what in _NO_LISTS.items():
+        if isinstance(given, kinds):
+            raise UserError(f"{name} is {what}.")
+    kind = type(given).__name__
+    if hasattr(given, "columns") or hasattr(given, "column_names"):
+        names = list(map(str, getattr(given, "column_names", None) or getattr(given, "columns", [])))
+        column = next((c for c in ("text", "sentence") if c in names), names[0] if names else "text")
+        raise UserError(f"{name} is a {kind} with columns: give one of them, such as table[{column!r}].")
+    if len(getattr(given, "shape", (0,))) != 1:
+        raise UserError(f"{name} is a {kind} of shape {tuple(given.shape)}: give one dimension of strings.")
+    if hasattr(given, "read") and hasattr(given, "readline"):
+        raise UserError(f"{name} is an open file: read it with cl.read(path).")
+    if hasattr(given, "token_pattern"):
+        raise UserError(f"{name} is a corpus already: give its texts.")
+    if not isinstance(given, Iterable):
+        raise UserError(f"{name} is of type {kind}: give a list of strings.")
+    return [item if type(item) is str else _string(item, f"{name}[{i}]") for i, item in enumerate(given)]
+
+
+def _string(item: Any, where: str) -> str:
+    if hasattr(item, "as_py"):  # what iterating over an Arrow column gives
+        item = item.as_py()
+    if isinstance(item, str):
+        return str(item)
+    kind = type(item).__name__
+    if item is None or isinstance(item, float | np.floating) or kind in ("NAType", "NaTType"):
+        raise UserError(f"{where} is {item}: leave missing ones out, such as by column.dropna().")
+    if isinstance(item, list | tuple | np.ndarray) and all(isinstance(part, str) for part in item):
+        raise UserError(f"{where} is of type {kind}: give strings, split tokens as ' '.join(tokens) and tokens=True.")
+    raise UserError(f"{where} is of type {kind}: give strings.")

@@ -15,7 +15,6 @@ LINES = 2000
 """Lines at the start of a file that are looked at."""
 MOST = 0.9
 """Part of the lines that must be of a kind."""
-
 _STARTS = {
     r"(?i)<!doctype html|<html\b": "HTML: save its text",
     r"<\?xml": "XML: save its text",
@@ -26,56 +25,57 @@ _STARTS = {
     r"(?i)\[script info\]": "subtitles: keep their text, a sentence a line",
     r"<[A-Za-z/!][^<>\n]*>[ \t]*\n": "text with mark-up: take the lines of tags out with `grep -v '^<.*>$'`",
 }
+_TIMES = "keep their text, without numbers and times, a sentence a line"
+_TIME = r"(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3}"
 _EACH = {
-    r"(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3} --> (?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3}": (0.1, "subtitles"),
-    r"(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3},(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3}\s*$": (0.1, "subtitles"),
-    r"\{\d+\}\{\d+\}": (MOST, "subtitles"),
-    r"Dialogue: ": (0.5, "subtitles"),
-    r"<s>.*</s>\s*$": (MOST, "sentences between <s> and </s>"),
-    r"\[\d{1,2}:\d\d(?:[.:]\d+)*\]": (MOST, "lines with times"),
+    rf"{_TIME} --> {_TIME}": (0.1, f"subtitles: {_TIMES}"),
+    rf"{_TIME},{_TIME}\s*$": (0.1, f"subtitles: {_TIMES}"),
+    r"\{\d+\}\{\d+\}": (MOST, f"subtitles: {_TIMES}"),
+    r"Dialogue: ": (0.5, f"subtitles: {_TIMES}"),
+    r"<s>.*</s>\s*$": (MOST, "sentences between <s> and </s>: keep their text, between the marks"),
+    r"\[\d{1,2}:\d\d(?:[.:]\d+)*\]": (MOST, f"lines with times: {_TIMES}"),
 }
+"""What a line starts with, in how many of the lines, and what such a text is."""
+_PIECES = {
+    r".*@@$": (0.01, r"un@@ able): join them with `sed -E 's/@@( |$)//g' FILE`"),
+    r"##.": (0.01, "un ##able): join them with `sed 's/ ##//g' FILE`"),
+    "\u2581": (0.1, "\u2581un able): join them with `sed 's/ //g; s/\u2581/ /g' FILE`"),
+}
+"""The same of words that a tokeniser cut."""
 _WORD_TAG = re.compile(r"\S+[/_|][A-Z][A-Z$]{0,4}\d?")
-_CHUNK = re.compile(r"O|[BIESLU]-\S+")
 _TAG = re.compile(r"[A-Z]+[$]?|[^\w\s]+|[A-Z]+_\S+")
+_TAGS = ((slice(0, 1), _TAG), (slice(1, 2), _TAG), (slice(-1, None), re.compile(r"O|[BIESLU]-\S+")))
+"""Where in a row tags of parts of speech and of chunks may stand."""
 _UNSPACED = regex.compile(f"[{UNSPACED}]")
 
 
 def refuse_other_layouts(path: object, content: str, lines: Sequence[str]) -> None:
-    """Refuse a text that is plainly in a layout other than a sentence a line.
-
-    Parameters
-    ----------
-    path : path
-    content : str
-    lines : sequence of str
-        Its lines.
-
-    Raises
-    ------
-    UserError
-        What it is, by its first lines, and how to make a corpus of it.
-    """
-    start = content.lstrip()
+    """Refuse a text that is plainly in a layout other than a sentence a line, with how to make a corpus of it."""
+    start = content.lstrip() + "\n"
     for pattern, kind in _STARTS.items():
-        if re.match(pattern, start + "\n"):
+        if re.match(pattern, start):
             raise UserError(f"{path} is {kind}.")
     some = [line for line in lines[:LINES] if line.strip()]
-    for look in (_marked, _json, _conllu, _tabs, _named_columns, _columns, _single_words, _tagged, _pieces):
-        said = look(some)
-        if said:
-            raise UserError(f"{path} {said}.")
+    for look in (_marked, _json, _conllu, _tabs, _named_columns, _columns, _single_words, _of_words):
+        if layout := look(some):
+            raise UserError(f"{path} {layout}.")
 
 
-def _share(lines: Sequence[str], is_such: Callable[[str], object]) -> float:
-    return sum(bool(is_such(line)) for line in lines) / max(1, len(lines))
+def _share(parts: Sequence[str], is_such: Callable[[str], object]) -> float:
+    return sum(bool(is_such(part)) for part in parts) / max(1, len(parts))
+
+
+def _token_a_line(what: str, column: int) -> str:
+    return (
+        f"{what}: write a sentence a line, where blank lines part sentences with "
+        f'`awk \'/^#/ {{next}} NF {{printf "%s ", ${column}}} !NF {{print ""}}\' FILE`'
+    )
 
 
 def _marked(lines: Sequence[str]) -> str | None:
     for pattern, (least, kind) in _EACH.items():
-        found: Callable[[str], object] = re.compile(pattern).match
-        if _share(lines, found) >= least and (len(lines) > 1 or "-->" in pattern):
-            kept = "between the marks" if "<s>" in kind else "without numbers and times, a sentence a line"
-            return f"is {kind}: keep their text, {kept}"
+        if _share(lines, re.compile(pattern).match) >= least and (len(lines) > 1 or "-->" in pattern):
+            return f"is {kind}"
     return None
 
 
@@ -101,78 +101,51 @@ def _conllu(lines: Sequence[str]) -> str | None:
     return _token_a_line("is CoNLL, a token a line", 2)
 
 
-def _token_a_line(what: str, column: int) -> str:
-    return (
-        f"{what}: write a sentence a line, where blank lines part sentences with "
-        f'`awk \'/^#/ {{next}} NF {{printf "%s ", ${column}}} !NF {{print ""}}\' FILE`'
-    )
-
-
 def _tabs(lines: Sequence[str]) -> str | None:
-    rows = [line for line in lines if not line.startswith("#")]
-    counts = Counter(line.count("\t") for line in rows)
-    number, often = counts.most_common(1)[0] if counts else (0, 0)
-    if len(rows) < 2 or number == 0 or often < MOST * len(rows):
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    size, often = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+    if len(rows) < 2 or size == 1 or often < MOST * len(rows):
         return None
-    if _share(rows, lambda line: " " not in line.split("\t")[0]) >= MOST and _short(rows, "\t"):
+    if sum(" " not in row[0] and all(len(cell.split()) <= 1 for cell in row) for row in rows) >= MOST * len(rows):
         return _token_a_line("is CoNLL or another table of a token a line", 1)
     return (
-        f"is a table of {number + 1} columns parted by tabs: name it .tsv, with a header line, or replace the tabs by "
+        f"is a table of {size} columns parted by tabs: name it .tsv, with a header line, or replace the tabs by "
         "spaces if each line is a sentence"
     )
-
-
-def _short(rows: Sequence[str], mark: str) -> bool:
-    """Whether no cell holds a sentence."""
-    return _share(rows, lambda row: all(len(cell.split()) <= 1 for cell in row.split(mark))) >= MOST
 
 
 def _named_columns(lines: Sequence[str]) -> str | None:
     for mark in ",;|":
         header = [cell.strip().strip('"').lower() for cell in lines[0].split(mark)]
         if len(header) > 1 and len(lines) > 1 and set(TEXT_COLUMNS) & set(header):
-            shown = ", ".join(header)
-            counts = [line.count(mark) for line in lines[1:]]
-            if sum(count >= len(header) - 1 for count in counts) >= MOST * len(counts):
-                return f"is a table with a header line ({shown}): name it .csv"
+            marks = [line.count(mark) for line in lines[1:]]
+            if sum(count >= len(header) - 1 for count in marks) >= MOST * len(marks):
+                return f"is a table with a header line ({', '.join(header)}): name it .csv"
     return None
 
 
 def _columns(lines: Sequence[str]) -> str | None:
     """Columns parted by spaces, the last of them tags of chunks or of parts of speech."""
     rows = [line.split() for line in lines if not line.startswith(("#", "-DOCSTART-"))]
-    size = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
-    if len(rows) < 4 or not 2 <= size <= 12 or sum(len(row) == size for row in rows) < MOST * len(rows):
+    size, often = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+    if len(rows) < 4 or not 2 <= size <= 12 or often < MOST * len(rows):
         return None
-    tagged = sum(bool(_CHUNK.fullmatch(row[-1])) for row in rows) >= MOST * len(rows)
-    parts = sum(bool(_TAG.fullmatch(row[1])) for row in rows) >= MOST * len(rows)
-    words = sum(bool(_TAG.fullmatch(row[0])) for row in rows) >= MOST * len(rows)
-    return _token_a_line("is CoNLL, a token a line", 1) if tagged or (parts and not words) else None
+    first, second, last = (_share([" ".join(row[at]) for row in rows], kind.fullmatch) >= MOST for at, kind in _TAGS)
+    return _token_a_line("is CoNLL, a token a line", 1) if last or (second and not first) else None
 
 
 def _single_words(lines: Sequence[str]) -> str | None:
     if len(lines) < 20 or any(len(line) > 40 for line in lines) or _UNSPACED.search("".join(lines)):
         return None
-    if _share(lines, lambda line: len(line.split()) == 1) < MOST:
-        return None
-    return _token_a_line("has a word a line", 1)
+    return _token_a_line("has a word a line", 1) if _share(lines, lambda line: len(line.split()) == 1) >= MOST else None
 
 
-def _tagged(lines: Sequence[str]) -> str | None:
+def _of_words(lines: Sequence[str]) -> str | None:
     words = [word for line in lines for word in line.split()]
-    if len(words) < 4 or _share(words, _WORD_TAG.fullmatch) < MOST:
-        return None
-    return (
-        "has a tag on each word (as in The/DT): take the tags out with `sed -E 's#[/_|][A-Z$]+[0-9]?( |$)#\\1#g' FILE`"
-    )
-
-
-def _pieces(lines: Sequence[str]) -> str | None:
-    words = [word for line in lines for word in line.split()]
-    if _share(words, lambda w: w.endswith("@@")) > 0.01:
-        return "is cut into pieces of words (as in un@@ able): join them with `sed -E 's/@@( |$)//g' FILE`"
-    if _share(words, lambda w: w.startswith("##") and len(w) > 2) > 0.01:
-        return "is cut into pieces of words (as in un ##able): join them with `sed 's/ ##//g' FILE`"
-    if _share(words, lambda w: w.startswith("\u2581")) > 0.1:
-        return "is cut into pieces of words (as in \u2581un able): join them with `sed 's/ //g; s/\u2581/ /g' FILE`"
+    if len(words) >= 4 and _share(words, _WORD_TAG.fullmatch) >= MOST:
+        advice = "take the tags out with `sed -E 's#[/_|][A-Z$]+[0-9]?( |$)#\\1#g' FILE`"
+        return f"has a tag on each word (as in The/DT): {advice}"
+    for pattern, (more_than, kind) in _PIECES.items():
+        if _share(words, re.compile(pattern).match) > more_than:
+            return f"is cut into pieces of words (as in {kind}"
     return None

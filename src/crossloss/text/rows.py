@@ -20,7 +20,7 @@ class Row(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Names of the columns that a row's parts come from."""
+    """Names of the columns that a row's parts come from; as what is asked for, "" and None where nothing is."""
 
     text: str
     document: str | None = None
@@ -28,52 +28,26 @@ class Columns(NamedTuple):
 
 
 @dataclass
-class Found:
-    """What a source turned out to be; filled in as it is read.
+class SourceInfo:
+    """What a source turned out to be; filled in as it is read."""
 
-    Attributes
-    ----------
-    layout : str
-        text, tsv, csv, jsonl, parquet, dataset, folder, or builtin.
-    columns : Columns or None
-        None where the layout has no columns.
-    unused : list of str
-        Other columns.
-    rows : int
-        Rows or lines, with those skipped.
-    skipped : int
-        Blank lines, and rows whose text is null.
-    files, passed_over : int
-        Files read of a folder, and those left out: empty, hidden, or of a kind that is not read.
-    delimiter : str
-        What parts the columns of a csv.
-    notes : list of str
-        What else a reader should know of how it was read, a clause each.
-    """
-
-    layout: str = ""
-    columns: Columns | None = None
-    unused: list[str] = field(default_factory=list)
-    rows: int = 0
-    skipped: int = 0
-    files: int = 1
-    passed_over: int = 0
-    delimiter: str = ","
-    notes: list[str] = field(default_factory=list)
+    layout: str = ""  # text, tsv, csv, jsonl, parquet, dataset, folder, or builtin
+    columns: Columns | None = None  # None where the layout has no columns
+    unused: list[str] = field(default_factory=list)  # other columns
+    rows: int = 0  # rows or lines, with those skipped
+    skipped: int = 0  # blank lines, and rows whose text is null
+    files: int = 1  # files of a folder that were read
+    passed_over: int = 0  # files of a folder that are empty, hidden, or of a kind that is not read
+    delimiter: str = ","  # what parts the columns of a csv
+    notes: list[str] = field(default_factory=list)  # what else a reader should know of it, a clause each
 
 
 class EmptyFile(UserError):
     """A file without any text."""
 
 
-def choose(path: object, names: Sequence[str], asked: Columns, found: Found, hint: str = "") -> Columns:
-    """Columns of a source by what was asked for, else by their usual names; noted in ``found``.
-
-    Raises
-    ------
-    UserError
-        There is no such column, two of one name, or none that is known to hold the text; ``hint`` ends the message.
-    """
+def choose(path: object, names: Sequence[str], asked: Columns, info: SourceInfo, hint: str = "") -> Columns:
+    """Columns by what was asked for, else by their usual names; ``hint`` ends the message where there is no such."""
     listed = ", ".join(names[:50]) + (f" and {len(names) - 50} more" if len(names) > 50 else "")
     text = asked.text or next((name for name in TEXT_COLUMNS if name in names), None)
     if text is None:
@@ -85,31 +59,22 @@ def choose(path: object, names: Sequence[str], asked: Columns, found: Found, hin
     for name in (text, document, id):
         if list(names).count(name) > 1:
             raise UserError(f"{path} has two columns of one name, {name}: rename one.")
-    columns = Columns(text, document if document in names else None, id if id in names else None)
-    found.columns, found.unused = columns, [name for name in names if name not in columns]
-    return columns
+    info.columns = Columns(text, document if document in names else None, id if id in names else None)
+    info.unused = [name for name in names if name not in info.columns]
+    return info.columns
 
 
-def typed_row(path: object, number: int, parts: Iterable[Any], found: Found) -> Row | None:
-    """Row ``number`` from text, document and id of any type; None, and counted as skipped, where its text is null.
-
-    Raises
-    ------
-    UserError
-        The text is no string, or document or id is neither string nor number.
-    """
+def typed_row(path: object, number: int, parts: Iterable[Any], info: SourceInfo) -> Row | None:
+    """Row ``number`` from text, document and id of any type; None, and counted as skipped, where its text is null."""
     text, document, id = parts
-    found.rows += 1
+    info.rows += 1
     if text is None:
-        found.skipped += 1
+        info.skipped += 1
         return None
+    where = f"{path}, row {number}: the"
     if not isinstance(text, str):
-        raise UserError(
-            f"{path}, row {number}: the text is of type {type(text).__name__}, not a string: choose --text."
-        )
-    names = []
-    for what, value, default in (("document", document, ""), ("id", id, str(number))):
+        raise UserError(f"{where} text is of type {type(text).__name__}, not a string: choose --text.")
+    for what, value in (("document", document), ("id", id)):
         if not isinstance(value, str | int | float | None):
-            raise UserError(f"{path}, row {number}: the {what} is of type {type(value).__name__}: choose --{what}.")
-        names.append(default if value is None else str(value))
-    return Row(names[1], names[0], text)
+            raise UserError(f"{where} {what} is of type {type(value).__name__}: choose --{what}.")
+    return Row(str(number if id is None else id), "" if document is None else str(document), text)

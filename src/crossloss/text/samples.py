@@ -5,30 +5,15 @@ import json
 from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, reduce
 
 import numpy as np
 import pyarrow as pa
 
-from crossloss.core import Progress, UserError
-from crossloss.text.rows import Columns, Found
-from crossloss.text.tokens import (
-    FORM,
-    IN_WORD,
-    LETTER,
-    TOKEN_PATTERN,
-    Form,
-    Token,
-    finder,
-    plain,
-    prepared,
-    tokenize,
-    word_of,
-)
-
-_PLAIN = r"[^\W\d_]"
-"""A letter of plain text, as the digest has it, whatever else a pattern says of marks."""
+from crossloss.core import Progress
+from crossloss.text.encoding import refusing
+from crossloss.text.rows import Columns, SourceInfo
+from crossloss.text.tokens import FORM, PLAIN, TOKEN_PATTERN, Form, Token, finder, plain, prepared, tokenize, word_of
 
 
 @dataclass(frozen=True)
@@ -59,13 +44,12 @@ class Corpus:
         n each; texts are as they were read.
     weights : (n,) float64 array
         1 for a sentence, 0 for a candidate.
-    token_pattern : str
     source : str
         File name, or builtin:NAME.
-    found : Found or None
+    found : SourceInfo or None
         What the source turned out to be; None for sentences at hand.
-    form : "NFKC" or "NFC"
-        Unicode normal form of letters.
+    token_pattern, form : str
+        As in ``cl.read``.
     """
 
     ids: list[str]
@@ -74,7 +58,7 @@ class Corpus:
     weights: np.ndarray
     token_pattern: str = TOKEN_PATTERN
     source: str = "sentences"
-    found: Found | None = None
+    found: SourceInfo | None = None
     form: Form = FORM
 
     def __len__(self) -> int:
@@ -87,11 +71,10 @@ class Corpus:
     @cached_property
     def digest(self) -> str:
         """Hash of samples, weights, token pattern and, where it bears on a text, normal form."""
-        rule: list[Any] = [self.token_pattern, len(self), self.form]
+        pattern, form = self.token_pattern, [self.form]
         if all(map(plain, self.texts)):
-            rule = [self.token_pattern.replace(TOKEN_PATTERN, f"{_PLAIN}+"), len(self)]
-            rule[0] = rule[0].replace(IN_WORD, _PLAIN).replace(LETTER, _PLAIN)
-        hashed = hashlib.sha256(json.dumps(rule).encode())
+            pattern, form = reduce(lambda rule, part: rule.replace(*part), PLAIN, pattern), []
+        hashed = hashlib.sha256(json.dumps([pattern, len(self), *form]).encode())
         for column in (self.ids, self.documents, self.texts):
             for text in column:
                 raw = text.encode("utf-8", "surrogatepass")
@@ -122,37 +105,25 @@ class Corpus:
         """Sample, id, document, text, weight."""
         columns = {
             "sample": np.arange(len(self)),
-            "id": pa.array(self.ids, pa.string()),
-            "document": pa.array(self.documents, pa.string()),
-            "text": pa.array(self.texts, pa.string()),
+            **{name: pa.array(getattr(self, f"{name}s"), pa.string()) for name in ("id", "document", "text")},
             "weight": self.weights,
         }
         found = None if self.found is None else asdict(self.found)
-        notes = json.dumps(
-            {"token_pattern": self.token_pattern, "form": self.form, "source": self.source, "found": found}
-        )
-        return pa.table(columns).replace_schema_metadata({"crossloss": notes})
+        notes = {"token_pattern": self.token_pattern, "form": self.form, "source": self.source, "found": found}
+        return pa.table(columns).replace_schema_metadata({"crossloss": json.dumps(notes)})
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Corpus":
-        """Inverse of ``to_table``.
-
-        Raises
-        ------
-        UserError
-            The table is no table of samples.
-        """
-        try:
+        """Inverse of ``to_table``; what is no table of samples is refused."""
+        with refusing((KeyError, ValueError, TypeError), "The samples file is damaged", "run again with --overwrite"):
             notes = json.loads((table.schema.metadata or {})[b"crossloss"])
             ids, documents, texts = (table[name].to_pylist() for name in ("id", "document", "text"))
             weights = table["weight"].to_numpy().astype(np.float64)
-            found = None if notes.get("found") is None else Found(**notes["found"])
-            if found is not None and found.columns is not None:
-                found.columns = Columns(*found.columns)
+            info = None if notes.get("found") is None else SourceInfo(**notes["found"])
+            if info is not None and info.columns is not None:
+                info.columns = Columns(*info.columns)
             pattern, source, form = str(notes["token_pattern"]), str(notes["source"]), notes.get("form", FORM)
-            return cls(ids, documents, texts, weights, pattern, source, found, form)
-        except (KeyError, ValueError, TypeError) as error:
-            raise UserError(f"The samples file is damaged ({error}); run again with --overwrite.") from error
+        return cls(ids, documents, texts, weights, pattern, source, info, form)
 
 
 def tokenised(

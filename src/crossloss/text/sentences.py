@@ -22,14 +22,11 @@ def sentences(text: str, mark: re.Pattern[str] = ANY) -> Iterator[str]:
     """
     for paragraph in text.split("\n"):
         start = 0
-        for found in mark.finditer(paragraph):
-            groups = found.groups(default="")
-            before = paragraph[start : found.start()]
-            if (len(groups) > 1 and groups[1].islower()) or _ABBREVIATION.search(before):
-                continue
-            closing = groups[0] if len(groups) == 1 else groups[0] + groups[2]
-            yield " ".join((before + closing).split())
-            start = found.end()
-        rest = " ".join(paragraph[start:].split())
-        if rest:
+        for end in mark.finditer(paragraph):
+            closing, letter, wide = (*end.groups(default=""), "", "")[:3]
+            before = paragraph[start : end.start()]
+            if not letter.islower() and not _ABBREVIATION.search(before):
+                yield " ".join((before + closing + wide).split())
+                start = end.end()
+        if rest := " ".join(paragraph[start:].split()):
             yield rest

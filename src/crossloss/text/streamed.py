@@ -13,27 +13,19 @@ import numpy as np
 
 from crossloss import distributed
 from crossloss.core import Progress
-from crossloss.text.pairs import blocks, distinct, pairs_of, union, unite
+from crossloss.text.pairs import blocks, merge_into, pairs_of, union, unique_sorted
 from crossloss.text.read import Corpus
 from crossloss.text.vocabulary import Vocabulary
 
 ELEMENTS_AT_ONCE = 1 << 22
-_NAMES = {"int64": "I64", "int32": "I32", "float32": "F32"}
+_NAMES = {"int64": "I64", "int32": "I32", "float32": "F32"}  # as safetensors calls them
 
 
 class Streamed:
     """Counts in parts, one set of files a process; ``write`` puts them together.
 
-    Parameters
-    ----------
-    folder : Path
-        Where the parts go, about 20 bytes an element while counting; ``close`` deletes them.
-    progress : Progress, optional
-
-    Raises
-    ------
-    UserError
-        No sample has two words of the vocabulary.
+    ``folder`` is where the parts go, about 20 bytes an element while counting; ``close`` deletes them. Refused where no
+    sample has two words of the vocabulary.
     """
 
     def __init__(
@@ -47,7 +39,7 @@ class Streamed:
                 lengths += np.bincount(sample - mine.start, minlength=len(lengths))
                 key.tofile(keys)
                 count.astype(np.float32).tofile(counts)
-                unite(unions, distinct(key))
+                merge_into(unions, unique_sorted(key))
                 if progress:
                     progress(done - mine.start, mine.stop - mine.start)
         reduce(union, unions, np.empty(0, dtype=np.int64)).tofile(self._part("unique"))
@@ -72,20 +64,17 @@ class Streamed:
         """Write a safetensors file with the arrays of ``PairCounts.to_tensors``, a piece at a time."""
         lengths = np.concatenate([np.fromfile(part, np.int64) for part in self._parts("lengths")])
         indptr = np.concatenate([[0], np.cumsum(lengths)])
-        elements = int(indptr[-1])
-        small = {"indptr": indptr, "shape": np.array([self.samples, len(self.pairs), self.window], dtype=np.int64)}
+        shape = np.array([self.samples, len(self.pairs), self.window], dtype=np.int64)
         large = {"data": ("counts", np.float32), "indices": ("columns", np.int32)}
-        sizes = [(name, array.dtype, array.shape) for name, array in small.items()]
-        sizes += [(name, np.dtype(kind), (elements,)) for name, (_, kind) in large.items()]
-        sizes.append(("pairs", self.pairs.dtype, self.pairs.shape))
+        sizes = [("indptr", indptr.dtype, indptr.shape), ("shape", shape.dtype, shape.shape)]
+        sizes += [(name, np.dtype(kind), (int(indptr[-1]),)) for name, (_, kind) in large.items()]
         with file.open("wb") as out:
-            out.write(_header(sizes))
-            for array in small.values():
-                array.tofile(out)
+            out.write(_header([*sizes, ("pairs", self.pairs.dtype, self.pairs.shape)]))
+            indptr.tofile(out)
+            shape.tofile(out)
             for part, kind in large.values():
-                for source in self._parts(part):
-                    for piece in _pieces(source, kind):
-                        piece.tofile(out)
+                for piece in (piece for source in self._parts(part) for piece in _pieces(source, kind)):
+                    piece.tofile(out)
             self.pairs.tofile(out)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from unicodedata import normalize
 import regex
 
 from crossloss.core import UserError
+from crossloss.extras import needed
 
 Form = Literal["NFKC", "NFC"]
 FORM: Form = "NFKC"
@@ -22,6 +23,8 @@ LETTER = r"[\p{L}\p{Nl}\p{No}]"
 IN_WORD = r"[\p{L}\p{Nl}\p{No}\p{M}]"
 TOKEN_PATTERN = f"{LETTER}{IN_WORD}*"
 """Runs of letters of any script with the marks on them."""
+PLAIN = ((TOKEN_PATTERN, r"[^\W\d_]+"), (IN_WORD, r"[^\W\d_]"), (LETTER, r"[^\W\d_]"))
+"""What parts of patterns are in plain text, as the digest of a corpus has them."""
 WITH_NUMBERS = TOKEN_PATTERN + r"|\d+(?:[.,]\d+)*"
 """The same and numbers, all of which are one word."""
 SPLIT = r"\S+"
@@ -71,7 +74,7 @@ def prepared(text: str, form: Form = FORM) -> str:
         return text
     seen = _IGNORED.sub("", _SPACE.sub(" ", text))
     if form == "NFKC":
-        seen = _COMPATIBLE.sub(lambda found: _compatible(found.group()), seen)
+        seen = _COMPATIBLE.sub(lambda match: _compatible(match.group()), seen)
     return normalize("NFC", seen)
 
 
@@ -83,39 +86,25 @@ def _compatible(character: str) -> str:
 
 
 def tokenize(text: str, pattern: str = TOKEN_PATTERN, form: Form = FORM) -> list[Token]:
-    """Tokens of a text, with offsets into it as it was given.
-
-    Raises
-    ------
-    UserError
-        The pattern is no regular expression.
-    """
+    """Tokens of a text, with offsets into it as it was given; a pattern that is no regular expression is refused."""
     seen = prepared(text, form)
-    matches = (found.span() for found in compiled(pattern).finditer(seen))
-    spans = [(start, end) for start, end in matches if start < end]
-    if seen is text:
-        return [Token(start, end, word_of(text[start:end], form)) for start, end in spans]
-    starts, ends = _places(text, form)
+    spans = [match.span() for match in compiled(pattern).finditer(seen) if match.group()]
+    starts, ends = (range(len(text)), range(1, len(text) + 1)) if seen is text else _places(text, form)
     return [Token(starts[start], ends[end - 1], word_of(seen[start:end], form)) for start, end in spans]
 
 
 def _places(text: str, form: Form) -> tuple[list[int], list[int]]:
     """Where in the text each character of the prepared text starts and ends."""
-    spaced = _SPACE.sub(" ", text)
-    pieces: list[str] = []
-    origin: list[int] = []
-    for i, character in enumerate(spaced):
-        if _IGNORED.match(character):
-            continue
-        changed = _compatible(character) if form == "NFKC" and _COMPATIBLE.match(character) else character
-        pieces.append(changed)
-        origin += [i] * len(changed)
+    changed = ["" if _IGNORED.match(character) else character for character in _SPACE.sub(" ", text)]
+    if form == "NFKC":
+        changed = [_compatible(character) if _COMPATIBLE.match(character) else character for character in changed]
+    origin = [i for i, part in enumerate(changed) for _ in part]
     starts: list[int] = []
     ends: list[int] = []
-    for found in _CLUSTER.finditer("".join(pieces)):
-        size = len(normalize("NFC", found.group()))
-        starts += [origin[found.start()]] * size
-        ends += [origin[found.end() - 1] + 1] * size
+    for cluster in _CLUSTER.finditer("".join(changed)):
+        size = len(normalize("NFC", cluster.group()))
+        starts += [origin[cluster.start()]] * size
+        ends += [origin[cluster.end() - 1] + 1] * size
     return starts, ends
 
 
@@ -125,19 +114,13 @@ def finder(pattern: str) -> Callable[[str], list[str]]:
     if pattern == TOKEN_PATTERN:
         return lambda text: _ASCII_WORDS(text) if text.isascii() else rule.findall(text)
     if rule.groups:
-        return lambda text: [found.group() for found in rule.finditer(text) if found.group()]
-    return lambda text: [word for word in rule.findall(text) if word]
+        return lambda text: [match.group() for match in rule.finditer(text) if match.group()]
+    return lambda text: list(filter(None, rule.findall(text)))
 
 
 @cache
 def compiled(pattern: str) -> "regex.Pattern[str]":
-    r"""A token pattern, compiled by ``regex``: ``\w`` has marks in it, and ``\p{L}`` is any letter.
-
-    Raises
-    ------
-    UserError
-        It is no regular expression.
-    """
+    r"""A token pattern, compiled by ``regex``: ``\w`` has marks in it, and ``\p{L}`` is any letter."""
     if not isinstance(pattern, str):
         raise UserError(f"--token-pattern is of type {type(pattern).__name__}: give a regular expression as a string.")
     try:
@@ -165,10 +148,28 @@ def normal(word: str, form: Form = FORM) -> str:
     return _folded(" ".join(prepared(word, form).split()), form)
 
 
+def stop_words() -> frozenset[str]:
+    """Stop words of English, as gensim has them (337, of Stone, Dennis, Kwantes 2010)."""
+    with needed("gensim", "The list of stop words"):
+        from gensim.parsing.preprocessing import STOPWORDS
+    return frozenset(STOPWORDS)
+
+
+def pattern_without(words: Iterable[str]) -> str:
+    """Regular expression of a word that is none of these, whatever its case.
+
+    As a corpus's token pattern it takes the words out of the text: what stood on their two sides becomes neighbours.
+    """
+    left_out = "|".join(sorted(regex.escape(prepared(word)) for word in words))
+    if not left_out:
+        return TOKEN_PATTERN
+    return rf"(?<!{IN_WORD})(?!(?i:{left_out})(?!{IN_WORD})){TOKEN_PATTERN}"
+
+
 def cut(words: Iterable[str], pattern: str, form: Form = FORM) -> dict[str, list[str]]:
     """Those of some words that the pattern can find in no text, with what it makes of each."""
     made = {word: [token.word for token in tokenize(word, pattern, form)] for word in words if word != NUMBER}
-    return {word: found for word, found in made.items() if found != [word]}
+    return {word: parts for word, parts in made.items() if parts != [word]}
 
 
 def foreign(words: Iterable[str], known: Iterable[str]) -> str:
@@ -177,12 +178,9 @@ def foreign(words: Iterable[str], known: Iterable[str]) -> str:
     They cannot come from a token pattern that made all known words.
     """
     others = {word: {c for c in word if not _IN_WORDS.match(c)} for word in words}
-    if not any(others.values()):
-        return ""
-    seen = set().union(*map(set, known))
+    seen: set[str] = set().union(*map(set, known)) if any(others.values()) else set()
     for word, characters in others.items():
-        left = sorted(characters - seen)
-        if left:
+        if left := sorted(characters - seen):
             shown = "a space" if left[0] == " " else f"a {left[0]!r}"
             return (
                 f"no word here has {shown} as {word!r} has, because the token pattern cuts there: read the corpus with "

@@ -4,21 +4,18 @@ WNC: Pryzant, Diehl Martinez, Dass, Kurohashi, Jurafsky and Yang 2020, "Automati
 Text" (AAAI).
 """
 
-import gzip
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.text.encoding import decode
-from crossloss.text.layouts import lines_of, packing
+from crossloss.text.encoding import read_text
+from crossloss.text.layouts import lines_of
 from crossloss.text.read import Corpus
-from crossloss.text.rows import Found
+from crossloss.text.rows import SourceInfo
 from crossloss.text.tokens import WITH_NUMBERS
 
 WNC = "https://github.com/rpryzant/neutralizing-bias"
@@ -33,26 +30,14 @@ _RAW = 3, 4
 
 @dataclass(frozen=True)
 class Versions:
-    """Pairs of versions of sentences.
-
-    Attributes
-    ----------
-    source : str
-    layout : "header", "original" or "two columns"
-    before, after : list of str
-        m each, different from each other.
-    same : list of str
-        Sentences of one version.
-    malformed : list of int
-        Lines left out: too few fields, or without the later version.
-    """
+    """Pairs of versions of sentences."""
 
     source: str
     layout: Layout
-    before: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)  # m, each different from its later version
     after: list[str] = field(default_factory=list)
-    same: list[str] = field(default_factory=list)
-    malformed: list[int] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)  # sentences of one version
+    malformed: list[int] = field(default_factory=list)  # lines left out: too few fields, or no later version
 
     @property
     def rows(self) -> int:
@@ -61,68 +46,49 @@ class Versions:
 
 
 def read_versions(path: str | Path) -> Versions:
-    """Read pairs of versions from a file (each layout also as .gz) or a folder with WNC.
+    """Read pairs of versions from a file (each layout also as .gz or .bz2) or a folder with WNC.
 
     A file has a header line with the columns biased and neutral, or before and after (a row without the first is a
     sentence of one version); or it is in WNC's original layout (tab-separated, no header: rev_id, src_tok, tgt_tok,
     src_raw, tgt_raw, ..., of which the raw texts are taken); or it has two columns, before and after, and no header. Of
-    a folder, biased.full is read, or where it is absent biased.word.train, .dev and .test.
-
-    Raises
-    ------
-    UserError
-        No such file, not UTF-8, none of these layouts, or no pair in it.
+    a folder, biased.full is read, or where it is absent biased.word.train, .dev and .test. None of these, and a file
+    without a pair, is refused.
     """
-    first, *others = [_read(file) for file in _files(Path(path))]
+    first, *others = [_read(file) for file in _files(Path(path), WNC_FILES[:1], WNC_FILES[1:4])]
     versions = replace(first, source=Path(path).name)
     for more in others:
-        versions.before.extend(more.before)
-        versions.after.extend(more.after)
-        versions.same.extend(more.same)
-        versions.malformed.extend(more.malformed)
+        for name in ("before", "after", "same", "malformed"):
+            getattr(versions, name).extend(getattr(more, name))
     if not versions.before:
         raise UserError(f"{path} holds no two different versions of a sentence. WNC is published at {WNC}.")
     return versions
 
 
-def look(path: str | Path) -> list[Versions]:
-    """Every WNC file of a folder, or the one file given, each read on its own.
-
-    Raises
-    ------
-    UserError
-        As ``read_versions``, but for a file without pairs.
-    """
-    start = Path(path)
-    if not start.is_dir():
-        return [_read(start)]
-    return [_read(file) for file in _present(start, WNC_FILES)]
+def inspect_files(path: str | Path) -> list[Versions]:
+    """Every WNC file of a folder, or the one file given, each read on its own, with pairs or without."""
+    return [_read(file) for file in _files(Path(path), WNC_FILES)]
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, *choices: tuple[str, ...]) -> list[Path]:
+    """A file itself; of a folder, those files of the first choice that it has any of."""
     if not path.is_dir():
         return [path]
-    return _present(path, WNC_FILES[:1]) if _at(path, WNC_FILES[0]) else _present(path, WNC_FILES[1:4])
-
-
-def _at(folder: Path, name: str) -> Path | None:
-    return next((p for p in (folder / name, folder / f"{name}.gz") if p.exists()), None)
-
-
-def _present(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    found = [file for name in names if (file := _at(folder, name)) is not None]
-    if not found:
-        raise UserError(f"{folder} has none of WNC's files ({', '.join(names)}): WNC is published at {WNC}.")
-    return found
+    for names in choices:
+        places = ([path / name, path / f"{name}.gz"] for name in names)
+        present = [next(filter(Path.exists, both), None) for both in places]
+        if files := [file for file in present if file is not None]:
+            return files
+    raise UserError(f"{path} has none of WNC's files ({', '.join(choices[-1])}): WNC is published at {WNC}.")
 
 
 def _read(path: Path) -> Versions:
-    lines = _lines(path)
-    first = next(lines, (0, [""]))
-    layout, needed, at, to = _layout(path, first[1])
-    versions = Versions(path.name, layout)
-    for number, fields in lines if layout == "header" else chain([first], lines):
-        whole = len(fields) >= needed if layout == "original" else len(fields) == needed
+    lines = enumerate(lines_of(read_text(path), SourceInfo()), 1)
+    rows = ((number, line.split("\t")) for number, line in lines if line.strip())
+    first = next(rows, (0, [""]))
+    layout, at, to = _layout(path, first[1])
+    versions, width = Versions(path.name, layout), len(first[1])
+    for number, fields in rows if layout == "header" else chain([first], rows):
+        whole = len(fields) > max(_RAW) if layout == "original" else len(fields) == width
         before, after = (fields[at].strip(), fields[to].strip()) if whole else ("", "")
         if not after or (not before and layout != "header"):
             versions.malformed.append(number)
@@ -134,54 +100,32 @@ def _read(path: Path) -> Versions:
     return versions
 
 
-def _layout(path: Path, first: list[str]) -> tuple[Layout, int, int, int]:
-    """Layout that the first line tells, the fields it needs, and where the earlier and the later version stand."""
+def _layout(path: Path, first: list[str]) -> tuple[Layout, int, int]:
+    """Layout that the first line tells, and the fields of the earlier and the later version."""
     for before, after in _HEADERS:
         if {before, after} <= set(first):
-            return "header", len(first), first.index(before), first.index(after)
+            return "header", first.index(before), first.index(after)
     if len(first) > max(_RAW):
-        return "original", max(_RAW) + 1, *_RAW
+        return "original", *_RAW
     if len(first) == 2:
-        return "two columns", 2, 0, 1
+        return "two columns", 0, 1
     raise UserError(
         f"{path} is in no layout of pairs: give before<TAB>after, columns named biased and neutral, "
         f"or a file of WNC, published at {WNC}."
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields of every line that is not blank."""
-    opened = gzip.open if packing(path) == ".gz" else open
-    try:
-        with opened(path, "rb") as file:
-            raw = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({error}): check the path, or copy it again.") from error
-    for number, line in enumerate(lines_of(decode(path, raw), Found()), 1):
-        if line.strip():
-            yield number, line.split("\t")
-
-
 @dataclass(frozen=True, eq=False)
-class Sides:
+class VersionedCorpus:
     """Both versions of every sentence as samples of one corpus: the sides differ in weights only.
 
     The corpus's own weights are the mean of the two sides (1/2 for a version, 1 for what both have), so vocabulary,
     expected counts, noise and step sizes are one for both, and going from one side to the other is applying edits.
-
-    Attributes
-    ----------
-    corpus : Corpus
-        All earlier versions, all later ones, the sentences of one version, the background.
-    pairs : int
-        m.
-    own : int
-        Samples that are not background.
     """
 
-    corpus: Corpus
-    pairs: int
-    own: int
+    corpus: Corpus  # all earlier versions, all later ones, the sentences of one version, the background
+    pairs: int  # m
+    own: int  # samples that are not background
 
     @property
     def before(self) -> np.ndarray:
@@ -200,22 +144,19 @@ class Sides:
         return weights
 
 
-def sides(versions: Versions, background: Corpus | None = None) -> Sides:
-    """Make one corpus of both sides, with a background added to both alike.
+def combine_versions(versions: Versions, background: Corpus | None = None) -> VersionedCorpus:
+    """Make one corpus of both sides, with a background added to both alike; numbers are one word.
 
-    Numbers are one word. Sample ids are those of ``versions`` (pair 1 is 1.before and 1.after) and, behind
-    "background:", of the background.
+    Sample ids are 1.before, 1.after, same:1, ... and, behind "background:", those of the background.
     """
     m = len(versions.before)
-    numbers = range(1, m + 1)
     texts = [*versions.before, *versions.after, *versions.same]
-    ids = [f"{i}.before" for i in numbers] + [f"{i}.after" for i in numbers]
+    ids = [f"{i + 1}.{side}" for side in get_args(Side) for i in range(m)]
     ids += [f"same:{i + 1}" for i in range(len(versions.same))]
     own, documents = len(texts), [""] * len(texts)
     if background is not None:
         texts += background.texts
         ids += [f"background:{name}" for name in background.ids]
         documents += background.documents
-    weights = np.ones(len(texts))
-    weights[: 2 * m] = 0.5
-    return Sides(Corpus(ids, documents, texts, weights, WITH_NUMBERS, versions.source), m, own)
+    weights = np.repeat([0.5, 1.0], [2 * m, len(texts) - 2 * m])
+    return VersionedCorpus(Corpus(ids, documents, texts, weights, WITH_NUMBERS, versions.source), m, own)

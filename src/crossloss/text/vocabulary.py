@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError
+from crossloss.text.encoding import refusing
 from crossloss.text.read import Corpus
 from crossloss.text.tokens import FORM, TOKEN_PATTERN, Form, normal
 
@@ -23,13 +24,10 @@ class Vocabulary:
     counts : (V,) int64 array
         Occurrences in the samples of positive weight.
     keep : (V,) float64 array
-        Probability to survive word2vec's subsampling; a factor of expected counts here, never a draw.
-    subsample : float
-        The threshold t that ``keep`` was made with; 0: none.
-    token_pattern : str
-        Regular expression of a word.
-    form : "NFKC" or "NFC"
-        Unicode normal form of letters.
+        Probability to survive word2vec's subsampling at the threshold ``subsample`` (0: none); a factor of expected
+        counts here, never a draw.
+    token_pattern, form : str
+        Regular expression of a word, and Unicode normal form of letters, as in ``cl.read``.
     """
 
     words: list[str]
@@ -51,32 +49,20 @@ class Vocabulary:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
-        return {
-            "words": self.words,
-            "counts": self.counts.tolist(),
-            "subsample": self.subsample,
-            "token_pattern": self.token_pattern,
-            "form": self.form,
-        }
+        stored = {name: getattr(self, name) for name in ("words", "subsample", "token_pattern", "form")}
+        return stored | {"counts": self.counts.tolist()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Vocabulary":
-        """Inverse of ``to_json``.
-
-        Raises
-        ------
-        UserError
-            The value is no vocabulary.
-        """
-        try:
+        """Inverse of ``to_json``; what is no vocabulary is refused."""
+        errors = (KeyError, TypeError, ValueError)
+        with refusing(errors, "The vocabulary file is damaged", "run again with --overwrite"):
             words, counts = list(value["words"]), np.array(value["counts"], dtype=np.int64)
             threshold, pattern = float(value["subsample"]), str(value.get("token_pattern", TOKEN_PATTERN))
             if len(words) != len(counts) or len(set(words)) != len(words):
                 raise ValueError("words and counts do not match")
             if not all(isinstance(word, str) for word in words):
                 raise ValueError("a word is no text")
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"The vocabulary file is damaged ({error}); run again with --overwrite.") from error
         return cls(words, counts, keep_probability(counts, threshold), threshold, pattern, value.get("form", FORM))
 
 
@@ -96,41 +82,26 @@ def build_vocabulary(
     keep_words: Iterable[str] = (),
     subsample: float = 1e-3,
 ) -> Vocabulary:
-    """Vocabulary of the samples of positive weight.
+    """Vocabulary of the samples of positive weight: the ``max_words`` most frequent that occur ``min_count`` times.
 
-    Parameters
-    ----------
-    min_count : int
-        Leave out words that occur less often.
-    max_words : int, optional
-        The most frequent words kept.
-    keep_words : iterable of str
-        Words that stay whatever their count, beyond ``max_words``, if they occur at all.
-    subsample : float
-        Threshold of word2vec's subsampling; 0: none.
-
-    Raises
-    ------
-    UserError
-        Fewer than two words are left.
+    ``keep_words`` stay beyond both, if they occur at all; ``subsample`` is the threshold of word2vec's subsampling, 0:
+    none. Fewer than two words are refused.
     """
     trained = np.repeat(corpus.weights > 0, np.diff(corpus.indptr))
     counts = np.bincount(corpus.tokens[trained], minlength=len(corpus.types))
     types = np.array(corpus.types, dtype=object)
     order = np.array(sorted(np.flatnonzero(counts), key=lambda i: (-counts[i], types[i])), dtype=np.int64)
-    chosen = order[counts[order] >= min_count][:max_words]
     wanted = {normal(word, corpus.form) for word in keep_words}
-    extra = np.array([i for i in order if types[i] in wanted], dtype=np.int64)
-    member = np.zeros(len(types), dtype=bool)
-    member[chosen] = member[extra] = True
-    kept = order[member[order]]
-    if len(kept) < 2:
+    member = np.array([word in wanted for word in corpus.types], dtype=bool)
+    member[order[counts[order] >= min_count][:max_words]] = True
+    chosen = order[member[order]]
+    if len(chosen) < 2:
         raise UserError(
-            f"Only {len(kept)} words occur {min_count} times or more: lower --min-count or give a larger corpus."
+            f"Only {len(chosen)} words occur {min_count} times or more: lower --min-count or give a larger corpus."
         )
-    chosen_counts = counts[kept].astype(np.int64)
-    keep = keep_probability(chosen_counts, subsample)
-    return Vocabulary([str(types[i]) for i in kept], chosen_counts, keep, subsample, corpus.token_pattern, corpus.form)
+    occurrences = counts[chosen].astype(np.int64)
+    keep = keep_probability(occurrences, subsample)
+    return Vocabulary(types[chosen].tolist(), occurrences, keep, subsample, corpus.token_pattern, corpus.form)
 
 
 def token_words(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:

@@ -13,38 +13,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossloss.core import UserError
-from crossloss.text.layouts import packing
+from crossloss.text.encoding import packing
 from crossloss.text.read import Corpus
-from crossloss.text.rows import Columns, Found, Row
+from crossloss.text.rows import Columns, Row, SourceInfo
 
 
-def written(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
-    """Files by name.
+def encode_corpus(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
+    """Files by name, of samples (n,) each as often as its whole number says; 0 leaves it out.
 
     A file comes back under its own name with the columns that were read; a folder of text as its files; a dataset and
-    what had no layout as .parquet and .jsonl. The second copy of a sample has #2 behind its id.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    numbers : (n,) array of whole numbers
-        Copies of each sample; 0 leaves it out.
-
-    Raises
-    ------
-    UserError
-        No sample is left, or a document's name leads out of the folder.
+    what had no layout as .parquet and .jsonl. The second copy of a sample has #2 behind its id. Refused where no sample
+    is left, or a document's name leads out of the folder.
     """
     if not numbers.any():
         raise UserError("No sample is left to write: choose another plan.")
-    found = corpus.found or Found("jsonl")
+    info = corpus.found or SourceInfo("jsonl")
     source = PurePosixPath(corpus.source.replace(":", "-").replace("\\", "-")).name or "corpus"
-    if found.layout == "folder" and found.columns is None:
+    if info.layout == "folder" and info.columns is None:
         return dict(_folder(corpus, numbers, PurePosixPath(source)))
-    layout = {"folder": "jsonl", "builtin": "tsv", "dataset": "parquet"}.get(found.layout, found.layout)
-    name = source if layout == found.layout and corpus.found else f"{source}.{layout}"
-    columns = found.columns or Columns("text", "document" if any(corpus.documents) else None)
-    return {name: _packed(name, _encoded(layout, columns, list(_rows(corpus, numbers)), found.delimiter))}
+    layout = {"folder": "jsonl", "builtin": "tsv", "dataset": "parquet"}.get(info.layout, info.layout)
+    name = source if layout == info.layout and corpus.found else f"{source}.{layout}"
+    columns = info.columns or Columns("text", "document" if any(corpus.documents) else None)
+    return {name: _packed(name, _encoded(layout, columns, list(_rows(corpus, numbers)), info.delimiter))}
 
 
 def _rows(corpus: Corpus, numbers: np.ndarray) -> Iterator[Row]:
@@ -71,25 +61,18 @@ def _packed(name: str, content: bytes) -> bytes:
 
 
 def _encoded(layout: str, columns: Columns, rows: list[Row], delimiter: str = ",") -> bytes:
-    kept = {name: [getattr(row, part) for row in rows] for part, name in _named(columns)}
+    parts = {name: part for part in Row._fields if (name := getattr(columns, part)) is not None}
+    header, lines = list(parts), [[getattr(row, part) for part in parts.values()] for row in rows]
     if layout == "parquet":
         sink = io.BytesIO()
-        table = pa.table({name: pa.array(values, pa.string()) for name, values in kept.items()})
+        table = pa.table([pa.array(column, pa.string()) for column in zip(*lines, strict=True)], names=header)
         pq.write_table(table, sink, compression="zstd")
         return sink.getvalue()
-    lines = list(zip(*kept.values(), strict=True))
+    text = io.StringIO(newline="")
     if layout == "csv":
-        text = io.StringIO(newline="")
-        csv.writer(text, delimiter=delimiter).writerows([list(kept), *lines])
-        return text.getvalue().encode()
-    if layout == "jsonl":
-        return "".join(json.dumps(dict(zip(kept, line, strict=True))) + "\n" for line in lines).encode()
-    header = [] if layout == "text" else ["\t".join(kept)]
-    return "".join(f"{line}\n" for line in [*header, *("\t".join(line) for line in lines)]).encode()
-
-
-def _named(columns: Columns) -> Iterator[tuple[str, str]]:
-    for part in ("id", "document", "text"):
-        name = getattr(columns, part)
-        if name is not None:
-            yield part, name
+        csv.writer(text, delimiter=delimiter).writerows([header, *lines])
+    elif layout == "jsonl":
+        text.writelines(json.dumps(dict(zip(header, line, strict=True))) + "\n" for line in lines)
+    else:
+        text.writelines("\t".join(line) + "\n" for line in ([] if layout == "text" else [header]) + lines)
+    return text.getvalue().encode()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.progress import track
-from crossloss.reading import find, fold
+from crossloss.reading import near_duplicates, select
 from crossloss.scores import Scores
 from crossloss.validation.retrain import Retrainer, changes, without
 from crossloss.validation.statistics import Fidelity, fidelity
@@ -53,9 +53,9 @@ def shown_first(scores: Scores, name: str, count: int) -> list[int]:
     """Samples trained on that tables and report show first, ``count`` on either side, with and without duplicates."""
     chosen: dict[int, None] = {}
     for sign in (1, -1):
-        ranked = find(scores, name, sign=sign)
+        ranked = select(scores, name, sign=sign)
         ranked = ranked[scores.run.weights[ranked] > 0]
-        firsts = [alike[0] for alike in fold(scores, ranked, count)]
+        firsts = [alike[0] for alike in near_duplicates(scores, ranked, count)]
         chosen |= dict.fromkeys(int(i) for i in [*ranked[:count], *firsts])
     return list(chosen)
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from crossloss.text.pairs import PairCounts, near
+from crossloss.text.pairs import PairCounts, expected_cooccurrences
 from crossloss.text.samples import Corpus
 from crossloss.text.tokens import tokenize
 from crossloss.text.vocabulary import Vocabulary
@@ -100,7 +100,7 @@ def pair_terms(model: TextCounts, words: np.ndarray, sample: np.ndarray) -> tupl
     at, to, count, known, column : arrays, one entry a pair of positions
         Its two positions, its expected count, whether any sample of the run has this pair of words, and where.
     """
-    parts = list(near(words, sample, model.vocabulary.keep, model.counts.window))
+    parts = list(expected_cooccurrences(words, sample, model.vocabulary.keep, model.counts.window))
     if not parts:
         nowhere = np.empty(0, dtype=np.int64)
         return nowhere, nowhere, np.empty(0), nowhere.astype(bool), nowhere

@@ -136,17 +136,18 @@ def model_vocabulary(words: list[str], corpus: Corpus, subsample: float, known: 
     UserError
         The corpus lacks a word, or has it more or less often; two words that are one word in a corpus.
     """
-    given, words = words, [normal(word, corpus.form) for word in words]
-    first = dict(zip(reversed(words), reversed(given), strict=True))
-    for word, written in zip(words, given, strict=True):
-        if first[word] != written:
+    spelled: dict[str, str] = {}
+    for word in words:
+        first = spelled.setdefault(normal(word, corpus.form), word)
+        if first != word:
             raise UserError(
-                f"The model has {first[word]!r} and {written!r}, which a corpus takes for one word: train it on tokens "
-                "in one normal form and case."
+                f"The model has {first!r} and {word!r}, which a corpus takes for one word: train it on tokens in one "
+                "normal form and case."
             )
+    words = list(spelled)
     trained = np.repeat(corpus.weights > 0, np.diff(corpus.indptr))
-    found = np.bincount(corpus.tokens[trained], minlength=len(corpus.types))
-    count = dict(zip(corpus.types, found.tolist(), strict=True))
+    occurrences = np.bincount(corpus.tokens[trained], minlength=len(corpus.types))
+    count = dict(zip(corpus.types, occurrences.tolist(), strict=True))
     lacking = [word for word in words if not count.get(word)]
     if lacking:
         raise UserError(
@@ -154,19 +155,13 @@ def model_vocabulary(words: list[str], corpus: Corpus, subsample: float, known: 
             "corpus that the model was trained on, tokenised as it was."
         )
     counts = np.array([count[word] for word in words], dtype=np.int64)
-    if known is not None:
-        _check_counts(words, counts, np.array(known, dtype=np.int64))
+    other = np.flatnonzero(counts != (counts if known is None else known))
+    if len(other):
+        there = np.array(known, dtype=np.int64)
+        i = int(other[np.argmax(np.abs(counts[other] - there[other]))])
+        more = f" ({len(other)} of {len(words)} words differ)" if len(other) > 1 else ""
+        raise UserError(
+            f"{words[i]!r} occurs {there[i]:,} times in what the model was trained on and {counts[i]:,} times in this "
+            f"corpus{more}: pass the corpus of the model, tokenised as it was."
+        )
     return Vocabulary(words, counts, keep_probability(counts, subsample), subsample)
-
-
-def _check_counts(words: list[str], here: np.ndarray, there: np.ndarray) -> None:
-    """Refuse a corpus that has a word more or less often than the one of the model."""
-    other = np.flatnonzero(here != there)
-    if not len(other):
-        return
-    i = int(other[np.argmax(np.abs(here[other] - there[other]))])
-    more = f" ({len(other)} of {len(words)} words differ)" if len(other) > 1 else ""
-    raise UserError(
-        f"{words[i]!r} occurs {there[i]:,} times in what the model was trained on and {here[i]:,} times in this "
-        f"corpus{more}: pass the corpus of the model, tokenised as it was."
-    )

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from crossloss.models.skipgram.word2vec import keyed_vectors
 
 FEWEST_PAIRS = 10
 NEIGHBOURS = 10
@@ -25,24 +28,19 @@ class Quality:
 def quality(words: Sequence[str], vectors: np.ndarray) -> Quality:
     """WordSim-353 (Finkelstein et al. 2001) and SimLex-999 (Hill et al. 2015) of vectors (V, d)."""
     try:
-        from gensim.models import KeyedVectors
         from gensim.test.utils import datapath
     except ImportError:
         return Quality()
-    keyed = KeyedVectors(vectors.shape[1])
-    keyed.add_vectors(list(words), np.asarray(vectors, dtype=np.float32))
-    figures: list[float | None] = []
+    keyed, figures = keyed_vectors(words, vectors), list[Any]()
     for file in ("wordsim353.tsv", "simlex999.txt"):
         with open(datapath(file), encoding="utf-8") as lines:
             pairs = [line.split("\t")[:2] for line in lines if line.strip() and not line.startswith("#")]
         covered = sum(len(p) == 2 and all(w.lower() in keyed.key_to_index for w in p) for p in pairs)
-        value = None
-        if covered >= FEWEST_PAIRS:
-            # restrict_vocab counts from the most frequent word; all of ours count.
-            found = keyed.evaluate_word_pairs(datapath(file), restrict_vocab=len(words), case_insensitive=True)
-            value = float(found[1][0])
-        figures += [value, covered]
-    return Quality(figures[0], int(figures[1] or 0), figures[2], int(figures[3] or 0))
+        # restrict_vocab counts from the most frequent word; all of ours count.
+        asked = {"restrict_vocab": len(words), "case_insensitive": True}
+        enough = covered >= FEWEST_PAIRS
+        figures += [float(keyed.evaluate_word_pairs(datapath(file), **asked)[1][0]) if enough else None, covered]
+    return Quality(*figures)
 
 
 def analogies(words: Sequence[str], vectors: np.ndarray) -> float | None:
@@ -51,12 +49,10 @@ def analogies(words: Sequence[str], vectors: np.ndarray) -> float | None:
     None where gensim is not installed or fewer than ten questions are covered.
     """
     try:
-        from gensim.models import KeyedVectors
         from gensim.test.utils import datapath
     except ImportError:
         return None
-    keyed = KeyedVectors(vectors.shape[1])
-    keyed.add_vectors(list(words), np.asarray(vectors, dtype=np.float32))
+    keyed = keyed_vectors(words, vectors)
     _, sections = keyed.evaluate_word_analogies(datapath("questions-words.txt"), restrict_vocab=len(words))
     right, wrong = (len(sections[-1][name]) for name in ("correct", "incorrect"))
     return float(right / (right + wrong)) if right + wrong >= FEWEST_PAIRS else None

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from crossloss.core import UserError
-from crossloss.text.pairs import near
+from crossloss.text.pairs import expected_cooccurrences
 from crossloss.text.tokens import tokenize
 
 if TYPE_CHECKING:
@@ -68,6 +68,6 @@ def text_counts(field: "SkipGramField", sentences: Sequence[str]) -> scipy.spars
     sample, words = np.array(tokens, dtype=np.int64).reshape(-1, 2).T
     size = len(vocabulary.words)
     total = scipy.sparse.csr_matrix((size, size))
-    for p, q, count in near(words, sample, vocabulary.keep, field.counts.window):
+    for p, q, count in expected_cooccurrences(words, sample, vocabulary.keep, field.counts.window):
         total += scipy.sparse.csr_matrix((count, (words[p], words[q])), shape=(size, size))
     return (total + total.T).tocoo()

@@ -1,6 +1,6 @@
 """Vectors in and out of other programs: word2vec files, gensim's KeyedVectors, the Embedding Projector."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from crossloss.core import UserError
 from crossloss.extras import needed
+from crossloss.text.encoding import refusing
 
 PICKLE = (
     "{} is a Python pickle, which can run code when it is opened, so it is not: open it yourself with gensim and pass "
@@ -21,7 +22,7 @@ def keyed_vectors(words: Sequence[str], vectors: np.ndarray, counts: Sequence[in
     Parameters
     ----------
     counts : sequence of int, optional
-        Kept as the vector attribute "count".
+        Stored as the vector attribute "count".
 
     Raises
     ------
@@ -32,9 +33,8 @@ def keyed_vectors(words: Sequence[str], vectors: np.ndarray, counts: Sequence[in
         from gensim.models import KeyedVectors
     made = KeyedVectors(vectors.shape[1])
     made.add_vectors(list(words), np.asarray(vectors, dtype=np.float32))
-    if counts is not None:
-        for word, count in zip(words, counts, strict=True):
-            made.set_vecattr(word, "count", int(count))
+    for word, count in () if counts is None else zip(words, counts, strict=True):
+        made.set_vecattr(word, "count", int(count))
     return made
 
 
@@ -72,20 +72,13 @@ def read_word2vec(source: Any) -> tuple[list[str], np.ndarray]:
     if not isinstance(source, str | Path):
         raise UserError(f"A {type(source).__name__} holds no word vectors: pass a word2vec file, or KeyedVectors.")
     path = Path(source)
-    if path.suffix == ".model":
+    with refusing((OSError, ValueError), f"{path} cannot be read", "check the path"):
+        raw = b"" if path.suffix == ".model" else path.read_bytes()
+    if path.suffix == ".model" or raw.startswith(b"\x80"):
         raise UserError(PICKLE.format(path))
-    try:
-        raw = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): check the path.") from error
-    if raw.startswith(b"\x80"):
-        raise UserError(PICKLE.format(path))
-    try:
-        words, vectors = _parsed(raw)
-    except (ValueError, OverflowError, MemoryError) as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"{path} is no word2vec file ({said}): save it with save_word2vec_format.") from error
-    return words, vectors
+    errors = (ValueError, OverflowError, MemoryError)
+    with refusing(errors, f"{path} is no word2vec file", "save it with save_word2vec_format"):
+        return _parsed(raw)
 
 
 def _parsed(raw: bytes) -> tuple[list[str], np.ndarray]:
@@ -97,8 +90,11 @@ def _parsed(raw: bytes) -> tuple[list[str], np.ndarray]:
     if not size or not dimension or 2 * size * dimension > len(rest):
         raise ValueError(f"it is too short for {size} words of dimension {dimension}")
     first = rest[: rest.find(b"\n")].split(b" ")
-    read = _text if len(first) in (dimension + 1, dimension + 2) and _is_number(first[1]) else _binary
-    words, vectors = read(rest, size, dimension)
+    is_text = len(first) in (dimension + 1, dimension + 2) and _is_number(first[1])
+    words, vectors = [], np.empty((size, dimension), dtype=np.float32)
+    for i, (word, vector) in enumerate((_text if is_text else _binary)(rest, size, dimension)):
+        words.append(word.decode())
+        vectors[i] = vector
     if not np.isfinite(vectors).all():
         raise ValueError("a number is not finite")
     if len(set(words)) < size:
@@ -114,32 +110,27 @@ def _is_number(text: bytes) -> bool:
     return True
 
 
-def _text(rest: bytes, size: int, dimension: int) -> tuple[list[str], np.ndarray]:
+def _text(rest: bytes, size: int, dimension: int) -> Iterator[tuple[bytes, np.ndarray]]:
     lines = rest.split(b"\n")
     if len(lines) < size or any(line.strip() for line in lines[size:]):
         raise ValueError(f"its first line says {size} words")
-    words, vectors = [], np.empty((size, dimension), dtype=np.float32)
-    for i, line in enumerate(lines[:size]):
+    for number, line in enumerate(lines[:size], 2):
         word, *values = line.rstrip(b" \r").split(b" ")
         if len(values) != dimension:
-            raise ValueError(f"line {i + 2} has {len(values)} numbers, not {dimension}")
-        words.append(word.decode())
-        vectors[i] = np.array(values, dtype=np.float32)
-    return words, vectors
+            raise ValueError(f"line {number} has {len(values)} numbers, not {dimension}")
+        yield word, np.array(values, dtype=np.float32)
 
 
-def _binary(rest: bytes, size: int, dimension: int) -> tuple[list[str], np.ndarray]:
-    words, vectors, at = [], np.empty((size, dimension), dtype=np.float32), 0
-    for i in range(size):
+def _binary(rest: bytes, size: int, dimension: int) -> Iterator[tuple[bytes, np.ndarray]]:
+    at = 0
+    for number in range(1, size + 1):
         end = rest.find(b" ", at)
         if end < 0 or end + 1 + 4 * dimension > len(rest):
-            raise ValueError(f"it ends within word {i + 1}")
-        words.append(rest[at:end].lstrip(b"\n").decode())
-        vectors[i] = np.frombuffer(rest, "<f4", dimension, end + 1)
+            raise ValueError(f"it ends within word {number}")
+        yield rest[at:end].lstrip(b"\n"), np.frombuffer(rest, "<f4", dimension, end + 1)
         at = end + 1 + 4 * dimension
     if rest[at:].strip(b"\n"):
         raise ValueError(f"more follows than the {size} words of its first line")
-    return words, vectors
 
 
 def projector(
