@@ -20,8 +20,7 @@ from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.models.skipgram.field import PairInfluence, project
 from crossloss.models.torch import ModelView
 from crossloss.models.torch.outer import check_objectives
-from crossloss.objectives import as_objective
-from crossloss.objectives.stored import identity
+from crossloss.objectives import as_objective, fingerprint
 from crossloss.objectives.weat import Weat
 from crossloss.ranking import Named, Ranking
 from crossloss.run import atomic
@@ -307,7 +306,7 @@ def _co_occurrence(run: Run, objectives: Sequence[Objective]) -> np.ndarray:
     for o in objectives:
         if not isinstance(o, Weat):
             raise UserError(f"co-occurrence needs word sets X, Y, A, B, which {o.name} has not.")
-        rows.append(co_occurrence(run.counts, run.vocabulary, {"X": o.X, "Y": o.Y, "A": o.A, "B": o.B}))
+        rows.append(co_occurrence(run.counts, run.vocabulary, {side: tuple(words) for side, words in o.sets.items()}))
     return np.stack(rows)
 
 
@@ -358,4 +357,4 @@ def _pairs(influence: Accumulator) -> np.ndarray:
 
 def objective_key(objective: Objective) -> object:
     """What identifies an objective across processes; None for a Python function, which nothing identifies."""
-    return identity(objective)
+    return fingerprint(objective)

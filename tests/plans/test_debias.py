@@ -11,7 +11,6 @@ import crossloss as cl
 from crossloss import pipeline
 from crossloss.core import UserError
 from crossloss.models.skipgram.hard_debias import After, HardDebias
-from crossloss.objectives.parts import frequent, halves
 from crossloss.objectives.weat import Weat
 from crossloss.plans import debias as debiasing
 from crossloss.plans.debias import WAYS, choose_kept, correct, held_out_words
@@ -59,7 +58,7 @@ def test_every_way_moves_the_objective_to_its_target(run, how):
 
 def test_words_held_out_are_not_fitted(run):
     found = held_out_words(run, [ONE], {"one": 0.0}, "reweight", tolerance=1e-3)["one"]
-    fitted, judged = halves(ONE, run.vocabulary.index)
+    fitted, judged = ONE.halves(run.vocabulary.index)
     made = correct(run, [fitted], {fitted.name: 0.0}, "reweight", tolerance=1e-3)
     view = run.field.view(run.retrain(made.fit.weights))
     assert abs(float(fitted(view))) <= 1e-3
@@ -131,7 +130,7 @@ def test_robustness_and_transfer_write_their_figures(run, tmp_path, monkeypatch)
     assert [r.name for r, _ in twice][:2] == ["one"] * 2
     assert all("or more" in r.name for r, _ in twice[2:])
     assert twice[2][0].before == pytest.approx(
-        float(frequent(ONE, run.vocabulary.occurrences, int(sorted(counts)[1]))(run.embeddings))
+        float(ONE.frequent(run.vocabulary.occurrences, int(sorted(counts)[1]))(run.embeddings))
     )
     with pytest.raises(UserError, match="ask for fewer"):
         pipeline.robustness(run, scores, [ONE], least=10_000)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossloss import terminal
-from crossloss.objectives import Described, rare_words
+from crossloss.objectives import BaseObjective, rare_words
 from crossloss.report import words
 from crossloss.run.available import available_memory
 from crossloss.run.estimate import check_memory, estimate
@@ -17,7 +17,7 @@ from crossloss.text.vocabulary import build_vocabulary
 
 def announce(
     corpus: Corpus,
-    tests: Sequence[Described],
+    tests: Sequence[BaseObjective],
     settings: Mapping[str, Any],
     memory: str = MEMORY,
     *,
@@ -51,4 +51,4 @@ def announce(
         terminal.total_line(cost, trainings, scorings)
     check_memory(cost.memory_bytes, available)
     for test in tests:
-        test.rows(vocabulary.index)
+        test.lookup(vocabulary.index)

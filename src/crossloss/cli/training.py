@@ -9,7 +9,7 @@ from crossloss import pipeline, terminal
 from crossloss.cli.estimates import announce
 from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Show, Starts, command_line, with_settings
 from crossloss.cli.reading import CorpusArgument, read_corpus, with_reading
-from crossloss.objectives import Described
+from crossloss.objectives import BaseObjective
 from crossloss.plans.table import check_corpus, read_plan
 from crossloss.run.progress import bars
 from crossloss.run.runs import MEMORY, Run, train
@@ -34,7 +34,7 @@ def check(
 
 def _train(
     corpus: Corpus,
-    tests: list[Described],
+    tests: list[BaseObjective],
     out: Path,
     overwrite: bool,
     memory: str,
@@ -65,7 +65,7 @@ def _cost(tests: int, starts: int, subsets: int, show: int) -> dict[str, float]:
     return {"trainings": trainings, "scorings": 1 + ROUNDS_OF_A_PLAN}
 
 
-def _chain(run: Run, tests: list[Described], target: float, starts: int, subsets: int, show: int) -> None:
+def _chain(run: Run, tests: list[BaseObjective], target: float, starts: int, subsets: int, show: int) -> None:
     """Measure, score, plan, retrain, report."""
     terminal.measures_table(pipeline.measure(run, tests, starts=starts, track=bars), tests)
     scores = pipeline.score_run(run, tests, track=bars)

@@ -20,8 +20,7 @@ def bounds_of(objective: Any, index: Mapping[str, int]) -> Bounds:
     index : mapping
         The words that are present: the range of an effect size depends on how many of each set there are.
     """
-    known = getattr(objective, "bounds", None)
-    return UNBOUNDED if known is None else known(index)
+    return objective.bounds(index) if hasattr(objective, "bounds") else UNBOUNDED
 
 
 def check_target(objective: Any, target: float, index: Mapping[str, int]) -> None:

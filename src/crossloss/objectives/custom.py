@@ -1,6 +1,6 @@
 """Any Python function of the embeddings as an objective."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Absent, Objective, UserError
-from crossloss.objectives.algebra import Composable
+from crossloss.objectives.algebra import BaseObjective
 
 
 @dataclass(frozen=True)
-class Function(Composable):
+class Function(BaseObjective):
     """A function of the view that returns a scalar tensor.
 
     Parameters
@@ -43,24 +43,11 @@ class Function(Composable):
         return value.reshape(())
 
     @property
-    def measure(self) -> str:
+    def quantity(self) -> str:
         """What the number is: only its author knows."""
         return "value of a function"
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """None that are known."""
-        return ()
-
-    def rows(self, index: Mapping[str, int]) -> dict[str, list[int]]:
-        """None that are known."""
-        return {}
-
-    def coverage(self, counts: Mapping[str, int]) -> list[Any]:
-        """None that is known."""
-        return []
-
-    def reading(self) -> str:
+    def interpretation(self) -> str:
         """What the sign means."""
         return f"Positive or negative as the function {self.name} returns it, in the function's own unit."
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from crossloss.core import UserError
-from crossloss.objectives.words import WordView, several
+from crossloss.objectives.word_objective import WordView
+from crossloss.objectives.words import normalise_all
 
 
 def ect(view: WordView, X: Sequence[str], Y: Sequence[str], A: Sequence[str]) -> float:
@@ -21,7 +22,7 @@ def ect(view: WordView, X: Sequence[str], Y: Sequence[str], A: Sequence[str]) ->
     from scipy.stats import spearmanr  # imported late, as it takes a third of a command's start
 
     vectors = view.vectors.detach().double()
-    found = [[view.index[word] for word in several(words) if word in view.index] for words in (X, Y, A)]
+    found = [[view.index[word] for word in normalise_all(words) if word in view.index] for words in (X, Y, A)]
     if not found[0] or not found[1] or len(found[2]) < 3:
         raise UserError("The coherence test needs a word of X, one of Y and three of A in the vocabulary: add words.")
     x, y, attributes = (vectors[rows] for rows in found)

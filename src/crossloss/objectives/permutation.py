@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from crossloss.core import Objective, UserError
-from crossloss.objectives.one_sided import OneSided
-from crossloss.objectives.weat import Weat, effect
-from crossloss.objectives.words import WordView
+from crossloss.objectives.association_test import AssociationTest, effect
+from crossloss.objectives.word_objective import WordView
 
 EXACT_SPLITS = 10**6
 ROWS_AT_ONCE = 50_000
@@ -55,14 +54,14 @@ class Measured(NamedTuple):
 
 def measured(objective: Objective, view: WordView, *, seed: int = 0) -> Measured:
     """Value and significance of an objective; UserError as the objective itself."""
-    if not isinstance(objective, Weat | OneSided):
+    if not isinstance(objective, AssociationTest):
         return Measured(float(objective(view)), None)
     tested = permutation_test(objective, view, seed=seed)
     return Measured(tested.effect if objective.kind == "effect" else tested.statistic, tested)
 
 
 def permutation_test(
-    weat: Weat | OneSided, view: WordView, *, seed: int = 0, samples: int = 100_000
+    weat: AssociationTest, view: WordView, *, seed: int = 0, samples: int = 100_000
 ) -> PermutationResult:
     """Test the null hypothesis that X and Y are exchangeable.
 

@@ -1,24 +1,35 @@
 """Projection of words on a direction learned from pairs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.objectives.bounds import Bounds
-from crossloss.objectives.pairs import OverPairs, several_pairs
-from crossloss.objectives.words import WordView, given_name, listed, several
+from crossloss.objectives.fields import Words
+from crossloss.objectives.pairs import OverPairs, Pairs
+from crossloss.objectives.registry import register
+from crossloss.objectives.word_objective import WordView
+from crossloss.objectives.words import join_words
 
 
-@dataclass(frozen=True)
+@register("projection", "WORD,.../he,she[/man,woman]", "targets", "pairs")
 class Projection(OverPairs):
-    """Mean over targets w of cos(w, g); g is the mean over pairs (x, y) of (x/|x| - y/|y|).
+    """Mean over targets w of cos(w, g); g is the mean over pairs (x, y), such as (he, she), of (x/|x| - y/|y|).
 
     The mean difference has a sign and a derivative wherever it is not zero; a main direction (Bolukbasi et al. 2016)
     has neither where two are equally strong.
+
+    Raises
+    ------
+    UserError
+        No target or no pair.
     """
+
+    targets: Words
+    pairs: Pairs
+    name: str = ""
 
     def __call__(self, view: WordView) -> Tensor:
         """Mean cosine, shape ().
@@ -41,26 +52,17 @@ class Projection(OverPairs):
         return -1.0, 1.0
 
     @property
-    def measure(self) -> str:
+    def quantity(self) -> str:
         """What the number is."""
         return "mean cosine to a direction"
 
-    def reading(self) -> str:
+    def interpretation(self) -> str:
         """What the sign means."""
         x, y = self.pairs[0]
         return (
-            f"Positive: {listed(self.targets)} lie on the side of {x}, negative: on that of {y}; the mean cosine to "
-            f"the mean difference of the {len(self.pairs)} pairs."
+            f"Positive: {join_words(self.targets)} lie on the side of {x}, negative: on that of {y}; the mean cosine "
+            f"to the mean difference of the {len(self.pairs)} pairs."
         )
 
 
-def projection(targets: str | Sequence[str], pairs: Sequence[tuple[str, str]], name: str = "") -> Projection:
-    """Mean cosine of targets to the mean difference of pairs such as (he, she).
-
-    Raises
-    ------
-    UserError
-        No target or no pair.
-    """
-    words, both = several(targets, "targets"), several_pairs(pairs)
-    return Projection(name or given_name("projection", words, *both[:1]), words, both)
+projection = Projection

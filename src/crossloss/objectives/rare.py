@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crossloss.core import Objective, UserError
-from crossloss.objectives.algebra import Described
-from crossloss.objectives.parts import frequent
+from crossloss.objectives.algebra import BaseObjective
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
-from crossloss.objectives.words import WordView
+from crossloss.objectives.word_objective import WordView
 
 RARE = 50
 """Occurrences below which a word is rare: one sentence is then more than 2 % of what is known of it (docs/trust.md)."""
@@ -43,7 +42,7 @@ def rare_words(objective: Objective, counts: Mapping[str, int], view: WordView |
     view : optional
         Vectors to measure the test without these words.
     """
-    if not isinstance(objective, Described):
+    if not isinstance(objective, BaseObjective):
         return None
     present = dict(pair for row in objective.coverage(counts) for pair in row.present)
     rare = sorted(((word, count) for word, count in present.items() if count < RARE), key=lambda pair: pair[1])
@@ -51,7 +50,7 @@ def rare_words(objective: Objective, counts: Mapping[str, int], view: WordView |
         return None
     if view is not None and isinstance(objective, Weat):
         try:
-            tested = permutation_test(frequent(objective, counts, RARE), view)
+            tested = permutation_test(objective.frequent(counts, RARE), view)
         except UserError:  # a set has too few words without them
             return RareWords(tuple(rare))
         return RareWords(tuple(rare), tested.effect, tested.p_value)

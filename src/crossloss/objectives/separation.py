@@ -1,32 +1,40 @@
 """How far apart the words of a group lie."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import PlainValidator
 from torch import Tensor
 
 from crossloss.objectives.bounds import Bounds
-from crossloss.objectives.words import WordObjective, WordView, given_name, listed, naming, several
+from crossloss.objectives.registry import register
+from crossloss.objectives.word_objective import WordObjective, WordView
+from crossloss.objectives.words import join_words, normalise_all
 
 
-@dataclass(frozen=True)
+@register("separation", "WORD,WORD,...", "words")
 class Separation(WordObjective):
-    """One minus the mean cosine over all pairs of different words of a group of n, 0 to n/(n - 1)."""
+    """One minus the mean cosine over all pairs of different words of a group of n, 0 to n/(n - 1).
 
-    name: str
-    group: tuple[str, ...]
+    Raises
+    ------
+    UserError
+        Fewer than two words.
+    """
+
+    words: Annotated[Sequence[str], PlainValidator(lambda words: normalise_all(words, "the group", 2))] = ()
+    name: str = ""
 
     least: ClassVar[int] = 2
 
-    def __post_init__(self) -> None:
-        with naming(self.name):
-            self._clean(group=several(self.group, "the group", self.least))
+    def check(self) -> None:
+        """Refuse a group that is not given."""
+        normalise_all(self.words, "the group", 2)
 
     @property
-    def sets(self) -> dict[str, tuple[str, ...]]:
+    def sets(self) -> Mapping[str, Sequence[str]]:
         """The group."""
-        return {"group": self.group}
+        return {"group": self.words}
 
     def __call__(self, view: WordView) -> Tensor:
         """One minus the mean cosine, shape ().
@@ -43,29 +51,20 @@ class Separation(WordObjective):
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
         """Least and greatest value."""
-        present = max(len(self.rows(index)["group"]), 2)
+        present = max(len(self.lookup(index)["group"]), 2)
         return 0.0, present / (present - 1)
 
     @property
-    def measure(self) -> str:
+    def quantity(self) -> str:
         """What the number is."""
         return "one minus mean cosine"
 
-    def reading(self) -> str:
+    def interpretation(self) -> str:
         """What the value means."""
         return (
-            f"Never negative: 0 where {listed(self.group)} all point the same way, 1 where they are at right angles "
-            "on average; one minus a mean cosine."
+            f"Never negative: 0 where {join_words(self.words)} all point the same way, 1 where they are at right "
+            "angles on average; one minus a mean cosine."
         )
 
 
-def separation(words: Sequence[str], name: str = "") -> Separation:
-    """One minus the mean cosine over all pairs of different words.
-
-    Raises
-    ------
-    UserError
-        Fewer than two words.
-    """
-    group = several(words, "the group", Separation.least)
-    return Separation(name or given_name("separation", group), group)
+separation = Separation

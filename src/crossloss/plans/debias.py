@@ -18,7 +18,6 @@ from crossloss.core import Objective, UserError
 from crossloss.estimators import unrolled
 from crossloss.models.skipgram.hard_debias import After, HardDebias, hard_debias
 from crossloss.objectives.bounds import check_target
-from crossloss.objectives.parts import halves
 from crossloss.objectives.weat import Weat
 from crossloss.plans.corrections import Correction, Debiased, Updated, Weighted
 from crossloss.plans.cost import figures
@@ -169,7 +168,7 @@ def _updated(
         raise UserError(f"Give one target, for {test.name}.")
     target = targets[test.name]
     check_target(test, target, run.vocabulary.index)
-    fitted, judged = halves(test, run.vocabulary.index)
+    fitted, judged = test.halves(run.vocabulary.index)
     start: Correction = Debiased(hard) if hard else Weighted()
     theta = start(run, run.settings.seed) if hard else run.training.theta
     ranking = _ranking(run, After(fitted, hard) if hard else fitted, fit_key(run, "ranking", [fitted], names), track)
@@ -247,7 +246,7 @@ def held_out_words(
     UserError
         As ``correct``, or a set with fewer than four words present.
     """
-    parts = {o.name: halves(o, run.vocabulary.index) for o in objectives}
+    parts = {o.name: o.halves(run.vocabulary.index) for o in objectives}
     goals = {fitted.name: targets[name] for name, (fitted, _) in parts.items()}
     fitted = [half for half, _ in parts.values()]
     made = correct(run, fitted, goals, how, groups=groups, starts=starts, tolerance=tolerance, track=track)

@@ -19,7 +19,7 @@ from crossloss.inputs import not_negative, weight_numbers
 from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.negatives import DrawnNegatives
-from crossloss.objectives.words import listed_words
+from crossloss.objectives.words import normalise_all
 from crossloss.optimisers import HeavyBall, rising
 from crossloss.run import atomic
 from crossloss.run.available import peak_memory
@@ -188,7 +188,11 @@ def train(
         keep = like.keep_words
     else:
         chosen = make_settings(**settings)
-        keep = tuple(sorted({normal(word, corpus.form) for word in listed_words(keep_words, "keep_words")}))
+        keep = tuple(
+            sorted(
+                {normal(word, corpus.form) for word in normalise_all(keep_words, "keep_words", least=0, unique=False)}
+            )
+        )
     w = check_weights(corpus, weights)
     identity = {
         "corpus": corpus.digest,

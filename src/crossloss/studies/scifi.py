@@ -224,7 +224,7 @@ def scifi_study(
     every = list(dict.fromkeys([*words, *others]))
     objectives = [displacement(word) for word in every]
     for objective in objectives:
-        objective.rows(run.vocabulary.index)
+        objective.lookup(run.vocabulary.index)
     universes, view = Universes(run, labels), run.embeddings
     scores = score(run, objectives, track=track)
     table = compare(Retrainer(run, objectives), scores, subsets=subsets, share=share, track=track)

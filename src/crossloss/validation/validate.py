@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import Objective, Progress
-from crossloss.objectives import Described, Weat
+from crossloss.objectives import BaseObjective, Weat
 from crossloss.plans.remove import Plan
 from crossloss.run.progress import Track, quiet
 from crossloss.run.runs import Run
@@ -190,7 +190,7 @@ def _check_plan(
 def _with_test_word(run: Run, objectives: Sequence[Objective], name: str) -> np.ndarray:
     """Samples (n,) that contain a word of the objective; all where it names no words."""
     objective = next(o for o in objectives if o.name == name)
-    if not isinstance(objective, Described) or not objective.words:
+    if not isinstance(objective, BaseObjective) or not objective.words:
         return np.ones(len(run.corpus), dtype=bool)
     wanted = np.zeros(len(run.vocabulary.words) + 1, dtype=bool)
     wanted[[run.vocabulary.index[word] for word in objective.words if word in run.vocabulary.index]] = True

@@ -1,0 +1,130 @@
+"""What every objective of word vectors shares: its words by set, their coverage, their vectors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from crossloss.core import UserError
+from crossloss.objectives.algebra import BaseObjective
+from crossloss.objectives.words import name_from_words
+from crossloss.text.tokens import foreign
+
+
+class WordView(Protocol):
+    """What a word objective sees: rows of ``vectors`` (V, d) by word."""
+
+    @property
+    def index(self) -> Mapping[str, int]:
+        """Row of each word."""
+        ...
+
+    @property
+    def vectors(self) -> Tensor:
+        """Word vectors (V, d)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Words of one set that a vocabulary has, with their counts, and those it lacks."""
+
+    side: str
+    label: str
+    present: tuple[tuple[str, int], ...]
+    missing: tuple[str, ...]
+
+
+class WordObjective(BaseObjective):
+    """An objective made of named sets of words; a subclass says which (``sets``), and what their vectors give.
+
+    Words that the vocabulary lacks are left out of their set, the other sets stay as they are; a set with fewer than
+    ``least`` words present is an error.
+    """
+
+    least: ClassVar[int] = 1
+
+    @property
+    def sets(self) -> Mapping[str, Sequence[str]]:
+        """Its words by set."""
+        raise NotImplementedError
+
+    def default_name(self) -> str:
+        """Made of its type and its words."""
+        return name_from_words(self.type, *self.sets.values())
+
+    def label(self, side: str) -> str:
+        """What a set is called."""
+        return side
+
+    @property
+    def words(self) -> Sequence[str]:
+        """All its words, each once."""
+        return tuple(dict.fromkeys(word for words in self.sets.values() for word in words))
+
+    def lookup(self, index: Mapping[str, int]) -> dict[str, list[int]]:
+        """Rows of the words present, by set.
+
+        Raises
+        ------
+        UserError
+            Fewer than ``least`` words of a set are in the vocabulary.
+        """
+        return {side: self.present(side, words, index) for side, words in self.sets.items()}
+
+    def present(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> list[int]:
+        """Rows of the words of one set that are present; UserError for fewer than ``least``."""
+        rows = [index[word] for word in words if word in index]
+        if len(rows) < self.least:
+            raise UserError(self._lacking(side, words, index))
+        return rows
+
+    def _lacking(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> str:
+        missing = [word for word in words if word not in index]
+        cut = foreign(missing, index)
+        if len(words) == 1 and self.least == 1:
+            advice = cut or "name this objective when training, add text, or choose another word"
+            return f"{self.name}: the vocabulary lacks the word {words[0]!r}: {advice}."
+        called = f"{self.label(side)}; " if self.label(side) != side else ""
+        needed = "one is" if self.least == 1 else "two are"
+        return (
+            f"{self.name}: the vocabulary has {len(words) - len(missing)} of the {len(words)} words of {side} "
+            f"({called}missing: {', '.join(missing)}) and {needed} needed: "
+            f"{cut or 'add text, or words to the set'}."
+        )
+
+    def units(self, view: WordView) -> dict[str, Tensor]:
+        """Vectors of the words present, each of length 1, by set: (words, d).
+
+        Raises
+        ------
+        UserError
+            Too few words, or a vector that is not finite or of length zero.
+        """
+        return {side: self.unit_rows(view, rows, side) for side, rows in self.lookup(view.index).items()}
+
+    def vectors(self, view: WordView, rows: Sequence[int], side: str) -> Tensor:
+        """Vectors of some rows, (rows, d); UserError where one is not finite."""
+        vectors = view.vectors[torch.tensor(rows, device=view.vectors.device)]
+        if not bool(torch.isfinite(vectors).all()):
+            raise UserError(f"{self.name}: a word of {side} has a vector that is not finite: train with a lower lr.")
+        return vectors
+
+    def unit_rows(self, view: WordView, rows: Sequence[int], side: str) -> Tensor:
+        """Vectors of some rows, each of length 1, (rows, d); UserError where one has no direction."""
+        vectors = self.vectors(view, rows, side)
+        lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        if not bool((lengths > 0).all()):
+            raise UserError(f"{self.name}: a word of {side} has a vector of length zero, which has no direction.")
+        unit: Tensor = vectors / lengths
+        return unit
+
+    def coverage(self, counts: Mapping[str, int]) -> list[Coverage]:
+        """Which words of each set occur, and how often."""
+        table = []
+        for side, words in self.sets.items():
+            present = tuple((word, counts[word]) for word in words if counts.get(word, 0) > 0)
+            table.append(Coverage(side, self.label(side), present, tuple(w for w in words if not counts.get(w, 0))))
+        return table
