@@ -62,7 +62,9 @@ def forms(written, folder):
     return first, from_dict(stored), from_dict(to_dict(again) | {"name": first.name})
 
 
-@pytest.mark.parametrize("kind", sorted({*TYPES, *SYNTAX}))
+@pytest.mark.parametrize(
+    "kind", sorted({*TYPES, *SYNTAX} - {kind for kind, cls in TYPES.items() if "crossloss" not in cls.__module__})
+)
 def test_every_type_goes_through_every_form_unchanged(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "held.txt").write_text("One two.\nThree.\n")
@@ -230,5 +232,5 @@ def test_sums_hold_objectives_only():
         lambda: o.Absolute(3),
         lambda: o.Sum(),
     ):
-        with pytest.raises(UserError, match=r"no objective|list of at least one|of is missing"):
+        with pytest.raises(UserError, match=r"no objective|two objectives or more|of is missing"):
             make()

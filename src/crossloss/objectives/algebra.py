@@ -1,6 +1,6 @@
 """The base of every objective; sums, differences, multiples and sizes of objectives, which are objectives again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -9,7 +9,7 @@ from pydantic import PlainValidator
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.bounds import UNBOUNDED, Bounds, bounds_of
+from crossloss.objectives.bounds import UNBOUNDED, Bounds
 from crossloss.objectives.command_line import add_form
 from crossloss.objectives.fields import Numbers
 from crossloss.objectives.registry import register
@@ -24,6 +24,8 @@ class BaseObjective:
 
     name: str
     type: ClassVar[str] = ""
+    limits: ClassVar[Bounds] = UNBOUNDED
+    """Least and greatest value there can be."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -38,8 +40,8 @@ class BaseObjective:
         return self.type
 
     @classmethod
-    def prepare(cls, values: dict[str, Any], resolve: Callable[[Any], Any], folder: Path) -> dict[str, Any]:
-        """Fields of the class from what a user wrote: objectives by ``resolve`` of their names, files of ``folder``."""
+    def prepare(cls, values: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """Fields of the class from what a user wrote, with the content of files in ``folder`` for their names."""
         return values
 
     def __call__(self, view: Any) -> Tensor:
@@ -56,21 +58,26 @@ class BaseObjective:
         raise NotImplementedError
 
     @property
-    def words(self) -> Sequence[str]:
-        """The words it is made of, each once; none that are known here."""
+    def parts(self) -> Sequence[Any]:
+        """Objectives that it is made of."""
         return ()
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The words it is made of, each once."""
+        return tuple(dict.fromkeys(word for part in self.parts for word in part.words))
 
     def lookup(self, index: Mapping[str, int]) -> Any:
         """Rows of its words; UserError that names what the vocabulary lacks."""
-        return {}
+        return [part.lookup(index) for part in self.parts]
 
     def coverage(self, counts: Mapping[str, int]) -> Sequence[Any]:
         """Which words of each set occur, and how often (``Coverage``)."""
-        return []
+        return [row for part in self.parts for row in part.coverage(counts)]
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
-        """Least and greatest value over all vectors of a vocabulary (``objectives.bounds``); infinite here."""
-        return UNBOUNDED
+        """Least and greatest value over all vectors of a vocabulary."""
+        return self.limits
 
     def __add__(self, other: "BaseObjective") -> "Sum":
         return _combine((1.0, self), (1.0, other))
@@ -93,28 +100,26 @@ class BaseObjective:
         return Absolute(self)
 
 
-def _combine(*given: tuple[float, BaseObjective]) -> "Sum":
-    """Sum of multiples; the terms of a sum among them stand for themselves."""
-    terms: list[tuple[float, Any]] = []
-    for factor, objective in given:
-        own = objective.terms if isinstance(objective, Sum) else [(1.0, objective)]
-        terms += [(factor * weight, term) for weight, term in own]
-    return Sum([term for _, term in terms], [weight for weight, _ in terms])
+def _combine(*given: tuple[float, Any]) -> "Sum":
+    """Sum of multiples of objectives; the terms of a sum among them stand for themselves."""
+    nested = [(factor, f.terms if isinstance(f, Sum) else [(1.0, f)]) for factor, f in given]
+    terms = [(factor * weight, f) for factor, own in nested for weight, f in own]
+    return Sum([f for _, f in terms], [weight for weight, _ in terms])
 
 
 def _objective(given: Any) -> BaseObjective:
     if not isinstance(given, BaseObjective):
-        raise UserError(f"{given!r} is no objective: only objectives add up and have a size.")
+        raise UserError(f"{given!r} is no objective: of must name one objective.")
     return given
 
 
 def _objectives(given: Any) -> tuple[BaseObjective, ...]:
     if not isinstance(given, list | tuple) or not given:
-        raise UserError("A sum needs a list of at least one objective.")
+        raise UserError("of must list two objectives or more.")
     return tuple(_objective(term) for term in given)
 
 
-@register("sum", "OBJECTIVE/OBJECTIVE[/...]", "of")
+@register("sum", "OBJECTIVE/OBJECTIVE(/...)", "of")
 class Sum(BaseObjective):
     """A weighted sum of objectives.
 
@@ -122,14 +127,14 @@ class Sum(BaseObjective):
     ----------
     of : sequence of objectives
     weights : sequence of float
-        One for each; 1 where none are given.
+        One for each; 1 for two or more where none are given.
     name : str
         A sum without a name is named by its terms, those of one objective added up.
 
     Raises
     ------
     UserError
-        No term, or a weight that is zero or not finite.
+        No term, not as many weights, or a weight that is zero or not finite.
     """
 
     of: Annotated[Sequence[Any], PlainValidator(_objectives)]
@@ -137,6 +142,8 @@ class Sum(BaseObjective):
     name: str = ""
 
     def __post_init__(self) -> None:
+        if len(self.of) < 2 and not self.weights:
+            raise UserError("of must list two objectives or more.")
         weights = self.weights or (1.0,) * len(self.of)
         if len(weights) != len(self.of):
             raise UserError(f"there are {len(self.of)} objectives and {len(weights)} weights: give one for each.")
@@ -157,16 +164,8 @@ class Sum(BaseObjective):
         terms = [term for term in merged if term[0] != 0]
         if not terms:
             raise UserError("Nothing is left of this sum of objectives: its terms cancel, or its weights are zero.")
-        object.__setattr__(self, "weights", tuple(weight for weight, _ in terms))
-        object.__setattr__(self, "of", tuple(objective for _, objective in terms))
-
-    def default_name(self) -> str:
-        """Such as weat7-minus-0.5xsimilarity-he-nurse."""
-        parts = []
-        for number, (weight, objective) in enumerate(self.terms):
-            sign = "minus-" if weight < 0 else "plus-" if number else ""
-            parts.append(f"{sign}{_size(weight, 'x')}{objective.name}")
-        return "-".join(parts)
+        for name, values in zip(("weights", "of"), zip(*terms, strict=True), strict=True):
+            object.__setattr__(self, name, values)
 
     def check(self) -> None:
         """Refuse weights that are zero or not finite."""
@@ -174,27 +173,24 @@ class Sum(BaseObjective):
             if not (abs(weight) < float("inf") and weight):
                 raise UserError(f"the weight {weight:g} must be finite and not zero.")
 
-    @classmethod
-    def prepare(cls, values: dict[str, Any], resolve: Callable[[Any], Any], folder: Path) -> dict[str, Any]:
-        """With its objectives for their names."""
-        of = values.get("of")
-        if not isinstance(of, list | tuple) or not of or (len(of) < 2 and "weights" not in values):
-            raise UserError("of must list the names of two objectives or more.")
-        return values | {"of": [resolve(objective) for objective in of]}
-
     @property
-    def terms(self) -> tuple[tuple[float, Any], ...]:
+    def terms(self) -> Sequence[tuple[float, Any]]:
         """Weight and objective of each term."""
         return tuple(zip(self.weights, self.of, strict=True))
+
+    @property
+    def parts(self) -> Sequence[Any]:
+        """The objectives of the terms."""
+        return self.of
+
+    def default_name(self) -> str:
+        """Such as weat7-minus-0.5xsimilarity-he-nurse."""
+        signs = ["minus-" if weight < 0 else "plus-" if number else "" for number, weight in enumerate(self.weights)]
+        return "-".join(f"{sign}{_size(c, 'x')}{f.name}" for sign, (c, f) in zip(signs, self.terms, strict=True))
 
     def __call__(self, view: Any) -> Tensor:
         """Value, shape (); UserError as any of its terms."""
         return torch.stack([weight * objective(view).reshape(()) for weight, objective in self.terms]).sum()
-
-    @property
-    def words(self) -> Sequence[str]:
-        """Words of all terms, each once."""
-        return tuple(dict.fromkeys(word for objective in self.of for word in objective.words))
 
     @property
     def quantity(self) -> str:
@@ -204,24 +200,15 @@ class Sum(BaseObjective):
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
         """Of a sum of terms within their own bounds, each on its own: never too narrow."""
-        ends = [sorted(weight * end for end in bounds_of(objective, index)) for weight, objective in self.terms]
+        ends = [sorted(weight * end for end in objective.bounds(index)) for weight, objective in self.terms]
         return sum(low for low, _ in ends), sum(high for _, high in ends)
-
-    def lookup(self, index: Mapping[str, int]) -> list[Any]:
-        """Look up the words of every term."""
-        return [objective.lookup(index) for objective in self.of]
-
-    def coverage(self, counts: Mapping[str, int]) -> list[Any]:
-        """Coverage of every term."""
-        return [row for objective in self.of for row in objective.coverage(counts)]
 
     def interpretation(self) -> str:
         """What the sign means."""
-        up = " and ".join(f"{objective.name} higher" for weight, objective in self.terms if weight > 0)
-        down = " and ".join(f"{objective.name} lower" for weight, objective in self.terms if weight < 0)
-        signed = [f"{'-' if c < 0 else '+'} {_size(c, ' ')}{objective.name}" for c, objective in self.terms]
-        formula = " ".join(signed).removeprefix("+ ")
-        return f"Higher: {' and '.join(filter(None, (up, down)))} (it is {formula}, each in its own unit)."
+        up, down = ([f for c, f in self.terms if c * sign > 0] for sign in (1, -1))
+        effects = " and ".join([f"{f.name} higher" for f in up] + [f"{f.name} lower" for f in down])
+        formula = " ".join(f"{'-' if c < 0 else '+'} {_size(c, ' ')}{f.name}" for c, f in self.terms)
+        return f"Higher: {effects} (it is {formula.removeprefix('+ ')}, each in its own unit)."
 
 
 add_form("difference", "sum", "OBJECTIVE/OBJECTIVE", ("of",), weights=(1.0, -1.0))
@@ -242,32 +229,21 @@ class Absolute(BaseObjective):
     of: Annotated[Any, PlainValidator(_objective)]
     name: str = ""
 
+    @property
+    def parts(self) -> Sequence[Any]:
+        """The objective."""
+        return (self.of,)
+
     def default_name(self) -> str:
         """Such as abs-weat7."""
         return f"abs-{self.of.name}"
 
-    @classmethod
-    def prepare(cls, values: dict[str, Any], resolve: Callable[[Any], Any], folder: Path) -> dict[str, Any]:
-        """With its objective for the name."""
-        return values | ({"of": resolve(values["of"])} if "of" in values else {})
-
     def __call__(self, view: Any) -> Tensor:
-        """Value, shape ().
-
-        Raises
-        ------
-        UserError
-            As the objective; or the objective is exactly zero, where its size has no derivative, and one is asked for.
-        """
+        """Value, shape (); UserError as the objective, or where it is exactly zero and a derivative is asked for."""
         value: Tensor = self.of(view)
         if value.requires_grad and not bool(value != 0):
             raise UserError(f"{self.name}: {self.of.name} is exactly 0, where its size has no derivative: score it.")
         return value.abs()
-
-    @property
-    def words(self) -> Sequence[str]:
-        """Words of the objective."""
-        return tuple(self.of.words)
 
     @property
     def quantity(self) -> str:
@@ -276,16 +252,8 @@ class Absolute(BaseObjective):
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
         """0 or above, as far as the objective goes to either side."""
-        low, high = bounds_of(self.of, index)
+        low, high = self.of.bounds(index)
         return max(low, -high, 0.0), max(-low, high)
-
-    def lookup(self, index: Mapping[str, int]) -> Any:
-        """Look up the words of the objective."""
-        return self.of.lookup(index)
-
-    def coverage(self, counts: Mapping[str, int]) -> Any:
-        """Coverage of the objective."""
-        return self.of.coverage(counts)
 
     def interpretation(self) -> str:
         """What the value means."""

@@ -32,7 +32,7 @@ Labels = SkipValidation[Sequence[str]]
 class AssociationTest(WordObjective):
     """A test of two sets of targets.
 
-    A subclass says what the associations of a target are; ``labels`` name its sets, in the order of ``sides``.
+    A subclass says what the associations of a target are; ``labels`` name its sets, in their order.
 
     Raises
     ------
@@ -43,7 +43,7 @@ class AssociationTest(WordObjective):
 
     labels: Sequence[str]
     kind: Literal["effect", "statistic"]
-    sides: ClassVar[tuple[str, ...]]
+    called: ClassVar[str]
     least: ClassVar[int] = 2
     reach: ClassVar[float] = 2.0
     """The largest association there can be: a mean cosine has 1, the difference of two 2."""
@@ -55,19 +55,19 @@ class AssociationTest(WordObjective):
             if both:
                 raise UserError(f"{', '.join(both)} stands in both {first} and {second}: name it in one of them.")
         labels = tuple(self.labels) if isinstance(self.labels, list | tuple) else ()
-        number = len(self.sides)
+        number = len(self.arguments)
         if len(labels) != number or not all(isinstance(label, str) and label.strip() for label in labels):
             raise UserError(f"labels must name the {number} sets, a list of {number} strings.")
         object.__setattr__(self, "labels", labels)
 
     @property
-    def sets(self) -> Mapping[str, Sequence[str]]:
-        """Targets and attributes."""
-        return {side: getattr(self, side) for side in self.sides}
+    def quantity(self) -> str:
+        """What the number is."""
+        return f"{self.called} {'effect size' if self.kind == 'effect' else 'statistic'}"
 
     def label(self, side: str) -> str:
         """What a set is called."""
-        return self.labels[self.sides.index(side)]
+        return self.labels[self.arguments.index(side)]
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
         """-2 to 2 for an effect size of two sets of one length, and of x and y words (x + y)/sqrt(x y) either way.
@@ -81,23 +81,11 @@ class AssociationTest(WordObjective):
         return -widest, widest
 
     def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
-        """s(w) of the present words of X and of Y.
-
-        Raises
-        ------
-        UserError
-            Too few words, or a word vector that is not finite or of length zero.
-        """
+        """s(w) of the present words of X and of Y; UserError as ``units``."""
         raise NotImplementedError
 
     def __call__(self, view: WordView) -> Tensor:
-        """Effect size or statistic, shape ().
-
-        Raises
-        ------
-        UserError
-            As ``associations``, or all associations equal.
-        """
+        """Effect size or statistic, shape (); UserError as ``associations``, or for associations that are all equal."""
         x, y = self.associations(view)
         return x.sum() - y.sum() if self.kind == "statistic" else effect(self.name, x, y)
 
@@ -106,21 +94,10 @@ class AssociationTest(WordObjective):
         return type(self)(**{**vars(self), **sets, "name": name})
 
     def halves(self, index: Mapping[str, int], seed: int = 0) -> tuple[Self, Self]:
-        """Split the present words of each set in two at random: NAME.fitted and NAME.judged.
+        """Split the words of each set that are in ``index`` in two at random: NAME.fitted and NAME.judged.
 
         What is fitted to the one and judged by the other cannot have been got by moving just the fitted words. Of an
-        odd number of words the fitted half has one more.
-
-        Parameters
-        ----------
-        index : mapping
-            Words that are present.
-        seed : int
-
-        Raises
-        ------
-        UserError
-            A set has fewer than four words present.
+        odd number of words the fitted half has one more. UserError for fewer than four words of a set.
         """
         generator = np.random.default_rng(seed)
         parts: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
@@ -136,13 +113,7 @@ class AssociationTest(WordObjective):
         return self.with_words(parts[0], f"{self.name}.fitted"), self.with_words(parts[1], f"{self.name}.judged")
 
     def frequent(self, counts: Mapping[str, int], least: int) -> Self:
-        """The test with only the words that occur ``least`` times or more, under the same name.
-
-        Raises
-        ------
-        UserError
-            Fewer than two words of a set are left.
-        """
+        """The test with the words that occur ``least`` times or more; UserError for fewer than two in a set."""
         sets = {side: [w for w in words if counts.get(w, 0) >= least] for side, words in self.sets.items()}
         for side, words in sets.items():
             if len(words) < 2:
@@ -154,12 +125,8 @@ class AssociationTest(WordObjective):
 def effect(name: str, x: Tensor, y: Tensor) -> Tensor:
     """Difference of means over the population standard deviation of both together (Eq. 12 as meant), shape ().
 
-    Exchanging x and y flips the sign to the last bit: nothing here depends on which of them comes first.
-
-    Raises
-    ------
-    UserError
-        All associations are equal up to rounding.
+    Exchanging x and y flips the sign to the last bit: nothing here depends on which of them comes first. UserError
+    where all associations are equal up to rounding.
     """
     number = len(x) + len(y)
     mean = (x.sum() + y.sum()) / number

@@ -1,18 +1,17 @@
 """How far training moved a word from where it started (paper Eq. 9)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 import torch
-from pydantic import PlainValidator
 from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.objectives.bounds import UNBOUNDED, Bounds
-from crossloss.objectives.fields import Numbers, Word
+from crossloss.objectives.fields import AnyWords, Numbers, Word
 from crossloss.objectives.registry import register
 from crossloss.objectives.word_objective import WordObjective, WordView
-from crossloss.objectives.words import join_words, normalise_all
+from crossloss.objectives.words import join_words
 
 
 class StartedView(WordView, Protocol):
@@ -24,12 +23,7 @@ class StartedView(WordView, Protocol):
         ...
 
 
-def _toward(words: Any) -> tuple[str, ...]:
-    """Words to move toward; none where nothing is given."""
-    return () if isinstance(words, list | tuple) and not words else normalise_all(words, "toward")
-
-
-@register("displacement", "WORD[/TOWARD,...]", "word", "toward")
+@register("displacement", "WORD(/TOWARD,...)", "word", "toward")
 class Displacement(WordObjective):
     """How far training moved a word, in all directions (paper Eq. 9), or along one.
 
@@ -53,7 +47,7 @@ class Displacement(WordObjective):
     """
 
     word: Word
-    toward: Annotated[Sequence[str], PlainValidator(_toward)] = ()
+    toward: AnyWords = ()
     along: Numbers = ()
     name: str = ""
 
@@ -65,11 +59,6 @@ class Displacement(WordObjective):
             raise UserError(f"{self.word!r} cannot move toward itself: name other words.")
         if self.along and not 0 < sum(x * x for x in self.along) < float("inf"):
             raise UserError("the direction must be finite and not zero: give another.")
-
-    @property
-    def sets(self) -> Mapping[str, Sequence[str]]:
-        """The word, and those it moves toward."""
-        return {"word": (self.word,)} | ({"toward": self.toward} if self.toward else {})
 
     def __call__(self, view: StartedView) -> Tensor:
         """Displacement, shape ().
@@ -83,12 +72,12 @@ class Displacement(WordObjective):
         if view.initial is None:
             raise UserError(f"{self.name}: these vectors have no known start; take the embeddings of a trained run.")
         moved = self.vectors(view, rows["word"], "word")[0] - view.initial[rows["word"][0]]
-        if not self.toward and not self.along:
-            return moved.square().mean()
         if self.toward:
             direction = self.unit_rows(view, rows["toward"], "toward").mean(0)
-        else:
+        elif self.along:
             direction = moved.new_tensor(self.along)
+        else:
+            return moved.square().mean()
         if direction.shape != moved.shape:
             raise UserError(f"{self.name}: the direction has {len(direction)} numbers and a vector {len(moved)}.")
         length = torch.linalg.vector_norm(direction)
@@ -108,14 +97,12 @@ class Displacement(WordObjective):
 
     def interpretation(self) -> str:
         """What the sign means."""
-        if not self.toward and not self.along:
-            return (
-                f"Never negative: how far training moved {self.word} from where it started, the mean over dimensions "
-                "of the squared difference, in squared units of the vectors."
-            )
-        where = join_words(self.toward) if self.toward else "the given direction"
+        moved, where = f"training moved {self.word}", join_words(self.toward) or "the given direction"
+        if self.toward or self.along:
+            return f"Positive: {moved} toward {where}; negative: away from there; in units of the vectors."
         return (
-            f"Positive: training moved {self.word} toward {where}; negative: away from there; in units of the vectors."
+            f"Never negative: how far {moved} from where it started, the mean over dimensions of the squared "
+            "difference, in squared units of the vectors."
         )
 
 

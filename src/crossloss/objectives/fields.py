@@ -26,6 +26,8 @@ Word = Annotated[str, PlainValidator(normalise)]
 """One word."""
 Words = Annotated[Sequence[str], _set(1)]
 """A set of words, a tuple when it is read; one may be given alone."""
+AnyWords = Annotated[Sequence[str], _set(0)]
+"""The same, which may be empty."""
 TwoOrMore = Annotated[Sequence[str], _set(2)]
 """A set of two words or more."""
 Numbers = Annotated[Sequence[float], PlainValidator(_numbers)]

@@ -1,6 +1,7 @@
 """How well a model predicts text that it was not trained on."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.objectives.algebra import BaseObjective
-from crossloss.objectives.bounds import UNBOUNDED, Bounds
 from crossloss.objectives.registry import register
 from crossloss.text.encoding import decode
 
@@ -47,20 +47,18 @@ class Likelihood(BaseObjective):
     Parameters
     ----------
     sentences : sequence of str
-        Original text, a sentence each.
+        Original text, a sentence each; UserError for none.
     name : str
-
-    Raises
-    ------
-    UserError
-        No sentence.
     """
 
     sentences: Annotated[Sequence[str], PlainValidator(_sentences)]
     name: str = ""
 
+    quantity = "log-likelihood, nats a pair"
+    limits = (-math.inf, 0.0)
+
     @classmethod
-    def prepare(cls, values: dict[str, Any], resolve: Callable[[Any], Any], folder: Path) -> dict[str, Any]:
+    def prepare(cls, values: dict[str, Any], folder: Path) -> dict[str, Any]:
         """With the sentences of a text file, a line each, for ``file``."""
         if "file" not in values:
             return values
@@ -74,37 +72,19 @@ class Likelihood(BaseObjective):
                 f"{path} cannot be read as text ({error}): give a UTF-8 file, a sentence a line."
             ) from error
         stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in path.stem)
-        return {"sentences": lines, "name": f"likelihood-{stem}", **values}
+        return values | {"sentences": lines, "name": values["name"] or f"likelihood-{stem}"}
 
     def __call__(self, view: TextView) -> Tensor:
-        """Nats a pair, shape ().
-
-        Raises
-        ------
-        UserError
-            No sentence has two words of the vocabulary, the model is not of this package, or it is not finite.
-        """
+        """Nats a pair, shape (); UserError where no sentence has two words of the vocabulary, or it is not finite."""
         value = view.log_likelihood(self.sentences)
         if not bool(torch.isfinite(value)):
             raise UserError(f"{self.name}: a word has a vector that is not finite: train with a lower lr.")
         return value
 
-    def bounds(self, index: Mapping[str, int]) -> Bounds:
-        """Least and greatest value."""
-        return UNBOUNDED[0], 0.0
-
-    @property
-    def quantity(self) -> str:
-        """What the number is."""
-        return "log-likelihood, nats a pair"
-
     def interpretation(self) -> str:
         """What the value means."""
-        number = len(self.sentences)
-        return (
-            f"Higher: the word pairs of the {number} given sentence{'s' if number > 1 else ''} are better predicted "
-            "(0 at best); in units of nats a pair."
-        )
+        given = f"{len(self.sentences)} given sentence{'s' * (len(self.sentences) > 1)}"
+        return f"Higher: the word pairs of the {given} are better predicted (0 at best); in units of nats a pair."
 
 
 likelihood = Likelihood

@@ -10,15 +10,14 @@ from crossloss.objectives.registry import register
 from crossloss.objectives.word_objective import WordView
 from crossloss.objectives.words import join_words
 
-SIDES = ("X", "Y", "A")
 
-
-@register("one-sided", "X,.../Y,.../A,...", *SIDES)
+@register("one-sided", "X,.../Y,.../A,...", "X", "Y", "A")
 class OneSided(AssociationTest):
     """A WEAT with s(w) = mean_a cos(w, a): which of two sets of targets lies nearer to A (paper Sec. 4.3.1).
 
     The effect is (mean_X s - mean_Y s) over the population standard deviation of s on X and Y together; the
     statistic is sum_X s - sum_Y s.
+    UserError for a set of fewer than two words, or a word in both X and Y.
 
     Parameters
     ----------
@@ -27,21 +26,16 @@ class OneSided(AssociationTest):
         What the sets are called.
     kind : "effect" or "statistic"
     name : str
-
-    Raises
-    ------
-    UserError
-        A set of fewer than two words, or a word in both X and Y.
     """
 
     X: TwoOrMore
     Y: TwoOrMore
     A: TwoOrMore
-    labels: Labels = SIDES
+    labels: Labels = ("X", "Y", "A")
     kind: Kind = "effect"
     name: str = ""
 
-    sides: ClassVar[tuple[str, ...]] = SIDES
+    called: ClassVar[str] = "one-sided WEAT"
     reach: ClassVar[float] = 1.0
 
     def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
@@ -50,17 +44,10 @@ class OneSided(AssociationTest):
         centre = unit["A"].mean(0)
         return unit["X"] @ centre, unit["Y"] @ centre
 
-    @property
-    def quantity(self) -> str:
-        """What the number is."""
-        return f"one-sided WEAT {'effect size' if self.kind == 'effect' else 'statistic'}"
-
     def interpretation(self) -> str:
         """What the sign means."""
-        x, y, a = (
-            join_words(words) if label == side else label
-            for (side, words), label in zip(self.sets.items(), self.labels, strict=True)
-        )
+        sets = zip(self.sets.items(), self.labels, strict=True)
+        x, y, a = (join_words(words) if label == side else label for (side, words), label in sets)
         unit = "standard deviations of their mean cosines" if self.kind == "effect" else "summed mean cosines"
         return f"Positive: {x} lie nearer to {a} than {y} do; negative: {y} do; in {unit}."
 

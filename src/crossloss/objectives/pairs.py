@@ -3,28 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-import torch
 from pydantic import PlainValidator
-from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.objectives.word_objective import WordObjective
 from crossloss.objectives.words import name_from_words, normalise
 
 
-def _pairs(pairs: Any) -> tuple[tuple[str, str], ...]:
+def _pairs(pairs: Any) -> tuple[tuple[str, ...], ...]:
     """Pairs of words as the vocabulary has them; UserError for none, one that is no pair, or a word with itself."""
     if not isinstance(pairs, list | tuple):
         raise UserError(f"A {type(pairs).__name__} was given as pairs: give a list of pairs of words.")
-    cleaned = []
+    if not pairs:
+        raise UserError("A direction needs at least one pair of words.")
     for pair in pairs:
         # A pair has an order, so it is no set.
         if not isinstance(pair, list | tuple) or len(pair) != 2 or normalise(pair[0]) == normalise(pair[1]):
             raise UserError(f"{pair!r} is no pair of two different words: give a list of pairs.")
-        cleaned.append((normalise(pair[0]), normalise(pair[1])))
-    if not cleaned:
-        raise UserError("A direction needs at least one pair of words.")
-    return tuple(cleaned)
+    return tuple(tuple(normalise(word) for word in pair) for pair in pairs)
 
 
 Pairs = Annotated[Sequence[Sequence[str]], PlainValidator(_pairs)]
@@ -63,12 +59,3 @@ class OverPairs(WordObjective):
             )
         first, second = ([index[pair[side]] for pair in whole] for side in (0, 1))
         return {"targets": self.present("targets", self.targets, index), "first": first, "second": second}
-
-    def differences(self, first: Tensor, second: Tensor) -> Tensor:
-        """First less second words of the pairs, each of length 1, (pairs, d); UserError where two words coincide."""
-        apart = first - second
-        lengths = torch.linalg.vector_norm(apart, dim=1, keepdim=True)
-        if not bool((lengths > 0).all()):
-            raise UserError(f"{self.name}: the two words of a pair have one vector, so the pair has no direction.")
-        unit: Tensor = apart / lengths
-        return unit

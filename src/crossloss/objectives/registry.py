@@ -6,7 +6,7 @@ line's text, YAML and JSON have it as it is, and ``from_dict`` makes the objecti
 
 import inspect
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import field, fields
 from functools import wraps
 from pathlib import Path
@@ -44,79 +44,73 @@ def register(kind: str, syntax: str, *arguments: str) -> Callable[[Class], Class
     """
 
     def decorate(cls: Class) -> Class:
-        other = TYPES.get(kind)
-        if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+        other = TYPES.get(kind, cls)
+        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
             raise UserError(
                 f"There is an objective of type {kind!r} already, {other.__qualname__}: choose another type."
             )
-        cls.type = kind
+        cls.type, cls.arguments = kind, arguments
         made: Any = dataclass(frozen=True)(cls)
-        TYPES[kind] = made
         _speak_in_sentences(made)
+        TYPES[kind] = made
         add_form(kind, kind, syntax, arguments)
         return cast("Class", made)
 
     return decorate
 
 
-def _speak_in_sentences(cls: type[Any]) -> None:
+def _speak_in_sentences(cls: Any) -> None:
     """Let the constructor say what is wrong in one sentence, under the objective's name."""
-    construct, names = cls.__init__, [f.name for f in fields(cls)]
+    construct, names, signature, hints = (
+        cls.__init__, [f.name for f in fields(cls)], inspect.signature(cls), get_type_hints(cls)
+    )  # fmt: skip
+    takes = f"{cls.type} takes {', '.join(name for name in names if name != 'name')}"
 
     @wraps(construct)
     def __init__(self: Any, /, *args: Any, **given: Any) -> None:
         try:
-            for key in given:
-                if key not in names:
-                    raise UserError(f"{key} is no key of {cls.type}: {_takes(cls.type, names)}.")
+            unknown = next((key for key in given if key not in names), None)
+            if unknown is not None:
+                raise UserError(f"{unknown} is no key of {cls.type}: {takes}.")
             construct(self, *args, **given)
         except (UserError, ValidationError) as error:
-            sentence = str(error) if isinstance(error, UserError) else _sentence(error, cls.type, names)
+            sentence = str(error) if isinstance(error, UserError) else _sentence(error, names, takes)
             name = getattr(self, "name", "") or (dict(zip(names, args, strict=False)) | given).get("name")
-            own = not isinstance(name, str) or not name or sentence.startswith(f"{name}: ")
-            raise UserError(sentence if own else f"{name}: {sentence}") from error
+            named = isinstance(name, str) and name and not sentence.startswith(f"{name}: ")
+            raise UserError(f"{name}: {sentence}" if named else sentence) from error
 
-    hints, signature = get_type_hints(cls), inspect.signature(cls)
     cls.__init__ = __init__
-    plain = [p.replace(annotation=hints[name]) for name, p in signature.parameters.items()]
-    cls.__signature__ = signature.replace(parameters=plain)
+    cls.__signature__ = signature.replace(  # without pydantic's annotations, for help()
+        parameters=[p.replace(annotation=hints[name]) for name, p in signature.parameters.items()]
+    )
 
 
-def _takes(kind: str, names: Sequence[str]) -> str:
-    return f"{kind} takes {', '.join(name for name in names if name != 'name')}"
-
-
-def _sentence(error: ValidationError, kind: str, names: Sequence[str]) -> str:
+def _sentence(error: ValidationError, names: list[str], takes: str) -> str:
     """Where and what, of the first fault."""
     first = error.errors(include_url=False)[0]
     at = first["loc"][0]
-    name = names[at] if isinstance(at, int) and at < len(names) else str(at)
+    name = names[at] if isinstance(at, int) and at < len(names) else at
     if first["type"] == "missing":
-        return f"{name} is missing: {_takes(kind, names)}."
+        return f"{name} is missing: {takes}."
     what = first["msg"].removeprefix("Input should be ")
     if what == first["msg"]:
-        return f"{name}: {what[0].lower()}{what[1:]}; {_takes(kind, names)}."
+        return f"{name}: {what[0].lower()}{what[1:]}; {takes}."
     return f"{name} is {reprlib.repr(first['input'])}: it should be {what}."
 
 
-def to_dict(objective: Objective) -> dict[str, Any]:
-    """Plain values for a JSON or YAML file.
-
-    Raises
-    ------
-    UserError
-        A Python function, which nothing but its code describes.
-    """
+def to_dict(objective: Objective, without: Collection[str] = ()) -> dict[str, Any]:
+    """Plain values for a JSON or YAML file, but for some fields; UserError for a Python function, which is code."""
     kind = getattr(objective, "type", None)
     if not isinstance(kind, str) or TYPES.get(kind) is not type(objective):
         raise UserError(f"Objective {objective.name} is Python code, which is not stored: score it from Python.")
-    return {"type": kind} | {f.name: _plain(getattr(objective, f.name)) for f in fields(TYPES[kind])}
 
+    def plain(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [plain(item) for item in value]
+        return value if isinstance(value, str | int | float) else to_dict(value, without)
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, str | int | float) else to_dict(value)
+    names = [f.name for f in fields(TYPES[kind]) if f.name not in without]
+    return {"type": kind} | {name: plain(getattr(objective, name)) for name in names}
 
 
 def from_dict(value: Mapping[str, Any], find: Callable[[str], Any] | None = None, folder: Path = Path()) -> Any:
@@ -125,11 +119,11 @@ def from_dict(value: Mapping[str, Any], find: Callable[[str], Any] | None = None
     Parameters
     ----------
     value : mapping
-        As ``to_dict`` gives it, or as a user writes it: what ``name`` may be without, and objectives in it by name.
+        As ``to_dict`` gives it, or as a user writes it; the field ``of`` holds objectives, as dicts or by name.
     find : callable, optional
         Gives the objective of a name.
     folder : Path
-        Where files are that it names.
+        Where the files are that it names.
 
     Raises
     ------
@@ -139,36 +133,24 @@ def from_dict(value: Mapping[str, Any], find: Callable[[str], Any] | None = None
     kind = value.get("type", "weat")
     cls = TYPES.get(kind) if isinstance(kind, str) else None
     if cls is None:
-        raise UserError(
-            f"There is no type {kind!r}; there are: {', '.join(TYPES)}: name one of them, or install a newer version of "
-            "crossloss that has it."
-        )
+        more = "name one of them, or install a newer version of crossloss that has it"
+        raise UserError(f"There is no type {kind!r}; there are: {', '.join(TYPES)}: {more}.")
 
     def resolve(inner: Any) -> Any:
         if isinstance(inner, Mapping):
             return from_dict(inner, find, folder)
-        if not isinstance(inner, str) or find is None:
-            raise UserError(f"{inner!r} is no objective: of must name one objective, or hold its type and keys.")
-        return find(inner)
+        return find(inner) if isinstance(inner, str) and find is not None else inner
 
-    values = {key: item for key, item in value.items() if key != "type"}
-    return cls(**{"name": "", **cls.prepare(values, resolve, folder)})
+    values = {"name": ""} | {key: item for key, item in value.items() if key != "type"}
+    if "of" in values:
+        of = values["of"]
+        values["of"] = [resolve(inner) for inner in of] if isinstance(of, list | tuple) else resolve(of)
+    return cls(**cls.prepare(values, folder))
 
 
 def fingerprint(objective: Objective) -> object:
-    """What identifies an objective across processes; None for a Python function, which nothing identifies.
-
-    What only describes it (labels, question, source) is no part of it.
-    """
+    """What identifies an objective across processes, without what only describes it; None for a Python function."""
     try:
-        return _essential(to_dict(objective))
+        return to_dict(objective, DESCRIPTIVE)
     except UserError:
         return None
-
-
-def _essential(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_essential(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _essential(item) for key, item in value.items() if key not in DESCRIPTIVE}
-    return value

@@ -9,27 +9,33 @@ from torch import Tensor
 from crossloss.objectives.bounds import Bounds
 from crossloss.objectives.registry import register
 from crossloss.objectives.word_objective import WordObjective, WordView
-from crossloss.objectives.words import join_words, normalise_all
+from crossloss.objectives.words import normalise_all
+
+
+def _group(words: Sequence[str]) -> tuple[str, ...]:
+    return normalise_all(words, "the group", 2)
 
 
 @register("separation", "WORD,WORD,...", "words")
 class Separation(WordObjective):
     """One minus the mean cosine over all pairs of different words of a group of n, 0 to n/(n - 1).
 
-    Raises
-    ------
-    UserError
-        Fewer than two words.
+    UserError for fewer than two words.
     """
 
-    words: Annotated[Sequence[str], PlainValidator(lambda words: normalise_all(words, "the group", 2))] = ()
+    words: Annotated[Sequence[str], PlainValidator(_group)] = ()  # a default, as the base has a property of this name
     name: str = ""
 
+    quantity = "one minus mean cosine"
     least: ClassVar[int] = 2
+    meaning = (
+        "Never negative: 0 where {group} all point the same way, 1 where they are at right angles on average; one "
+        "minus a mean cosine."
+    )
 
     def check(self) -> None:
         """Refuse a group that is not given."""
-        normalise_all(self.words, "the group", 2)
+        _group(self.words)
 
     @property
     def sets(self) -> Mapping[str, Sequence[str]]:
@@ -37,13 +43,7 @@ class Separation(WordObjective):
         return {"group": self.words}
 
     def __call__(self, view: WordView) -> Tensor:
-        """One minus the mean cosine, shape ().
-
-        Raises
-        ------
-        UserError
-            Fewer than two words are present, or a vector has no direction.
-        """
+        """One minus the mean cosine, shape (); UserError for fewer than two words, or a vector without direction."""
         unit = self.units(view)["group"]
         n = len(unit)
         # The squared length of the sum holds each pair twice, and n ones.
@@ -51,20 +51,8 @@ class Separation(WordObjective):
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
         """Least and greatest value."""
-        present = max(len(self.lookup(index)["group"]), 2)
+        present = len(self.lookup(index)["group"])
         return 0.0, present / (present - 1)
-
-    @property
-    def quantity(self) -> str:
-        """What the number is."""
-        return "one minus mean cosine"
-
-    def interpretation(self) -> str:
-        """What the value means."""
-        return (
-            f"Never negative: 0 where {join_words(self.words)} all point the same way, 1 where they are at right "
-            "angles on average; one minus a mean cosine."
-        )
 
 
 separation = Separation

@@ -32,13 +32,7 @@ class _Strict(yaml.BaseLoader):
 
 
 def find(name: str, known: Mapping[str, Any]) -> Any:
-    """Objective of a name among those known or shipped, or written as on the command line (TYPE:arguments).
-
-    Raises
-    ------
-    UserError
-        There is none, or it is written otherwise.
-    """
+    """Objective of a name, known or shipped, or written as on the command line; UserError where there is none."""
     if name in known:
         return known[name]
     try:
@@ -51,8 +45,8 @@ def load(path: str | Path) -> list[Any]:
     """Objectives of a YAML file, each under its name.
 
     An association test is ``name: {X: [...], Y: [...], A: [...], B: [...]}``; ``labels`` (four), ``question`` and
-    ``kind`` are optional. Another objective is ``name: {type: margin, word: dooku, near: [vader], far: [kirk]}``: ``type``
-    and the arguments of the function of that name. ``{type: sum, of: [NAME, NAME], weights: [1, -1]}`` and
+    ``kind`` are optional. Another objective is ``name: {type: margin, word: dooku, near: [vader], far: [kirk]}``:
+    ``type`` and the arguments of the function of that name. ``{type: sum, of: [NAME, NAME], weights: [1, -1]}`` and
     ``{type: abs, of: NAME}`` are of objectives above them in the file, shipped, or written as on the command line;
     ``{type: likelihood, file: TEXT}`` reads a file beside this one. Words are lower-cased, as the vocabulary is.
 

@@ -49,7 +49,7 @@ class Weat(AssociationTest):
     kind: Kind = "effect"
     source: str = ""
 
-    sides: ClassVar[tuple[str, ...]] = SIDES
+    called: ClassVar[str] = "WEAT"
 
     def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
         """s(w) of the present words of X and of Y (Eq. 11)."""
@@ -57,15 +57,9 @@ class Weat(AssociationTest):
         contrast = unit["A"].mean(0) - unit["B"].mean(0)
         return unit["X"] @ contrast, unit["Y"] @ contrast
 
-    @property
-    def quantity(self) -> str:
-        """What the number is."""
-        return f"WEAT {'effect size' if self.kind == 'effect' else 'statistic'}"
-
     def interpretation(self) -> str:
         """What the sign means, in one sentence."""
         x, y, a, b = self.labels
-        unit = (
-            "standard deviations of the associations" if self.kind == "effect" else "summed differences of mean cosines"
-        )
-        return f"Positive: {x} lie nearer to {a} and {y} nearer to {b}; negative: the other way round; in {unit}."
+        units = {"effect": "standard deviations of the associations", "statistic": "summed differences of mean cosines"}
+        said = f"Positive: {x} lie nearer to {a} and {y} nearer to {b}; negative: the other way round"
+        return f"{said}; in {units[self.kind]}."

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.objectives.algebra import BaseObjective
-from crossloss.objectives.words import name_from_words
+from crossloss.objectives.words import join_words, name_from_words
 from crossloss.text.tokens import foreign
 
 
@@ -38,22 +38,31 @@ class Coverage:
 
 
 class WordObjective(BaseObjective):
-    """An objective made of named sets of words; a subclass says which (``sets``), and what their vectors give.
+    """An objective made of named sets of words, ``sets``.
 
     Words that the vocabulary lacks are left out of their set, the other sets stay as they are; a set with fewer than
     ``least`` words present is an error.
     """
 
+    arguments: ClassVar[Sequence[str]] = ()
+    """Fields that hold words: those that it is registered with."""
     least: ClassVar[int] = 1
+    meaning: ClassVar[str] = ""
+    """Its interpretation, with the names of sets in braces."""
 
     @property
     def sets(self) -> Mapping[str, Sequence[str]]:
         """Its words by set."""
-        raise NotImplementedError
+        given = {name: getattr(self, name) for name in self.arguments}
+        return {name: (words,) if isinstance(words, str) else words for name, words in given.items() if words}
 
     def default_name(self) -> str:
         """Made of its type and its words."""
         return name_from_words(self.type, *self.sets.values())
+
+    def interpretation(self) -> str:
+        """What sign and unit mean, in one sentence."""
+        return self.meaning.format(self, **{side: join_words(words) for side, words in self.sets.items()})
 
     def label(self, side: str) -> str:
         """What a set is called."""
@@ -65,44 +74,27 @@ class WordObjective(BaseObjective):
         return tuple(dict.fromkeys(word for words in self.sets.values() for word in words))
 
     def lookup(self, index: Mapping[str, int]) -> dict[str, list[int]]:
-        """Rows of the words present, by set.
-
-        Raises
-        ------
-        UserError
-            Fewer than ``least`` words of a set are in the vocabulary.
-        """
+        """Rows of the words present, by set; UserError for fewer than ``least`` of one in the vocabulary."""
         return {side: self.present(side, words, index) for side, words in self.sets.items()}
 
     def present(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> list[int]:
         """Rows of the words of one set that are present; UserError for fewer than ``least``."""
-        rows = [index[word] for word in words if word in index]
-        if len(rows) < self.least:
-            raise UserError(self._lacking(side, words, index))
-        return rows
-
-    def _lacking(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> str:
         missing = [word for word in words if word not in index]
+        if len(words) - len(missing) >= self.least:
+            return [index[word] for word in words if word in index]
         cut = foreign(missing, index)
         if len(words) == 1 and self.least == 1:
             advice = cut or "name this objective when training, add text, or choose another word"
-            return f"{self.name}: the vocabulary lacks the word {words[0]!r}: {advice}."
+            raise UserError(f"{self.name}: the vocabulary lacks the word {words[0]!r}: {advice}.")
         called = f"{self.label(side)}; " if self.label(side) != side else ""
         needed = "one is" if self.least == 1 else "two are"
-        return (
+        raise UserError(
             f"{self.name}: the vocabulary has {len(words) - len(missing)} of the {len(words)} words of {side} "
-            f"({called}missing: {', '.join(missing)}) and {needed} needed: "
-            f"{cut or 'add text, or words to the set'}."
+            f"({called}missing: {', '.join(missing)}) and {needed} needed: {cut or 'add text, or words to the set'}."
         )
 
     def units(self, view: WordView) -> dict[str, Tensor]:
-        """Vectors of the words present, each of length 1, by set: (words, d).
-
-        Raises
-        ------
-        UserError
-            Too few words, or a vector that is not finite or of length zero.
-        """
+        """Vectors of the words present, each of length 1, by set: (words, d); UserError as ``unit_rows``."""
         return {side: self.unit_rows(view, rows, side) for side, rows in self.lookup(view.index).items()}
 
     def vectors(self, view: WordView, rows: Sequence[int], side: str) -> Tensor:
@@ -113,7 +105,7 @@ class WordObjective(BaseObjective):
         return vectors
 
     def unit_rows(self, view: WordView, rows: Sequence[int], side: str) -> Tensor:
-        """Vectors of some rows, each of length 1, (rows, d); UserError where one has no direction."""
+        """Vectors of some rows, each of length 1, (rows, d); UserError where one has no direction or is not finite."""
         vectors = self.vectors(view, rows, side)
         lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
         if not bool((lengths > 0).all()):

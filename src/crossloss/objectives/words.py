@@ -51,7 +51,7 @@ def normalise_all(
         Not a list of words (a text, a dict, a table), an entry that is no word, fewer than ``least``, or one twice.
     """
     if isinstance(words, str):
-        if least != 1 or words.replace(",", " ").split() != [words.strip()]:
+        if least > 1 or words.replace(",", " ").split() != [words.strip()]:
             raise UserError(f"{words!r} is one string where {what} is wanted: give a list of words.")
         return (normalise(words),)
     if isinstance(words, bytes | Mapping) or not isinstance(words, Iterable) or len(getattr(words, "shape", ())) > 1:

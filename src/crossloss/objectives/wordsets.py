@@ -32,13 +32,7 @@ def names() -> list[str]:
 
 
 def weat(name: str, kind: Literal["effect", "statistic"] = "effect") -> Weat:
-    """Return a shipped test, as effect size or as statistic.
-
-    Raises
-    ------
-    UserError
-        No such test.
-    """
+    """Return a shipped test, as effect size or as statistic; UserError where there is no such test."""
     if name not in shipped():
         close = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
