@@ -1,6 +1,7 @@
 """Objectives: differentiable scalars of a view of the parameters, with word lists as data files.
 
-Belongs here: value, reading of the sign, coverage of words, significance of an objective.
+Belongs here: value, interpretation of the sign, coverage of words, significance of an objective.
+A new one is one file, whose class ``register`` decorates, and its import here: that is all that reads and stores know.
 Does not: how the parameters came about, or which samples made them.
 """
 

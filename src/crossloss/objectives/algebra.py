@@ -130,11 +130,6 @@ class Sum(BaseObjective):
         One for each; 1 for two or more where none are given.
     name : str
         A sum without a name is named by its terms, those of one objective added up.
-
-    Raises
-    ------
-    UserError
-        No term, not as many weights, or a weight that is zero or not finite.
     """
 
     of: Annotated[Sequence[Any], PlainValidator(_objectives)]

@@ -32,13 +32,8 @@ Labels = SkipValidation[Sequence[str]]
 class AssociationTest(WordObjective):
     """A test of two sets of targets.
 
-    A subclass says what the associations of a target are; ``labels`` name its sets, in their order.
-
-    Raises
-    ------
-    UserError
-        Fewer than two words in a set, one of them twice, or in both of two sets that are set against each other; labels
-        that do not name the sets; another kind.
+    A subclass says what the associations of a target are; ``labels`` name its sets, in their order. UserError for fewer
+    than two words in a set, one of them twice, or in both of two sets that are set against each other.
     """
 
     labels: Sequence[str]

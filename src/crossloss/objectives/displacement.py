@@ -39,11 +39,6 @@ class Displacement(WordObjective):
     along : sequence of float
         A direction (d,) of any length but zero.
     name : str
-
-    Raises
-    ------
-    UserError
-        Both kinds of direction, the word toward itself, or a direction that is zero.
     """
 
     word: Word
@@ -61,13 +56,7 @@ class Displacement(WordObjective):
             raise UserError("the direction must be finite and not zero: give another.")
 
     def __call__(self, view: StartedView) -> Tensor:
-        """Displacement, shape ().
-
-        Raises
-        ------
-        UserError
-            A word is absent, the start is unknown, or the direction is of another length.
-        """
+        """Displacement, shape (); UserError where a word or the start is unknown, or the direction does not fit."""
         rows = self.lookup(view.index)
         if view.initial is None:
             raise UserError(f"{self.name}: these vectors have no known start; take the embeddings of a trained run.")

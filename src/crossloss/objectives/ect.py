@@ -12,12 +12,8 @@ from crossloss.objectives.words import normalise_all
 def ect(view: WordView, X: Sequence[str], Y: Sequence[str], A: Sequence[str]) -> float:
     """Spearman correlation, over the words of A, of their cosines to the mean vector of X with those to that of Y.
 
-    1: X and Y rank the attributes alike; -1: the other way round. Words that the vocabulary lacks are left out.
-
-    Raises
-    ------
-    UserError
-        No word of X or of Y, or fewer than three of A, are in the vocabulary; or all cosines are equal.
+    1: X and Y rank the attributes alike; -1: the other way round. Words that the vocabulary lacks are left out;
+    UserError for no word of X or of Y or fewer than three of A, or where all cosines are equal.
     """
     from scipy.stats import spearmanr  # imported late, as it takes a third of a command's start
 

@@ -43,13 +43,7 @@ class OverPairs(WordObjective):
         return {"targets": self.targets, "pairs": tuple(dict.fromkeys(word for pair in self.pairs for word in pair))}
 
     def lookup(self, index: Mapping[str, int]) -> dict[str, list[int]]:
-        """Rows of the targets present, and of the first and second words of the pairs that are whole.
-
-        Raises
-        ------
-        UserError
-            No target or no whole pair is in the vocabulary.
-        """
+        """Rows of the targets present, and of the first and second words of the pairs that are whole."""
         whole = [pair for pair in self.pairs if all(word in index for word in pair)]
         if not whole:
             named = ", ".join("/".join(pair) for pair in self.pairs)

@@ -18,31 +18,20 @@ ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class PermutationResult:
-    """Outcome of a permutation test.
-
-    Attributes
-    ----------
-    statistic : float
-        sum_X s - sum_Y s.
-    effect : float
-        Effect size.
-    p_value : float
-        One-sided (Caliskan et al. 2017): share of splits whose difference of means is at least that observed,
-        the observed one and ties counted.
-    p_value_two_sided : float
-        The same for the size of the difference.
-    splits : int
-        Splits looked at, the observed one included.
-    exact : bool
-        Whether these are all.
-    """
+    """Outcome of a permutation test."""
 
     statistic: float
+    """sum_X s - sum_Y s."""
     effect: float
     p_value: float
+    """One-sided (Caliskan et al. 2017): share of splits whose difference of means is at least that observed, the
+    observed one and ties counted."""
     p_value_two_sided: float
+    """The same for the size of the difference."""
     splits: int
+    """Splits looked at, the observed one included."""
     exact: bool
+    """Whether these are all."""
 
 
 class Measured(NamedTuple):
@@ -68,11 +57,7 @@ def permutation_test(
     Exact up to 10^6 splits of X and Y together, or where ``samples`` asks for all there are; beyond, ``samples``
     different splits drawn by ``seed`` without replacement, the observed one counted beside them, so that p is
     never 0.
-
-    Raises
-    ------
-    UserError
-        As the test itself; or ``samples`` is less than 1.
+    UserError as the test itself, and for less than one sample.
     """
     if samples < 1:
         raise UserError(f"samples is {samples}: a permutation test needs at least one split.")
@@ -94,14 +79,7 @@ def permutation_test(
         seen += len(chosen)
     if not exact:
         one, two, seen = one + 1, two + 1, seen + 1
-    return PermutationResult(
-        statistic=float(x.sum() - y.sum()),
-        effect=float(size),
-        p_value=one / seen,
-        p_value_two_sided=two / seen,
-        splits=seen,
-        exact=exact,
-    )
+    return PermutationResult(float(x.sum() - y.sum()), float(size), one / seen, two / seen, seen, exact)
 
 
 def _all(total: int, first: int) -> Iterator[np.ndarray]:

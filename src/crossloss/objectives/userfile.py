@@ -49,11 +49,7 @@ def load(path: str | Path) -> list[Any]:
     ``type`` and the arguments of the function of that name. ``{type: sum, of: [NAME, NAME], weights: [1, -1]}`` and
     ``{type: abs, of: NAME}`` are of objectives above them in the file, shipped, or written as on the command line;
     ``{type: likelihood, file: TEXT}`` reads a file beside this one. Words are lower-cased, as the vocabulary is.
-
-    Raises
-    ------
-    UserError
-        The file cannot be read, or an entry is not as above; the message names it and the fault.
+    UserError where the file cannot be read, or an entry is not as above; the message names it and the fault.
     """
     path = Path(path)
     try:
@@ -90,10 +86,7 @@ def _entry(path: Path, name: str, value: Any, known: Mapping[str, Any]) -> Any:
 def load_objectives(given: str) -> list[Any]:
     """A shipped test by name, all objectives of FILE.yaml, one as FILE.yaml:NAME, or one written as TYPE:arguments.
 
-    Raises
-    ------
-    UserError
-        No such objective or file.
+    UserError where there is no such objective or file.
     """
     file, colon, name = given.rpartition(":")
     if colon and file.lower().endswith((".yaml", ".yml")):

@@ -32,11 +32,6 @@ class Weat(AssociationTest):
     question : str
     kind : "effect" or "statistic"
     source : str
-
-    Raises
-    ------
-    UserError
-        As ``AssociationTest``.
     """
 
     name: str

@@ -11,13 +11,7 @@ LONGEST = 200
 
 
 def normalise(word: Any) -> str:
-    """A word as the vocabulary has it: in normal form, case-folded.
-
-    Raises
-    ------
-    UserError
-        Not a string, nothing but white space, no text (half of a character), or longer than 200 characters.
-    """
+    """A word as the vocabulary has it: in normal form, case-folded; UserError for what is no word, or too long."""
     if not isinstance(word, str):
         raise UserError(f"A word of an objective is of type {type(word).__name__}: give strings.")
     if any("\ud800" <= character <= "\udfff" for character in word):
@@ -35,20 +29,8 @@ def normalise_all(
 ) -> tuple[str, ...]:
     """Words of a list, tuple, set, one-dimensional array or column, as the vocabulary has them.
 
-    Where one is enough it may be given alone. A Python set is put into order.
-
-    Parameters
-    ----------
-    what : str
-        What they are, for the sentence.
-    least : int
-    unique : bool
-        Whether a word may stand in it once only.
-
-    Raises
-    ------
-    UserError
-        Not a list of words (a text, a dict, a table), an entry that is no word, fewer than ``least``, or one twice.
+    Where one is enough it may be given alone. A Python set is put into order. UserError, which calls them ``what``, for
+    what is no list of words (a text, a dict, a table), for fewer than ``least``, and for one twice if ``unique``.
     """
     if isinstance(words, str):
         if least > 1 or words.replace(",", " ").split() != [words.strip()]:
