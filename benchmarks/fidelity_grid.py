@@ -18,7 +18,6 @@ from record import RESULTS, Record
 import crossloss as cl
 from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import Weat, weat
-from crossloss.objectives.parts import frequent
 from crossloss.plans.starts import Starts
 from crossloss.validation.retrain import Retrainer, changes, without
 from crossloss.validation.statistics import fidelity
@@ -42,7 +41,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 def trimmed(test: Weat, counts: dict[str, int], least: int) -> Weat:
     """The test without words that occur less than ``least`` times, and named so."""
-    return replace(frequent(test, counts, least), name=f"{test.name}.from-{least}") if least else test
+    return replace(test.frequent(counts, least), name=f"{test.name}.from-{least}") if least else test
 
 
 def measure(record: Record, corpus: cl.Corpus, name: str, row: dict[str, Any], subsets: int) -> None:

@@ -16,7 +16,7 @@ from record import RESULTS, Record
 
 import crossloss as cl
 from crossloss.objectives import (
-    Described,
+    BaseObjective,
     association,
     displacement,
     ect,
@@ -40,7 +40,7 @@ SETTINGS = {"min_count": 20, "max_words": 0, "dimension": 50}
 HELD_OUT = 50
 
 
-def instances(held: list[str]) -> dict[str, Described]:
+def instances(held: list[str]) -> dict[str, BaseObjective]:
     """One of every objective, chosen before anything was measured."""
     career, math, art = weat("paper-career"), weat("paper-math"), weat("paper-art")
     return {
@@ -63,7 +63,7 @@ def instances(held: list[str]) -> dict[str, Described]:
     }
 
 
-def nearest_zero(view: object) -> Described:
+def nearest_zero(view: object) -> BaseObjective:
     """The size of the shipped test that is nearest to zero: where a size bends."""
     values = {}
     for name in cl.objectives.names():

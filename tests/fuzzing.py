@@ -7,7 +7,6 @@ AssertionError where something was read wrongly or refused in other than one sen
 import bz2
 import csv
 import gzip
-import inspect
 import io
 import json
 import math
@@ -15,6 +14,7 @@ import re
 import shutil
 import unicodedata
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from random import Random
 
@@ -28,9 +28,7 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.models.skipgram.word2vec import read_word2vec
-from crossloss.objectives import load_objectives
-from crossloss.objectives.inline import SYNTAX
-from crossloss.objectives.userfile import MADE_BY
+from crossloss.objectives import SYNTAX, TYPES, load_objectives
 from crossloss.objectives.weat import Weat
 from crossloss.text.read import Corpus
 from crossloss.text.versions import read_versions
@@ -450,10 +448,9 @@ def objective(rng: Random, folder: Path) -> str:
     else:
         entries = {}
         for name in ("one", "two"):
-            entry = {"type": rng.choice([*MADE_BY, "sum", "abs", text(rng, 1)])}
-            signature = (
-                list(inspect.signature(MADE_BY[entry["type"]]).parameters) if entry["type"] in MADE_BY else ARGUMENTS
-            )
+            entry = {"type": rng.choice([*TYPES, text(rng, 1)])}
+            cls = TYPES.get(entry["type"])
+            signature = ARGUMENTS if cls is None else [field.name for field in fields(cls)]
             for key in rng.sample(signature, min(len(signature), rng.randint(0, 4))):
                 value = rng.choice(
                     [words(), rng.choice(some), [words(), words()], [words()[:2], words()[:2]], {"a": "b"}, ""]

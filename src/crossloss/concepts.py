@@ -19,7 +19,7 @@ from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.objectives import PermutationResult, permutation_test
 from crossloss.objectives.one_sided import OneSided
 from crossloss.objectives.weat import SIDES, Weat
-from crossloss.objectives.words import several
+from crossloss.objectives.words import normalise_all
 from crossloss.scores import Named, Scored, Scores
 
 STRONGEST = 1000
@@ -121,7 +121,7 @@ def concepts(
     test = association_test(scores, objective)
     pulls = Pulls(scores, test, strongest)
     if words:
-        found = [several(group) for group in words]
+        found = [normalise_all(group) for group in words]
     else:
         outside = [w for w in _model(scores).vocabulary.words if w not in {*test.words, *ignore}]
         found = _grouped(pulls, outside, ranked)[:tested]
@@ -172,7 +172,7 @@ class Pulls:
         member = np.zeros(self.size, dtype=bool)
         member[rows] = True
         sides = np.full(self.size, len(SIDES))
-        for number, side in enumerate(self.test.rows(_model(self.scores).vocabulary.index).values()):
+        for number, side in enumerate(self.test.lookup(_model(self.scores).vocabulary.index).values()):
             sides[side] = number
         sums = np.zeros(len(SIDES) + 1)
         for i in (0, 1):
@@ -224,8 +224,8 @@ def _look(pulls: Pulls, test: Weat, words: tuple[str, ...]) -> Concept:
         raise UserError(f"{', '.join(sorted(targets))}: a target word of {test.name} cannot be in a concept.")
     first, second = test.labels[:2]
     name = words[0]
-    one_sided = OneSided(f"{test.name} by {name}", test.X, test.Y, words, (first, second, name))
-    rows = np.array(one_sided.rows(index)["A"])
+    one_sided = OneSided(test.X, test.Y, words, (first, second, name), name=f"{test.name} by {name}")
+    rows = np.array(one_sided.lookup(index)["A"])
     result = permutation_test(one_sided, run.view)
     units = {side: vectors.mean(0) for side, vectors in test.units(run.view).items()}
     middle = one_sided.units(run.view)["A"].mean(0)

@@ -305,7 +305,9 @@ def _co_occurrence(model: SkipGram, objectives: Sequence[Objective]) -> np.ndarr
     for o in objectives:
         if not isinstance(o, Weat):
             raise UserError(f"co-occurrence needs word sets X, Y, A, B, which {o.name} has not.")
-        rows.append(co_occurrence(model.counts, model.vocabulary, {"X": o.X, "Y": o.Y, "A": o.A, "B": o.B}))
+        rows.append(
+            co_occurrence(model.counts, model.vocabulary, {side: tuple(words) for side, words in o.sets.items()})
+        )
     return np.stack(rows)
 
 

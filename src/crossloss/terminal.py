@@ -13,7 +13,7 @@ from crossloss.edits import Edit, Edits
 from crossloss.models.skipgram.estimate import Estimate
 from crossloss.models.skipgram.explain import Explanation
 from crossloss.models.skipgram.model import require_skipgram
-from crossloss.objectives import Coverage, Described, Weat
+from crossloss.objectives import BaseObjective, Coverage, Weat
 from crossloss.objectives.bounds import described
 from crossloss.objectives.weat import SIDES
 from crossloss.pipeline.stages import Measures
@@ -97,7 +97,7 @@ def corpus_line(corpus: Corpus) -> None:
         console.print(literal(f"Words: {rule}", 1000))
 
 
-def coverage_table(test: Described, coverage: Sequence[Coverage]) -> None:
+def coverage_table(test: BaseObjective, coverage: Sequence[Coverage]) -> None:
     """Words of an objective with their counts, and those missing; nothing where it is not made of words."""
     if not coverage:
         return
@@ -138,7 +138,7 @@ def total_line(cost: Estimate, trainings: float, scorings: float) -> None:
     )
 
 
-def measures_table(measures: Measures, objectives: Sequence[Described]) -> None:
+def measures_table(measures: Measures, objectives: Sequence[BaseObjective]) -> None:
     """Objectives with their spread over starts, tests with their p-values, and what the signs mean."""
     starts = max((len(spread.values) for spread in measures.spreads.values()), default=1)
     over = [f"over {starts} starts"] if starts > 1 else []
@@ -152,7 +152,7 @@ def measures_table(measures: Measures, objectives: Sequence[Described]) -> None:
         value, r = measures.values[objective.name]
         spread = [words.spread(measures.spreads[objective.name].values)] if over else []
         if r is None:
-            others.add_row(objective.name, words.value(value), *spread, objective.measure)
+            others.add_row(objective.name, words.value(value), *spread, objective.quantity)
             continue
         tests.add_row(
             objective.name,
@@ -170,7 +170,7 @@ def measures_table(measures: Measures, objectives: Sequence[Described]) -> None:
         name, over_starts = objective.name, measures.spreads[objective.name]
         more = [words.starts(name, over_starts)] if over_starts.exceeds_value else []
         more.append(words.rare(name, measures.rare.get(name)))
-        say(" ".join(filter(None, [f"{name}. {objective.reading()}", *more])))
+        say(" ".join(filter(None, [f"{name}. {objective.interpretation()}", *more])))
 
 
 def _verb(effect: float, name: str, verb: str) -> str:

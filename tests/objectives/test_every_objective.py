@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossloss.core import UserError
-from crossloss.objectives.algebra import Absolute, Described, Sum
-from crossloss.objectives.stored import identity, restored, stored
+from crossloss.objectives import Absolute, BaseObjective, Sum, fingerprint, from_dict, to_dict
 
 every = pytest.mark.parametrize("case", EVERY)
 
@@ -53,9 +52,9 @@ def test_only_its_words_matter_and_all_of_them_do(case):
 @every
 def test_it_says_what_it_is(case):
     objective = EVERY[case]
-    assert isinstance(objective, Described)
-    assert objective.measure
-    sentence = objective.reading()
+    assert isinstance(objective, BaseObjective)
+    assert objective.quantity
+    sentence = objective.interpretation()
     assert sentence.endswith(".")
     assert ". " not in sentence
     assert sentence.split(":")[0] in ("Positive", "Never negative", "Higher")
@@ -69,7 +68,7 @@ def test_it_says_what_it_is(case):
 def test_absent_words_end_in_one_sentence(case):
     objective = EVERY[case]
     index = {"other": 0}
-    for call in (lambda: objective.rows(index), lambda: objective(replace(view(drawn(0)[0]), index=index))):
+    for call in (lambda: objective.lookup(index), lambda: objective(replace(view(drawn(0)[0]), index=index))):
         with pytest.raises(UserError, match=r"the vocabulary (has 0 of the|lacks)") as caught:
             call()
         assert "\n" not in str(caught.value)
@@ -87,26 +86,26 @@ def test_a_vector_that_is_not_finite_ends_in_a_sentence(case, fault):
 @every
 def test_it_comes_back_from_json(case):
     objective = EVERY[case]
-    again = restored(json.loads(json.dumps(stored(objective))))
+    again = from_dict(json.loads(json.dumps(to_dict(objective))))
     assert again == objective
-    assert identity(again) == identity(objective)
-    others = [identity(o) for name, o in EVERY.items() if name != case]
-    assert identity(objective) not in others
-    json.dumps(identity(objective))
+    assert fingerprint(again) == fingerprint(objective)
+    others = [fingerprint(o) for name, o in EVERY.items() if name != case]
+    assert fingerprint(objective) not in others
+    json.dumps(fingerprint(objective))
 
 
 def test_a_run_of_the_first_format_comes_back():
-    value = stored(EVERY["weat"])
+    value = to_dict(EVERY["weat"])
     del value["type"]
-    assert restored(value) == EVERY["weat"]
+    assert from_dict(value) == EVERY["weat"]
     with pytest.raises(UserError, match="newer version"):
-        restored({"type": "horoscope"})
+        from_dict({"type": "horoscope"})
 
 
-def test_labels_and_questions_are_no_part_of_the_identity():
+def test_labels_and_questions_are_no_part_of_the_fingerprint():
     test = EVERY["weat"]
-    assert identity(replace(test, labels=("a", "b", "c", "d"), question="?")) == identity(test)
-    assert identity(replace(test, kind="statistic")) != identity(test)
+    assert fingerprint(replace(test, labels=("a", "b", "c", "d"), question="?")) == fingerprint(test)
+    assert fingerprint(replace(test, kind="statistic")) != fingerprint(test)
 
 
 @given(seed=st.integers(0, 2**20), a=st.floats(-3, 3).filter(bool), b=st.floats(-3, 3).filter(bool))
@@ -129,7 +128,7 @@ def test_sums_are_flat_and_named_by_their_terms():
     assert ((f + g) - g / 2).terms == ((1.0, f), (0.5, g))
     assert ((f + g) - f).terms == ((1.0, g),)
     assert abs(f).name == "abs-t"
-    assert "t higher and similarity-w0-w1 lower" in (f - g).reading()
+    assert "t higher and similarity-w0-w1 lower" in (f - g).interpretation()
     for nothing in (lambda: 0 * f, lambda: f + g - g - f):
         with pytest.raises(UserError, match="Nothing is left"):
             nothing()
@@ -141,7 +140,7 @@ def test_sums_are_flat_and_named_by_their_terms():
 
 def test_the_size_of_zero_has_no_derivative_and_says_so():
     vectors = drawn(0)[0]
-    zero = Absolute("zero", Sum("nothing", ((1.0, EVERY["weat"]), (-1.0, EVERY["weat"]))))
+    zero = Absolute(Sum([EVERY["weat"]] * 2, [1, -1], name="nothing"), name="zero")
     assert float(zero(view(vectors))) == 0
     with pytest.raises(UserError, match="exactly 0"):
         zero(view(vectors.requires_grad_(True)))

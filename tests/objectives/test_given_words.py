@@ -72,7 +72,7 @@ def test_yaml_refuses_what_python_refuses(case, tmp_path):
 
 def test_yaml_reads_what_python_reads(tmp_path):
     (tmp_path / "t.yaml").write_text("w: {X: [He, ' man'], Y: [SHE, woman], A: [office, Work], B: [home, family]}")
-    assert o.stored.identity(load(tmp_path / "t.yaml")[0]) == o.stored.identity(CLEAN)
+    assert o.fingerprint(load(tmp_path / "t.yaml")[0]) == o.fingerprint(CLEAN)
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -91,7 +91,7 @@ def test_every_objective_is_cleaned_by_its_constructor(kind):
             else value
         )
 
-    fields = {"X", "Y", "A", "B", "a", "b", "word", "toward", "targets", "attributes", "group"}
+    fields = {"X", "Y", "A", "B", "a", "b", "word", "toward", "targets", "attributes", "words", "near", "far"}
     given = dict(vars(objective))
     changed = {name: capitals(value) if name in fields and value else value for name, value in given.items()}
     if "pairs" in given:
@@ -123,6 +123,6 @@ def test_other_objectives_say_what_they_take(case):
 
 
 def test_a_single_word_may_stand_alone_where_one_is_enough():
-    assert o.margin("he", "home", ["work"]).A == ("home",)
+    assert o.margin("he", "home", ["work"]).near == ("home",)
     assert o.likelihood("He said so.").sentences == ("He said so.",)
-    assert o.Likelihood("l", "He said so.").sentences == ("He said so.",)
+    assert o.Likelihood("He said so.", "l").sentences == ("He said so.",)

@@ -8,8 +8,7 @@ from every import view
 from crossloss.core import UserError
 from crossloss.models.skipgram import text
 from crossloss.models.skipgram.hard_debias import HardDebias
-from crossloss.objectives import displacement, likelihood, similarity
-from crossloss.objectives.stored import identity, restored, stored
+from crossloss.objectives import displacement, fingerprint, from_dict, likelihood, similarity, to_dict
 from crossloss.scores import score
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
@@ -91,9 +90,9 @@ def test_what_has_no_likelihood_says_so(run):
 
 def test_it_is_stored_described_and_added_like_others(run):
     objective = likelihood(HELD, name="held") - 0.5 * similarity("waa", "wab") + displacement("wac")
-    again = restored(stored(objective))
+    again = from_dict(to_dict(objective))
     assert again == objective
-    assert identity(again) == identity(objective)
+    assert fingerprint(again) == fingerprint(objective)
     assert objective.words == ("waa", "wab", "wac")
-    assert "nats a pair" in likelihood(HELD).reading()
-    assert "the 4 given sentences" in likelihood(HELD).reading()
+    assert "nats a pair" in likelihood(HELD).interpretation()
+    assert "the 4 given sentences" in likelihood(HELD).interpretation()

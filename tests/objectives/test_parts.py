@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossloss.core import UserError
-from crossloss.objectives.parts import frequent, halves
 from crossloss.objectives.weat import SIDES, Weat
 from crossloss.objectives.wordsets import weat
 
@@ -18,7 +17,7 @@ def test_halves_are_a_partition_of_the_present_words(seed, absent):
     words = test.words
     index = {w: i for i, w in enumerate(words) if i not in absent}
     try:
-        fitted, judged = halves(test, index, seed)
+        fitted, judged = test.halves(index, seed)
     except UserError:
         assert min(sum(w in index for w in sides[side]) for side in SIDES) < 4
         return
@@ -28,22 +27,22 @@ def test_halves_are_a_partition_of_the_present_words(seed, absent):
         assert not set(a) & set(b)
         assert set(a) | set(b) == set(index) & set(sides[side])
         assert len(a) - len(b) in (0, 1)
-    assert halves(test, index, seed) == (fitted, judged)
+    assert test.halves(index, seed) == (fitted, judged)
 
 
 def test_the_seed_matters_and_the_kind_stays():
     test = weat("weat7", kind="statistic")
     index = dict.fromkeys(test.words, 0)
-    assert halves(test, index, 0) != halves(test, index, 1)
-    assert halves(test, index, 0)[1].kind == "statistic"
+    assert test.halves(index, 0) != test.halves(index, 1)
+    assert test.halves(index, 0)[1].kind == "statistic"
 
 
 def test_frequent_words():
     test = weat("weat7")
     counts = {w: i for i, w in enumerate(test.words)}
-    kept = frequent(test, counts, 6)
+    kept = test.frequent(counts, 6)
     assert kept.name == "weat7"
     assert list(kept.X) == list(test.X[6:])
     assert kept.B == test.B
     with pytest.raises(UserError, match="occur 7 times"):
-        frequent(test, counts, 7)
+        test.frequent(counts, 7)

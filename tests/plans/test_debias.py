@@ -11,7 +11,6 @@ import crossloss as cl
 from crossloss import pipeline
 from crossloss.core import UserError
 from crossloss.models.skipgram.hard_debias import After, HardDebias
-from crossloss.objectives.parts import frequent, halves
 from crossloss.objectives.weat import Weat
 from crossloss.plans import debias as debiasing
 from crossloss.plans.debias import WAYS, choose_kept, correct, held_out_words
@@ -60,7 +59,7 @@ def test_every_way_moves_the_objective_to_its_target(run, how):
 
 def test_words_held_out_are_not_fitted(run):
     found = held_out_words(run, [ONE], {"one": 0.0}, "reweight", tolerance=1e-3)["one"]
-    fitted, judged = halves(ONE, run.model.vocabulary.index)
+    fitted, judged = ONE.halves(run.model.vocabulary.index)
     made = correct(run, [fitted], {fitted.name: 0.0}, "reweight", tolerance=1e-3)
     view = run.retrain(made.fit.weights).view
     assert abs(float(fitted(view))) <= 1e-3
@@ -132,7 +131,7 @@ def test_robustness_and_transfer_write_their_figures(run, tmp_path, monkeypatch)
     assert [r.name for r, _ in twice][:2] == ["one"] * 2
     assert all("or more" in r.name for r, _ in twice[2:])
     assert twice[2][0].before == pytest.approx(
-        float(frequent(ONE, run.model.vocabulary.occurrences, int(sorted(counts)[1]))(run.view))
+        float(ONE.frequent(run.model.vocabulary.occurrences, int(sorted(counts)[1]))(run.view))
     )
     with pytest.raises(UserError, match="ask for fewer"):
         pipeline.robustness(run, scores, [ONE], least=10_000)

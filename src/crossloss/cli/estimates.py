@@ -7,7 +7,7 @@ from crossloss import terminal
 from crossloss.memory import available_memory, parse_bytes
 from crossloss.models.skipgram.estimate import check_memory, estimate
 from crossloss.models.skipgram.settings import make_settings, split_settings
-from crossloss.objectives import Described, rare_words
+from crossloss.objectives import BaseObjective, rare_words
 from crossloss.report import words
 from crossloss.run.train import MEMORY
 from crossloss.text.read import Corpus
@@ -17,7 +17,7 @@ from crossloss.text.vocabulary import build_vocabulary
 
 def announce(
     corpus: Corpus,
-    tests: Sequence[Described],
+    tests: Sequence[BaseObjective],
     settings: Mapping[str, Any],
     memory: str = MEMORY,
     *,
@@ -52,4 +52,4 @@ def announce(
         terminal.total_line(cost, trainings, scorings)
     check_memory(cost.memory_bytes, available)
     for test in tests:
-        test.rows(vocabulary.index)
+        test.lookup(vocabulary.index)

@@ -13,7 +13,7 @@ from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Sho
 from crossloss.cli.reading import CorpusArgument, read_corpus, with_reading
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.settings import split_settings, stored_settings
-from crossloss.objectives import Described
+from crossloss.objectives import BaseObjective
 from crossloss.plans.table import check_corpus, read_plan
 from crossloss.run.run import Run
 from crossloss.run.train import MEMORY, train
@@ -38,7 +38,7 @@ def check(
 
 def _train(
     corpus: Corpus,
-    tests: list[Described],
+    tests: list[BaseObjective],
     out: Path,
     overwrite: bool,
     memory: str,
@@ -71,7 +71,7 @@ def _cost(tests: int, starts: int, subsets: int, show: int) -> dict[str, float]:
     return {"trainings": trainings, "scorings": 1 + ROUNDS_OF_A_PLAN}
 
 
-def _chain(run: Run, tests: list[Described], target: float, starts: int, subsets: int, show: int) -> None:
+def _chain(run: Run, tests: list[BaseObjective], target: float, starts: int, subsets: int, show: int) -> None:
     """Measure, score, plan, retrain, report."""
     terminal.measures_table(pipeline.measure(run, tests, starts=starts), tests)
     scores = pipeline.score_run(run, tests)

@@ -1,40 +1,45 @@
 """Objectives: differentiable scalars of a view of the parameters, with word lists as data files.
 
-Belongs here: value, reading of the sign, coverage of words, significance of an objective.
+Belongs here: value, interpretation of the sign, coverage of words, significance of an objective.
+A new one is one file, whose class ``register`` decorates, and its import here: that is all that reads and stores know.
 Does not: how the parameters came about, or which samples made them.
 """
 
-from crossloss.objectives.algebra import Absolute, Described, Sum
-from crossloss.objectives.association import Association, association, margin
+from crossloss.objectives.algebra import Absolute, BaseObjective, Sum
+from crossloss.objectives.association import Association, association
+from crossloss.objectives.command_line import SYNTAX
 from crossloss.objectives.custom import Function, as_objective, each
 from crossloss.objectives.displacement import Displacement, displacement
 from crossloss.objectives.ect import ect
-from crossloss.objectives.inline import SYNTAX
 from crossloss.objectives.likelihood import Likelihood, likelihood
 from crossloss.objectives.mac import Mac, mac
+from crossloss.objectives.margin import Margin, margin
 from crossloss.objectives.one_sided import OneSided, one_sided
 from crossloss.objectives.permutation import Measured, PermutationResult, measured, permutation_test
 from crossloss.objectives.projection import Projection, projection
 from crossloss.objectives.rare import RARE, RareWords, rare_words
+from crossloss.objectives.registry import TYPES, fingerprint, from_dict, register, to_dict
 from crossloss.objectives.ripa import Ripa, ripa
 from crossloss.objectives.separation import Separation, separation
 from crossloss.objectives.similarity import Similarity, similarity
 from crossloss.objectives.userfile import load, load_objectives
 from crossloss.objectives.weat import Weat
-from crossloss.objectives.words import Coverage, WordObjective
+from crossloss.objectives.word_objective import Coverage, WordObjective
 from crossloss.objectives.wordsets import names, weat
 
 __all__ = [
     "RARE",
     "SYNTAX",
+    "TYPES",
     "Absolute",
     "Association",
+    "BaseObjective",
     "Coverage",
-    "Described",
     "Displacement",
     "Function",
     "Likelihood",
     "Mac",
+    "Margin",
     "Measured",
     "OneSided",
     "PermutationResult",
@@ -51,6 +56,8 @@ __all__ = [
     "displacement",
     "each",
     "ect",
+    "fingerprint",
+    "from_dict",
     "likelihood",
     "load",
     "load_objectives",
@@ -62,8 +69,10 @@ __all__ = [
     "permutation_test",
     "projection",
     "rare_words",
+    "register",
     "ripa",
     "separation",
     "similarity",
+    "to_dict",
     "weat",
 ]

@@ -1,60 +1,92 @@
-"""Sums, differences, multiples and sizes of objectives, which are objectives again."""
+"""The base of every objective; sums, differences, multiples and sizes of objectives, which are objectives again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import PlainValidator
 from torch import Tensor
 
-from crossloss.core import Objective, UserError
-from crossloss.objectives.bounds import UNBOUNDED, Bounds, bounds_of
+from crossloss.core import UserError
+from crossloss.objectives.bounds import UNBOUNDED, Bounds
+from crossloss.objectives.command_line import add_form
+from crossloss.objectives.fields import Numbers
+from crossloss.objectives.registry import register
 
 
-@runtime_checkable
-class Described(Objective, Protocol):
-    """An objective that says what it is: all of this package are."""
+class BaseObjective:
+    """An objective that says what it is, of this package or of a user's own class.
 
-    @property
-    def measure(self) -> str:
-        """What the number is, and its unit, in a few words."""
-        ...
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The words it is made of, each once."""
-        ...
-
-    def reading(self) -> str:
-        """What sign and unit mean, in one sentence."""
-        ...
-
-    def rows(self, index: Mapping[str, int]) -> Any:
-        """Look up its words; UserError that names what the vocabulary lacks."""
-        ...
-
-    def coverage(self, counts: Mapping[str, int]) -> Sequence[Any]:
-        """Which words of each set occur, and how often."""
-        ...
-
-
-class Composable:
-    """The operators: f + g, f - g, 2 * f, f / 2, -f and abs(f) are objectives."""
+    f + g, f - g, 2 * f, f / 2, -f and abs(f) are objectives. A subclass that ``register`` decorates can be stored, and
+    read from YAML and command lines; one that is made of sets of words is a ``WordObjective``.
+    """
 
     name: str
+    type: ClassVar[str] = ""
+    limits: ClassVar[Bounds] = UNBOUNDED
+    """Least and greatest value there can be."""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.default_name())
+        self.check()
+
+    def check(self) -> None:
+        """Refuse fields that do not go together; UserError."""
+
+    def default_name(self) -> str:
+        """What it is called where no name is given."""
+        return self.type
+
+    @classmethod
+    def prepare(cls, values: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """Fields of the class from what a user wrote, with the content of files in ``folder`` for their names."""
+        return values
+
+    def __call__(self, view: Any) -> Tensor:
+        """Value of the objective, shape (), of what ``Field.view`` shows of the parameters."""
+        raise NotImplementedError
+
+    @property
+    def quantity(self) -> str:
+        """What the number is, and its unit, in a few words."""
+        raise NotImplementedError
+
+    def interpretation(self) -> str:
+        """What sign and unit mean, in one sentence."""
+        raise NotImplementedError
+
+    @property
+    def parts(self) -> Sequence[Any]:
+        """Objectives that it is made of."""
+        return ()
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The words it is made of, each once."""
+        return tuple(dict.fromkeys(word for part in self.parts for word in part.words))
+
+    def lookup(self, index: Mapping[str, int]) -> Any:
+        """Rows of its words; UserError that names what the vocabulary lacks."""
+        return [part.lookup(index) for part in self.parts]
+
+    def coverage(self, counts: Mapping[str, int]) -> Sequence[Any]:
+        """Which words of each set occur, and how often (``Coverage``)."""
+        return [row for part in self.parts for row in part.coverage(counts)]
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
-        """Least and greatest value over all vectors of a vocabulary (``objectives.bounds``); infinite here."""
-        return UNBOUNDED
+        """Least and greatest value over all vectors of a vocabulary."""
+        return self.limits
 
-    def __add__(self, other: "Composable") -> "Sum":
-        return _sum([*_terms(self), *_terms(other)])
+    def __add__(self, other: "BaseObjective") -> "Sum":
+        return _combine((1.0, self), (1.0, other))
 
-    def __sub__(self, other: "Composable") -> "Sum":
-        return _sum([*_terms(self), *((-c, f) for c, f in _terms(other))])
+    def __sub__(self, other: "BaseObjective") -> "Sum":
+        return _combine((1.0, self), (-1.0, other))
 
     def __mul__(self, number: float) -> "Sum":
-        return _sum([(c * number, f) for c, f in _terms(self)])
+        return _combine((number, self))
 
     __rmul__ = __mul__
 
@@ -65,147 +97,159 @@ class Composable:
         return self * -1.0
 
     def __abs__(self) -> "Absolute":
-        return Absolute(f"abs-{self.name}", self)
+        return Absolute(self)
 
 
-def _terms(objective: Composable) -> list[tuple[float, Composable]]:
-    """Terms of a sum; an objective that is none is its own only term."""
-    if not isinstance(objective, Composable):
-        raise UserError(f"{objective!r} is no objective: only objectives add up.")
-    return list(objective.terms) if isinstance(objective, Sum) else [(1.0, objective)]
+def _combine(*given: tuple[float, Any]) -> "Sum":
+    """Sum of multiples of objectives; the terms of a sum among them stand for themselves."""
+    nested = [(factor, f.terms if isinstance(f, Sum) else [(1.0, f)]) for factor, f in given]
+    terms = [(factor * weight, f) for factor, own in nested for weight, f in own]
+    return Sum([f for _, f in terms], [weight for weight, _ in terms])
 
 
-def _sum(given: Sequence[tuple[float, Composable]]) -> "Sum":
-    """Sum of terms, those of one objective added up; UserError where nothing is left."""
-    merged: list[tuple[float, Composable]] = []
-    for coefficient, objective in given:
-        same = next((i for i, (_, known) in enumerate(merged) if known == objective), None)
-        if same is None:
-            merged.append((coefficient, objective))
-        else:
-            merged[same] = (merged[same][0] + coefficient, objective)
-    terms = [(coefficient, objective) for coefficient, objective in merged if coefficient != 0]
-    if not terms:
-        raise UserError("Nothing is left of this sum of objectives: its terms cancel, or its weights are zero.")
-    parts = []
-    for number, (coefficient, objective) in enumerate(terms):
-        sign = "minus-" if coefficient < 0 else "plus-" if number else ""
-        size = "" if abs(coefficient) == 1 else f"{abs(coefficient):g}x"
-        parts.append(f"{sign}{size}{objective.name}")
-    return Sum("-".join(parts), tuple(terms))
+def _objective(given: Any) -> BaseObjective:
+    if not isinstance(given, BaseObjective):
+        raise UserError(f"{given!r} is no objective: of must name one objective.")
+    return given
 
 
-@dataclass(frozen=True)
-class Sum(Composable):
+def _objectives(given: Any) -> tuple[BaseObjective, ...]:
+    if not isinstance(given, list | tuple) or not given:
+        raise UserError("of must list two objectives or more.")
+    return tuple(_objective(term) for term in given)
+
+
+@register("sum", "OBJECTIVE/OBJECTIVE(/...)", "of")
+class Sum(BaseObjective):
     """A weighted sum of objectives.
 
     Parameters
     ----------
+    of : sequence of objectives
+    weights : sequence of float
+        One for each; 1 for two or more where none are given.
     name : str
-    terms : tuple of (float, objective)
-
-    Raises
-    ------
-    UserError
-        No term, or a coefficient that is zero or not finite.
+        A sum without a name is named by its terms, those of one objective added up.
     """
 
-    name: str
-    terms: tuple[tuple[float, Any], ...]
+    of: Annotated[Sequence[Any], PlainValidator(_objectives)]
+    weights: Numbers = ()
+    name: str = ""
 
     def __post_init__(self) -> None:
-        if not self.terms:
-            raise UserError(f"{self.name}: a sum needs at least one objective.")
-        for coefficient, _ in self.terms:
-            if not (abs(coefficient) < float("inf") and coefficient):
-                raise UserError(f"{self.name}: the weight {coefficient:g} must be finite and not zero.")
+        if len(self.of) < 2 and not self.weights:
+            raise UserError("of must list two objectives or more.")
+        weights = self.weights or (1.0,) * len(self.of)
+        if len(weights) != len(self.of):
+            raise UserError(f"there are {len(self.of)} objectives and {len(weights)} weights: give one for each.")
+        object.__setattr__(self, "weights", weights)
+        if not self.name:
+            self._merge()
+        super().__post_init__()
+
+    def _merge(self) -> None:
+        """Add up the terms of one objective, and leave out those that cancel."""
+        merged: list[list[Any]] = []
+        for weight, objective in self.terms:
+            same = next((term for term in merged if term[1] == objective), None)
+            if same is None:
+                merged.append([weight, objective])
+            else:
+                same[0] += weight
+        terms = [term for term in merged if term[0] != 0]
+        if not terms:
+            raise UserError("Nothing is left of this sum of objectives: its terms cancel, or its weights are zero.")
+        for name, values in zip(("weights", "of"), zip(*terms, strict=True), strict=True):
+            object.__setattr__(self, name, values)
+
+    def check(self) -> None:
+        """Refuse weights that are zero or not finite."""
+        for weight in self.weights:
+            if not (abs(weight) < float("inf") and weight):
+                raise UserError(f"the weight {weight:g} must be finite and not zero.")
+
+    @property
+    def terms(self) -> Sequence[tuple[float, Any]]:
+        """Weight and objective of each term."""
+        return tuple(zip(self.weights, self.of, strict=True))
+
+    @property
+    def parts(self) -> Sequence[Any]:
+        """The objectives of the terms."""
+        return self.of
+
+    def default_name(self) -> str:
+        """Such as weat7-minus-0.5xsimilarity-he-nurse."""
+        signs = ["minus-" if weight < 0 else "plus-" if number else "" for number, weight in enumerate(self.weights)]
+        return "-".join(f"{sign}{_size(c, 'x')}{f.name}" for sign, (c, f) in zip(signs, self.terms, strict=True))
 
     def __call__(self, view: Any) -> Tensor:
         """Value, shape (); UserError as any of its terms."""
-        return torch.stack([coefficient * objective(view).reshape(()) for coefficient, objective in self.terms]).sum()
+        return torch.stack([weight * objective(view).reshape(()) for weight, objective in self.terms]).sum()
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """Words of all terms, each once."""
-        return tuple(dict.fromkeys(word for _, objective in self.terms for word in objective.words))
-
-    @property
-    def measure(self) -> str:
+    def quantity(self) -> str:
         """What the number is."""
-        measures = {objective.measure for _, objective in self.terms}
-        return f"sum of {measures.pop()}s" if len(measures) == 1 else "sum of objectives"
+        quantities = {objective.quantity for objective in self.of}
+        return f"sum of {quantities.pop()}s" if len(quantities) == 1 else "sum of objectives"
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
         """Of a sum of terms within their own bounds, each on its own: never too narrow."""
-        ends = [sorted(c * end for end in bounds_of(objective, index)) for c, objective in self.terms]
+        ends = [sorted(weight * end for end in objective.bounds(index)) for weight, objective in self.terms]
         return sum(low for low, _ in ends), sum(high for _, high in ends)
 
-    def rows(self, index: Mapping[str, int]) -> list[Any]:
-        """Look up the words of every term."""
-        return [objective.rows(index) for _, objective in self.terms]
-
-    def coverage(self, counts: Mapping[str, int]) -> list[Any]:
-        """Coverage of every term."""
-        return [row for _, objective in self.terms for row in objective.coverage(counts)]
-
-    def reading(self) -> str:
+    def interpretation(self) -> str:
         """What the sign means."""
-        up = " and ".join(f"{objective.name} higher" for c, objective in self.terms if c > 0)
-        down = " and ".join(f"{objective.name} lower" for c, objective in self.terms if c < 0)
-        formula = " ".join(
-            f"{'-' if c < 0 else '+'} {'' if abs(c) == 1 else f'{abs(c):g} '}{objective.name}"
-            for c, objective in self.terms
-        ).removeprefix("+ ")
-        return f"Higher: {' and '.join(filter(None, (up, down)))} (it is {formula}, each in its own unit)."
+        up, down = ([f for c, f in self.terms if c * sign > 0] for sign in (1, -1))
+        effects = " and ".join([f"{f.name} higher" for f in up] + [f"{f.name} lower" for f in down])
+        formula = " ".join(f"{'-' if c < 0 else '+'} {_size(c, ' ')}{f.name}" for c, f in self.terms)
+        return f"Higher: {effects} (it is {formula.removeprefix('+ ')}, each in its own unit)."
 
 
-@dataclass(frozen=True)
-class Absolute(Composable):
+add_form("difference", "sum", "OBJECTIVE/OBJECTIVE", ("of",), weights=(1.0, -1.0))
+
+
+def _size(weight: float, times: str) -> str:
+    return "" if abs(weight) == 1 else f"{abs(weight):g}{times}"
+
+
+@register("abs", "OBJECTIVE", "of")
+class Absolute(BaseObjective):
     """The size of an objective, whatever its sign (the paper's bias objectives, Eqs. 10 and 13: f = |WEAT|).
 
     Its derivative is that of the objective, times its sign. Where a change of the data takes the objective through
     zero, the size turns back up, which no derivative foresees: a prediction below zero is such a case.
     """
 
-    name: str
-    of: Any
+    of: Annotated[Any, PlainValidator(_objective)]
+    name: str = ""
+
+    @property
+    def parts(self) -> Sequence[Any]:
+        """The objective."""
+        return (self.of,)
+
+    def default_name(self) -> str:
+        """Such as abs-weat7."""
+        return f"abs-{self.of.name}"
 
     def __call__(self, view: Any) -> Tensor:
-        """Value, shape ().
-
-        Raises
-        ------
-        UserError
-            As the objective; or the objective is exactly zero, where its size has no derivative, and one is asked for.
-        """
+        """Value, shape (); UserError as the objective, or where it is exactly zero and a derivative is asked for."""
         value: Tensor = self.of(view)
         if value.requires_grad and not bool(value != 0):
             raise UserError(f"{self.name}: {self.of.name} is exactly 0, where its size has no derivative: score it.")
         return value.abs()
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """Words of the objective."""
-        return tuple(self.of.words)
-
-    @property
-    def measure(self) -> str:
+    def quantity(self) -> str:
         """What the number is."""
-        return f"size of {self.of.measure}"
+        return f"size of {self.of.quantity}"
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
         """0 or above, as far as the objective goes to either side."""
-        low, high = bounds_of(self.of, index)
+        low, high = self.of.bounds(index)
         return max(low, -high, 0.0), max(-low, high)
 
-    def rows(self, index: Mapping[str, int]) -> Any:
-        """Look up the words of the objective."""
-        return self.of.rows(index)
-
-    def coverage(self, counts: Mapping[str, int]) -> Any:
-        """Coverage of the objective."""
-        return self.of.coverage(counts)
-
-    def reading(self) -> str:
+    def interpretation(self) -> str:
         """What the value means."""
         return f"Never negative: the distance of {self.of.name} from 0, in its unit, whichever its sign."

@@ -13,25 +13,12 @@ UNBOUNDED: Bounds = (-math.inf, math.inf)
 
 
 def bounds_of(objective: Any, index: Mapping[str, int]) -> Bounds:
-    """Least and greatest value of an objective over all vectors of a vocabulary; infinite where nothing is known.
-
-    Parameters
-    ----------
-    index : mapping
-        The words that are present: the range of an effect size depends on how many of each set there are.
-    """
-    known = getattr(objective, "bounds", None)
-    return UNBOUNDED if known is None else known(index)
+    """Bounds of any objective for the words in ``index``; infinite where it has no ``bounds``."""
+    return objective.bounds(index) if hasattr(objective, "bounds") else UNBOUNDED
 
 
 def check_target(objective: Any, target: float, index: Mapping[str, int]) -> None:
-    """Refuse a target that the objective can never take.
-
-    Raises
-    ------
-    UserError
-        No finite number, or outside of ``bounds_of``; says what they are.
-    """
+    """Refuse a target that the objective can never take: UserError where it is not finite or outside ``bounds_of``."""
     if isinstance(target, bool) or not isinstance(target, numbers.Real) or not math.isfinite(target):
         raise UserError(f"The target of {objective.name} is {target!r}: give a finite number.")
     low, high = bounds_of(objective, index)

@@ -1,6 +1,6 @@
 """Any Python function of the embeddings as an objective."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,31 +9,20 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Absent, Objective, UserError
-from crossloss.objectives.algebra import Composable
+from crossloss.objectives.algebra import BaseObjective
 
 
 @dataclass(frozen=True)
-class Function(Composable):
-    """A function of the view that returns a scalar tensor.
-
-    Parameters
-    ----------
-    name : str
-    function : callable
-        Gets what ``Field.view`` shows; returns a real tensor of one element computed from it.
-    """
+class Function(BaseObjective):
+    """A function that gets what ``Field.view`` shows, and returns a real tensor of one element computed from it."""
 
     name: str
     function: Callable[[Any], Tensor]
 
-    def __call__(self, view: Any) -> Tensor:
-        """Value of the function, shape ().
+    quantity = "value of a function"
 
-        Raises
-        ------
-        UserError
-            It is not one finite real number in a tensor, or it asks for a word that is not there.
-        """
+    def __call__(self, view: Any) -> Tensor:
+        """Value, shape (); UserError where it is not one finite real number, or asks for a word that is not there."""
         with asking(self.name):
             value = self.function(view)
         if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.is_floating_point():
@@ -42,25 +31,7 @@ class Function(Composable):
             raise UserError(f"Objective {self.name} is {value.item()} at this model: it must be finite.")
         return value.reshape(())
 
-    @property
-    def measure(self) -> str:
-        """What the number is: only its author knows."""
-        return "value of a function"
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """None that are known."""
-        return ()
-
-    def rows(self, index: Mapping[str, int]) -> dict[str, list[int]]:
-        """None that are known."""
-        return {}
-
-    def coverage(self, counts: Mapping[str, int]) -> list[Any]:
-        """None that is known."""
-        return []
-
-    def reading(self) -> str:
+    def interpretation(self) -> str:
         """What the sign means."""
         return f"Positive or negative as the function {self.name} returns it, in the function's own unit."
 
@@ -82,20 +53,14 @@ def asking(name: str) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Rowwise:
-    """An objective for each row of some tensors, by one function of the view and any rows (a ``core.Family``).
-
-    Raises
-    ------
-    UserError
-        When called: it does not return one finite real number a row, or the number of a row depends on other rows.
-    """
+    """An objective for each row of some tensors, by one function of the view and any rows (a ``core.Family``)."""
 
     name: str
     function: Callable[..., Tensor]
     rows: tuple[Tensor, ...]
 
     def __call__(self, view: Any) -> Tensor:
-        """Values of all rows, (m,), which are those of each row by itself."""
+        """Values of all rows, (m,); UserError where one is no finite real number, or depends on other rows."""
         values = self._values(view, self.rows)
         self._check_apart(view, values)
         return values
@@ -159,11 +124,7 @@ def each(function: Callable[..., Tensor], *rows: Tensor) -> list[Objective]:
         (view, *rows) -> (m,), one number for each of the m rows that it is given, and by that row alone.
     rows : tensors
         m rows each.
-
-    Raises
-    ------
-    UserError
-        No rows, or not equally many.
+        UserError for none, or not equally many.
     """
     if not rows or not all(isinstance(part, Tensor) and part.dim() and len(part) == len(rows[0]) > 0 for part in rows):
         raise UserError("each() takes tensors with equally many rows, at least one: an objective for each row.")
@@ -172,13 +133,7 @@ def each(function: Callable[..., Tensor], *rows: Tensor) -> list[Objective]:
 
 
 def as_objective(given: Objective | Callable[[Any], Tensor]) -> Objective:
-    """Return an objective as it is; wrap a plain function under its own name.
-
-    Raises
-    ------
-    UserError
-        Neither of the two.
-    """
+    """Return an objective as it is; wrap a plain function under its own name; UserError for anything else."""
     if isinstance(given, (Function, Row, Objective)):  # in this order: the protocol's check is slow
         return given
     if not callable(given):

@@ -1,7 +1,6 @@
 """How far training moved a word from where it started (paper Eq. 9)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -9,21 +8,14 @@ from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.objectives.bounds import UNBOUNDED, Bounds
-from crossloss.objectives.words import WordObjective, given_name, listed, naming, one, several
+from crossloss.objectives.fields import AnyWords, Numbers, Word
+from crossloss.objectives.registry import register
+from crossloss.objectives.word_objective import WordObjective, WordView
+from crossloss.objectives.words import join_words
 
 
-class StartedView(Protocol):
+class StartedView(WordView, Protocol):
     """What a displacement sees: word vectors at the end and at the start of a run."""
-
-    @property
-    def index(self) -> Mapping[str, int]:
-        """Row of each word."""
-        ...
-
-    @property
-    def vectors(self) -> Tensor:
-        """Word vectors (V, d)."""
-        ...
 
     @property
     def initial(self) -> Tensor | None:
@@ -31,67 +23,50 @@ class StartedView(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@register("displacement", "WORD(/TOWARD,...)", "word", "toward")
 class Displacement(WordObjective):
-    """How far a word moved, in all directions or along one.
+    """How far training moved a word, in all directions (paper Eq. 9), or along one.
 
-    In all: the mean over dimensions of (e_final - e_initial)^2 (paper Eq. 9, MSE(e)). Along one: the part of
-    e_final - e_initial along a unit vector, which is the given one, or the mean direction of other words where they
-    ended. Every run has its own start: the view says what it was.
+    In all: the mean over dimensions of (e_final - e_initial)^2 (MSE(e)). Along one: the part of e_final - e_initial
+    along a unit vector, which is the given one, or the mean direction of other words where they ended. Every run has
+    its own start: the view says what it was.
 
     Parameters
     ----------
-    name : str
     word : str
-    toward : tuple of str
+    toward : sequence of str
         Words whose mean direction is moved along.
-    along : tuple of float
+    along : sequence of float
         A direction (d,) of any length but zero.
-
-    Raises
-    ------
-    UserError
-        Both kinds of direction, the word toward itself, or a direction that is zero.
+    name : str
     """
 
-    name: str
-    word: str
-    toward: tuple[str, ...] = ()
-    along: tuple[float, ...] = ()
+    word: Word
+    toward: AnyWords = ()
+    along: Numbers = ()
+    name: str = ""
 
-    def __post_init__(self) -> None:
-        with naming(self.name):
-            self._clean(word=one(self.word), toward=_toward(self.toward), along=_along(self.along))
+    def check(self) -> None:
+        """Refuse two directions, and one that is none."""
         if self.toward and self.along:
-            raise UserError(f"{self.name}: give toward (words) or along (a vector), not both.")
+            raise UserError("give toward (words) or along (a vector), not both.")
         if self.word in self.toward:
-            raise UserError(f"{self.name}: {self.word!r} cannot move toward itself: name other words.")
+            raise UserError(f"{self.word!r} cannot move toward itself: name other words.")
         if self.along and not 0 < sum(x * x for x in self.along) < float("inf"):
-            raise UserError(f"{self.name}: the direction must be finite and not zero.")
-
-    @property
-    def sets(self) -> dict[str, tuple[str, ...]]:
-        """The word, and those it moves toward."""
-        return {"word": (self.word,)} | ({"toward": self.toward} if self.toward else {})
+            raise UserError("the direction must be finite and not zero: give another.")
 
     def __call__(self, view: StartedView) -> Tensor:
-        """Displacement, shape ().
-
-        Raises
-        ------
-        UserError
-            A word is absent, the start is unknown, or the direction is of another length.
-        """
-        rows = self.rows(view.index)
+        """Displacement, shape (); UserError where a word or the start is unknown, or the direction does not fit."""
+        rows = self.lookup(view.index)
         if view.initial is None:
             raise UserError(f"{self.name}: these vectors have no known start; take the embeddings of a trained run.")
         moved = self.vectors(view, rows["word"], "word")[0] - view.initial[rows["word"][0]]
-        if not self.toward and not self.along:
-            return moved.square().mean()
         if self.toward:
             direction = self.unit_rows(view, rows["toward"], "toward").mean(0)
-        else:
+        elif self.along:
             direction = moved.new_tensor(self.along)
+        else:
+            return moved.square().mean()
         if direction.shape != moved.shape:
             raise UserError(f"{self.name}: the direction has {len(direction)} numbers and a vector {len(moved)}.")
         length = torch.linalg.vector_norm(direction)
@@ -105,48 +80,19 @@ class Displacement(WordObjective):
         return UNBOUNDED if self.toward or self.along else (0.0, UNBOUNDED[1])
 
     @property
-    def measure(self) -> str:
+    def quantity(self) -> str:
         """What the number is."""
         return "displacement along a direction" if self.toward or self.along else "mean squared displacement"
 
-    def reading(self) -> str:
+    def interpretation(self) -> str:
         """What the sign means."""
-        if not self.toward and not self.along:
-            return (
-                f"Never negative: how far training moved {self.word} from where it started, the mean over dimensions "
-                "of the squared difference, in squared units of the vectors."
-            )
-        where = listed(self.toward) if self.toward else "the given direction"
+        moved, where = f"training moved {self.word}", join_words(self.toward) or "the given direction"
+        if self.toward or self.along:
+            return f"Positive: {moved} toward {where}; negative: away from there; in units of the vectors."
         return (
-            f"Positive: training moved {self.word} toward {where}; negative: away from there; in units of the vectors."
+            f"Never negative: how far {moved} from where it started, the mean over dimensions of the squared "
+            "difference, in squared units of the vectors."
         )
 
 
-def displacement(
-    word: str, toward: str | Sequence[str] = (), along: Sequence[float] = (), name: str = ""
-) -> Displacement:
-    """How far training moved a word (paper Eq. 9), or how far toward other words or along a vector (d,).
-
-    Raises
-    ------
-    UserError
-        As ``Displacement``.
-    """
-    word = one(word)
-    words = _toward(toward)
-    return Displacement(name or given_name("displacement", [word], words), word, words, _along(along))
-
-
-def _toward(words: str | Sequence[str]) -> tuple[str, ...]:
-    """Words to move toward; none where nothing is given."""
-    return () if isinstance(words, list | tuple) and not words else several(words, "toward")
-
-
-def _along(numbers: Sequence[float]) -> tuple[float, ...]:
-    """A direction (d,) as plain numbers."""
-    try:
-        if isinstance(numbers, str | bytes):
-            raise TypeError("a string")
-        return tuple(float(number) for number in numbers)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"along must be a list of numbers, the direction ({error}).") from error
+displacement = Displacement

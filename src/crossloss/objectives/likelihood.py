@@ -1,15 +1,18 @@
 """How well a model predicts text that it was not trained on."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Annotated, Any, Protocol
 
 import torch
+from pydantic import PlainValidator
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.algebra import Composable
-from crossloss.objectives.bounds import UNBOUNDED, Bounds
+from crossloss.objectives.algebra import BaseObjective
+from crossloss.objectives.registry import register
+from crossloss.text.encoding import decode
 
 
 class TextView(Protocol):
@@ -20,89 +23,68 @@ class TextView(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Likelihood(Composable):
+def _sentences(given: Any) -> tuple[str, ...]:
+    """Sentences that hold text; one may be given alone."""
+    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable) or hasattr(given, "columns"):
+        raise UserError(f"a {type(given).__name__} was given as sentences: give a list of strings.")
+    sentences = [given] if isinstance(given, str) else list(given)
+    for sentence in sentences:
+        if not isinstance(sentence, str):
+            raise UserError(f"a sentence is of type {type(sentence).__name__}: give strings.")
+    text = tuple(sentence for sentence in sentences if sentence.strip())
+    if not text:
+        raise UserError("there is no sentence in the text: give one or more.")
+    return text
+
+
+@register("likelihood", "FILE.txt", "file")
+class Likelihood(BaseObjective):
     """Mean log-likelihood of the word pairs of a text, with their negatives: minus the loss of that text (paper Eq. 8).
 
-    Pairs are counted as those of the training corpus are; words that the vocabulary lacks are passed over.
+    Pairs are counted as those of the training corpus are; words that the vocabulary lacks are passed over. Its
+    ``words`` are none: a text takes the vocabulary as it is.
 
     Parameters
     ----------
+    sentences : sequence of str
+        Original text, a sentence each; UserError for none.
     name : str
-    sentences : tuple of str
-        Original text, a sentence each.
     """
 
-    name: str
-    sentences: tuple[str, ...]
+    sentences: Annotated[Sequence[str], PlainValidator(_sentences)]
+    name: str = ""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sentences", _sentences(self.sentences, self.name))
+    quantity = "log-likelihood, nats a pair"
+    limits = (-math.inf, 0.0)
+
+    @classmethod
+    def prepare(cls, values: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """With the sentences of a text file, a line each, for ``file``."""
+        if "file" not in values:
+            return values
+        if "sentences" in values or not isinstance(values["file"], str):
+            raise UserError("give a text as file, the path of a text file, or as sentences, a list.")
+        path = folder / values.pop("file")
+        try:
+            lines = decode(path, path.read_bytes()).splitlines()
+        except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+            raise UserError(
+                f"{path} cannot be read as text ({error}): give a UTF-8 file, a sentence a line."
+            ) from error
+        stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in path.stem)
+        return values | {"sentences": lines, "name": values["name"] or f"likelihood-{stem}"}
 
     def __call__(self, view: TextView) -> Tensor:
-        """Nats a pair, shape ().
-
-        Raises
-        ------
-        UserError
-            No sentence has two words of the vocabulary, the model is not of this package, or it is not finite.
-        """
+        """Nats a pair, shape (); UserError where no sentence has two words of the vocabulary, or it is not finite."""
         value = view.log_likelihood(self.sentences)
         if not bool(torch.isfinite(value)):
             raise UserError(f"{self.name}: a word has a vector that is not finite: train with a lower lr.")
         return value
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """None: a text takes the vocabulary as it is."""
-        return ()
-
-    def rows(self, index: Mapping[str, int]) -> dict[str, list[int]]:
-        """None, as ``words``."""
-        return {}
-
-    def coverage(self, counts: Mapping[str, int]) -> list[Any]:
-        """None, as ``words``."""
-        return []
-
-    def bounds(self, index: Mapping[str, int]) -> Bounds:
-        """Least and greatest value."""
-        return UNBOUNDED[0], 0.0
-
-    @property
-    def measure(self) -> str:
-        """What the number is."""
-        return "log-likelihood, nats a pair"
-
-    def reading(self) -> str:
+    def interpretation(self) -> str:
         """What the value means."""
-        number = len(self.sentences)
-        return (
-            f"Higher: the word pairs of the {number} given sentence{'s' if number > 1 else ''} are better predicted "
-            "(0 at best); in units of nats a pair."
-        )
+        given = f"{len(self.sentences)} given sentence{'s' * (len(self.sentences) > 1)}"
+        return f"Higher: the word pairs of the {given} are better predicted (0 at best); in units of nats a pair."
 
 
-def likelihood(sentences: Sequence[str], name: str = "likelihood") -> Likelihood:
-    """Mean log-likelihood of the word pairs of held-out sentences.
-
-    Raises
-    ------
-    UserError
-        No sentence.
-    """
-    return Likelihood(name, _sentences(sentences, name))
-
-
-def _sentences(given: str | Iterable[str], name: str) -> tuple[str, ...]:
-    """Sentences that hold text; one may be given alone."""
-    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable) or hasattr(given, "columns"):
-        raise UserError(f"{name}: a {type(given).__name__} was given as sentences: give a list of strings.")
-    listed = [given] if isinstance(given, str) else list(given)
-    for sentence in listed:
-        if not isinstance(sentence, str):
-            raise UserError(f"{name}: a sentence is of type {type(sentence).__name__}: give strings.")
-    found = tuple(sentence for sentence in listed if sentence.strip())
-    if not found:
-        raise UserError(f"{name}: there is no sentence in the text.")
-    return found
+likelihood = Likelihood

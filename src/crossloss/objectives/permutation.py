@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from crossloss.core import Objective, UserError
-from crossloss.objectives.one_sided import OneSided
-from crossloss.objectives.weat import Weat, effect
-from crossloss.objectives.words import WordView
+from crossloss.objectives.association_test import AssociationTest, effect
+from crossloss.objectives.word_objective import WordView
 
 EXACT_SPLITS = 10**6
 ROWS_AT_ONCE = 50_000
@@ -19,31 +18,20 @@ ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class PermutationResult:
-    """Outcome of a permutation test.
-
-    Attributes
-    ----------
-    statistic : float
-        sum_X s - sum_Y s.
-    effect : float
-        Effect size.
-    p_value : float
-        One-sided (Caliskan et al. 2017): share of splits whose difference of means is at least that observed,
-        the observed one and ties counted.
-    p_value_two_sided : float
-        The same for the size of the difference.
-    splits : int
-        Splits looked at, the observed one included.
-    exact : bool
-        Whether these are all.
-    """
+    """Outcome of a permutation test."""
 
     statistic: float
+    """sum_X s - sum_Y s."""
     effect: float
     p_value: float
+    """One-sided (Caliskan et al. 2017): share of splits whose difference of means is at least that observed, the
+    observed one and ties counted."""
     p_value_two_sided: float
+    """The same for the size of the difference."""
     splits: int
+    """Splits looked at, the observed one included."""
     exact: bool
+    """Whether these are all."""
 
 
 class Measured(NamedTuple):
@@ -55,25 +43,21 @@ class Measured(NamedTuple):
 
 def measured(objective: Objective, view: WordView, *, seed: int = 0) -> Measured:
     """Value and significance of an objective; UserError as the objective itself."""
-    if not isinstance(objective, Weat | OneSided):
+    if not isinstance(objective, AssociationTest):
         return Measured(float(objective(view)), None)
     tested = permutation_test(objective, view, seed=seed)
     return Measured(tested.effect if objective.kind == "effect" else tested.statistic, tested)
 
 
 def permutation_test(
-    weat: Weat | OneSided, view: WordView, *, seed: int = 0, samples: int = 100_000
+    weat: AssociationTest, view: WordView, *, seed: int = 0, samples: int = 100_000
 ) -> PermutationResult:
     """Test the null hypothesis that X and Y are exchangeable.
 
     Exact up to 10^6 splits of X and Y together, or where ``samples`` asks for all there are; beyond, ``samples``
     different splits drawn by ``seed`` without replacement, the observed one counted beside them, so that p is
     never 0.
-
-    Raises
-    ------
-    UserError
-        As the test itself; or ``samples`` is less than 1.
+    UserError as the test itself, and for less than one sample.
     """
     if samples < 1:
         raise UserError(f"samples is {samples}: a permutation test needs at least one split.")
@@ -95,14 +79,7 @@ def permutation_test(
         seen += len(chosen)
     if not exact:
         one, two, seen = one + 1, two + 1, seen + 1
-    return PermutationResult(
-        statistic=float(x.sum() - y.sum()),
-        effect=float(size),
-        p_value=one / seen,
-        p_value_two_sided=two / seen,
-        splits=seen,
-        exact=exact,
-    )
+    return PermutationResult(float(x.sum() - y.sum()), float(size), one / seen, two / seen, seen, exact)
 
 
 def _all(total: int, first: int) -> Iterator[np.ndarray]:

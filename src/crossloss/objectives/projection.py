@@ -1,33 +1,36 @@
 """Projection of words on a direction learned from pairs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.bounds import Bounds
-from crossloss.objectives.pairs import OverPairs, several_pairs
-from crossloss.objectives.words import WordView, given_name, listed, several
+from crossloss.objectives.fields import Words
+from crossloss.objectives.pairs import OverPairs, Pairs
+from crossloss.objectives.registry import register
+from crossloss.objectives.word_objective import WordView
 
 
-@dataclass(frozen=True)
+@register("projection", "WORD,.../he,she(/man,woman)", "targets", "pairs")
 class Projection(OverPairs):
-    """Mean over targets w of cos(w, g); g is the mean over pairs (x, y) of (x/|x| - y/|y|).
+    """Mean over targets w of cos(w, g); g is the mean over pairs (x, y), such as (he, she), of (x/|x| - y/|y|).
 
     The mean difference has a sign and a derivative wherever it is not zero; a main direction (Bolukbasi et al. 2016)
-    has neither where two are equally strong.
+    has neither where two are equally strong. UserError for no target or no pair.
     """
 
-    def __call__(self, view: WordView) -> Tensor:
-        """Mean cosine, shape ().
+    targets: Words
+    pairs: Pairs
+    name: str = ""
 
-        Raises
-        ------
-        UserError
-            No target or pair is present, or the pairs' differences cancel.
-        """
+    quantity = "mean cosine to a direction"
+    limits = (-1.0, 1.0)
+    meaning = (
+        "Positive: {targets} lie on the side of {0.pairs[0][0]}, negative: on that of {0.pairs[0][1]}; the mean cosine "
+        "to the mean difference of the pairs."
+    )
+
+    def __call__(self, view: WordView) -> Tensor:
+        """Mean cosine, shape (); UserError where no target or pair is present, or the pairs' differences cancel."""
         targets, first, second = self.units(view).values()
         direction = (first - second).mean(0)
         length = torch.linalg.vector_norm(direction)
@@ -36,31 +39,5 @@ class Projection(OverPairs):
         cosine: Tensor = targets.mean(0) @ (direction / length)
         return cosine
 
-    def bounds(self, index: Mapping[str, int]) -> Bounds:
-        """Least and greatest value."""
-        return -1.0, 1.0
 
-    @property
-    def measure(self) -> str:
-        """What the number is."""
-        return "mean cosine to a direction"
-
-    def reading(self) -> str:
-        """What the sign means."""
-        x, y = self.pairs[0]
-        return (
-            f"Positive: {listed(self.targets)} lie on the side of {x}, negative: on that of {y}; the mean cosine to "
-            f"the mean difference of the {len(self.pairs)} pairs."
-        )
-
-
-def projection(targets: str | Sequence[str], pairs: Sequence[tuple[str, str]], name: str = "") -> Projection:
-    """Mean cosine of targets to the mean difference of pairs such as (he, she).
-
-    Raises
-    ------
-    UserError
-        No target or no pair.
-    """
-    words, both = several(targets, "targets"), several_pairs(pairs)
-    return Projection(name or given_name("projection", words, *both[:1]), words, both)
+projection = Projection

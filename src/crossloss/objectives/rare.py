@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crossloss.core import Objective, UserError
-from crossloss.objectives.algebra import Described
-from crossloss.objectives.parts import frequent
+from crossloss.objectives.algebra import BaseObjective
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
-from crossloss.objectives.words import WordView
+from crossloss.objectives.word_objective import WordView
 
 RARE = 50
 """Occurrences below which a word is rare: one sentence is then more than 2 % of what is known of it (docs/trust.md)."""
@@ -16,15 +15,10 @@ RARE = 50
 
 @dataclass(frozen=True)
 class RareWords:
-    """Rare words of an objective.
+    """Rare words of an objective with their counts, the rarest first; those that do not occur are not among them.
 
-    Attributes
-    ----------
-    words : tuple of (word, count)
-        The rarest first; those that do not occur at all are not among them.
-    value, p_value : float or None
-        Of an association test without them, one-sided; None for other objectives, and where a set would be left with
-        fewer than two words.
+    ``value`` and ``p_value`` (one-sided) are of an association test without them; None for other objectives, and where
+    a set would be left with fewer than two words.
     """
 
     words: tuple[tuple[str, int], ...]
@@ -35,24 +29,16 @@ class RareWords:
 def rare_words(objective: Objective, counts: Mapping[str, int], view: WordView | None = None) -> RareWords | None:
     """Words of an objective that occur, but less than ``RARE`` times; None where there are none.
 
-    Parameters
-    ----------
-    objective : Objective
-    counts : mapping
-        Occurrences by word.
-    view : optional
-        Vectors to measure the test without these words.
+    ``counts`` are occurrences by word; ``view`` has vectors to measure a test without these words.
     """
-    if not isinstance(objective, Described):
+    if not isinstance(objective, BaseObjective):
         return None
     present = dict(pair for row in objective.coverage(counts) for pair in row.present)
-    rare = sorted(((word, count) for word, count in present.items() if count < RARE), key=lambda pair: pair[1])
-    if not rare:
-        return None
-    if view is not None and isinstance(objective, Weat):
+    rare = tuple(sorted(((w, count) for w, count in present.items() if count < RARE), key=lambda pair: pair[1]))
+    if rare and view is not None and isinstance(objective, Weat):
         try:
-            tested = permutation_test(frequent(objective, counts, RARE), view)
+            tested = permutation_test(objective.frequent(counts, RARE), view)
         except UserError:  # a set has too few words without them
-            return RareWords(tuple(rare))
-        return RareWords(tuple(rare), tested.effect, tested.p_value)
-    return RareWords(tuple(rare))
+            return RareWords(rare)
+        return RareWords(rare, tested.effect, tested.p_value)
+    return RareWords(rare) if rare else None

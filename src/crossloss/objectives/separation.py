@@ -1,41 +1,49 @@
 """How far apart the words of a group lie."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import PlainValidator
 from torch import Tensor
 
 from crossloss.objectives.bounds import Bounds
-from crossloss.objectives.words import WordObjective, WordView, given_name, listed, naming, several
+from crossloss.objectives.registry import register
+from crossloss.objectives.word_objective import WordObjective, WordView
+from crossloss.objectives.words import normalise_all
 
 
-@dataclass(frozen=True)
+def _group(words: Sequence[str]) -> tuple[str, ...]:
+    return normalise_all(words, "the group", 2)
+
+
+@register("separation", "WORD,WORD,...", "words")
 class Separation(WordObjective):
-    """One minus the mean cosine over all pairs of different words of a group of n, 0 to n/(n - 1)."""
+    """One minus the mean cosine over all pairs of different words of a group of n, 0 to n/(n - 1).
 
-    name: str
-    group: tuple[str, ...]
+    UserError for fewer than two words.
+    """
 
+    words: Annotated[Sequence[str], PlainValidator(_group)] = ()  # a default, as the base has a property of this name
+    name: str = ""
+
+    quantity = "one minus mean cosine"
     least: ClassVar[int] = 2
+    meaning = (
+        "Never negative: 0 where {group} all point the same way, 1 where they are at right angles on average; one "
+        "minus a mean cosine."
+    )
 
-    def __post_init__(self) -> None:
-        with naming(self.name):
-            self._clean(group=several(self.group, "the group", self.least))
+    def check(self) -> None:
+        """Refuse a group that is not given."""
+        _group(self.words)
 
     @property
-    def sets(self) -> dict[str, tuple[str, ...]]:
+    def sets(self) -> Mapping[str, Sequence[str]]:
         """The group."""
-        return {"group": self.group}
+        return {"group": self.words}
 
     def __call__(self, view: WordView) -> Tensor:
-        """One minus the mean cosine, shape ().
-
-        Raises
-        ------
-        UserError
-            Fewer than two words are present, or a vector has no direction.
-        """
+        """One minus the mean cosine, shape (); UserError for fewer than two words, or a vector without direction."""
         unit = self.units(view)["group"]
         n = len(unit)
         # The squared length of the sum holds each pair twice, and n ones.
@@ -43,29 +51,8 @@ class Separation(WordObjective):
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
         """Least and greatest value."""
-        present = max(len(self.rows(index)["group"]), 2)
+        present = len(self.lookup(index)["group"])
         return 0.0, present / (present - 1)
 
-    @property
-    def measure(self) -> str:
-        """What the number is."""
-        return "one minus mean cosine"
 
-    def reading(self) -> str:
-        """What the value means."""
-        return (
-            f"Never negative: 0 where {listed(self.group)} all point the same way, 1 where they are at right angles "
-            "on average; one minus a mean cosine."
-        )
-
-
-def separation(words: Sequence[str], name: str = "") -> Separation:
-    """One minus the mean cosine over all pairs of different words.
-
-    Raises
-    ------
-    UserError
-        Fewer than two words.
-    """
-    group = several(words, "the group", Separation.least)
-    return Separation(name or given_name("separation", group), group)
+separation = Separation

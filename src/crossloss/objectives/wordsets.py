@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -20,11 +21,8 @@ def shipped() -> dict[str, Weat]:
     sets = _data("caliskan.json")["sets"]
     tests = {}
     for entry in _data("tests.json")["tests"]:
-        given = (sets[entry[side]] if isinstance(entry[side], str) else entry[side] for side in SIDES)
-        x, y, a, b = (tuple(words) for words in given)
-        labels = tuple(entry["labels"])
-        name, question, source = entry["name"], entry["question"], entry["source"]
-        tests[name] = Weat(name, x, y, a, b, labels, question, source=source)
+        words = {side: sets[entry[side]] if isinstance(entry[side], str) else entry[side] for side in SIDES}
+        tests[entry["name"]] = Weat(**entry | words)
     return tests
 
 
@@ -34,13 +32,7 @@ def names() -> list[str]:
 
 
 def weat(name: str, kind: Literal["effect", "statistic"] = "effect") -> Weat:
-    """Return a shipped test, as effect size or as statistic.
-
-    Raises
-    ------
-    UserError
-        No such test.
-    """
+    """Return a shipped test, as effect size or as statistic; UserError where there is no such test."""
     if name not in shipped():
         close = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
@@ -48,7 +40,4 @@ def weat(name: str, kind: Literal["effect", "statistic"] = "effect") -> Weat:
             f"There is no test {name!r}; {hint}shipped are {', '.join(names())}; your own go into a .yaml file, and "
             "other objectives are written as in similarity:he/nurse."
         )
-    test = shipped()[name]
-    if kind == "effect":
-        return test
-    return Weat(test.name, test.X, test.Y, test.A, test.B, test.labels, test.question, kind, test.source)
+    return replace(shipped()[name], kind=kind)

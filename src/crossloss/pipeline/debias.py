@@ -11,7 +11,7 @@ import numpy as np
 from crossloss import files
 from crossloss.core import UserError
 from crossloss.models.skipgram.model import require_skipgram
-from crossloss.objectives import Described
+from crossloss.objectives import BaseObjective
 from crossloss.pipeline.objectives import folder_of, only_tests
 from crossloss.pipeline.robustness import robustness
 from crossloss.pipeline.stages import score_run
@@ -35,7 +35,7 @@ TRANSFERRED = ("reweight", "remove")
 
 def debias(
     run: Run,
-    objectives: Sequence[Described],
+    objectives: Sequence[BaseObjective],
     how: str,
     *,
     target: float = 0.0,
@@ -94,7 +94,7 @@ def debias(
 
 def study_debias(
     run: Run,
-    objectives: Sequence[Described],
+    objectives: Sequence[BaseObjective],
     *,
     starts: int = 4,
     others: int = 5,
@@ -136,7 +136,7 @@ def study_debias(
 
 
 def transfer_run(
-    run: Run, objectives: Sequence[Described], plan_file: Path, *, seeds: int = 5
+    run: Run, objectives: Sequence[BaseObjective], plan_file: Path, *, seeds: int = 5
 ) -> dict[str, Transferred]:
     """Train gensim's Word2Vec before and after a plan.
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crossloss.core import UserError
-from crossloss.objectives import Described, Weat, load_objectives
+from crossloss.objectives import BaseObjective, Weat, fingerprint, from_dict, load_objectives, to_dict
 from crossloss.objectives.bounds import check_target
-from crossloss.objectives.stored import identity, restored, stored
 from crossloss.run.folder import RunFolder
 from crossloss.run.run import Run
 from crossloss.run.train import load
@@ -18,12 +17,12 @@ def folder_of(run: Run) -> RunFolder:
     return run.store
 
 
-def choose(names: Sequence[str], known: Sequence[Described] = ()) -> list[Described]:
+def choose(names: Sequence[str], known: Sequence[BaseObjective] = ()) -> list[BaseObjective]:
     """Objectives by name or YAML file, each once.
 
     Parameters
     ----------
-    known : sequence of Described
+    known : sequence of BaseObjective
         Those of a run, which are called by their names too.
 
     Raises
@@ -32,7 +31,7 @@ def choose(names: Sequence[str], known: Sequence[Described] = ()) -> list[Descri
         Unknown, none, or two of one name.
     """
     own = {objective.name: objective for objective in known}
-    chosen: list[Described] = []
+    chosen: list[BaseObjective] = []
     for name in names:
         try:
             chosen += [own[name]] if name in own else load_objectives(name)
@@ -49,20 +48,20 @@ def choose(names: Sequence[str], known: Sequence[Described] = ()) -> list[Descri
     return chosen
 
 
-def check_targets(objectives: Sequence[Described], targets: Mapping[str, float], words: Mapping[str, int]) -> None:
+def check_targets(objectives: Sequence[BaseObjective], targets: Mapping[str, float], words: Mapping[str, int]) -> None:
     """Refuse, before the work, a target that an objective can never take; ``words`` are those that occur.
 
     Raises
     ------
     UserError
-        As ``check_target``; or as ``rows`` of the objective, where too few of its words occur.
+        As ``check_target``; or as ``lookup`` of the objective, where too few of its words occur.
     """
     for objective in objectives:
         if objective.name in targets:
             check_target(objective, targets[objective.name], words)
 
 
-def remember(run: Run, objectives: Sequence[Described]) -> list[Described]:
+def remember(run: Run, objectives: Sequence[BaseObjective]) -> list[BaseObjective]:
     """Add objectives to those of the run's manifest; returns all of them.
 
     Raises
@@ -73,20 +72,20 @@ def remember(run: Run, objectives: Sequence[Described]) -> list[Described]:
     folder = folder_of(run)
     known = {test.name: test for test in recall(run)}
     for test in objectives:
-        test.rows(run.model.word_index)
-        if test.name in known and identity(known[test.name]) != identity(test):
+        test.lookup(run.model.word_index)
+        if test.name in known and fingerprint(known[test.name]) != fingerprint(test):
             raise UserError(f"The run has another objective named {test.name}: rename yours.")
         known[test.name] = test
-    folder.set_meta(objectives=[stored(test) for test in known.values()])
+    folder.set_meta(objectives=[to_dict(test) for test in known.values()])
     return list(known.values())
 
 
-def recall(run: Run) -> list[Described]:
+def recall(run: Run) -> list[BaseObjective]:
     """Objectives of the run's manifest."""
-    return [restored(entry) for entry in folder_of(run).manifest.get("objectives", [])]
+    return [from_dict(entry) for entry in folder_of(run).manifest.get("objectives", [])]
 
 
-def only_tests(objectives: Sequence[Described], what: str) -> list[Weat]:
+def only_tests(objectives: Sequence[BaseObjective], what: str) -> list[Weat]:
     """The objectives as association tests, which ``what`` is for.
 
     Raises
@@ -100,7 +99,7 @@ def only_tests(objectives: Sequence[Described], what: str) -> list[Weat]:
     return [objective for objective in objectives if isinstance(objective, Weat)]
 
 
-def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[Described], list[str]]:
+def open_run(path: Path, names: Sequence[str] = ()) -> tuple[Run, list[BaseObjective], list[str]]:
     """Open a finished run; all of its objectives, to which those named are added; and the names of those asked for.
 
     Parameters

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from crossloss import files
 from crossloss.models.skipgram.model import require_skipgram
-from crossloss.objectives import Described
-from crossloss.objectives.parts import frequent
+from crossloss.objectives import BaseObjective
 from crossloss.pipeline.objectives import folder_of, only_tests
 from crossloss.plans.robustness import Common, Decisive, decisive, in_common, sentences
 from crossloss.plans.starts import Starts
@@ -17,7 +16,7 @@ ROBUSTNESS = "robustness.json"
 
 
 def robustness(
-    run: Run, scores: Scores, objectives: Sequence[Described], *, least: int = 0
+    run: Run, scores: Scores, objectives: Sequence[BaseObjective], *, least: int = 0
 ) -> list[tuple[Decisive, Common]]:
     """The fewest samples that decide each objective and, where it is significant, its significance.
 
@@ -38,7 +37,7 @@ def robustness(
     if least:
         counts = require_skipgram(run.model, "Robustness").vocabulary.occurrences
         parts = [
-            replace(frequent(o, counts, least), name=f"{o.name} (words of {least} occurrences or more)") for o in tests
+            replace(o.frequent(counts, least), name=f"{o.name} (words of {least} occurrences or more)") for o in tests
         ]
         slopes = Starts(run, parts).slopes(run.weights)
         for o, part, slope in zip(tests, parts, slopes, strict=True):

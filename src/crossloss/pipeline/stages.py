@@ -8,7 +8,7 @@ from crossloss import files
 from crossloss.memory import peak_memory
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.models.skipgram.quality import quality
-from crossloss.objectives import Described, Measured, RareWords, measured, rare_words
+from crossloss.objectives import BaseObjective, Measured, RareWords, measured, rare_words
 from crossloss.objectives.bounds import check_target
 from crossloss.pipeline.objectives import folder_of
 from crossloss.pipeline.robustness import stored_robustness
@@ -47,7 +47,7 @@ class Measures:
     rare: dict[str, RareWords]
 
 
-def measure(run: Run, objectives: Sequence[Described], *, starts: int = STARTS) -> Measures:
+def measure(run: Run, objectives: Sequence[BaseObjective], *, starts: int = STARTS) -> Measures:
     """Objectives, those that are tests with their p-values, the quality of the vectors, and both over ``starts``."""
     view = run.view
     results = {o.name: measured(o, view) for o in objectives}
@@ -83,7 +83,7 @@ def measure(run: Run, objectives: Sequence[Described], *, starts: int = STARTS) 
     return Measures(results, spreads, rare)
 
 
-def stored_spreads(run: Run, objectives: Sequence[Described]) -> dict[str, Spread]:
+def stored_spreads(run: Run, objectives: Sequence[BaseObjective]) -> dict[str, Spread]:
     """Spreads over as many starts as were measured last; none where nothing was measured."""
     starts = folder_of(run).manifest.get("starts", 0)
     return over_starts(run, objectives, starts) if starts else {}
@@ -99,7 +99,7 @@ def qualities(run: Run) -> list[Quality]:
     ]
 
 
-def score_run(run: Run, objectives: Sequence[Described], estimator: str = UNROLLED, damping: float = 0.0) -> Scores:
+def score_run(run: Run, objectives: Sequence[BaseObjective], estimator: str = UNROLLED, damping: float = 0.0) -> Scores:
     """Scores of all objectives; written as scores.parquet (another estimator: scores-ESTIMATOR.parquet)."""
     scores = score(run, objectives, estimator, damping=damping)
     folder = folder_of(run)
@@ -146,7 +146,7 @@ def plan_run(run: Run, scores: Scores, targets: Mapping[str, float], *, retrain:
     return plans
 
 
-def targets_of(run: Run, objectives: Sequence[Described]) -> dict[str, float]:
+def targets_of(run: Run, objectives: Sequence[BaseObjective]) -> dict[str, float]:
     """Targets of the run's plans; 0 where none was set."""
     known = folder_of(run).manifest.get("targets", {})
     return {o.name: float(known.get(o.name, 0.0)) for o in objectives}
@@ -196,7 +196,7 @@ def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
     """Write report.html from what the folder holds."""
     folder = folder_of(run)
     robust = {name: list(told.values()) for name, told in stored_robustness(run).items()}
-    objectives = [o for o in scores.objectives if isinstance(o, Described)]
+    objectives = [o for o in scores.objectives if isinstance(o, BaseObjective)]
     spreads = stored_spreads(run, objectives)
     page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run), robust, spreads))
     files.write_text(folder.file("report.html"), page)

@@ -16,7 +16,6 @@ from crossloss.core import Objective, UserError
 from crossloss.models.skipgram.hard_debias import After, HardDebias, hard_debias
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives.bounds import check_target
-from crossloss.objectives.parts import halves
 from crossloss.objectives.weat import Weat
 from crossloss.plans.corrections import Correction, Debiased, Updated, Weighted
 from crossloss.plans.cost import figures
@@ -154,7 +153,7 @@ def _updated(
         raise UserError(f"Give one target, for {test.name}.")
     target = targets[test.name]
     check_target(test, target, run.model.word_index)
-    fitted, judged = halves(test, run.model.word_index)
+    fitted, judged = test.halves(run.model.word_index)
     start: Correction = Debiased(hard) if hard else Weighted()
     theta = start(run, run.seed) if hard else run.theta
     ranking = score(run, [After(fitted, hard) if hard else fitted]).of()
@@ -220,7 +219,7 @@ def held_out_words(
     UserError
         As ``correct``, or a set with fewer than four words present.
     """
-    parts = {o.name: halves(o, run.model.word_index) for o in objectives}
+    parts = {o.name: o.halves(run.model.word_index) for o in objectives}
     goals = {fitted.name: targets[name] for name, (fitted, _) in parts.items()}
     fitted = [half for half, _ in parts.values()]
     made = correct(run, fitted, goals, how, groups=groups, starts=starts, tolerance=tolerance)

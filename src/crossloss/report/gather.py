@@ -7,7 +7,7 @@ import numpy as np
 
 from crossloss.core import Objective
 from crossloss.models.skipgram.model import require_skipgram
-from crossloss.objectives import Described, Weat, measured, rare_words
+from crossloss.objectives import BaseObjective, Weat, measured, rare_words
 from crossloss.plans.remove import Plan
 from crossloss.report import words
 from crossloss.report.data import (
@@ -110,7 +110,7 @@ def _objective(
     }
     if checked and checked.fidelity:
         common["strongest"] = (checked.fidelity.pearson, checked.fidelity.slope, len(checked.samples))
-    if not isinstance(objective, Described):
+    if not isinstance(objective, BaseObjective):
         return ObjectiveReport(**common, **shown, measure="value", caveats=())  # type: ignore[arg-type]
     counts = require_skipgram(run.model, "The report").vocabulary.occurrences
     tested = measured(objective, run.view).tested
@@ -125,9 +125,9 @@ def _objective(
     return ObjectiveReport(
         **common,  # type: ignore[arg-type]
         **shown,  # type: ignore[arg-type]
-        measure=objective.measure,
+        measure=objective.quantity,
         question=objective.question if isinstance(objective, Weat) else "",
-        reading=objective.reading(),
+        reading=objective.interpretation(),
         sets=[WordSet(row.label, row.present, row.missing) for row in coverage],
         p_value=tested.p_value if tested else None,
         p_value_two_sided=tested.p_value_two_sided if tested else None,

@@ -12,7 +12,7 @@ from torch import Tensor
 from crossloss.core import Field, Objective, Optimiser, UserError
 from crossloss.inputs import not_negative, weight_numbers
 from crossloss.models.base import Model
-from crossloss.objectives.stored import identity as objective_identity
+from crossloss.objectives.registry import fingerprint
 from crossloss.optimisers import to_dict
 from crossloss.progress import track
 from crossloss.run.store import Store
@@ -192,7 +192,7 @@ class Run:
 
         A Python function is known by its name, its value and the length of its gradient at the run's parameters.
         """
-        known = objective_identity(objective)
+        known = fingerprint(objective)
         if known is not None:
             return known
         leaf = self.theta.requires_grad_(True)

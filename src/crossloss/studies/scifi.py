@@ -222,7 +222,7 @@ def scifi_study(
     every = list(dict.fromkeys([*words, *others]))
     objectives = [displacement(word) for word in every]
     for objective in objectives:
-        objective.rows(_model(run).vocabulary.index)
+        objective.lookup(_model(run).vocabulary.index)
     universes, view = Universes(run, labels), run.view
     scores = score(run, objectives)
     table = compare(Retrainer(run, objectives), scores, subsets=subsets, share=share)

@@ -176,7 +176,7 @@ def enough_text(corpus: Corpus, tests: Sequence[Weat]) -> None:
     index = {word: i for i, word in enumerate(corpus.types)}
     for test in tests:
         try:
-            test.rows(index)
+            test.lookup(index)
         except UserError as error:
             raise UserError(f"{error} --background FILE adds the same text to both sides.") from error
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import Objective, Progress
-from crossloss.objectives import Described, Weat
+from crossloss.objectives import BaseObjective, Weat
 from crossloss.plans.remove import Plan
 from crossloss.progress import track
 from crossloss.run.run import Run
@@ -188,7 +188,7 @@ def _check_plan(
 def _with_test_word(run: Run, objectives: Sequence[Objective], name: str) -> np.ndarray:
     """Samples (n,) that contain a word of the objective; all where it names no words."""
     objective = next(o for o in objectives if o.name == name)
-    words = objective.words if isinstance(objective, Described) else ()
+    words = objective.words if isinstance(objective, BaseObjective) else ()
     return run.model.with_words(words) if words else np.ones(run.model.samples, dtype=bool)
 
 

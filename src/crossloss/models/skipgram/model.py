@@ -22,7 +22,7 @@ from crossloss.models.skipgram.footprint import footprint
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.quality import quality
 from crossloss.models.skipgram.settings import Settings, make_settings, training_recipe
-from crossloss.objectives.words import listed_words
+from crossloss.objectives.words import normalise_all
 from crossloss.optimisers import HeavyBall
 from crossloss.progress import track
 from crossloss.text.pairs import PairCounts, count_pairs
@@ -81,7 +81,11 @@ class SkipGram(Model):
         if not isinstance(corpus, Corpus):
             raise UserError(f"SkipGram takes a corpus, not a {type(corpus).__name__}: cl.read(FILE).")
         self.corpus, self.settings = corpus, make_settings(**settings)
-        self.keep_words = tuple(sorted({normal(word, corpus.form) for word in listed_words(keep_words, "keep_words")}))
+        self.keep_words = tuple(
+            sorted(
+                {normal(word, corpus.form) for word in normalise_all(keep_words, "keep_words", least=0, unique=False)}
+            )
+        )
         self.vectors = None if vectors is None else vectors.detach().clone()
         self._vocabulary = vocabulary
         self._counts: PairCounts | None = None

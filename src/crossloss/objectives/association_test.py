@@ -1,0 +1,131 @@
+"""What tests of two sets of targets share: how associations become a number, and tests of some of their words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import PlainValidator, SkipValidation
+from torch import Tensor
+
+from crossloss.core import UserError
+from crossloss.objectives.bounds import Bounds
+from crossloss.objectives.word_objective import WordObjective, WordView
+
+AGAINST = (("X", "Y"), ("A", "B"))
+ROUNDING = 16  # in units of the dtype's eps; targets on one ray differ by less than 1, ordinary ones by 1e4 and more
+
+
+def _kind(kind: Any) -> Any:
+    if kind not in ("effect", "statistic"):
+        raise UserError(f'kind is "effect" or "statistic", not {kind!r}.')
+    return kind
+
+
+Kind = Annotated[Literal["effect", "statistic"], PlainValidator(_kind)]
+"""Which number a test gives."""
+Labels = SkipValidation[Sequence[str]]
+"""What the sets are called; the test says how many there are."""
+
+
+class AssociationTest(WordObjective):
+    """A test of two sets of targets.
+
+    A subclass says what the associations of a target are; ``labels`` name its sets, in their order. UserError for fewer
+    than two words in a set, one of them twice, or in both of two sets that are set against each other.
+    """
+
+    labels: Sequence[str]
+    kind: Literal["effect", "statistic"]
+    called: ClassVar[str]
+    least: ClassVar[int] = 2
+    reach: ClassVar[float] = 2.0
+    """The largest association there can be: a mean cosine has 1, the difference of two 2."""
+
+    def check(self) -> None:
+        """Refuse a word in two sets that are set against each other, and labels that do not name the sets."""
+        for first, second in AGAINST:
+            both = sorted(set(self.sets.get(first, ())) & set(self.sets.get(second, ())))
+            if both:
+                raise UserError(f"{', '.join(both)} stands in both {first} and {second}: name it in one of them.")
+        labels = tuple(self.labels) if isinstance(self.labels, list | tuple) else ()
+        number = len(self.arguments)
+        if len(labels) != number or not all(isinstance(label, str) and label.strip() for label in labels):
+            raise UserError(f"labels must name the {number} sets, a list of {number} strings.")
+        object.__setattr__(self, "labels", labels)
+
+    @property
+    def quantity(self) -> str:
+        """What the number is."""
+        return f"{self.called} {'effect size' if self.kind == 'effect' else 'statistic'}"
+
+    def label(self, side: str) -> str:
+        """What a set is called."""
+        return self.labels[self.arguments.index(side)]
+
+    def bounds(self, index: Mapping[str, int]) -> Bounds:
+        """-2 to 2 for an effect size of two sets of one length, and of x and y words (x + y)/sqrt(x y) either way.
+
+        The spread of both sets together is at least the part of it that is between their means. A statistic goes
+        as far as all associations together.
+        """
+        rows = self.lookup(index)
+        x, y = len(rows["X"]), len(rows["Y"])
+        widest = self.reach * (x + y) if self.kind == "statistic" else (x + y) / math.sqrt(x * y)
+        return -widest, widest
+
+    def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
+        """s(w) of the present words of X and of Y; UserError as ``units``."""
+        raise NotImplementedError
+
+    def __call__(self, view: WordView) -> Tensor:
+        """Effect size or statistic, shape (); UserError as ``associations``, or for associations that are all equal."""
+        x, y = self.associations(view)
+        return x.sum() - y.sum() if self.kind == "statistic" else effect(self.name, x, y)
+
+    def with_words(self, sets: Mapping[str, Sequence[str]], name: str) -> Self:
+        """The test with other words in its sets."""
+        return type(self)(**{**vars(self), **sets, "name": name})
+
+    def halves(self, index: Mapping[str, int], seed: int = 0) -> tuple[Self, Self]:
+        """Split the words of each set that are in ``index`` in two at random: NAME.fitted and NAME.judged.
+
+        What is fitted to the one and judged by the other cannot have been got by moving just the fitted words. Of an
+        odd number of words the fitted half has one more. UserError for fewer than four words of a set.
+        """
+        generator = np.random.default_rng(seed)
+        parts: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
+        for side, words in self.sets.items():
+            present = [word for word in words if word in index]
+            if len(present) < 4:
+                called = f"{side} ({self.label(side)})"
+                raise UserError(f"{self.name}: {called} has {len(present)} words present; halves need four.")
+            order = generator.permutation(len(present))
+            middle = (len(present) + 1) // 2
+            for part, chosen in zip(parts, (order[:middle], order[middle:]), strict=True):
+                part[side] = [present[i] for i in sorted(chosen)]
+        return self.with_words(parts[0], f"{self.name}.fitted"), self.with_words(parts[1], f"{self.name}.judged")
+
+    def frequent(self, counts: Mapping[str, int], least: int) -> Self:
+        """The test with the words that occur ``least`` times or more; UserError for fewer than two in a set."""
+        sets = {side: [w for w in words if counts.get(w, 0) >= least] for side, words in self.sets.items()}
+        for side, words in sets.items():
+            if len(words) < 2:
+                called = f"{side} ({self.label(side)})"
+                raise UserError(f"{self.name}: fewer than two words of {called} occur {least} times: ask for fewer.")
+        return self.with_words(sets, self.name)
+
+
+def effect(name: str, x: Tensor, y: Tensor) -> Tensor:
+    """Difference of means over the population standard deviation of both together (Eq. 12 as meant), shape ().
+
+    Exchanging x and y flips the sign to the last bit: nothing here depends on which of them comes first. UserError
+    where all associations are equal up to rounding.
+    """
+    number = len(x) + len(y)
+    mean = (x.sum() + y.sum()) / number
+    spread = (((x - mean).square().sum() + (y - mean).square().sum()) / number).sqrt()
+    if not bool(spread > ROUNDING * torch.finfo(spread.dtype).eps):
+        raise UserError(f"{name}: all target words are associated alike, so the effect size is undefined.")
+    return (x.mean() - y.mean()) / spread

@@ -1,0 +1,122 @@
+"""What every objective of word vectors shares: its words by set, their coverage, their vectors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from crossloss.core import UserError
+from crossloss.objectives.algebra import BaseObjective
+from crossloss.objectives.words import join_words, name_from_words
+from crossloss.text.tokens import foreign
+
+
+class WordView(Protocol):
+    """What a word objective sees: rows of ``vectors`` (V, d) by word."""
+
+    @property
+    def index(self) -> Mapping[str, int]:
+        """Row of each word."""
+        ...
+
+    @property
+    def vectors(self) -> Tensor:
+        """Word vectors (V, d)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Words of one set that a vocabulary has, with their counts, and those it lacks."""
+
+    side: str
+    label: str
+    present: tuple[tuple[str, int], ...]
+    missing: tuple[str, ...]
+
+
+class WordObjective(BaseObjective):
+    """An objective made of named sets of words, ``sets``.
+
+    Words that the vocabulary lacks are left out of their set, the other sets stay as they are; a set with fewer than
+    ``least`` words present is an error.
+    """
+
+    arguments: ClassVar[Sequence[str]] = ()
+    """Fields that hold words: those that it is registered with."""
+    least: ClassVar[int] = 1
+    meaning: ClassVar[str] = ""
+    """Its interpretation, with the names of sets in braces."""
+
+    @property
+    def sets(self) -> Mapping[str, Sequence[str]]:
+        """Its words by set."""
+        given = {name: getattr(self, name) for name in self.arguments}
+        return {name: (words,) if isinstance(words, str) else words for name, words in given.items() if words}
+
+    def default_name(self) -> str:
+        """Made of its type and its words."""
+        return name_from_words(self.type, *self.sets.values())
+
+    def interpretation(self) -> str:
+        """What sign and unit mean, in one sentence."""
+        return self.meaning.format(self, **{side: join_words(words) for side, words in self.sets.items()})
+
+    def label(self, side: str) -> str:
+        """What a set is called."""
+        return side
+
+    @property
+    def words(self) -> Sequence[str]:
+        """All its words, each once."""
+        return tuple(dict.fromkeys(word for words in self.sets.values() for word in words))
+
+    def lookup(self, index: Mapping[str, int]) -> dict[str, list[int]]:
+        """Rows of the words present, by set; UserError for fewer than ``least`` of one in the vocabulary."""
+        return {side: self.present(side, words, index) for side, words in self.sets.items()}
+
+    def present(self, side: str, words: Sequence[str], index: Mapping[str, int]) -> list[int]:
+        """Rows of the words of one set that are present; UserError for fewer than ``least``."""
+        missing = [word for word in words if word not in index]
+        if len(words) - len(missing) >= self.least:
+            return [index[word] for word in words if word in index]
+        cut = foreign(missing, index)
+        if len(words) == 1 and self.least == 1:
+            advice = cut or "name this objective when training, add text, or choose another word"
+            raise UserError(f"{self.name}: the vocabulary lacks the word {words[0]!r}: {advice}.")
+        called = f"{self.label(side)}; " if self.label(side) != side else ""
+        needed = "one is" if self.least == 1 else "two are"
+        raise UserError(
+            f"{self.name}: the vocabulary has {len(words) - len(missing)} of the {len(words)} words of {side} "
+            f"({called}missing: {', '.join(missing)}) and {needed} needed: {cut or 'add text, or words to the set'}."
+        )
+
+    def units(self, view: WordView) -> dict[str, Tensor]:
+        """Vectors of the words present, each of length 1, by set: (words, d); UserError as ``unit_rows``."""
+        return {side: self.unit_rows(view, rows, side) for side, rows in self.lookup(view.index).items()}
+
+    def vectors(self, view: WordView, rows: Sequence[int], side: str) -> Tensor:
+        """Vectors of some rows, (rows, d); UserError where one is not finite."""
+        vectors = view.vectors[torch.tensor(rows, device=view.vectors.device)]
+        if not bool(torch.isfinite(vectors).all()):
+            raise UserError(f"{self.name}: a word of {side} has a vector that is not finite: train with a lower lr.")
+        return vectors
+
+    def unit_rows(self, view: WordView, rows: Sequence[int], side: str) -> Tensor:
+        """Vectors of some rows, each of length 1, (rows, d); UserError where one has no direction or is not finite."""
+        vectors = self.vectors(view, rows, side)
+        lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        if not bool((lengths > 0).all()):
+            raise UserError(f"{self.name}: a word of {side} has a vector of length zero, which has no direction.")
+        unit: Tensor = vectors / lengths
+        return unit
+
+    def coverage(self, counts: Mapping[str, int]) -> list[Coverage]:
+        """Which words of each set occur, and how often."""
+        table = []
+        for side, words in self.sets.items():
+            present = tuple((word, counts[word]) for word in words if counts.get(word, 0) > 0)
+            table.append(Coverage(side, self.label(side), present, tuple(w for w in words if not counts.get(w, 0))))
+        return table
