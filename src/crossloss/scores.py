@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
+from crossloss import estimators
 from crossloss.core import Accumulator, Estimator, Objective, UserError
-from crossloss.estimators import ESTIMATORS, INVERSE_HESSIANS
+from crossloss.estimators import ESTIMATORS
 from crossloss.estimators.gradient import objective_values
 from crossloss.fieldscores import FieldScores
 from crossloss.inputs import read_only, row_numbers
 from crossloss.models.skipgram.cooccurrence import co_occurrence
 from crossloss.models.skipgram.embeddings import Embeddings
-from crossloss.models.skipgram.field import PairInfluence, project
+from crossloss.models.skipgram.influence import PairInfluence, project
 from crossloss.models.torch import ModelView
 from crossloss.models.torch.outer import check_objectives
 from crossloss.objectives import as_objective
@@ -234,7 +235,7 @@ def find_pairs(pairs: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndar
 def score(
     run: Run,
     objectives: Sequence[Objective | Callable[[Embeddings], Tensor]],
-    estimator: str = "unrolled",
+    estimator: str | Estimator = "unrolled",
     *,
     damping: float = 0.0,
     track: Track = quiet,
@@ -243,7 +244,7 @@ def score(
 def score(
     run: FieldRun,
     objectives: Sequence[Objective | Callable[[ModelView], Tensor]],
-    estimator: str = "unrolled",
+    estimator: str | Estimator = "unrolled",
     *,
     damping: float = 0.0,
     track: Track = quiet,
@@ -251,7 +252,7 @@ def score(
 def score(
     run: Run | FieldRun,
     objectives: Sequence[Objective | Callable[[Any], Tensor]],
-    estimator: str = "unrolled",
+    estimator: str | Estimator = "unrolled",
     *,
     damping: float = 0.0,
     track: Track = quiet,
@@ -263,9 +264,9 @@ def score(
     run : Run or FieldRun
     objectives : sequence
         Objectives, or functions that return a scalar tensor: of the embeddings, or of a field's ``ModelView``.
-    estimator : str
+    estimator : str or Estimator
         "unrolled" (exact), "gradient-dot", "tracin", "inverse-hessian" and its kinds, or "co-occurrence"
-        (association tests only).
+        (association tests only); or an object with settings of its own, ``TracIn(every=10)``.
     damping : float
         Added to the curvature, for inverse-hessian estimators only.
     track : Track
@@ -284,22 +285,17 @@ def score(
     if len(set(names)) < len(names):
         raise UserError(f"Two objectives have the same name ({', '.join(sorted(names))}): rename one.")
     if estimator == CO_OCCURRENCE and isinstance(run, Run):
+        if damping:
+            raise UserError(f"{CO_OCCURRENCE} takes no damping: it is for the inverse-Hessian estimators.")
         return Scores(run, estimator, chosen, _co_occurrence(run, chosen))
-    if estimator not in ESTIMATORS:
-        known = ESTIMATOR_NAMES if isinstance(run, Run) else tuple(ESTIMATORS)
-        raise UserError(f"There is no estimator {estimator!r}; there are: {', '.join(known)}.")
-    estimate = ESTIMATORS[estimator]
-    if damping:
-        if estimator not in INVERSE_HESSIANS:
-            raise UserError(f"{estimator} takes no damping: it is for {', '.join(INVERSE_HESSIANS)}.")
-        estimate = replace(INVERSE_HESSIANS[estimator], damping=damping)
+    estimate = estimators.get(estimator, damping, others=(CO_OCCURRENCE,) if isinstance(run, Run) else ())
     if isinstance(run, FieldRun):
         check_objectives(run.field, run.theta, chosen)  # before the work
-        with track(f"scoring ({estimator})") as progress:
+        with track(f"scoring ({estimate.name})") as progress:
             influence = estimate(run.training, chosen, progress=progress)
-        return FieldScores(run, estimator, chosen, influence.samples().cpu().numpy())
+        return FieldScores(run, estimate.name, chosen, influence.samples().cpu().numpy())
     objective_values(run.embeddings, chosen)  # before the work
-    return Scores(run, estimator, chosen, _influence(run, chosen, estimator, estimate, damping, track))
+    return Scores(run, estimate.name, chosen, _influence(run, chosen, estimate, track))
 
 
 def _co_occurrence(run: Run, objectives: Sequence[Objective]) -> np.ndarray:
@@ -311,17 +307,16 @@ def _co_occurrence(run: Run, objectives: Sequence[Objective]) -> np.ndarray:
     return np.stack(rows)
 
 
-def _influence(
-    run: Run, objectives: Sequence[Objective], name: str, estimator: Estimator, damping: float, track: Track
-) -> np.ndarray:
+def _influence(run: Run, objectives: Sequence[Objective], estimator: Estimator, track: Track) -> np.ndarray:
     """Pair influences (k, m) float32; as many objectives a pass as memory has room for."""
     at_once = run.needs.at_once(len(objectives), run.settings.steps, run.memory)
     groups = [objectives[i : i + at_once] for i in range(0, len(objectives), at_once)]
     start = time.perf_counter()
     rows, computed = [], False
+    name, settings, estimate = estimator.name, estimator.settings(), estimator.at(run.training)
     for number, group in enumerate(groups):
         label = name if len(groups) == 1 else f"{name}-{number + 1}"
-        row, fresh = _pass(run, group, label, estimator, damping, track)
+        row, fresh = _pass(run, group, label, settings, estimate, track)
         rows.append(row)
         computed |= fresh
     if run.folder is not None and name == "unrolled" and computed:
@@ -330,21 +325,26 @@ def _influence(
 
 
 def _pass(
-    run: Run, objectives: Sequence[Objective], label: str, estimator: Estimator, damping: float, track: Track
+    run: Run,
+    objectives: Sequence[Objective],
+    label: str,
+    settings: object,
+    estimate: Callable[..., Accumulator],
+    track: Track,
 ) -> tuple[np.ndarray, bool]:
     """Pair influences of one pass, and whether it was made now."""
     folder = run.folder
     described = [objective_key(o) for o in objectives]
-    if folder is None or None in described:
+    if folder is None or settings is None or None in described:
         with track(f"scoring ({label})") as progress:
-            return _pairs(estimator(run.training, objectives, progress=progress)), True
+            return _pairs(estimate(objectives, progress=progress)), True
     stage, file = f"score.{label}", f"influence-{label}.safetensors"
-    key = content_key(run.key, label, damping, described)
+    key = content_key(run.key, label, settings, described)
     checkpoint = FileCheckpoint(folder.file(f"backward-{key[:16]}.safetensors"), run.settings.device)
     fresh = not folder.done(stage, key, file)
     if fresh:
         with track(f"scoring ({label})") as progress:
-            influence = estimator(run.training, objectives, progress=progress, checkpoint=checkpoint)
+            influence = estimate(objectives, progress=progress, checkpoint=checkpoint)
         atomic.write_arrays(folder.file(file), {"pairs": _pairs(influence)})
         folder.finish(stage, key)
     checkpoint.path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Gradient dot: the influence with the curvature left out."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -9,17 +10,18 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from crossloss.core import (
-    WHOLE,
+    FULL_BATCH,
     Accumulator,
     Checkpoint,
+    Estimator,
     Family,
     Field,
     Objective,
-    Pairing,
     Progress,
     Trajectory,
     UserError,
 )
+from crossloss.estimators.walk import require_finite_sums
 
 AT_ONCE = 256
 """Objectives of a family differentiated in one batched pass."""
@@ -90,33 +92,35 @@ def _batched(field: Field, theta: Tensor, family: Family, indices: Tensor) -> Te
     return found if bool(found.any(1).all()) else None
 
 
-def pair(field: Field, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> None:
-    """Add d<g, a>/d(atom weight) to ``into``: a pullback, or what of it the field can do alone."""
-    (field.pairing if isinstance(field, Pairing) else field.pullback)(theta, w, step, a, into)
-
-
-def gradient_dot(
-    trajectory: Trajectory,
-    objectives: Sequence[Objective],
-    *,
-    progress: Progress | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> Accumulator:
+@dataclass(frozen=True)
+class GradientDot(Estimator):
     """-grad f . grad l_i at the final parameters: right in sign where curvature is flat, in no unit.
 
     (paper Eq. 1 with H = identity; the minus is Koh and Liang's, which the paper's equations lack.)
-
-    Raises
-    ------
-    UserError
-        An objective has no finite gradient, or the scores overflow.
     """
-    field, theta = trajectory.field, trajectory.theta
-    into = field.accumulator(len(objectives))
-    direction = -objective_gradients(field, theta, objectives)
-    pair(field, theta, trajectory.weights, WHOLE, direction, into)
-    if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
-        raise UserError("The gradient-dot scores overflowed: use float64.")
-    if progress:
-        progress(1, 1)
-    return into
+
+    name = "gradient-dot"
+
+    def __call__(
+        self,
+        trajectory: Trajectory,
+        objectives: Sequence[Objective],
+        *,
+        progress: Progress | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Accumulator:
+        """Scores of every sample for every objective.
+
+        Raises
+        ------
+        UserError
+            An objective has no finite gradient, or the scores overflow.
+        """
+        field, theta = trajectory.field, trajectory.theta
+        into = field.accumulator(len(objectives))
+        direction = -objective_gradients(field, theta, objectives)
+        field.at(theta, trajectory.weights, FULL_BATCH).weight_gradient(direction, into)
+        require_finite_sums(into, "The gradient-dot scores overflowed: use float64.")
+        if progress:
+            progress(1, 1)
+        return into

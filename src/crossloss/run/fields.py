@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossloss.core import WHOLE, Optimiser, UserError
+from crossloss.core import FULL_BATCH, Optimiser, UserError
 from crossloss.estimators.trained import NoRun
 from crossloss.inputs import not_negative, weight_numbers
 from crossloss.models.torch import ModelView, TorchField, check_field
@@ -89,7 +89,7 @@ def trained(field: TorchField, weights: object = None) -> FieldRun:
         Weights that do not fit; losses or parameters that are not finite.
     """
     w, states = sample_weights(field, weights), MemoryStates()
-    check_finite(field, field.initial, w, WHOLE)
+    check_finite(field, field.initial, w, FULL_BATCH)
     states.put(0, {"theta": field.initial})
     return FieldRun(field, Training(field, NoRun(), w, 0, field.initial, states))
 

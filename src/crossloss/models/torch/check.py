@@ -31,7 +31,7 @@ TOLERANCE = 1e-4
 """How far the two sides may be apart, relative to the change of the gradient."""
 
 
-class InDouble(TorchFunctionMode):
+class Float64Mode(TorchFunctionMode):
     """Takes float32 for float64 in every call: constants that a loss holds, and its own conversions."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -67,7 +67,7 @@ def check_field(field: TorchField, theta: Tensor, w: Tensor, step: int = 0) -> N
     if theta.dtype == torch.float64:
         _check(part, theta.detach(), w.detach().double())
         return
-    with InDouble():
+    with Float64Mode():
         _check(part.double(), theta.detach().double(), w.detach().double())
 
 
@@ -160,7 +160,7 @@ def _compare(field: TorchField, theta: Tensor, w: Tensor, seed: int) -> str | No
     u = torch.randn(len(w), generator=draw, dtype=torch.float64).to(w)
     v = v * (theta.square().mean().sqrt().clamp(min=1e-3))
     into = field.accumulator(1)
-    by_theta = field.pullback(theta, w, 0, a[None], into)[0] @ v
+    by_theta = field.at(theta, w, 0).pullback(a[None], into)[0] @ v
     by_w = into.samples()[0] @ u.to(into.samples())
     for name, dt, dw, found in ((PARAMETERS, v, 0 * u, by_theta), ("sample weights", 0 * v, u, by_w)):
         up, down = (field.gradient(theta + s * SPAN * dt, w + s * SPAN * dw, 0) for s in (1, -1))

@@ -183,6 +183,15 @@ def intermediates(y: Tensor) -> int:
     return total
 
 
+def gradient_of(loss: Tensor, y: Tensor, again: bool = False) -> Tensor:
+    """Gradient of a scalar by y, zero where it does not depend on it; with a graph where ``again``."""
+    if not loss.requires_grad:
+        return torch.zeros_like(y)
+    with differentiable():
+        (g,) = torch.autograd.grad(loss, y, create_graph=again, materialize_grads=True)
+    return g
+
+
 def vjp(g: Tensor, inputs: Sequence[Tensor], a: Tensor, at_once: int) -> list[Tensor]:
     """For the rows of ``a`` (k, *g.shape): d<g, a_j>/d(input), (k, *input.shape) for each of ``inputs``.
 
