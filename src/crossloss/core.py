@@ -22,6 +22,11 @@ State = dict[str, Tensor]
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work proceeds."""
 
+
+def silent(done: int, total: int) -> None:
+    """Show no progress."""
+
+
 FULL_BATCH = -1
 """The step that stands for no step: the field of the whole training loss, whatever the mini-batches are."""
 
@@ -43,11 +48,9 @@ class Objective(Protocol):
     @property
     def name(self) -> str:
         """What it is called in tables and files."""
-        ...
 
     def __call__(self, view: Any, /) -> Tensor:
         """Value of the objective, shape (), of what ``Field.view`` shows of the parameters."""
-        ...
 
 
 class Family(Protocol):
@@ -55,11 +58,9 @@ class Family(Protocol):
 
     def __call__(self, view: Any, /) -> Tensor:
         """Values of all, (m,)."""
-        ...
 
     def one(self, view: Any, index: Tensor) -> Tensor:
         """Value of the one at ``index`` (an int64 tensor of shape ()), shape (), fit for ``torch.func.vmap``."""
-        ...
 
 
 class Accumulator(Protocol):
@@ -67,11 +68,9 @@ class Accumulator(Protocol):
 
     def samples(self) -> Tensor:
         """Project from atoms to samples once, at the end: (k, n)."""
-        ...
 
     def tensors(self) -> dict[str, Tensor]:
         """The live tensors that hold the sums, (k, ...) each, to be saved and copied back into."""
-        ...
 
 
 class Field(ABC):
@@ -199,15 +198,12 @@ class Optimiser(Protocol):
     @property
     def needs(self) -> tuple[str, ...]:
         """Entries of the state that ``adjoint`` reads beside ``theta``; "gradient" is g_t."""
-        ...
 
     def init(self, theta: Tensor) -> State:
         """State before the first step."""
-        ...
 
     def step(self, state: State, g: Tensor, t: int) -> State:
         """State after step t with field value ``g``; the given state is left as it was."""
-        ...
 
     def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
         """Carry ``bar`` (each entry (k, ...)) back over step t, all but the part through the field.
@@ -215,7 +211,6 @@ class Optimiser(Protocol):
         Returns the new ``bar`` and ``a`` (k, p) = d(objective)/dg_t; the caller adds J^T a to
         ``bar["theta"]``. May reuse the memory of ``bar``.
         """
-        ...
 
 
 class Trajectory(Protocol):
@@ -228,16 +223,13 @@ class Trajectory(Protocol):
     @property
     def weights(self) -> Tensor:
         """Sample weights (n,); one and the same tensor from step to step."""
-        ...
 
     @property
     def theta(self) -> Tensor:
         """Final parameters (p,)."""
-        ...
 
     def backwards(self, start: int) -> Iterator[tuple[int, State]]:
         """Yield (t, ``theta`` and what the optimiser needs before step t) for t = start - 1, ..., 0."""
-        ...
 
 
 class Checkpoint(Protocol):
@@ -245,19 +237,19 @@ class Checkpoint(Protocol):
 
     def load(self) -> Mapping[str, Tensor] | None:
         """What was last saved, or None."""
-        ...
 
     def due(self, t: int) -> bool:
         """Whether enough has been done since the last save."""
-        ...
 
     def save(self, tensors: Mapping[str, Tensor]) -> None:
         """Replace what was saved; complete or not at all."""
-        ...
 
 
 class Estimator(ABC):
     """A way to compute scores, I_i = d f / d w_i; a frozen dataclass of its settings."""
+
+    overflow: ClassVar[str] = "The scores overflowed: use float64."
+    """What is said where a sum is not finite."""
 
     @property
     @abstractmethod
@@ -265,6 +257,16 @@ class Estimator(ABC):
         """What it is called in tables and files, in lower case and hyphens."""
 
     @abstractmethod
+    def add(
+        self,
+        trajectory: Trajectory,
+        objectives: Sequence[Objective],
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores of every sample for every objective to ``into``."""
+
     def __call__(
         self,
         trajectory: Trajectory,
@@ -273,7 +275,18 @@ class Estimator(ABC):
         progress: Progress | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> Accumulator:
-        """Scores of every sample for every objective, by the ``samples`` of what it returns."""
+        """Scores of every sample for every objective, by the ``samples`` of what it returns.
+
+        Raises
+        ------
+        UserError
+            An objective has no finite gradient, the scores overflow, or the estimator cannot take this run.
+        """
+        into = trajectory.field.accumulator(len(objectives))
+        self.add(trajectory, objectives, into, progress or silent, checkpoint)
+        if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
+            raise UserError(self.overflow)
+        return into
 
     def at(self, trajectory: Trajectory) -> Callable[..., Accumulator]:
         """Return the estimator of one trajectory: what all its calls need is computed once, in the first."""

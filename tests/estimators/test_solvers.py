@@ -77,6 +77,23 @@ def test_solutions_equal_dense_ones_or_say_why_not(name, kind):
     torch.testing.assert_close(solution.residual, true, rtol=1e-3, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", [*SOLVERS, "arnoldi"])
+def test_a_system_is_set_up_once_for_all_right_hand_sides(name):
+    """What is solved later costs a direct solver its residual's product and no more, and gives the same."""
+    curvature, b = Given(DEFINITE), right(3, 12)
+    solver = SOLVERS.get(name, Arnoldi(4))
+    state = solver.init(System(curvature, 0.1))
+    set_up = curvature.rows
+    assert set_up == {"dense": 12, "cg": 2, "gmres": 0, "lissa": 0}.get(name, set_up)
+    whole = solver.compute(state, b).x
+    before = curvature.rows
+    for row, expected in zip(b, whole, strict=True):
+        torch.testing.assert_close(solver.compute(state, row[None]).x[0], expected, rtol=1e-6, atol=1e-9)
+    if name in ("dense", "arnoldi"):
+        assert curvature.rows == before + 3
+    torch.testing.assert_close(solver.solve(System(Given(DEFINITE), 0.1), b).x, whole, rtol=0, atol=0)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 1000),

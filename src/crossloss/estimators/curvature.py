@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from crossloss.core import FULL_BATCH, Accumulator, Curvature, Field, Linearisation, Progress, UserError
+from crossloss.core import FULL_BATCH, Accumulator, Curvature, Field, Linearisation, Progress, UserError, silent
 
 Maker = Callable[[Tensor, Tensor], Curvature]
 """(theta (p,), weights (n,)) -> the curvature there."""
@@ -132,7 +132,7 @@ def curvature(kind: str | Maker, jacobian: Jacobian) -> Curvature:
     return jacobian.field.curvature(kind, jacobian.theta, jacobian.weights)
 
 
-def materialise(curvature: Curvature, progress: Progress | None = None) -> Tensor:
+def materialise(curvature: Curvature, progress: Progress = silent) -> Tensor:
     """C (p, p) from products with the rows of the identity, which are the rows of C.
 
     Raises
@@ -149,8 +149,7 @@ def materialise(curvature: Curvature, progress: Progress | None = None) -> Tenso
         unit = theta.new_zeros(rows.stop - first, p)
         unit.diagonal(first).fill_(1)
         matrix[rows] = curvature.product(unit)
-        if progress:
-            progress(rows.stop, p)
+        progress(rows.stop, p)
     require_finite(matrix)
     return matrix
 

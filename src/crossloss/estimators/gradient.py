@@ -21,7 +21,6 @@ from crossloss.core import (
     Trajectory,
     UserError,
 )
-from crossloss.estimators.walk import require_finite_sums
 
 AT_ONCE = 256
 """Objectives of a family differentiated in one batched pass."""
@@ -100,27 +99,18 @@ class GradientDot(Estimator):
     """
 
     name = "gradient-dot"
+    overflow = "The gradient-dot scores overflowed: use float64."
 
-    def __call__(
+    def add(
         self,
         trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
-        """Scores of every sample for every objective.
-
-        Raises
-        ------
-        UserError
-            An objective has no finite gradient, or the scores overflow.
-        """
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``."""
         field, theta = trajectory.field, trajectory.theta
-        into = field.accumulator(len(objectives))
         direction = -objective_gradients(field, theta, objectives)
         field.at(theta, trajectory.weights, FULL_BATCH).weight_gradient(direction, into)
-        require_finite_sums(into, "The gradient-dot scores overflowed: use float64.")
-        if progress:
-            progress(1, 1)
-        return into
+        progress(1, 1)

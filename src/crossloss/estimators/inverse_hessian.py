@@ -1,18 +1,17 @@
 """Inverse Hessian: the influence function of the final parameters (Koh and Liang 2017; paper Theorem 1)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory, UserError
+from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory, UserError, silent
 from crossloss.estimators.curvature import JACOBIAN, Jacobian, Maker, curvature
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.solvers import Direct, Solver, System
-from crossloss.estimators.walk import require_finite_sums
 
 USUAL = {(JACOBIAN, "dense"), ("ggn", "cg")}
 """Solvers that the name of an estimator with such a curvature leaves out."""
@@ -41,6 +40,7 @@ class InverseHessian(Estimator):
     curvature: str | Maker = JACOBIAN
     solver: Solver | None = None
     damping: float = 0.0
+    overflow = "The inverse-Hessian scores overflowed: raise the damping or use float64."
 
     @property
     def name(self) -> str:
@@ -57,29 +57,23 @@ class InverseHessian(Estimator):
             raise UserError(f"{self.name} has damping {self.damping:g} of its own: give one damping, there or here.")
         return replace(self, damping=damping)
 
-    def at(self, trajectory: Trajectory) -> "Influence":
-        """Return the influence at the end of one run, whose factorisation serves all calls."""
-        return Influence(self, trajectory)
+    def at(self, trajectory: Trajectory) -> Callable[..., Accumulator]:
+        """Return the estimator of one trajectory, whose factorisation serves all calls."""
+        return partial(Influence(self, trajectory), trajectory)
 
-    def __call__(
+    def add(
         self,
         trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
-        """Scores of every sample for every objective.
-
-        Raises
-        ------
-        UserError
-            The curvature is not offered or singular, the solver cannot take it, or the scores overflow.
-        """
-        return self.at(trajectory)(objectives, progress=progress)
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``; UserError where the curvature is not offered, or the solver cannot take it."""
+        Influence(self, trajectory).add(trajectory, objectives, into, progress, checkpoint)
 
 
-class Influence:
+class Influence(Estimator):
     """An inverse Hessian at the end of one run: curvature and factorisation are made by the first call that needs them.
 
     Parameters
@@ -88,39 +82,42 @@ class Influence:
     trajectory : Trajectory
     """
 
+    overflow = InverseHessian.overflow
+
     def __init__(self, estimator: InverseHessian, trajectory: Trajectory) -> None:
-        self.estimator, self.field = estimator, trajectory.field
-        self.solver = estimator.solver or Direct()
+        self.estimator, self.solver = estimator, estimator.solver or Direct()
         self.jacobian = Jacobian(trajectory.field, trajectory.theta, trajectory.weights, trajectory.steps)
-        self._states: dict[bool, Any] = {}
+        self._states: dict[System, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """That of the estimator."""
+        return self.estimator.name
 
     @cached_property
     def system(self) -> System:
         """The damped curvature; UserError where the field offers none of that name."""
         return System(curvature(self.estimator.curvature, self.jacobian), self.estimator.damping)
 
-    def __call__(
+    def add(
         self,
+        trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
-        """Scores of every sample for every objective; UserError as ``InverseHessian``."""
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``; UserError as ``InverseHessian.add``."""
         system = self.system
-        b = objective_gradients(self.field, self.jacobian.theta, objectives)
-        into = self.field.accumulator(len(objectives))
+        b = objective_gradients(trajectory.field, self.jacobian.theta, objectives)
         self.jacobian.weight_gradient(-self._solve(system, b, progress), into)
-        require_finite_sums(into, "The inverse-Hessian scores overflowed: raise the damping or use float64.")
-        if progress:
-            progress(1, 1)
-        return into
+        progress(1, 1)
 
     def newton(self, dw: Tensor) -> Tensor:
         """-(C + damping)^-1 (dg/dw) dw, (p,): C itself, where the scores take its transpose; UserError as they."""
         theta = self.jacobian.theta
         right = -self.jacobian.point.pushforward(torch.zeros_like(theta), dw).unsqueeze(0)
-        return self._solve(self._transposed, right)[0]
+        return self._solve(self._transposed, right, silent)[0]
 
     @cached_property
     def _transposed(self) -> System:
@@ -128,8 +125,7 @@ class Influence:
         system = self.system
         return system if system.symmetric() else System(system.curvature.transposed(), system.damping)
 
-    def _solve(self, system: System, b: Tensor, progress: Progress | None = None) -> Tensor:
-        key = system is self.system
-        if key not in self._states:
-            self._states[key] = self.solver.init(system, progress)
-        return self.solver.compute(self._states[key], b, progress).x
+    def _solve(self, system: System, b: Tensor, progress: Progress) -> Tensor:
+        if system not in self._states:
+            self._states[system] = self.solver.init(system, progress)
+        return self.solver.compute(self._states[system], b, progress).x

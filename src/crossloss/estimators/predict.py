@@ -12,7 +12,7 @@ from torch import Tensor
 
 from crossloss.core import Field, Objective, Optimiser, State, Trajectory, UserError
 from crossloss.estimators.gradient import objective_gradients, objective_values
-from crossloss.estimators.inverse_hessian import InverseHessian
+from crossloss.estimators.inverse_hessian import Influence, InverseHessian
 
 REPLAY = 1e-6
 """Relative distance between the stored end of a run and its replay beyond which it is another run."""
@@ -72,7 +72,7 @@ def predict(
         raise UserError(f"without= names a sample that is not there: they are 0 to {len(weights) - 1}.")
     dw = torch.zeros_like(weights)
     dw[gone] = -weights[gone]
-    moved = _tangent(trajectory, dw) if estimator is None else estimator.at(trajectory).newton(dw)
+    moved = _tangent(trajectory, dw) if estimator is None else Influence(estimator, trajectory).newton(dw)
     if not bool(torch.isfinite(moved).all()):
         raise UserError("The derivative of this training run overflowed: train with a smaller lr or in float64.")
     now = _values(trajectory.field, theta, objectives)

@@ -7,7 +7,7 @@ import torch
 
 from crossloss.core import FULL_BATCH, Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory, UserError
 from crossloss.estimators.gradient import objective_gradients
-from crossloss.estimators.walk import require_finite_sums, resume, save
+from crossloss.estimators.walk import resume, save
 
 
 @dataclass(frozen=True)
@@ -34,28 +34,22 @@ class TracIn(Estimator):
 
     every: int = 1
     name = "tracin"
+    overflow = "TracIn's sums over this training run overflowed: score it in float64."
 
     def __post_init__(self) -> None:
         if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
             raise UserError(f"TracIn counts every s-th state: s is 1 or more, and whole, not {self.every!r}.")
 
-    def __call__(
+    def add(
         self,
         trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
-        """Scores of every sample for every objective.
-
-        Raises
-        ------
-        UserError
-            An objective has no finite gradient at a state, or a sum overflowed.
-        """
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``, state by state."""
         field, steps = trajectory.field, trajectory.steps
-        into = field.accumulator(len(objectives))
         zeros = trajectory.theta.new_zeros(len(objectives), len(trajectory.theta))
         fresh = {name: zeros.clone() for name in trajectory.optimiser.init(trajectory.theta)}
         start, bar = resume(checkpoint, into) or (steps, fresh)
@@ -71,7 +65,4 @@ class TracIn(Estimator):
                 at = field.at(here, trajectory.weights, t if self.every == 1 else FULL_BATCH)
                 at.weight_gradient(moved, into)
                 save(checkpoint, t, bar, into)
-            if progress:
-                progress(steps - t, steps)
-        require_finite_sums(into, "TracIn's sums over this training run overflowed: score it in float64.")
-        return into
+            progress(steps - t, steps)

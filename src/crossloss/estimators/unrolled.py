@@ -7,7 +7,7 @@ import torch
 
 from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, State, Trajectory
 from crossloss.estimators.gradient import objective_gradients
-from crossloss.estimators.walk import require_finite_sums, resume, save
+from crossloss.estimators.walk import resume, save
 
 
 @dataclass(frozen=True)
@@ -19,35 +19,23 @@ class Unrolled(Estimator):
     """
 
     name = "unrolled"
+    overflow = "The derivative of this training run overflowed: train with a smaller lr or in float64."
 
-    def __call__(
+    def add(
         self,
         trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
-        """Scores of every sample for every objective.
-
-        Raises
-        ------
-        UserError
-            An objective has no finite gradient, or the adjoint grew beyond the dtype.
-        """
-        field = trajectory.field
-        into = field.accumulator(len(objectives))
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``, step by step."""
         start, bar = resume(checkpoint, into) or _end(trajectory, objectives)
         for t, state in trajectory.backwards(start):
             bar, a = trajectory.optimiser.adjoint(state, t, bar)
-            bar["theta"].add_(field.at(state["theta"], trajectory.weights, t).pullback(a, into))
-            if progress:
-                progress(trajectory.steps - t, trajectory.steps)
+            bar["theta"].add_(trajectory.field.at(state["theta"], trajectory.weights, t).pullback(a, into))
+            progress(trajectory.steps - t, trajectory.steps)
             save(checkpoint, t, bar, into)
-        require_finite_sums(
-            into, "The derivative of this training run overflowed: train with a smaller lr or in float64."
-        )
-        return into
 
 
 def _end(trajectory: Trajectory, objectives: Sequence[Objective]) -> tuple[int, State]:

@@ -1,9 +1,8 @@
-"""What a backward walk over a run saves of itself, takes up again after a stop, and checks at its end."""
+"""What a backward walk over a run saves of itself, and takes up again after a stop."""
 
-import torch
 from torch import Tensor, tensor
 
-from crossloss.core import Accumulator, Checkpoint, State, UserError
+from crossloss.core import Accumulator, Checkpoint, State
 
 
 def resume(checkpoint: Checkpoint | None, into: Accumulator) -> tuple[int, State] | None:
@@ -21,9 +20,3 @@ def save(checkpoint: Checkpoint | None, t: int, bar: dict[str, Tensor], into: Ac
     if checkpoint and t > 0 and checkpoint.due(t):
         sums = {f"sum.{name}": live for name, live in into.tensors().items()}
         checkpoint.save({"step": tensor(t)} | sums | {f"bar.{name}": live for name, live in bar.items()})
-
-
-def require_finite_sums(into: Accumulator, otherwise: str) -> None:
-    """Raise the UserError ``otherwise`` where the sums of any estimator are not finite."""
-    if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
-        raise UserError(otherwise)

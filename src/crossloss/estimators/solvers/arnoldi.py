@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
-from crossloss.core import Progress, UserError
+from crossloss.core import Progress, UserError, silent
 from crossloss.estimators.solvers.system import DirectSolver, Factorised, System
 
 
@@ -29,7 +29,7 @@ class Arnoldi(DirectSolver):
     rank: int = 20
     iterations: int = 300
 
-    def init(self, system: System, progress: Progress | None = None) -> Factorised:
+    def init(self, system: System, progress: Progress = silent) -> Factorised:
         """Find the eigenvalues and eigenvectors.
 
         Raises

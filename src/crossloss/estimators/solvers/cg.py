@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vecdot, vector_norm
 
-from crossloss.core import Progress, UserError
+from crossloss.core import Progress, UserError, silent
 from crossloss.estimators.curvature import require_finite
 from crossloss.estimators.solvers.system import Solution, Solver, System
 
@@ -27,12 +27,12 @@ class ConjugateGradient(Solver):
     tolerance: float = 1e-5
     iterations: int = 1_000
 
-    def init(self, system: System, progress: Progress | None = None) -> System:
+    def init(self, system: System, progress: Progress = silent) -> System:
         """Refuse a curvature that is not symmetric with a UserError."""
         system.require_symmetric("CG")
         return system
 
-    def compute(self, state: System, b: Tensor, progress: Progress | None = None) -> Solution:
+    def compute(self, state: System, b: Tensor, progress: Progress = silent) -> Solution:
         """Solve for the rows of ``b`` (k, p).
 
         Raises
@@ -59,8 +59,7 @@ class ConjugateGradient(Solver):
             if not bool(going.all()):
                 x[rows[~going]] = at[~going]
                 rows, at, r, d, square = (part[going] for part in (rows, at, r, d, square))
-            if progress:
-                progress(used, self.iterations)
+            progress(used, self.iterations)
         x[rows] = at
         x *= sizes
         # The recursion drifts from the true residual by rounding; that much is allowed, more is not.
@@ -70,8 +69,7 @@ class ConjugateGradient(Solver):
             f"{used} iterations, not {self.tolerance:g}",
             "raise the damping or the iterations, loosen the tolerance, or use float64",
         )
-        if progress:
-            progress(self.iterations, self.iterations)
+        progress(self.iterations, self.iterations)
         return solution
 
     @staticmethod

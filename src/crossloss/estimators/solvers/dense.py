@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from crossloss.core import Progress
+from crossloss.core import Progress, silent
 from crossloss.estimators.curvature import materialise, require_regular
 from crossloss.estimators.solvers.system import DirectSolver, Factorised, System
 
@@ -18,7 +18,7 @@ class Dense(DirectSolver):
 
     name = "dense"
 
-    def init(self, system: System, progress: Progress | None = None) -> Factorised:
+    def init(self, system: System, progress: Progress = silent) -> Factorised:
         """Make the matrix and factorise it.
 
         Raises
@@ -42,7 +42,7 @@ class Direct(DirectSolver):
 
     name = "direct"
 
-    def init(self, system: System, progress: Progress | None = None) -> Factorised:
+    def init(self, system: System, progress: Progress = silent) -> Factorised:
         """Factorise; UserError as the curvature's ``factorise`` and ``Dense``."""
         inverse = system.curvature.factorise(system.damping)
         return Dense().init(system, progress) if inverse is None else Factorised(system, inverse)

@@ -7,7 +7,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
-from crossloss.core import Progress
+from crossloss.core import Progress, silent
 from crossloss.estimators.solvers.system import Solution, Solver, System
 
 
@@ -30,7 +30,7 @@ class GMRES(Solver):
     iterations: int = 1_000
     restart: int = 50
 
-    def compute(self, state: System, b: Tensor, progress: Progress | None = None) -> Solution:
+    def compute(self, state: System, b: Tensor, progress: Progress = silent) -> Solution:
         """Solve for the rows of ``b`` (k, p).
 
         Raises
@@ -44,8 +44,7 @@ class GMRES(Solver):
         def product(v: np.ndarray) -> np.ndarray:
             nonlocal used
             used += 1
-            if progress:
-                progress(min(used, k * self.iterations), k * self.iterations)
+            progress(min(used, k * self.iterations), k * self.iterations)
             row = torch.from_numpy(v.reshape(1, p)).to(b)
             return np.asarray(state.product(row)[0].double().cpu().numpy())
 
@@ -61,6 +60,5 @@ class GMRES(Solver):
             f"{used} products, not {self.tolerance:g}",
             "raise the damping, the iterations or restart, loosen the tolerance, or use float64",
         )
-        if progress:
-            progress(k * self.iterations, k * self.iterations)
+        progress(k * self.iterations, k * self.iterations)
         return solution

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossloss.core import Progress, UserError
+from crossloss.core import Progress, UserError, silent
 from crossloss.estimators.solvers.system import Solution, Solver, System, relative
 
 
@@ -44,7 +44,7 @@ class LiSSA(Solver):
     tolerance: float = 1e-2
     seed: int = 0
 
-    def init(self, system: System, progress: Progress | None = None) -> System:
+    def init(self, system: System, progress: Progress = silent) -> System:
         """Refuse, with a UserError, settings out of range, and draws where there are no steps to draw from."""
         if not (self.scale > 0 and self.depth > 0 and self.repeats > 0):
             raise UserError("LiSSA needs a scale, a depth and repeats above 0.")
@@ -52,7 +52,7 @@ class LiSSA(Solver):
             raise UserError("LiSSA draws steps of a training run's Jacobian, which is not here: use sampled=False.")
         return system
 
-    def compute(self, state: System, b: Tensor, progress: Progress | None = None) -> Solution:
+    def compute(self, state: System, b: Tensor, progress: Progress = silent) -> Solution:
         """Solve for the rows of ``b`` (k, p).
 
         Raises
@@ -68,8 +68,7 @@ class LiSSA(Solver):
             for j in range(self.depth):
                 now = self._draw(state, generator) if self.sampled else state
                 h = b + h - now.product(h) / self.scale
-                if progress:
-                    progress(repeat * self.depth + j + 1, repeats * self.depth)
+                progress(repeat * self.depth + j + 1, repeats * self.depth)
             total += h
         x = total / (repeats * self.scale)
         solution = Solution(x, relative(b - state.product(x), b).nan_to_num(math.inf), repeats * self.depth)

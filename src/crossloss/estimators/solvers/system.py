@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from crossloss.core import Curvature, Progress, UserError
+from crossloss.core import Curvature, Progress, UserError, silent
 from crossloss.estimators.curvature import require_finite, symmetry_tolerance
 
 
@@ -95,15 +95,15 @@ class Solver(ABC):
 
     name: ClassVar[str]
 
-    def init(self, system: System, progress: Progress | None = None) -> Any:
+    def init(self, system: System, progress: Progress = silent) -> Any:
         """Check and factorise: the state that ``compute`` takes; UserError for a curvature that it cannot take."""
         return system
 
     @abstractmethod
-    def compute(self, state: Any, b: Tensor, progress: Progress | None = None) -> Solution:
+    def compute(self, state: Any, b: Tensor, progress: Progress = silent) -> Solution:
         """Solve for the rows of ``b`` (k, p); UserError rather than a solution that is none."""
 
-    def solve(self, system: System, b: Tensor, progress: Progress | None = None) -> Solution:
+    def solve(self, system: System, b: Tensor, progress: Progress = silent) -> Solution:
         """Both, for right-hand sides that are all there are."""
         return self.compute(self.init(system, progress), b, progress)
 
@@ -121,10 +121,10 @@ class DirectSolver(Solver):
     """One whose state is a factorisation."""
 
     @abstractmethod
-    def init(self, system: System, progress: Progress | None = None) -> Factorised:
+    def init(self, system: System, progress: Progress = silent) -> Factorised:
         """Factorise; UserError where the damped curvature is singular or not for this solver."""
 
-    def compute(self, state: Factorised, b: Tensor, progress: Progress | None = None) -> Solution:
+    def compute(self, state: Factorised, b: Tensor, progress: Progress = silent) -> Solution:
         """Solve for the rows of ``b`` (k, p); UserError where a solution overflows."""
         return state.system.solution(state.inverse(b), b, state.products)
 

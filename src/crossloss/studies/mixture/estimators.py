@@ -73,17 +73,17 @@ class EKFAC(Estimator):
     loss: nn.Module
     points: Points
 
-    def __call__(
+    def add(
         self,
         trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
         """Scores, or a UserError that names the layer."""
         curvature = ekfac(self.model, self.loss, self.points.x, self.points.y)
-        return InverseHessian(curvature, damping=DAMPING)(trajectory, objectives, progress=progress)
+        InverseHessian(curvature, damping=DAMPING).add(trajectory, objectives, into, progress, checkpoint)
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,14 @@ class PublishedLissa(Estimator):
     scale: float = 25.0
     name = PUBLISHED
 
-    def __call__(
+    def add(
         self,
         trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
         """Scores of every sample for every objective."""
         assert isinstance(trajectory.field, TorchField)
         theta, w = trajectory.theta, trajectory.weights
@@ -116,9 +116,7 @@ class PublishedLissa(Estimator):
         for i in range(field.samples):
             curved = each.at(theta, w, i).pullback(h, each.accumulator(len(h)))
             h = v + (1 - self.damping) * h - curved / self.scale
-        into = field.accumulator(len(h))
         field.at(theta, w, FULL_BATCH).weight_gradient(-h, into)
-        return into
 
 
 def constant_target(field: TorchField) -> TorchField:
