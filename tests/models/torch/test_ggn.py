@@ -230,6 +230,16 @@ def one_gradient(field, theta, w, i):
     return field.gradient(theta, only, -1)
 
 
+def test_the_ggn_of_attention_takes_the_kernels_that_have_a_derivative():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0, batch_first=True)
+    model = nn.Sequential(layer, nn.Flatten(), nn.Linear(8, 3)).double().eval()
+    x, y, w = draw(N, 2, 4), torch.arange(N) % 3, torch.ones(N, dtype=torch.float64)
+    made, a = ggn(model, nn.CrossEntropyLoss(), x, y)(flat(model), w), draw(2, len(flat(model)))
+    expected = a @ dense_ggn(model, nn.CrossEntropyLoss(), x, y, flat(model))
+    torch.testing.assert_close(made.product(a), expected, rtol=1e-9, atol=1e-12)
+
+
 def test_dropout_of_the_run_is_not_in_its_curvature():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.Dropout(0.5), nn.Linear(5, 3)).double()

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from crossloss.core import Curvature, UserError
 from crossloss.extras import needed
 from crossloss.models.torch.data import leaves
+from crossloss.models.torch.module import twice_differentiable
 from crossloss.models.torch.view import first_part
 
 if TYPE_CHECKING:
@@ -134,12 +135,13 @@ def _value_and_slope(loss: Callable[[Tensor], Tensor], outputs: Tensor) -> Tenso
 class GGN(Curvature):
     """A curvlinops operator as a curvature, times ``scale``."""
 
-    def __init__(self, theta: Tensor, operator: Any, scale: float) -> None:
-        self.theta, self.operator, self.scale = theta, operator, scale
+    def __init__(self, theta: Tensor, module: nn.Module, operator: Any, scale: float) -> None:
+        self.theta, self.module, self.operator, self.scale = theta, module, operator, scale
 
     def product(self, a: Tensor) -> Tensor:
         """The curvature times the rows of ``a``, (k, p)."""
-        return _rows(self.operator, a).mul_(self.scale)
+        with twice_differentiable(self.module):  # torch's fused kernels have no derivative forward
+            return _rows(self.operator, a).mul_(self.scale)
 
 
 class EKFAC(GGN):
@@ -178,8 +180,8 @@ def _curvlinops() -> Any:
 
 def _operator(
     kind: str, model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor, theta: Tensor, weights: Tensor
-) -> tuple[Tensor, Any, float]:
-    """Theta, a curvlinops operator there on the samples of positive weight, and the scale that n and w make."""
+) -> tuple[Tensor, nn.Module, Any, float]:
+    """Theta, the module there, a curvlinops operator on the samples of positive weight, the scale that n and w make."""
     library, n = _curvlinops(), len(inputs)
     rows = (weights > 0).nonzero().flatten().to(inputs.device)
     if len(weights) != n or not len(rows) or not bool((weights[weights > 0] == weights.max()).all()):
@@ -196,7 +198,7 @@ def _operator(
     if kind == "EKFACLinearOperator":
         settings |= {"fisher_type": library.FisherType.TYPE2, "separate_weight_and_bias": False}
     operator = getattr(library, kind)(module, copy.deepcopy(loss), parameters, data, **settings)
-    return theta, operator, float(weights.max()) * len(rows) / n
+    return theta, module, operator, float(weights.max()) * len(rows) / n
 
 
 def _check_loss(loss: nn.Module) -> None:

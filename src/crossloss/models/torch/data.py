@@ -19,18 +19,27 @@ Order = Callable[[int], Tensor]
 """Rows of the mini-batch of a step, (B,) int64."""
 
 
-def leaves(rows: Rows) -> Iterator[Tensor]:
-    """Every tensor of the rows."""
+def named_leaves(rows: Rows, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of the rows with what it is called: 'x', part 1, the data.
+
+    Raises
+    ------
+    UserError
+        Something else is among them.
+    """
     if isinstance(rows, Tensor):
-        yield rows
-    elif isinstance(rows, Mapping):
-        for part in rows.values():
-            yield from leaves(part)
-    elif isinstance(rows, (tuple, list)):
-        for part in rows:
-            yield from leaves(part)
+        yield name or "the data", rows
+    elif isinstance(rows, Mapping | tuple | list):
+        for key, part in rows.items() if isinstance(rows, Mapping) else enumerate(rows):
+            here = repr(key) if isinstance(key, str) else f"part {key}"
+            yield from named_leaves(part, f"{name} {here}".strip())
     else:
         raise UserError(f"The data hold a {type(rows).__name__}: pass tensors, or a collate_fn that makes tensors.")
+
+
+def leaves(rows: Rows) -> list[Tensor]:
+    """Every tensor of the rows."""
+    return [leaf for _, leaf in named_leaves(rows)]
 
 
 def each(rows: Rows, change: Callable[[Tensor], Tensor]) -> Rows:
@@ -91,7 +100,7 @@ def _drawn() -> tuple[Any, ...]:
 
 def _same(rows: Rows, again: Rows) -> bool:
     """Whether two readings are the same numbers; one nan is like the other."""
-    first, second = list(leaves(rows)), list(leaves(again))
+    first, second = leaves(rows), leaves(again)
     return len(first) == len(second) and all(
         a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
         for a, b in zip(first, second, strict=True)

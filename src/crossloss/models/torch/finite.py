@@ -1,12 +1,12 @@
 """Losses and gradients that are not finite: which sample, and what of it."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
 
 from crossloss.core import UserError
+from crossloss.models.torch.data import each, named_leaves
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField
@@ -80,7 +80,7 @@ def _blame(field: "TorchField", theta: Tensor, target: Tensor | None, sample: in
     if target is not None and not bool(torch.isfinite(target[sample]).all()):
         raise UserError(f"{said}: what frozen= returns for it is not finite; mend frozen=.")
     with torch.no_grad():
-        batch = _row(field._rows, sample)
+        batch = each(field._rows, lambda leaf: leaf[sample : sample + 1])
         outputs = field.forward(field.view(theta), batch)
     if isinstance(outputs, Tensor) and not bool(torch.isfinite(outputs).all()):
         raise UserError(
@@ -91,27 +91,8 @@ def _blame(field: "TorchField", theta: Tensor, target: Tensor | None, sample: in
     )
 
 
-def named_leaves(rows: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of the data with what it is called: 'x', part 1, the data."""
-    if isinstance(rows, Tensor):
-        yield name or "the data", rows
-    else:
-        parts = rows.items() if isinstance(rows, Mapping) else enumerate(rows)
-        for key, part in parts:
-            here = repr(key) if isinstance(key, str) else f"part {key}"
-            yield from named_leaves(part, f"{name} {here}".strip())
-
-
 def _odd(leaf: Tensor) -> Tensor:
     """Samples with a number that is not finite, (n,) bool."""
     if not (leaf.is_floating_point() or leaf.is_complex()):
         return torch.zeros(len(leaf), dtype=torch.bool, device=leaf.device)
     return ~torch.isfinite(leaf).reshape(len(leaf), -1).all(1)
-
-
-def _row(rows: Any, sample: int) -> Any:
-    if isinstance(rows, Tensor):
-        return rows[sample : sample + 1]
-    if isinstance(rows, Mapping):
-        return {name: _row(part, sample) for name, part in rows.items()}
-    return tuple(_row(part, sample) for part in rows)
