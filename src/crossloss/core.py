@@ -32,7 +32,7 @@ FULL_BATCH = -1
 
 
 class UserError(Exception):
-    """Something the user can mend: one sentence that says what is wrong and what to do."""
+    """Something the user can put right: one sentence that says what is wrong and what to do."""
 
 
 class Absent(UserError, KeyError):
@@ -249,7 +249,7 @@ class Estimator(ABC):
     """A way to compute scores, I_i = d f / d w_i; a frozen dataclass of its settings."""
 
     overflow: ClassVar[str] = "The scores overflowed: use float64."
-    """What is said where a sum is not finite."""
+    """The sentence of the UserError where a sum is not finite."""
 
     @property
     @abstractmethod

@@ -34,27 +34,27 @@ def objective_gradients(field: Field, theta: Tensor, objectives: Sequence[Object
     UserError
         An objective is not a finite scalar that depends on the parameters.
     """
-    found = []
+    gradients = []
     for family, members in _together(objectives):
         batch = None if family is None else _batched(field, theta, family, _indices(members, theta))
-        found.append(torch.stack([_gradient(field, theta, o) for o in members]) if batch is None else batch)
-        for objective, finite in zip(members, torch.isfinite(found[-1]).all(1).tolist(), strict=True):
+        gradients.append(torch.stack([_gradient(field, theta, o) for o in members]) if batch is None else batch)
+        for objective, finite in zip(members, torch.isfinite(gradients[-1]).all(1).tolist(), strict=True):
             if not finite:
                 raise UserError(f"Objective {objective.name} has no finite gradient at this model.")
-    return torch.cat(found)
+    return torch.cat(gradients)
 
 
 def objective_values(view: Any, objectives: Sequence[Objective]) -> Tensor:
     """Values of the objectives of a view, (k,) float64."""
-    found = []
+    values = []
     with torch.no_grad():
         for family, members in _together(objectives):
             if family is None:
-                found.append(torch.stack([o(view).reshape(()) for o in members]).double())
+                values.append(torch.stack([o(view).reshape(()) for o in members]).double())
             else:
-                values = family(view)
-                found.append(values[_indices(members, values)].double())
-    return torch.cat(found)
+                all_of_it = family(view)
+                values.append(all_of_it[_indices(members, all_of_it)].double())
+    return torch.cat(values)
 
 
 def _together(objectives: Sequence[Objective]) -> Iterator[tuple[Family | None, list[Objective]]]:
@@ -85,10 +85,10 @@ def _batched(field: Field, theta: Tensor, family: Family, indices: Tensor) -> Te
     """Gradients of members of a family, (m, p); None where that cannot be batched, or one is zero (detached?)."""
     one = grad(lambda leaf, index: family.one(field.view(leaf), index))
     try:
-        found = torch.cat([vmap(one, (None, 0))(theta.detach(), part) for part in torch.split(indices, AT_ONCE)])
+        gradients = torch.cat([vmap(one, (None, 0))(theta.detach(), part) for part in torch.split(indices, AT_ONCE)])
     except (RuntimeError, TypeError, ValueError, AttributeError):
         return None
-    return found if bool(found.any(1).all()) else None
+    return gradients if bool(gradients.any(1).all()) else None
 
 
 @dataclass(frozen=True)

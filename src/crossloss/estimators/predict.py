@@ -72,12 +72,12 @@ def predict(
         raise UserError(f"without= names a sample that is not there: they are 0 to {len(weights) - 1}.")
     dw = torch.zeros_like(weights)
     dw[gone] = -weights[gone]
-    moved = _tangent(trajectory, dw) if estimator is None else Influence(estimator, trajectory).newton(dw)
-    if not bool(torch.isfinite(moved).all()):
+    dtheta = _tangent(trajectory, dw) if estimator is None else Influence(estimator, trajectory).newton(dw)
+    if not bool(torch.isfinite(dtheta).all()):
         raise UserError("The derivative of this training run overflowed: train with a smaller lr or in float64.")
     now = _values(trajectory.field, theta, objectives)
-    slope = objective_gradients(trajectory.field, theta, objectives) @ moved
-    return Prediction(theta + moved, now, now + slope, _values(trajectory.field, theta + moved, objectives))
+    slope = objective_gradients(trajectory.field, theta, objectives) @ dtheta
+    return Prediction(theta + dtheta, now, now + slope, _values(trajectory.field, theta + dtheta, objectives))
 
 
 def _tangent(trajectory: Trajectory, dw: Tensor) -> Tensor:
@@ -102,8 +102,8 @@ def _push(optimiser: Optimiser, state: State, t: int, tangent: State, dg: Tensor
     leaves = {name: torch.zeros_like(entry).unsqueeze(0).requires_grad_(True) for name, entry in tangent.items()}
     back, a = optimiser.adjoint(state, t, {name: leaf.clone() for name, leaf in leaves.items()})
     paired = (a[0] * dg).sum() + sum((back[name][0] * tangent[name]).sum() for name in back)
-    moved = torch.autograd.grad(paired, list(leaves.values()), allow_unused=True, materialize_grads=True)
-    return {name: entry[0] for name, entry in zip(leaves, moved, strict=True)}
+    dtheta = torch.autograd.grad(paired, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return {name: entry[0] for name, entry in zip(leaves, dtheta, strict=True)}
 
 
 def _values(field: Field, theta: Tensor, objectives: Sequence[Objective]) -> Tensor:

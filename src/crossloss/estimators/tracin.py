@@ -7,7 +7,7 @@ import torch
 
 from crossloss.core import FULL_BATCH, Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory, UserError
 from crossloss.estimators.gradient import objective_gradients
-from crossloss.estimators.walk import resume, save
+from crossloss.estimators.resume import resume, save
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,16 @@ class TracIn(Estimator):
         zeros = trajectory.theta.new_zeros(len(objectives), len(trajectory.theta))
         fresh = {name: zeros.clone() for name in trajectory.optimiser.init(trajectory.theta)}
         start, bar = resume(checkpoint, into) or (steps, fresh)
-        here, slope, moved = trajectory.theta, bar["theta"], torch.zeros_like(bar["theta"])
+        here, slope, credit = trajectory.theta, bar["theta"], torch.zeros_like(bar["theta"])
         for t, state in trajectory.backwards(start):
             if (steps - 1 - t) % self.every == 0:
-                here, moved = state["theta"], torch.zeros_like(slope)
+                here, credit = state["theta"], torch.zeros_like(slope)
                 slope = objective_gradients(field, here, objectives)
             # Only what the optimiser carries beside theta goes on to earlier steps.
             bar, a = trajectory.optimiser.adjoint(state, t, bar | {"theta": slope.clone()})
-            moved += a
+            credit += a
             if (steps - t) % self.every == 0 or t == 0:
                 at = field.at(here, trajectory.weights, t if self.every == 1 else FULL_BATCH)
-                at.weight_gradient(moved, into)
+                at.weight_gradient(credit, into)
                 save(checkpoint, t, bar, into)
             progress(steps - t, steps)

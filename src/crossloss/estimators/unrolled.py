@@ -7,7 +7,7 @@ import torch
 
 from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, State, Trajectory
 from crossloss.estimators.gradient import objective_gradients
-from crossloss.estimators.walk import resume, save
+from crossloss.estimators.resume import resume, save
 
 
 @dataclass(frozen=True)

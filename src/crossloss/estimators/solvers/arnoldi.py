@@ -20,7 +20,7 @@ class Arnoldi(DirectSolver):
     Parameters
     ----------
     rank : int
-        Eigenvalues kept.
+        Eigenvalues computed.
     iterations : int
         Restarts, at most.
     """

@@ -22,7 +22,7 @@ class GMRES(Solver):
     iterations : int
         Products for each right-hand side, at most.
     restart : int
-        Vectors of p numbers kept, in float64.
+        Vectors of p numbers held, in float64.
     """
 
     name = "gmres"

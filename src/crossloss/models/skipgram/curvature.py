@@ -91,9 +91,9 @@ class WordBlocks(Curvature):
             flat = (failed > 0) | (ratio**2 <= self.dimension * torch.finfo(blocks.dtype).eps)
             if bool(flat.any()):
                 row = rows.start + int(flat.nonzero()[0])
-                word, side = self.words[row % self.size], "word" if row < self.size else "context"
+                word, matrix = self.words[row % self.size], "word" if row < self.size else "context"
                 raise UserError(
-                    f"The block of {side} {word!r} is singular with damping {damping:g}: give a larger damping, or "
+                    f"The block of {matrix} {word!r} is singular with damping {damping:g}: give a larger damping, or "
                     "use float64."
                 )
             packed[rows] = factors[:, self.upper[1], self.upper[0]]

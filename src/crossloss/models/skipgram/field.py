@@ -127,7 +127,7 @@ class SkipGramField(Field):
         return rows + np.bincount(self._second, apart, self.size)
 
     def _ratios(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Give x on the ordered pairs and r on the words, as above; kept until the weights change."""
+        """Give x on the ordered pairs and r on the words, as above; cached until the weights change."""
         if self._weighted is None or self._weighted[0] is not w or self._weighted[1] != w._version:
             unordered = self._unordered(w.detach().cpu().double().numpy())
             rows = self._tensor(self._row_sums(unordered) * (self.negatives / self.total))

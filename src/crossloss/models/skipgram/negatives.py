@@ -51,8 +51,8 @@ class DrawnNegatives(SkipGramField):
         noise, words = self.noise.double().cpu().numpy(), self._precision[0].double().cpu().numpy()
         least = words[words > 0].min() / 2  # a word that only candidates have can still be drawn
         self._drawn = tuple(
-            SystematicSample(share / share.sum(), min(columns, size), (seed, side))
-            for side, share in enumerate((noise, np.maximum(words, least)))
+            SystematicSample(share / share.sum(), min(columns, size), (seed, number))
+            for number, share in enumerate((noise, np.maximum(words, least)))
         )
         self._observed = ObservedPairs(self)
 
@@ -128,8 +128,8 @@ class DrawnLinearisation(ExactLinearisation):
         by_context = pairs.transposed(along, u) + pairs.transposed(weight, du)
         for each, out, dx, dy in zip(sums, (by_word, by_context), (du, dc), (dc, du), strict=True):
             each.pushforward(out, dx, dy[each.drawn])
-        moved = distributed.add_(torch.stack([by_word, by_context])).view(-1)
-        return self._along_weights(moved.add_(dtheta, alpha=field.shrinkage), dw)
+        change = distributed.add_(torch.stack([by_word, by_context])).view(-1)
+        return self._along_weights(change.add_(dtheta, alpha=field.shrinkage), dw)
 
 
 class SystematicSample:
@@ -229,8 +229,8 @@ class DrawnSum:
             s = field._sigmoid(self.x[rows], self.y)
             t = field._product(torch.cat([dx[rows], self.x[rows]], dim=1), both_y)
             t *= s * (1 - s)
-            moved = field._product(self.weighted, t).add_(field._product(weighted_dy, s))
-            out[rows] += moved.T * self.scale[rows, None]
+            change = field._product(self.weighted, t).add_(field._product(weighted_dy, s))
+            out[rows] += change.T * self.scale[rows, None]
 
 
 class ObservedPairs:
@@ -262,8 +262,8 @@ class ObservedPairs:
         """u_w . c_c at every pair, (o,), for u and c (V, e)."""
         blank = torch.zeros_like(self._dense)
         pattern = _csr(self._ends, self._context, blank, (len(self.rows), len(c)))
-        found: Tensor = torch.sparse.sampled_addmm(pattern, u[self.rows], c.T).values()
-        return found
+        dots: Tensor = torch.sparse.sampled_addmm(pattern, u[self.rows], c.T).values()
+        return dots
 
     def times(self, values: Tensor, c: Tensor) -> Tensor:
         """sum_c values[w,c] c_c of every word, (V, e); zero for those of other processes."""

@@ -80,9 +80,9 @@ def _read(dataset: object, collate: Callable[[list[Any]], Any]) -> Rows:
         plain = type(dataset) is TensorDataset and collate is default_collate
         again = rows if plain else collate(_items(dataset))
     except (RuntimeError, TypeError, ValueError) as error:
-        said = " ".join(str(error).split())[:160]
+        why = " ".join(str(error).split())[:160]
         raise UserError(
-            f"The samples of the dataset do not make one batch ({said}): give a DataLoader whose collate_fn pads them."
+            f"The samples of the dataset do not make one batch ({why}): give a DataLoader whose collate_fn pads them."
         ) from error
     if before != _drawn() or not _same(rows, again):
         raise UserError(
@@ -179,10 +179,10 @@ def batch_rows(rows: Any, n: int, step: int) -> Tensor:
     UserError
         None, or as ``inputs.row_numbers``.
     """
-    found = row_numbers(rows, n, f"The batch of step {step}")
-    if not len(found):
+    numbers = row_numbers(rows, n, f"The batch of step {step}")
+    if not len(numbers):
         raise UserError(f"The batch of step {step} is empty: give the rows that the step sees.")
-    return torch.from_numpy(found)
+    return torch.from_numpy(numbers)
 
 
 class GivenOrder:

@@ -102,7 +102,7 @@ class TorchField(Field):
         self.device = self.layout.initial.device
         training = any(layer.training for layer in module.modules())
         self._still = copy.deepcopy(module).eval() if training else module
-        self._moved = self.layout.moved(self._padding)
+        self._trained_rows = self.layout.trained_rows(self._padding)
 
     @property
     def initial(self) -> Tensor:
@@ -164,8 +164,8 @@ class TorchField(Field):
             part = gradient_of(loss, y)
             total = part if total is None else total.add_(part)
         assert total is not None
-        if self._moved is not None:
-            total = total * self._moved
+        if self._trained_rows is not None:
+            total = total * self._trained_rows
         if self.regulariser:
             y = theta.detach().requires_grad_(True)
             total = total + gradient_of(self._penalty(y), y)
@@ -237,9 +237,9 @@ class TorchField(Field):
             outputs = self.forward(ModelView(module, self.layout, theta, twice=twice), batch)
             losses = self.sample_loss(outputs, batch, *(() if target is None else (target[rows],)))
         if not isinstance(losses, Tensor) or losses.shape != (len(rows),):
-            found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+            shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise UserError(
-                f"sample_loss must return one loss a sample, shape ({len(rows)},), and returned {found}: "
+                f"sample_loss must return one loss a sample, shape ({len(rows)},), and returned {shape}: "
                 'use reduction="none" and sum over all other dimensions.'
             )
         return losses

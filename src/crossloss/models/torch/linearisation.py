@@ -50,16 +50,16 @@ class TorchLinearisation(Linearisation):
         """D<g, a>/dw into ``into``, and J^T a into ``back`` where it is wanted."""
         assert isinstance(into, SampleInfluence)
         field, target = self.field, self._target
-        direction = a if field._moved is None else a * field._moved
+        direction = a if field._trained_rows is None else a * field._trained_rows
         bar = None if target is None else target.new_zeros(len(a), *target.shape)
         for rows, g, at_once, y, u, constant in self._chunks():
             inputs = [v for v in (u, constant, y if back is not None else None) if v is not None]
-            found = vjp(g, inputs, direction, at_once)
-            into.sums.index_add_(1, rows, found[0].double())
+            products = vjp(g, inputs, direction, at_once)
+            into.sums.index_add_(1, rows, products[0].double())
             if bar is not None:
-                bar += found[1]
+                bar += products[1]
             if back is not None:
-                back += found[-1]
+                back += products[-1]
         if field.regulariser and back is not None:
             y = _leaf(self.theta)
             back += vjp(gradient_of(field._penalty(y), y, again=True), [y], a, len(a))[0]
