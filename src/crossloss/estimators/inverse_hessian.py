@@ -85,14 +85,20 @@ class Influence(Estimator):
     overflow = InverseHessian.overflow
 
     def __init__(self, estimator: InverseHessian, trajectory: Trajectory) -> None:
-        self.estimator, self.solver = estimator, estimator.solver or Direct()
-        self.jacobian = Jacobian(trajectory.field, trajectory.theta, trajectory.weights, trajectory.steps)
+        self.estimator, self.trajectory = estimator, trajectory
+        self.solver = estimator.solver or Direct()
         self._states: dict[System, Any] = {}
 
     @property
     def name(self) -> str:
         """That of the estimator."""
         return self.estimator.name
+
+    @cached_property
+    def jacobian(self) -> Jacobian:
+        """The Jacobian of the field there."""
+        end = self.trajectory
+        return Jacobian(end.field, end.theta, end.weights, end.steps)
 
     @cached_property
     def system(self) -> System:
