@@ -94,7 +94,7 @@ def measure(record: Record, corpus: str) -> None:
             for k in [k for v, d, k, p in missing if (v, d, p) == (words, dimension, part)]:
                 a, into = torch.randn(k, field.parameters), field.accumulator(k)
                 if k:
-                    seconds = core_seconds(lambda: field.pullback(theta, w, 0, a, into))  # noqa: B023
+                    seconds = core_seconds(lambda: field.at(theta, w, 0).pullback(a, into))  # noqa: B023
                 else:
                     seconds = core_seconds(lambda: field.gradient(theta, w))  # noqa: B023
                 key = _key((words, dimension, k, part))

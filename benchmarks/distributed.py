@@ -78,10 +78,10 @@ def worker(folder: Path, out: Path, key: str) -> None:
         timed("gradient", lambda: field.gradient(theta, w, 0))
         for k in DIRECTIONS:
             a, into = torch.ones(k, field.parameters), field.accumulator(k)
-            timed(f"pullback_{k}", lambda a=a, into=into: field.pullback(theta, w, 0, a, into))
+            timed(f"pullback_{k}", lambda a=a, into=into: field.at(theta, w, 0).pullback(a, into))
         buffer = torch.zeros(field.parameters)
         timed("sum", lambda: distributed.add_(buffer))
-        timed("reweight", lambda: field._at(w.clone()))
+        timed("reweight", lambda: field._ratios(w.clone()))
         if distributed.first():
             record, n = Record(out), distributed.count()
             size = 4 * field.parameters

@@ -34,7 +34,7 @@ from gensim.models import Word2Vec
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.core import WHOLE, UserError
+from crossloss.core import FULL_BATCH, UserError
 from crossloss.estimators import ConjugateGradient, InverseHessian, gradient_dot, unrolled
 from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.objectives import weat
@@ -120,7 +120,7 @@ def main() -> None:
     record.put("vocabulary", field.size)
 
     def norm(theta: torch.Tensor) -> float:
-        return float(field.gradient(theta, w, WHOLE).norm())
+        return float(field.gradient(theta, w, FULL_BATCH).norm())
 
     def values(of: Any, theta: torch.Tensor) -> list[float]:
         return [float(test(of.view(theta))) for test in tests]
@@ -190,7 +190,7 @@ def main() -> None:
     now = np.array(values(run.field, run.trajectory.theta))
     record.put("own.loss", run.loss)
     record.put(
-        "own.gradient_norm", float(run.field.gradient(run.trajectory.theta, run.trajectory.weights, WHOLE).norm())
+        "own.gradient_norm", float(run.field.gradient(run.trajectory.theta, run.trajectory.weights, FULL_BATCH).norm())
     )
     for name, value in zip(names, now, strict=True):
         record.put(f"own.{name}.value", float(value))

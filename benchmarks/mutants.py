@@ -39,6 +39,8 @@ SKIPGRAM = (
     "tiles",
     "products",
     "curvature",
+    "linearisation",
+    "influence",
     "sample_step",
     "embeddings",
     "hard_debias",

@@ -60,7 +60,7 @@ def measure(record: Record, corpus: cl.Corpus, words: int, dimension: int, windo
     for k in (1, 4):
         a = torch.randn(k, field.parameters)
         into = field.accumulator(k)
-        seconds = fastest(lambda a=a, into=into: field.pullback(theta, w, 0, a, into))
+        seconds = fastest(lambda a=a, into=into: field.at(theta, w, 0).pullback(a, into))
         figures |= {f"adjoint_{k}.seconds": seconds, f"adjoint_{k}.ratio_to_floor": seconds / ((2 + 12 * k) * floor)}
     record.put(f"v{words}.words", field.size)
     record.put(f"v{words}.pairs", len(run.model.counts.pairs))

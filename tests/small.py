@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossloss.core import WHOLE
+from crossloss.core import FULL_BATCH, Field, Linearisation
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.objectives.custom import Function, as_objective
 from crossloss.objectives.weat import Weat
@@ -36,7 +36,7 @@ class Sums:
         return {"sums": self.sums}
 
 
-class GivenField:
+class GivenField(Field):
     """A field of any differentiable g(theta, w, step) of n samples."""
 
     def __init__(self, g, n):
@@ -45,17 +45,22 @@ class GivenField:
     def gradient(self, theta, w, step):
         return self.g(theta, w, step).detach()
 
-    def pullback(self, theta, w, step, a, into):
-        _, vjp = torch.func.vjp(lambda theta, w: self.g(theta, w, step), theta, w)
-        by_theta, by_weight = torch.func.vmap(vjp)(a)
-        into.sums += by_weight
-        return by_theta
+    def at(self, theta, w, step):
+        return GivenPoint(self, theta, w, step)
 
     def accumulator(self, k):
         return Sums(k, self.n, torch.float64)
 
     def view(self, theta):
         return theta
+
+
+class GivenPoint(Linearisation):
+    def pullback(self, a, into):
+        _, vjp = torch.func.vjp(lambda theta, w: self.field.g(theta, w, self.step), self.theta, self.w)
+        by_theta, by_weight = torch.func.vmap(vjp)(a)
+        into.sums += by_weight
+        return by_theta
 
 
 @dataclass
@@ -71,7 +76,7 @@ class Case:
     def theta(self):
         return self.run.theta.double()
 
-    def jacobians(self, theta=None, step=WHOLE):
+    def jacobians(self, theta=None, step=FULL_BATCH):
         """dg/dtheta (p, p) and dg/dw (p, n), dense, at the end or elsewhere."""
         theta = self.theta if theta is None else theta
         return torch.autograd.functional.jacobian(lambda th, w: self.g(th, w, step), (theta, self.run.weights.double()))
@@ -120,7 +125,7 @@ def _data(seed=0, n=14):
 
 def _batched(w, step, batches=2):
     """Weights of the samples of a step's mini-batch, so that the mean over batches is the whole."""
-    if step == WHOLE:
+    if step == FULL_BATCH:
         return w
     return w * batches * (torch.arange(len(w)) % batches == step % batches)
 

@@ -13,6 +13,7 @@ import torch
 import crossloss as cl
 from crossloss import distributed, pipeline, scores
 from crossloss.models.skipgram.field import SkipGramField
+from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.objectives.weat import Weat
 from crossloss.run.trajectory import FileCheckpoint
@@ -46,8 +47,8 @@ def passes(cls, tile):
     a = torch.randn(2, field.parameters, generator=generator, dtype=torch.float64)
     w = torch.rand(len(corpus), generator=generator, dtype=torch.float64)
     into = field.accumulator(2)
-    found = [field.gradient(theta, w, 2), field.pullback(theta, w, 2, a, into), into.samples()]
-    found += [field.pushforward(theta, w, 2, a[0], w - 0.5), field.curvature("word-blocks", theta, w).product(a)]
+    found = [field.gradient(theta, w, 2), field.at(theta, w, 2).pullback(a, into), into.samples()]
+    found += [field.at(theta, w, 2).pushforward(a[0], w - 0.5), field.curvature("word-blocks", theta, w).product(a)]
     found += [torch.tensor(field.loss(theta, w)), torch.from_numpy(into.unordered())]
     return [part.numpy() for part in found], len(field.tiling)
 
@@ -107,7 +108,8 @@ def test_a_run_in_two_processes_is_that_of_one_and_the_same_again(tmp_path):
 def dying(folder, rank, method, call):
     """The chain, in which process 1 dies at some call of a pass."""
     if rank == 1:
-        original, seen = getattr(SkipGramField, method), []
+        owner = SkipGramField if method == "gradient" else ExactLinearisation
+        original, seen = getattr(owner, method), []
 
         def deadly(*given, **more):
             seen.append(1)
@@ -115,7 +117,7 @@ def dying(folder, rank, method, call):
                 os._exit(9)  # as kill -9: nothing is said
             return original(*given, **more)
 
-        setattr(SkipGramField, method, deadly)
+        setattr(owner, method, deadly)
     return chain(folder)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from crossloss.core import UserError
+from crossloss.core import Field, Linearisation, UserError
 from crossloss.estimators import unrolled
 from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall, Rising
 from crossloss.run.trajectory import MemoryStates, Training
@@ -61,7 +61,7 @@ def test_steps_are_those_of_torch_optim(rule, options, lr, dtype):
         torch.testing.assert_close(state["theta"], parameter.detach(), rtol=20 * eps, atol=20 * eps)
 
 
-class Zeros:
+class Zeros(Field):
     """A field of 5 parameters and 4 samples whose gradient is exactly zero, with a derivative, where w = 1.
 
     Parameter 0 always moves; 1 has zero gradient at every step; 2 moves at every third step and has zero gradient
@@ -78,18 +78,23 @@ class Zeros:
     def gradient(self, theta, w, step):
         return self.gradient_of(theta, w, step).detach()
 
-    def pullback(self, theta, w, step, a, into):
-        theta, w = theta.clone().requires_grad_(), w.clone().requires_grad_()
-        g = self.gradient_of(theta, w, step)
-        rows = [torch.autograd.grad(g, (theta, w), row, retain_graph=True, materialize_grads=True) for row in a]
-        into.sums += torch.stack([r[1] for r in rows])
-        return torch.stack([r[0] for r in rows])
+    def at(self, theta, w, step):
+        return ZerosPoint(self, theta, w, step)
 
     def accumulator(self, k):
         return Sums(k)
 
     def view(self, theta):
         return theta
+
+
+class ZerosPoint(Linearisation):
+    def pullback(self, a, into):
+        theta, w = self.theta.clone().requires_grad_(), self.w.clone().requires_grad_()
+        g = self.field.gradient_of(theta, w, self.step)
+        rows = [torch.autograd.grad(g, (theta, w), row, retain_graph=True, materialize_grads=True) for row in a]
+        into.sums += torch.stack([r[1] for r in rows])
+        return torch.stack([r[0] for r in rows])
 
 
 class Sums:

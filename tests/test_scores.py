@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.estimators import unrolled
+from crossloss.estimators import GradientDot, InverseHessian, TracIn, unrolled
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
 from train_on import train_on
@@ -143,10 +143,31 @@ def test_cooccurrence_counts_test_pairs_with_their_sign():
         cl.score(run, [lambda view: view.vectors.sum()], "co-occurrence")
 
 
+def test_estimators_with_settings_of_their_own_are_scored_and_stored_apart(tmp_path):
+    """By name where the settings are the usual ones; the same name with others is another result."""
+    run = train(out=tmp_path / "run")
+    every = {s: cl.score(run, [TEST], TracIn(every=s)) for s in (1, 4)}
+    assert {scores.estimator for scores in every.values()} == {"tracin"}
+    assert not close(every[1].of(), every[4].of(), 1e-3)
+    for s, scores in every.items():  # each stood in the folder when the other was asked for
+        expected = TracIn(every=s)(run.trajectory, [TEST]).samples().numpy()[0]
+        assert close(scores.of(), expected, 1e-5)
+        assert np.array_equal(cl.score(run, [TEST], TracIn(every=s)).of(), scores.of())
+    assert np.array_equal(cl.score(run, [TEST], "tracin").of(), every[1].of())
+    assert np.array_equal(cl.score(run, [TEST], GradientDot()).of(), cl.score(run, [TEST], "gradient-dot").of())
+    by_name = cl.score(run, [TEST], "inverse-hessian-word-blocks", damping=0.1).of()
+    assert np.array_equal(cl.score(run, [TEST], InverseHessian("word-blocks", damping=0.1)).of(), by_name)
+
+
 def test_what_cannot_be_scored(base):
     run, scores, _ = base
     with pytest.raises(UserError, match="no estimator 'magic'"):
         cl.score(run, [TEST], "magic")
+    with pytest.raises(UserError, match="the class TracIn: give a name, or an object"):
+        cl.score(run, [TEST], TracIn)
+    for name in ("unrolled", "co-occurrence"):
+        with pytest.raises(UserError, match=f"{name} takes no damping"):
+            cl.score(run, [TEST], name, damping=0.1)
     with pytest.raises(UserError, match="at least one objective"):
         cl.score(run, [])
     with pytest.raises(UserError, match="same name"):

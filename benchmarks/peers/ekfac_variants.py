@@ -18,7 +18,7 @@ from tasks import cross_entropy, digits_measure, load
 from torch import Tensor
 
 import crossloss as cl
-from crossloss.core import WHOLE
+from crossloss.core import FULL_BATCH
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.validation.statistics import pearson
 from run import WORK, recorded, resampled, subsets
@@ -80,7 +80,7 @@ class Digits:
             solved += [x[:, :, :-1].flatten(1), x[:, :, -1]]
         into = self.field.accumulator(len(self.gradients[0]))
         x = torch.cat(solved, 1).float()
-        self.field.pairing(self.run.trajectory.theta, self.run.trajectory.weights, WHOLE, x, into)
+        self.field.at(self.run.trajectory.theta, self.run.trajectory.weights, FULL_BATCH).weight_gradient(x, into)
         return into.samples().numpy()
 
 

@@ -1,7 +1,7 @@
 """Update rules, each with its exact adjoint: init, step, adjoint.
 
 ``needs`` names what the adjoint reads of the state beside ``theta`` ("gradient" is the field's value at that
-step); the rest is not kept. SGD, Adam and AdamW take the same steps as ``torch.optim``.
+step); the rest is not stored. SGD, Adam and AdamW take the same steps as ``torch.optim``.
 """
 
 import hashlib
@@ -203,7 +203,7 @@ class Adam:
         """Step size over the first bias correction, and the root of the second."""
         return rate(self.lr, t) / (1 - self.betas[0] ** (t + 1)), (1 - self.betas[1] ** (t + 1)) ** 0.5
 
-    def _kept(self, t: int) -> float:
+    def _decay(self, t: int) -> float:
         """What decoupled weight decay leaves of theta at step t."""
         return 1 - rate(self.lr, t) * self.weight_decay if self.decoupled else 1.0
 
@@ -212,7 +212,7 @@ class Adam:
         _, m, v = self._moments(state, g)
         size, correction = self._scales(t)
         d = (v.sqrt() / correction).add_(self.eps)
-        theta = state["theta"] * self._kept(t) if self.decoupled else state["theta"]
+        theta = state["theta"] * self._decay(t) if self.decoupled else state["theta"]
         return {"theta": torch.addcdiv(theta, m, d, value=-size), "m": m, "v": v}
 
     def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
@@ -232,7 +232,7 @@ class Adam:
         a = (n * (1 - b1)).addcmul_(q, g, value=2 * (1 - b2))
         theta = bar["theta"]
         if self.weight_decay:
-            theta = theta * self._kept(t) if self.decoupled else torch.add(theta, a, alpha=self.weight_decay)
+            theta = theta * self._decay(t) if self.decoupled else torch.add(theta, a, alpha=self.weight_decay)
         return {"theta": theta, "m": n.mul_(b1), "v": q.mul_(b2)}, a
 
 

@@ -3,16 +3,17 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from crossloss.core import Estimator, Objective, UserError
+from crossloss import estimators
+from crossloss.core import Accumulator, Estimator, Objective, UserError
 from crossloss.display import html_table
-from crossloss.estimators import ESTIMATORS, INVERSE_HESSIANS
+from crossloss.estimators import ESTIMATORS
 from crossloss.inputs import read_only, row_numbers
 from crossloss.memory import peak_memory
 from crossloss.models.skipgram.cooccurrence import co_occurrence
@@ -21,7 +22,7 @@ from crossloss.objectives import as_objective
 from crossloss.objectives.weat import Weat
 from crossloss.progress import track
 from crossloss.run.run import Run
-from crossloss.run.store import Entry
+from crossloss.run.store import Entry, Store, content_key
 from crossloss.run.trajectory import FileCheckpoint
 
 UNROLLED, CO_OCCURRENCE = "unrolled", "co-occurrence"
@@ -261,9 +262,9 @@ def score(
     run : Run
     objectives : sequence
         Objectives, or functions of ``run.view`` that return a scalar tensor.
-    estimator : str
+    estimator : str or Estimator
         "unrolled" (exact), "gradient-dot", "tracin", "inverse-hessian" and its kinds, or "co-occurrence"
-        (association tests of a corpus only).
+        (association tests of a corpus only); or an object with settings of its own, ``TracIn(every=10)``.
     damping : float
         Added to the curvature, for inverse-hessian estimators only.
 
@@ -286,18 +287,14 @@ def score(
     names = [o.name for o in chosen]
     if len(set(names)) < len(names):
         raise UserError(f"Two objectives have the same name ({', '.join(sorted(names))}): rename one.")
+    words = isinstance(run.model, SkipGram)
     if estimator == CO_OCCURRENCE and isinstance(run.model, SkipGram):
-        return Scores(run, estimator, chosen, _co_occurrence(run.model, chosen))
-    if estimator not in ESTIMATORS:
-        known = ESTIMATOR_NAMES if isinstance(run.model, SkipGram) else tuple(ESTIMATORS)
-        raise UserError(f"There is no estimator {estimator!r}; there are: {', '.join(known)}.")
-    estimate = ESTIMATORS[estimator]
-    if damping:
-        if estimator not in INVERSE_HESSIANS:
-            raise UserError(f"{estimator} takes no damping: it is for {', '.join(INVERSE_HESSIANS)}.")
-        estimate = replace(INVERSE_HESSIANS[estimator], damping=damping)
+        if damping:
+            raise UserError(f"{CO_OCCURRENCE} takes no damping: it is for the inverse-Hessian estimators.")
+        return Scores(run, CO_OCCURRENCE, chosen, _co_occurrence(run.model, chosen))
+    estimate = estimators.get(estimator, damping, others=(CO_OCCURRENCE,) if words else ())
     run.model.check_objectives(run.field, run.theta, chosen)  # before the work
-    return Scores(run, estimator, chosen, _atoms(run, chosen, estimator, estimate, damping))
+    return Scores(run, estimate.name, chosen, _atoms(run, chosen, estimate))
 
 
 def _co_occurrence(model: SkipGram, objectives: Sequence[Objective]) -> np.ndarray:
@@ -311,35 +308,39 @@ def _co_occurrence(model: SkipGram, objectives: Sequence[Objective]) -> np.ndarr
     return np.stack(rows)
 
 
-def _atoms(run: Run, objectives: Sequence[Objective], name: str, estimator: Estimator, damping: float) -> np.ndarray:
+def _atoms(run: Run, objectives: Sequence[Objective], estimator: Estimator) -> np.ndarray:
     """Influence of every atom (k, m): what the store has, and the rest as many objectives a pass as memory allows."""
-    begun = time.perf_counter()
-    places = [
-        run.store.entry(f"influence-{name}", run.fingerprint(o), damping, suffix=".safetensors") for o in objectives
-    ]
+    begun, settings = time.perf_counter(), estimator.settings()
+    store = run.store if settings is not None else Store()  # an estimator that nothing but its code describes
+    name = f"influence-{estimator.name}"
+    places = [store.entry(name, run.fingerprint(o), settings, suffix=".safetensors") for o in objectives]
     known = {o.name: place.load() for o, place in zip(objectives, places, strict=True)}
     rows = {name: stored["atoms"] for name, stored in known.items() if stored is not None}
     missing = [(o, place) for o, place in zip(objectives, places, strict=True) if o.name not in rows]
-    at_once = run.at_once(len(missing)) if missing else 1
-    for first in range(0, len(missing), at_once):
-        group = missing[first : first + at_once]
-        part = "" if len(missing) <= at_once else f", part {first // at_once + 1}"
-        for (o, place), row in zip(group, _pass(run, group, f"scoring ({name}{part})", estimator), strict=True):
-            rows[o.name] = row
-            place.save({"atoms": row})
-    if missing and name == UNROLLED:
-        run.store.log_metrics({"score.seconds": time.perf_counter() - begun, "peak_memory_bytes": peak_memory()})
+    if missing:
+        at_once, estimate = run.at_once(len(missing)), estimator.at(run.trajectory)
+        for first in range(0, len(missing), at_once):
+            group = missing[first : first + at_once]
+            part = "" if len(missing) <= at_once else f", part {first // at_once + 1}"
+            found = _pass(run, group, f"scoring ({estimator.name}{part})", estimate)
+            for (o, place), row in zip(group, found, strict=True):
+                rows[o.name] = row
+                place.save({"atoms": row})
+        if estimator.name == UNROLLED:
+            run.store.log_metrics({"score.seconds": time.perf_counter() - begun, "peak_memory_bytes": peak_memory()})
     return np.stack([rows[o.name] for o in objectives])
 
 
-def _pass(run: Run, group: Sequence[tuple[Objective, Entry]], label: str, estimator: Estimator) -> np.ndarray:
+def _pass(
+    run: Run, group: Sequence[tuple[Objective, Entry]], label: str, estimate: Callable[..., Accumulator]
+) -> np.ndarray:
     """One backward pass; in a folder a stopped one goes on where it was."""
     objectives, checkpoint = [o for o, _ in group], None
     if run.store.path is not None:
-        file = f"backward-{run.store.entry('', [place.file for _, place in group]).file[1:21]}.safetensors"
+        file = f"backward-{content_key([place.file for _, place in group])[:20]}.safetensors"
         checkpoint = FileCheckpoint(run.store.path / file, run.trajectory.initial.device)
     with track(label) as progress:
-        influence = estimator(run.trajectory, objectives, progress=progress, checkpoint=checkpoint)
+        influence = estimate(objectives, progress=progress, checkpoint=checkpoint)
     atoms = run.model.atoms(influence)
     if checkpoint is not None:
         checkpoint.path.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import small
-from crossloss.core import WHOLE, UserError
+from crossloss.core import FULL_BATCH, UserError
 from crossloss.estimators import (
     ESTIMATORS,
     GMRES,
@@ -46,7 +46,7 @@ def tracin(every):
             representative = steps - 1 - (steps - 1 - t) // every * every
             for later in range(t, steps):
                 slope = case.slopes(states[steps - 1 - (steps - 1 - later) // every * every])
-                by_weight = case.jacobians(states[representative], t if every == 1 else WHOLE)[1]
+                by_weight = case.jacobians(states[representative], t if every == 1 else FULL_BATCH)[1]
                 total = total - small.MOMENTUM ** (later - t) * (slope * scale) @ by_weight
         return total
 
@@ -268,9 +268,9 @@ def test_as_many_objectives_as_parameters_cost_one_pass_over_the_field(field):
     case, calls = made(field, torch.float64), []
     p = len(case.theta)
     objectives = [as_objective(lambda theta, j=j: torch.sin(theta * (j + 1)).sum()) for j in range(p)]
-    pullback = case.run.field.pullback
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(case.run.field, "pullback", lambda *args: calls.append(len(args[3])) or pullback(*args))
+        pullback = small.GivenPoint.pullback
+        patch.setattr(small.GivenPoint, "pullback", lambda at, a, into: calls.append(len(a)) or pullback(at, a, into))
         for solver in (Dense(), LiSSA(scale=30.0, depth=20, tolerance=1.0)):
             calls.clear()
             estimator = InverseHessian(solver=solver, damping=case.damping)

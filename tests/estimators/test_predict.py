@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from crossloss.core import WHOLE, UserError
+from crossloss.core import FULL_BATCH, UserError
 from crossloss.estimators import GMRES, ConjugateGradient, Dense, InverseHessian, predict, unrolled
-from crossloss.estimators.predict import pushforward
 from crossloss.objectives.custom import as_objective
 from crossloss.optimisers import HeavyBall
 from crossloss.run.trajectory import MemoryStates, Training, without_steps
@@ -85,16 +84,16 @@ def test_differences_are_as_accurate_as_they_say(dtype):
     dtheta = torch.randn(9, generator=generator, dtype=torch.float64)
     for scale in (1e-6, 1.0, 1e6):
         expected = jacobian @ (scale * dtheta) + by_weight @ (scale * direction(case))
-        found = pushforward(
-            case.run.field, case.run.theta, case.run.weights, WHOLE, (scale * dtheta).to(dtype), scale * direction(case)
-        )
+        at = case.run.field.at(case.run.theta, case.run.weights, FULL_BATCH)
+        found = at.pushforward((scale * dtheta).to(dtype), scale * direction(case))
         assert (found.double() - expected).norm() < torch.finfo(dtype).eps ** (2 / 3) * 100 * expected.norm()
 
 
 def test_differences_are_of_the_size_of_the_weights():
     field = GivenField(lambda theta, w, step: theta + (w / 1e4) ** 2, 3)
     w, dw = 1e4 * torch.linspace(1, 2, 3, dtype=torch.float64), 1e4 * torch.ones(3, dtype=torch.float64)
-    found = pushforward(field, torch.zeros(3, dtype=torch.float64), w, WHOLE, torch.zeros(3, dtype=torch.float64), dw)
+    theta = torch.zeros(3, dtype=torch.float64)
+    found = field.at(theta, w, FULL_BATCH).pushforward(theta, dw)
     torch.testing.assert_close(found, 2 * w / 1e4, rtol=1e-9, atol=0)
 
 
@@ -102,7 +101,7 @@ def test_the_skipgram_field_pushes_exactly():
     case = made("skipgram", torch.float64)
     jacobian, by_weight = case.jacobians()
     dtheta = torch.randn(len(jacobian), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    found = pushforward(case.run.field, case.run.theta, case.run.weights, WHOLE, dtheta, direction(case))
+    found = case.run.field.at(case.run.theta, case.run.weights, FULL_BATCH).pushforward(dtheta, direction(case))
     torch.testing.assert_close(found, jacobian @ dtheta + by_weight @ direction(case), rtol=1e-10, atol=1e-13)
 
 

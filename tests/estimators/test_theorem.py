@@ -4,6 +4,7 @@ objective is Koh and Liang's -grad f^T H^-1 grad l_i, whether f is the training 
 import pytest
 import torch
 
+from crossloss.core import Field, Linearisation
 from crossloss.estimators import (
     GMRES,
     ConjugateGradient,
@@ -19,7 +20,7 @@ from crossloss.optimisers import HeavyBall
 from crossloss.run.trajectory import MemoryStates, Training
 
 
-class Ridge:
+class Ridge(Field):
     """L = (1/n) sum_i w_i (x_i theta - y_i)^2 / 2 + mu |theta|^2 / 2, with x (n, p)."""
 
     def __init__(self, x, y, mu=0.1):
@@ -28,15 +29,21 @@ class Ridge:
     def gradient(self, theta, w, step):
         return self.x.T @ (w * (self.x @ theta - self.y)) / self.n + self.mu * theta
 
-    def pullback(self, theta, w, step, a, into):
-        into.sums += (a @ self.x.T) * (self.x @ theta - self.y) / self.n
-        return (a @ self.x.T * w) @ self.x / self.n + self.mu * a
+    def at(self, theta, w, step):
+        return RidgePoint(self, theta, w, step)
 
     def accumulator(self, k):
         return Sums(k, self.n)
 
     def view(self, theta):
         return theta
+
+
+class RidgePoint(Linearisation):
+    def pullback(self, a, into):
+        x, field = self.field.x, self.field
+        into.sums += (a @ x.T) * (x @ self.theta - field.y) / field.n
+        return (a @ x.T * self.w) @ x / field.n + field.mu * a
 
 
 class Sums:

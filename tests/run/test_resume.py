@@ -11,6 +11,7 @@ from crossloss import files, pipeline, scores
 from crossloss.files import LEDGER
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.footprint import footprint
+from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.objectives.weat import Weat
 from crossloss.run.trajectory import FileCheckpoint
 from crossloss.text.pairs import count_pairs
@@ -59,7 +60,7 @@ class Events:
             os._exit(9)  # as kill -9: nothing is cleaned up
 
     def install(self):
-        replace, gradient, pullback = os.replace, SkipGramField.gradient, SkipGramField.pullback
+        replace, gradient, pullback = os.replace, SkipGramField.gradient, ExactLinearisation.pullback
 
         def counted_replace(source, target):
             self.happen()
@@ -75,7 +76,7 @@ class Events:
             return pullback(*given, **more)
 
         files.os.replace = counted_replace
-        SkipGramField.gradient, SkipGramField.pullback = counted_gradient, counted_pullback
+        SkipGramField.gradient, ExactLinearisation.pullback = counted_gradient, counted_pullback
 
 
 def in_child(folder, deadly=None):
@@ -132,5 +133,5 @@ def test_a_finished_run_does_no_step_again(tmp_path, monkeypatch):
         raise AssertionError("a finished stage ran again")
 
     monkeypatch.setattr(SkipGramField, "gradient", refuse)
-    monkeypatch.setattr(SkipGramField, "pullback", refuse)
+    monkeypatch.setattr(ExactLinearisation, "pullback", refuse)
     work(tmp_path / "run")

@@ -110,8 +110,8 @@ def test_a_constant_target_changes_the_derivative_and_not_the_run():
     w = torch.ones(len(points.x), dtype=torch.float64)
     assert torch.equal(held.gradient(run.theta, w, 0), run.field.gradient(run.theta, w, 0))
     a = torch.ones(1, len(run.theta), dtype=torch.float64)
-    apart = held.pullback(run.theta, w, 0, a, held.accumulator(1)) - run.field.pullback(
-        run.theta, w, 0, a, run.field.accumulator(1)
+    apart = held.at(run.theta, w, 0).pullback(a, held.accumulator(1)) - run.field.at(run.theta, w, 0).pullback(
+        a, run.field.accumulator(1)
     )
     assert apart.abs().max() > 1e-3
     plain, _, _ = trained("matched")

@@ -4,46 +4,75 @@ Belongs here: unrolled, gradient dot, TracIn, inverse Hessian with curvatures an
 Does not: anything that names words, sentences or modules.
 """
 
-from crossloss.core import Estimator
-from crossloss.estimators.gradient import gradient_dot
+from collections.abc import Iterable
+
+from crossloss.core import Estimator, UserError
+from crossloss.estimators.gradient import GradientDot
 from crossloss.estimators.inverse_hessian import InverseHessian
 from crossloss.estimators.predict import Prediction, predict
 from crossloss.estimators.solvers import GMRES, Arnoldi, ConjugateGradient, Dense, LiSSA
 from crossloss.estimators.tracin import TracIn
-from crossloss.estimators.unrolled import unrolled
-
-INVERSE_HESSIANS: dict[str, InverseHessian] = {
-    "inverse-hessian": InverseHessian(),
-    "inverse-hessian-cg": InverseHessian(solver=ConjugateGradient()),
-    "inverse-hessian-gmres": InverseHessian(solver=GMRES()),
-    "inverse-hessian-lissa": InverseHessian(solver=LiSSA(scale=25.0)),
-    "inverse-hessian-arnoldi": InverseHessian(solver=Arnoldi()),
-    "inverse-hessian-absolute": InverseHessian("absolute"),
-    "inverse-hessian-word-blocks": InverseHessian("word-blocks"),
-    "inverse-hessian-ggn": InverseHessian("ggn", ConjugateGradient()),
-    "inverse-hessian-ekfac": InverseHessian("ekfac"),
-}
-"""Without damping, which is the caller's to give: ``dataclasses.replace(INVERSE_HESSIANS[name], damping=...)``."""
+from crossloss.estimators.unrolled import Unrolled
 
 ESTIMATORS: dict[str, Estimator] = {
-    "unrolled": unrolled,
-    "gradient-dot": gradient_dot,
-    "tracin": TracIn(),
-    **INVERSE_HESSIANS,
+    estimator.name: estimator
+    for estimator in (
+        Unrolled(),
+        GradientDot(),
+        TracIn(),
+        InverseHessian(),
+        *(InverseHessian(solver=s) for s in (ConjugateGradient(), GMRES(), LiSSA(scale=25.0), Arnoldi())),
+        InverseHessian("absolute"),
+        InverseHessian("word-blocks"),
+        InverseHessian("ggn", ConjugateGradient()),
+        InverseHessian("ekfac"),
+    )
 }
+"""Every name, and the estimator with its usual settings that it stands for."""
+
+unrolled, gradient_dot = ESTIMATORS["unrolled"], ESTIMATORS["gradient-dot"]
+
+
+def get(estimator: str | Estimator, damping: float = 0.0, others: Iterable[str] = ()) -> Estimator:
+    """The estimator of a name, or the one that is given itself.
+
+    Parameters
+    ----------
+    estimator : str or Estimator
+        One of ``ESTIMATORS``, or an object: ``TracIn(every=10)``, ``InverseHessian(solver=LiSSA(scale=50.0))``.
+    damping : float
+        Added to the curvature where it is not 0, for inverse-Hessian estimators only.
+    others : strings
+        Names beside ``ESTIMATORS`` that the caller knows, for the sentence that lists them.
+
+    Raises
+    ------
+    UserError
+        There is none of that name, it is neither a name nor an estimator, or it takes no (other) damping.
+    """
+    if isinstance(estimator, str):
+        if estimator not in ESTIMATORS:
+            known = ", ".join([*ESTIMATORS, *others])
+            raise UserError(f"There is no estimator {estimator!r}; there are: {known}.")
+        estimator = ESTIMATORS[estimator]
+    if not isinstance(estimator, Estimator):
+        what = f"the class {estimator.__name__}" if isinstance(estimator, type) else f"a {type(estimator).__name__}"
+        raise UserError(f"The estimator is {what}: give a name, or an object such as TracIn(every=10).")
+    return estimator.damped(damping) if damping else estimator
+
 
 __all__ = [
     "ESTIMATORS",
     "GMRES",
-    "INVERSE_HESSIANS",
     "Arnoldi",
     "ConjugateGradient",
     "Dense",
+    "GradientDot",
     "InverseHessian",
     "LiSSA",
     "Prediction",
     "TracIn",
-    "gradient_dot",
+    "Unrolled",
+    "get",
     "predict",
-    "unrolled",
 ]

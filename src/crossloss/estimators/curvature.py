@@ -2,23 +2,12 @@
 
 import math
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from crossloss.core import (
-    WHOLE,
-    Accumulator,
-    Curvature,
-    Field,
-    Linearises,
-    OffersCurvature,
-    Progress,
-    Trajectory,
-    UserError,
-)
-from crossloss.estimators.gradient import pair
+from crossloss.core import FULL_BATCH, Accumulator, Curvature, Field, Linearisation, Progress, UserError, silent
 
 Maker = Callable[[Tensor, Tensor], Curvature]
 """(theta (p,), weights (n,)) -> the curvature there."""
@@ -29,20 +18,25 @@ LARGEST = 8_000
 ROWS_AT_ONCE = 128
 
 
-class Jacobian:
+class Jacobian(Curvature):
     """J of the field, matrix-free, by pullbacks whose accumulators are thrown away.
 
     For a plain loss it is the Hessian; for a field that is no gradient it is not symmetric. Of the training loss as
-    a whole, or of one of the run's ``steps``. Asked for as many directions as there are parameters, it makes the
-    matrix, which costs no more, and keeps it, with what that pass says of the weights.
+    a whole, or of one of the run's ``steps``. The field is linearised once, at the first product. Asked for as many
+    directions as there are parameters, it makes the matrix, which costs no more, and keeps it, with what that pass says
+    of the weights.
     """
 
-    def __init__(self, field: Field, theta: Tensor, weights: Tensor, steps: int, step: int = WHOLE) -> None:
+    def __init__(self, field: Field, theta: Tensor, weights: Tensor, steps: int, step: int = FULL_BATCH) -> None:
         self.field, self.theta, self.weights = field, theta, weights
         self.steps, self.step = steps, step
-        self._pullback: Callable[[Tensor, Accumulator], Tensor] | None = None
         self._matrix: Tensor | None = None
         self._by_weight: Accumulator | None = None
+
+    @cached_property
+    def point(self) -> Linearisation:
+        """The field there."""
+        return self.field.at(self.theta, self.weights, self.step)
 
     def product(self, a: Tensor) -> Tensor:
         """J^T a for the rows of ``a``, (k, p)."""
@@ -50,43 +44,54 @@ class Jacobian:
             return a @ self._matrix
         k, p = a.shape
         into = self.field.accumulator(min(k, p))
-        if self._pullback is None:
-            at = self.theta, self.weights, self.step
-            field = self.field
-            self._pullback = field.linearised(*at) if isinstance(field, Linearises) else partial(field.pullback, *at)
         if k < p:
-            return self._pullback(a, into)
+            return self.point.pullback(a, into)
         units = torch.eye(p, dtype=a.dtype, device=a.device)
-        self._matrix = self._pullback(units, into)
-        self._by_weight = into
+        self._matrix, self._by_weight = self.point.pullback(units, into), into
         return a @ self._matrix
 
-    def pairing(self, a: Tensor, into: Accumulator) -> None:
+    def weight_gradient(self, a: Tensor, into: Accumulator) -> None:
         """Add d<g, a>/d(atom weight) to ``into``; from the matrix's own pass where there was one."""
         if self._by_weight is None:
-            pair(self.field, self.theta, self.weights, self.step, a, into)
+            self.point.weight_gradient(a, into)
             return
         for name, live in into.tensors().items():  # linear in a, with its rows first
             live += torch.tensordot(a.to(live), self._by_weight.tensors()[name], 1)
 
-    def at(self, step: int) -> "Jacobian":
+    def transposed(self) -> "TransposedJacobian":
+        """J a, by pushforwards."""
+        return TransposedJacobian(self)
+
+    def of_step(self, step: int) -> "Jacobian":
         """The same at a step of the run: of its mini-batch."""
         return Jacobian(self.field, self.theta, self.weights, self.steps, step)
 
 
-class Absolute:
+class TransposedJacobian(Curvature):
+    """J a for the rows of ``a``, where a system takes J^T."""
+
+    def __init__(self, jacobian: Jacobian) -> None:
+        self.point, self.theta = jacobian.point, jacobian.theta
+        self._still = torch.zeros_like(jacobian.weights)
+
+    def product(self, a: Tensor) -> Tensor:
+        """J a, (k, p), by pushforwards."""
+        return torch.stack([self.point.pushforward(row, self._still) for row in a])
+
+
+class Absolute(Curvature):
     """|H|: the Hessian with the size of each eigenvalue, so that saddles are left and not approached.
 
     (Dauphin et al. 2014.) Dense; the field must be symmetric.
     """
 
-    def __init__(self, hessian: Curvature, like: Tensor) -> None:
-        self.hessian, self.like = hessian, like
+    def __init__(self, hessian: Curvature) -> None:
+        self.hessian, self.theta = hessian, hessian.theta
 
     @cached_property
-    def _spectrum(self) -> tuple[Tensor, Tensor]:
+    def spectrum(self) -> tuple[Tensor, Tensor]:
         """Sizes of the eigenvalues (p,) and the eigenvectors in columns (p, p)."""
-        matrix = materialise(self.hessian, self.like)
+        matrix = materialise(self.hessian)
         if bool((matrix - matrix.T).norm() > symmetry_tolerance(matrix.dtype) * matrix.norm()):
             raise UserError("The Jacobian of this field is not symmetric, so it has no absolute value: use jacobian.")
         values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
@@ -94,41 +99,40 @@ class Absolute:
 
     def product(self, a: Tensor) -> Tensor:
         """|H| a for the rows of ``a``, (k, p)."""
-        sizes, vectors = self._spectrum
+        sizes, vectors = self.spectrum
         return ((a @ vectors) * sizes) @ vectors.T
 
-    def solve(self, b: Tensor, damping: float) -> Tensor:
-        """(|H| + damping)^-1 b for the rows of ``b``, (k, p); UserError where it is singular."""
-        sizes, vectors = self._spectrum
+    def factorise(self, damping: float) -> Callable[[Tensor], Tensor]:
+        """Rows by (|H| + damping)^-1, in the eigenbasis; UserError where it is singular."""
+        sizes, vectors = self.spectrum
         damped = sizes + damping
         require_regular(float(damped.max() / damped.min()), sizes.dtype, damping)
-        return ((b @ vectors) / damped) @ vectors.T
+        return lambda b: ((b @ vectors) / damped) @ vectors.T
 
 
-def curvature(kind: str | Maker, trajectory: Trajectory) -> Curvature:
-    """The curvature of the training loss as a whole, at the final parameters.
+def curvature(kind: str | Maker, jacobian: Jacobian) -> Curvature:
+    """The curvature of the training loss as a whole, where ``jacobian`` is.
 
     "jacobian", "absolute", what the field offers by name, or what a function makes.
 
     Raises
     ------
     UserError
-        There is none of that name.
+        There is none of that name, or the function makes something else.
     """
-    field, theta, weights = trajectory.field, trajectory.theta, trajectory.weights
-    jacobian = Jacobian(field, theta, weights, trajectory.steps)
     if callable(kind):
-        return kind(theta, weights)
+        made = kind(jacobian.theta, jacobian.weights)
+        if not isinstance(made, Curvature):
+            raise UserError(f"The function given as curvature= made a {type(made).__name__}: return a core.Curvature.")
+        return made
     if kind == JACOBIAN:
         return jacobian
     if kind == ABSOLUTE:
-        return Absolute(jacobian, theta)
-    if isinstance(field, OffersCurvature):
-        return field.curvature(kind, theta, weights)
-    raise UserError(f"{type(field).__name__} offers no curvature {kind!r}; there are: {JACOBIAN}, {ABSOLUTE}.")
+        return Absolute(jacobian)
+    return jacobian.field.curvature(kind, jacobian.theta, jacobian.weights)
 
 
-def materialise(curvature: Curvature, like: Tensor, progress: Progress | None = None) -> Tensor:
+def materialise(curvature: Curvature, progress: Progress = silent) -> Tensor:
     """C (p, p) from products with the rows of the identity, which are the rows of C.
 
     Raises
@@ -136,17 +140,16 @@ def materialise(curvature: Curvature, like: Tensor, progress: Progress | None = 
     UserError
         Too many parameters for a dense matrix, or an entry is not finite.
     """
-    p = like.shape[-1]
+    theta, p = curvature.theta, len(curvature.theta)
     if p > LARGEST:
         raise UserError(f"{p} parameters are too many for a dense matrix ({LARGEST} at most): use CG, GMRES or LiSSA.")
-    matrix = torch.empty(p, p, dtype=like.dtype, device=like.device)
+    matrix = theta.new_empty(p, p)
     for first in range(0, p, ROWS_AT_ONCE):
         rows = slice(first, min(first + ROWS_AT_ONCE, p))
-        unit = torch.zeros(rows.stop - first, p, dtype=like.dtype, device=like.device)
+        unit = theta.new_zeros(rows.stop - first, p)
         unit.diagonal(first).fill_(1)
         matrix[rows] = curvature.product(unit)
-        if progress:
-            progress(rows.stop, p)
+        progress(rows.stop, p)
     require_finite(matrix)
     return matrix
 

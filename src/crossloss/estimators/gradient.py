@@ -1,6 +1,7 @@
 """Gradient dot: the influence with the curvature left out."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -9,13 +10,13 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from crossloss.core import (
-    WHOLE,
+    FULL_BATCH,
     Accumulator,
     Checkpoint,
+    Estimator,
     Family,
     Field,
     Objective,
-    Pairing,
     Progress,
     Trajectory,
     UserError,
@@ -33,27 +34,27 @@ def objective_gradients(field: Field, theta: Tensor, objectives: Sequence[Object
     UserError
         An objective is not a finite scalar that depends on the parameters.
     """
-    found = []
+    gradients = []
     for family, members in _together(objectives):
         batch = None if family is None else _batched(field, theta, family, _indices(members, theta))
-        found.append(torch.stack([_gradient(field, theta, o) for o in members]) if batch is None else batch)
-        for objective, finite in zip(members, torch.isfinite(found[-1]).all(1).tolist(), strict=True):
+        gradients.append(torch.stack([_gradient(field, theta, o) for o in members]) if batch is None else batch)
+        for objective, finite in zip(members, torch.isfinite(gradients[-1]).all(1).tolist(), strict=True):
             if not finite:
                 raise UserError(f"Objective {objective.name} has no finite gradient at this model.")
-    return torch.cat(found)
+    return torch.cat(gradients)
 
 
 def objective_values(view: Any, objectives: Sequence[Objective]) -> Tensor:
     """Values of the objectives of a view, (k,) float64."""
-    found = []
+    values = []
     with torch.no_grad():
         for family, members in _together(objectives):
             if family is None:
-                found.append(torch.stack([o(view).reshape(()) for o in members]).double())
+                values.append(torch.stack([o(view).reshape(()) for o in members]).double())
             else:
-                values = family(view)
-                found.append(values[_indices(members, values)].double())
-    return torch.cat(found)
+                all_of_it = family(view)
+                values.append(all_of_it[_indices(members, all_of_it)].double())
+    return torch.cat(values)
 
 
 def _together(objectives: Sequence[Objective]) -> Iterator[tuple[Family | None, list[Objective]]]:
@@ -84,39 +85,32 @@ def _batched(field: Field, theta: Tensor, family: Family, indices: Tensor) -> Te
     """Gradients of members of a family, (m, p); None where that cannot be batched, or one is zero (detached?)."""
     one = grad(lambda leaf, index: family.one(field.view(leaf), index))
     try:
-        found = torch.cat([vmap(one, (None, 0))(theta.detach(), part) for part in torch.split(indices, AT_ONCE)])
+        gradients = torch.cat([vmap(one, (None, 0))(theta.detach(), part) for part in torch.split(indices, AT_ONCE)])
     except (RuntimeError, TypeError, ValueError, AttributeError):
         return None
-    return found if bool(found.any(1).all()) else None
+    return gradients if bool(gradients.any(1).all()) else None
 
 
-def pair(field: Field, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> None:
-    """Add d<g, a>/d(atom weight) to ``into``: a pullback, or what of it the field can do alone."""
-    (field.pairing if isinstance(field, Pairing) else field.pullback)(theta, w, step, a, into)
-
-
-def gradient_dot(
-    trajectory: Trajectory,
-    objectives: Sequence[Objective],
-    *,
-    progress: Progress | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> Accumulator:
+@dataclass(frozen=True)
+class GradientDot(Estimator):
     """-grad f . grad l_i at the final parameters: right in sign where curvature is flat, in no unit.
 
     (paper Eq. 1 with H = identity; the minus is Koh and Liang's, which the paper's equations lack.)
-
-    Raises
-    ------
-    UserError
-        An objective has no finite gradient, or the scores overflow.
     """
-    field, theta = trajectory.field, trajectory.theta
-    into = field.accumulator(len(objectives))
-    direction = -objective_gradients(field, theta, objectives)
-    pair(field, theta, trajectory.weights, WHOLE, direction, into)
-    if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
-        raise UserError("The gradient-dot scores overflowed: use float64.")
-    if progress:
+
+    name = "gradient-dot"
+    overflow = "The gradient-dot scores overflowed: use float64."
+
+    def add(
+        self,
+        trajectory: Trajectory,
+        objectives: Sequence[Objective],
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``."""
+        field, theta = trajectory.field, trajectory.theta
+        direction = -objective_gradients(field, theta, objectives)
+        field.at(theta, trajectory.weights, FULL_BATCH).weight_gradient(direction, into)
         progress(1, 1)
-    return into

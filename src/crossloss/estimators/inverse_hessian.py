@@ -1,21 +1,27 @@
 """Inverse Hessian: the influence function of the final parameters (Koh and Liang 2017; paper Theorem 1)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from crossloss.core import WHOLE, Accumulator, Checkpoint, Invertible, Objective, Progress, Trajectory, UserError
+from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory, UserError, silent
 from crossloss.estimators.curvature import JACOBIAN, Jacobian, Maker, curvature
-from crossloss.estimators.gradient import objective_gradients, pair
-from crossloss.estimators.solvers import Dense, Solution, Solver, System
+from crossloss.estimators.gradient import objective_gradients
+from crossloss.estimators.solvers import Direct, Solver, System
+
+USUAL = {(JACOBIAN, "dense"), ("ggn", "cg")}
+"""Solvers that the name of an estimator with such a curvature leaves out."""
 
 
 @dataclass(frozen=True)
-class InverseHessian:
+class InverseHessian(Estimator):
     """I_i = -grad f^T (H + damping)^-1 grad l_i, with H of the training loss whatever f is.
 
-    Solves (C^T + damping) x = grad f once for each objective; then one pairing with a = -x at the final
+    Solves (C^T + damping) x = grad f once for each objective; then one weight gradient with a = -x at the final
     parameters scores every sample (paper Eqs. 1, 6, 7, 9, 10, 13, with Koh and Liang's minus, and Algorithm 1
     where the solver is LiSSA). Exact for a run that ended at a point where the field vanishes and C is regular.
 
@@ -23,10 +29,10 @@ class InverseHessian:
     ----------
     curvature : str or function
         "jacobian" of the field (for a plain loss its Hessian), "absolute" (its eigenvalues' sizes), one that the
-        field offers ("word-blocks"), or a function (theta, weights) -> ``core.Curvature``, such as
+        field offers ("word-blocks", "ggn", "ekfac"), or a function (theta, weights) -> ``core.Curvature``, such as
         ``models.torch.curvature.ekfac(...)``.
     solver : Solver, optional
-        The curvature's own where it has one ("absolute", "word-blocks", EK-FAC), else ``Dense``.
+        The curvature's own factorisation where it has one ("absolute", "word-blocks", EK-FAC), else ``Dense``.
     damping : float
         Added to the curvature, in its unit; none where it is not given.
     """
@@ -34,42 +40,98 @@ class InverseHessian:
     curvature: str | Maker = JACOBIAN
     solver: Solver | None = None
     damping: float = 0.0
+    overflow = "The inverse-Hessian scores overflowed: raise the damping or use float64."
 
-    def system(self, trajectory: Trajectory) -> System:
-        """The damped curvature at the final parameters; UserError where the field offers none of that name."""
-        return System(curvature(self.curvature, trajectory), self.damping)
+    @property
+    def name(self) -> str:
+        """inverse-hessian, the curvature and the solver where they are not the usual ones."""
+        kind = self.curvature if isinstance(self.curvature, str) else "own-curvature"
+        parts = ["inverse-hessian"] + [kind] * (kind != JACOBIAN)
+        if self.solver is not None and (kind, self.solver.name) not in USUAL:
+            parts.append(self.solver.name)
+        return "-".join(parts)
 
-    def __call__(
+    def damped(self, damping: float) -> "InverseHessian":
+        """The same with a damping; UserError where it has another."""
+        if self.damping and self.damping != damping:
+            raise UserError(f"{self.name} has damping {self.damping:g} of its own: give one damping, there or here.")
+        return replace(self, damping=damping)
+
+    def at(self, trajectory: Trajectory) -> Callable[..., Accumulator]:
+        """Return the estimator of one trajectory, whose factorisation serves all calls."""
+        return partial(Influence(self, trajectory), trajectory)
+
+    def add(
         self,
         trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
-        """Scores of every sample for every objective.
-
-        Raises
-        ------
-        UserError
-            The curvature is not offered or singular, the solver cannot take it, or the scores overflow.
-        """
-        system, field = self.system(trajectory), trajectory.field
-        x = solve(system, self.solver, objective_gradients(field, trajectory.theta, objectives), progress).x
-        into = field.accumulator(len(objectives))
-        if isinstance(system.curvature, Jacobian):
-            system.curvature.pairing(-x, into)
-        else:
-            pair(field, trajectory.theta, trajectory.weights, WHOLE, -x, into)
-        if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
-            raise UserError("The inverse-Hessian scores overflowed: raise the damping or use float64.")
-        if progress:
-            progress(1, 1)
-        return into
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``; UserError where the curvature is not offered, or the solver cannot take it."""
+        Influence(self, trajectory).add(trajectory, objectives, into, progress, checkpoint)
 
 
-def solve(system: System, solver: Solver | None, b: torch.Tensor, progress: Progress | None = None) -> Solution:
-    """Solve with ``solver``; where None with the curvature's own, else ``Dense``."""
-    if solver is None and isinstance(system.curvature, Invertible):
-        return system.solution(system.curvature.solve(b, system.damping), b, 1)
-    return (solver or Dense()).solve(system, b, progress)
+class Influence(Estimator):
+    """An inverse Hessian at the end of one run: curvature and factorisation are made by the first call that needs them.
+
+    Parameters
+    ----------
+    estimator : InverseHessian
+    trajectory : Trajectory
+    """
+
+    overflow = InverseHessian.overflow
+
+    def __init__(self, estimator: InverseHessian, trajectory: Trajectory) -> None:
+        self.estimator, self.trajectory = estimator, trajectory
+        self.solver = estimator.solver or Direct()
+        self._states: dict[System, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """That of the estimator."""
+        return self.estimator.name
+
+    @cached_property
+    def jacobian(self) -> Jacobian:
+        """The Jacobian of the field there."""
+        end = self.trajectory
+        return Jacobian(end.field, end.theta, end.weights, end.steps)
+
+    @cached_property
+    def system(self) -> System:
+        """The damped curvature; UserError where the field offers none of that name."""
+        return System(curvature(self.estimator.curvature, self.jacobian), self.estimator.damping)
+
+    def add(
+        self,
+        trajectory: Trajectory,
+        objectives: Sequence[Objective],
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``; UserError as ``InverseHessian.add``."""
+        system = self.system
+        b = objective_gradients(trajectory.field, self.jacobian.theta, objectives)
+        self.jacobian.weight_gradient(-self._solve(system, b, progress), into)
+        progress(1, 1)
+
+    def newton(self, dw: Tensor) -> Tensor:
+        """-(C + damping)^-1 (dg/dw) dw, (p,): C itself, where the scores take its transpose; UserError as they."""
+        theta = self.jacobian.theta
+        right = -self.jacobian.point.pushforward(torch.zeros_like(theta), dw).unsqueeze(0)
+        return self._solve(self._transposed, right, silent)[0]
+
+    @cached_property
+    def _transposed(self) -> System:
+        """The system of C, which is that of C^T where C is symmetric."""
+        system = self.system
+        return system if system.symmetric() else System(system.curvature.transposed(), system.damping)
+
+    def _solve(self, system: System, b: Tensor, progress: Progress) -> Tensor:
+        if system not in self._states:
+            self._states[system] = self.solver.init(system, progress)
+        return self.solver.compute(self._states[system], b, progress).x

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossloss.core import WHOLE, Field, Objective, Optimiser, Pushforward, State, Trajectory, UserError
-from crossloss.estimators.curvature import Jacobian
+from crossloss.core import Field, Objective, Optimiser, State, Trajectory, UserError
 from crossloss.estimators.gradient import objective_gradients, objective_values
-from crossloss.estimators.inverse_hessian import InverseHessian, solve
-from crossloss.estimators.solvers import System
+from crossloss.estimators.inverse_hessian import Influence, InverseHessian
 
 REPLAY = 1e-6
 """Relative distance between the stored end of a run and its replay beyond which it is another run."""
@@ -74,29 +72,12 @@ def predict(
         raise UserError(f"without= names a sample that is not there: they are 0 to {len(weights) - 1}.")
     dw = torch.zeros_like(weights)
     dw[gone] = -weights[gone]
-    moved = _tangent(trajectory, dw) if estimator is None else _newton(trajectory, dw, estimator)
-    if not bool(torch.isfinite(moved).all()):
+    dtheta = _tangent(trajectory, dw) if estimator is None else Influence(estimator, trajectory).newton(dw)
+    if not bool(torch.isfinite(dtheta).all()):
         raise UserError("The derivative of this training run overflowed: train with a smaller lr or in float64.")
     now = _values(trajectory.field, theta, objectives)
-    slope = objective_gradients(trajectory.field, theta, objectives) @ moved
-    return Prediction(theta + moved, now, now + slope, _values(trajectory.field, theta + moved, objectives))
-
-
-def pushforward(field: Field, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
-    """J dtheta + (dg/dw) dw, (p,): the field's own, else central differences in (theta, w) together.
-
-    Differences move theta and w by eps^(1/3) of their size: relative accuracy about eps^(2/3), which is 4e-11 in
-    float64 and 3e-5 in float32, times the field's third derivative in units of its first.
-    """
-    if isinstance(field, Pushforward):
-        return field.pushforward(theta, w, step, dtheta, dw)
-    size = max(float(dtheta.norm() / theta.norm().clamp(min=1)), float(dw.abs().max() / w.abs().max().clamp(min=1e-30)))
-    if size == 0:
-        return torch.zeros_like(theta)
-    h = float(torch.finfo(theta.dtype).eps) ** (1 / 3) / size
-    ahead = field.gradient(torch.add(theta, dtheta, alpha=h), torch.add(w, dw, alpha=h), step)
-    behind = field.gradient(torch.add(theta, dtheta, alpha=-h), torch.add(w, dw, alpha=-h), step)
-    return ahead.sub_(behind).div_(2 * h)
+    slope = objective_gradients(trajectory.field, theta, objectives) @ dtheta
+    return Prediction(theta + dtheta, now, now + slope, _values(trajectory.field, theta + dtheta, objectives))
 
 
 def _tangent(trajectory: Trajectory, dw: Tensor) -> Tensor:
@@ -106,8 +87,8 @@ def _tangent(trajectory: Trajectory, dw: Tensor) -> Tensor:
     state = optimiser.init(start["theta"])
     tangent = {name: torch.zeros_like(entry) for name, entry in state.items()}
     for t in range(trajectory.steps):
-        dg = pushforward(field, state["theta"], w, t, tangent["theta"], dw)
-        g = field.gradient(state["theta"], w, t)
+        at = field.at(state["theta"], w, t)
+        dg, g = at.pushforward(tangent["theta"], dw), at.value
         tangent = _push(optimiser, state | {"gradient": g}, t, tangent, dg)
         state = optimiser.step(state, g, t)
     away = float((state["theta"] - trajectory.theta).norm() / trajectory.theta.norm().clamp(min=1e-30))
@@ -121,30 +102,8 @@ def _push(optimiser: Optimiser, state: State, t: int, tangent: State, dg: Tensor
     leaves = {name: torch.zeros_like(entry).unsqueeze(0).requires_grad_(True) for name, entry in tangent.items()}
     back, a = optimiser.adjoint(state, t, {name: leaf.clone() for name, leaf in leaves.items()})
     paired = (a[0] * dg).sum() + sum((back[name][0] * tangent[name]).sum() for name in back)
-    moved = torch.autograd.grad(paired, list(leaves.values()), allow_unused=True, materialize_grads=True)
-    return {name: entry[0] for name, entry in zip(leaves, moved, strict=True)}
-
-
-def _newton(trajectory: Trajectory, dw: Tensor, estimator: InverseHessian) -> Tensor:
-    """-(C + damping)^-1 (dg/dw) dw, (p,): C itself, where the scores take its transpose."""
-    field, theta, w = trajectory.field, trajectory.theta, trajectory.weights
-    right = -pushforward(field, theta, w, WHOLE, torch.zeros_like(theta), dw).unsqueeze(0)
-    system = estimator.system(trajectory)
-    if isinstance(system.curvature, Jacobian) and not system.symmetric(right):
-        system = System(_Transposed(system.curvature), system.damping)
-    return solve(system, estimator.solver, right).x[0]
-
-
-class _Transposed:
-    """J a for the rows of ``a``, where a system takes J^T."""
-
-    def __init__(self, jacobian: Jacobian) -> None:
-        self.of = jacobian
-
-    def product(self, a: Tensor) -> Tensor:
-        """J a, (k, p), by pushforwards."""
-        of, still = self.of, torch.zeros_like(self.of.weights)
-        return torch.stack([pushforward(of.field, of.theta, of.weights, of.step, row, still) for row in a])
+    dtheta = torch.autograd.grad(paired, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return {name: entry[0] for name, entry in zip(leaves, dtheta, strict=True)}
 
 
 def _values(field: Field, theta: Tensor, objectives: Sequence[Objective]) -> Tensor:

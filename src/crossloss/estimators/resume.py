@@ -1,4 +1,4 @@
-"""What a backward walk saves of itself, and takes up again after a stop."""
+"""What a backward walk over a run saves of itself, and takes up again after a stop."""
 
 from torch import Tensor, tensor
 

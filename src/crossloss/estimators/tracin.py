@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
-from crossloss.core import WHOLE, Accumulator, Checkpoint, Objective, Progress, Trajectory, UserError
-from crossloss.estimators.gradient import objective_gradients, pair
+from crossloss.core import FULL_BATCH, Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory, UserError
+from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.resume import resume, save
 
 
 @dataclass(frozen=True)
-class TracIn:
+class TracIn(Estimator):
     """I_i = - sum_t lr_t grad f(theta_t) . grad l_i(theta_t): the unrolled score without curvature.
 
     To first order in each step f(theta_T) - f(theta_0) = sum_t grad f(theta_t) . (theta_{t+1} - theta_t); the score
@@ -25,48 +25,44 @@ class TracIn:
     every : int
         1: all steps, each with its own mini-batch. s > 1: the state at the end of each s steps stands for all s of
         them (TracInCP), with the training loss as a whole, for a cost of 1/s.
+
+    Raises
+    ------
+    UserError
+        ``every`` is no whole number of 1 or more.
     """
 
     every: int = 1
+    name = "tracin"
+    overflow = "TracIn's sums over this training run overflowed: score it in float64."
 
-    def __call__(
+    def __post_init__(self) -> None:
+        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
+            raise UserError(f"TracIn counts every s-th state: s is 1 or more, and whole, not {self.every!r}.")
+
+    def add(
         self,
         trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
-        """Scores of every sample for every objective.
-
-        Raises
-        ------
-        UserError
-            ``every`` is not positive, an objective has no finite gradient at a state, or a sum overflowed.
-        """
-        if self.every < 1:
-            raise UserError("TracIn counts every s-th state: s is 1 or more.")
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``, state by state."""
         field, steps = trajectory.field, trajectory.steps
-        into = field.accumulator(len(objectives))
-        resumed = resume(checkpoint, into)
-        if resumed is not None:
-            start, bar = resumed
-        else:
-            zeros = trajectory.theta.new_zeros(len(objectives), len(trajectory.theta))
-            start, bar = steps, {name: zeros.clone() for name in trajectory.optimiser.init(trajectory.theta)}
-        here, slope, moved = trajectory.theta, bar["theta"], torch.zeros_like(bar["theta"])
+        zeros = trajectory.theta.new_zeros(len(objectives), len(trajectory.theta))
+        fresh = {name: zeros.clone() for name in trajectory.optimiser.init(trajectory.theta)}
+        start, bar = resume(checkpoint, into) or (steps, fresh)
+        here, slope, credit = trajectory.theta, bar["theta"], torch.zeros_like(bar["theta"])
         for t, state in trajectory.backwards(start):
             if (steps - 1 - t) % self.every == 0:
-                here, moved = state["theta"], torch.zeros_like(slope)
+                here, credit = state["theta"], torch.zeros_like(slope)
                 slope = objective_gradients(field, here, objectives)
             # Only what the optimiser carries beside theta goes on to earlier steps.
             bar, a = trajectory.optimiser.adjoint(state, t, bar | {"theta": slope.clone()})
-            moved += a
+            credit += a
             if (steps - t) % self.every == 0 or t == 0:
-                pair(field, here, trajectory.weights, t if self.every == 1 else WHOLE, moved, into)
+                at = field.at(here, trajectory.weights, t if self.every == 1 else FULL_BATCH)
+                at.weight_gradient(credit, into)
                 save(checkpoint, t, bar, into)
-            if progress:
-                progress(steps - t, steps)
-        if not all(bool(torch.isfinite(live).all()) for live in into.tensors().values()):
-            raise UserError("TracIn's sums over this training run overflowed: score it in float64.")
-        return into
+            progress(steps - t, steps)

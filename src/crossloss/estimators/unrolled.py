@@ -1,46 +1,45 @@
 """Unrolled: the exact derivative of the training run (Maclaurin et al. 2015; Hara et al. 2019; MAGIC 2025)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
-from crossloss.core import Accumulator, Checkpoint, Objective, Progress, Trajectory, UserError
+from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, State, Trajectory
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.resume import resume, save
 
 
-def unrolled(
-    trajectory: Trajectory,
-    objectives: Sequence[Objective],
-    *,
-    progress: Progress | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> Accumulator:
+@dataclass(frozen=True)
+class Unrolled(Estimator):
     """I_i = d f(theta_T(w))/d w_i: the adjoint of every step, from the last to the first.
 
     Exact for the run as it was: no convergence, no convexity, no damping. (Replaces -grad f^T H^-1 grad l_i
     of paper Eqs. 1, 10, 13, printed there without the minus of Koh and Liang.)
-
-    Raises
-    ------
-    UserError
-        An objective has no finite gradient, or the adjoint grew beyond the dtype.
     """
-    field = trajectory.field
-    into = field.accumulator(len(objectives))
-    resumed = resume(checkpoint, into)
-    if resumed is not None:
-        start, bar = resumed
-    else:
-        start, final = trajectory.steps, objective_gradients(field, trajectory.theta, objectives)
-        names = trajectory.optimiser.init(trajectory.theta)
-        bar = {name: torch.zeros_like(final) for name in names} | {"theta": final}
-    for t, state in trajectory.backwards(start):
-        bar, a = trajectory.optimiser.adjoint(state, t, bar)
-        bar["theta"].add_(field.pullback(state["theta"], trajectory.weights, t, a, into))
-        if progress:
+
+    name = "unrolled"
+    overflow = "The derivative of this training run overflowed: train with a smaller lr or in float64."
+
+    def add(
+        self,
+        trajectory: Trajectory,
+        objectives: Sequence[Objective],
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``, step by step."""
+        start, bar = resume(checkpoint, into) or _end(trajectory, objectives)
+        for t, state in trajectory.backwards(start):
+            bar, a = trajectory.optimiser.adjoint(state, t, bar)
+            bar["theta"].add_(trajectory.field.at(state["theta"], trajectory.weights, t).pullback(a, into))
             progress(trajectory.steps - t, trajectory.steps)
-        save(checkpoint, t, bar, into)
-    if not all(torch.isfinite(live).all() for live in into.tensors().values()):
-        raise UserError("The derivative of this training run overflowed: train with a smaller lr or in float64.")
-    return into
+            save(checkpoint, t, bar, into)
+
+
+def _end(trajectory: Trajectory, objectives: Sequence[Objective]) -> tuple[int, State]:
+    """Where the walk begins: after the last step, with the objectives' gradients."""
+    final = objective_gradients(trajectory.field, trajectory.theta, objectives)
+    names = trajectory.optimiser.init(trajectory.theta)
+    return trajectory.steps, {name: torch.zeros_like(final) for name in names} | {"theta": final}

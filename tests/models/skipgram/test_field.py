@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from crossloss.models.skipgram import field as field_module
+from crossloss.models.skipgram import influence as influence_module
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.threads import each_in_a_thread
 from crossloss.text.pairs import count_pairs
@@ -62,7 +62,7 @@ def test_pullback_is_the_transposed_jacobian(small, tile, k):
     field, dense = make(small, tile)
     theta, w, a = random_inputs(field, k)
     into = field.accumulator(k)
-    back = field.pullback(theta, w, 0, a, into)
+    back = field.at(theta, w, 0).pullback(a, into)
     samples = into.samples()
     for j in range(k):
         leaf, weights = theta.clone().requires_grad_(True), w.clone().requires_grad_(True)
@@ -76,10 +76,10 @@ def test_float32_agrees_to_rounding(small):
     field, _ = make(small, dtype=torch.float32)
     theta, w, a = random_inputs(field)
     into = field.accumulator(3)
-    back = field.pullback(theta.float(), w, 0, a.float(), into)
+    back = field.at(theta.float(), w, 0).pullback(a.float(), into)
     exact_field, _ = make(small)
     exact_into = exact_field.accumulator(3)
-    exact = exact_field.pullback(theta, w, 0, a, exact_into)
+    exact = exact_field.at(theta, w, 0).pullback(a, exact_into)
     assert torch.linalg.norm(back - exact) < 1e-5 * torch.linalg.norm(exact)
     assert torch.linalg.norm(into.samples() - exact_into.samples()) < 1e-5 * torch.linalg.norm(exact_into.samples())
 
@@ -89,12 +89,12 @@ def test_samples_in_blocks_are_the_same(small, monkeypatch):
         field, _ = make(small)
         theta, w, a = random_inputs(field)
         into = field.accumulator(3)
-        back = field.pullback(theta, w, 0, a, into)
+        back = field.at(theta, w, 0).pullback(a, into)
         return field.gradient(theta, w), back, into.samples(), torch.tensor(field.loss(theta, w))
 
     whole = results()
     for at_once in (1, 7):
-        monkeypatch.setattr(field_module, "ROWS_AT_ONCE", at_once)
+        monkeypatch.setattr(influence_module, "ROWS_AT_ONCE", at_once)
         for found, expected in zip(results(), whole, strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
 
@@ -112,7 +112,7 @@ def test_candidates_are_scored_but_change_no_constant(small, word):
     leaf, weights = theta.clone().requires_grad_(True), w.clone().requires_grad_(True)
     (by_weight,) = torch.autograd.grad(dense.gradient(leaf, weights) @ a[0], weights)
     into = field.accumulator(1)
-    field.pullback(theta, w, 0, a, into)
+    field.at(theta, w, 0).pullback(a, into)
     torch.testing.assert_close(into.samples()[0], by_weight, rtol=1e-10, atol=1e-13)
     assert abs(by_weight[3]) > 0
 
@@ -159,7 +159,7 @@ def test_threads_change_nothing_beyond_rounding_and_two_runs_agree_to_the_bit(sm
             field = SkipGramField(counts, vocabulary, np.ones(len(corpus)), dimension=DIMENSION)
             theta, w, a = random_inputs(field)
             into = field.accumulator(3)
-            parts = (field.gradient(theta.float(), w), field.pullback(theta.float(), w, 0, a.float(), into))
+            parts = (field.gradient(theta.float(), w), field.at(theta.float(), w, 0).pullback(a.float(), into))
             assert len(field.tiling.shares()) == threads
             assert torch.get_num_threads() == threads
             outcomes.append([part.double() for part in (*parts, into.samples())])

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crossloss as cl
-from crossloss.core import WHOLE, UserError
+from crossloss.core import FULL_BATCH, UserError
 from crossloss.estimators.predict import predict
 from crossloss.models.skipgram import negatives as negatives_module
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.negatives import DrawnNegatives, Draws
+from crossloss.models.skipgram.negatives import DrawnNegatives, SystematicSample
 from crossloss.objectives import as_objective
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
@@ -90,14 +90,14 @@ def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, co
         value, vjp = torch.func.vjp(lambda th, w, t=step: dense.gradient(th, w, t), theta, w)
         torch.testing.assert_close(field.gradient(theta, w, step), value, rtol=1e-11, atol=1e-14)
         into = field.accumulator(len(a))
-        back, samples = field.pullback(theta, w, step, a, into), into.samples()
+        back, samples = field.at(theta, w, step).pullback(a, into), into.samples()
         for j, direction in enumerate(a):
             by_theta, by_weight = vjp(direction)
             torch.testing.assert_close(back[j], by_theta, rtol=1e-10, atol=1e-13)
             torch.testing.assert_close(samples[j], by_weight, rtol=1e-10, atol=1e-13)
         dw = torch.linspace(-1, 1, len(w), dtype=torch.float64)
         _, moved = torch.func.jvp(lambda th, w, t=step: dense.gradient(th, w, t), (theta, w), (a[0], dw))
-        torch.testing.assert_close(field.pushforward(theta, w, step, a[0], dw), moved, rtol=1e-10, atol=1e-13)
+        torch.testing.assert_close(field.at(theta, w, step).pushforward(a[0], dw), moved, rtol=1e-10, atol=1e-13)
     assert not torch.equal(field.gradient(theta, w, 0), field.gradient(theta, w, 7))
 
 
@@ -108,16 +108,16 @@ def test_all_columns_and_the_whole_loss_are_exact(small, elements, monkeypatch):
     exact, all_columns, few = make(small, cls=SkipGramField), make(small, 1000), make(small, 3)
     theta, w, a = random_inputs(exact)
     into = exact.accumulator(3)
-    expected, back = exact.gradient(theta, w), exact.pullback(theta, w, 0, a, into)
-    for field, step in ((all_columns, 0), (few, WHOLE)):
+    expected, back = exact.gradient(theta, w), exact.at(theta, w, 0).pullback(a, into)
+    for field, step in ((all_columns, 0), (few, FULL_BATCH)):
         sums = field.accumulator(3)
         torch.testing.assert_close(field.gradient(theta, w, step), expected, rtol=1e-11, atol=1e-14)
-        torch.testing.assert_close(field.pullback(theta, w, step, a, sums), back, rtol=1e-11, atol=1e-14)
+        torch.testing.assert_close(field.at(theta, w, step).pullback(a, sums), back, rtol=1e-11, atol=1e-14)
         torch.testing.assert_close(sums.samples(), into.samples(), rtol=1e-11, atol=1e-14)
         assert field.loss(theta, w) == pytest.approx(exact.loss(theta, w), rel=1e-12)
-        moved = exact.pushforward(theta, w, 0, a[0], a[1][: len(w)])
+        moved = exact.at(theta, w, 0).pushforward(a[0], a[1][: len(w)])
         torch.testing.assert_close(
-            field.pushforward(theta, w, step, a[0], a[1][: len(w)]), moved, rtol=1e-11, atol=1e-14
+            field.at(theta, w, step).pushforward(a[0], a[1][: len(w)]), moved, rtol=1e-11, atol=1e-14
         )
 
 
@@ -169,19 +169,19 @@ def test_a_word_with_pairs_in_candidates_alone_is_drawn_half_as_often_as_the_rar
 def test_draws_are_so_many_all_different_and_the_same_again(shares, count, seed):
     share = np.array(shares) / np.sum(shares)
     count = min(count, len(share))
-    draws = Draws(share, count, (seed, 0))
+    draws = SystematicSample(share, count, (seed, 0))
     assert draws.probability.sum() == pytest.approx(count)
     assert (draws.probability <= 1).all()
     chosen, weight = draws(3)
     assert len(np.unique(chosen)) == count
     np.testing.assert_allclose(weight, 1 / draws.probability[chosen])
-    again = Draws(share, count, (seed, 0))(3)
+    again = SystematicSample(share, count, (seed, 0))(3)
     assert np.array_equal(chosen, again[0])
 
 
 def test_each_is_drawn_as_often_as_its_probability_says():
     share = 1 / np.arange(1, 51) ** 1.2
-    draws = Draws(share / share.sum(), 12, (1, 0))
+    draws = SystematicSample(share / share.sum(), 12, (1, 0))
     steps = 4000
     found = sum(np.bincount(draws(t)[0], minlength=50) for t in range(steps)) / steps
     p = draws.probability

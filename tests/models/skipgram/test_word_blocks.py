@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import small
-from crossloss.core import Invertible, UserError
+from crossloss.core import UserError
 from crossloss.models.skipgram import curvature as curvature_module
-from crossloss.models.skipgram.curvature import WordBlocks, curvature
+from crossloss.models.skipgram.curvature import WordBlocks
 from crossloss.models.skipgram.field import SkipGramField
 
 D = 2
@@ -41,22 +41,22 @@ def test_blocks_are_those_of_the_hessian_at_any_weights_and_tiling(case, tile, a
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-14)
     b = torch.randn(3, len(theta), generator=generator, dtype=torch.float64)
     damped = expected + 0.01 * torch.eye(len(theta), dtype=torch.float64)
-    torch.testing.assert_close(blocks.solve(b, 0.01), torch.linalg.solve(damped, b.T).T, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(blocks.factorise(0.01)(b), torch.linalg.solve(damped, b.T).T, rtol=1e-10, atol=1e-12)
 
 
 def test_float32_agrees_to_rounding(case):
     field, b = case.run.field, torch.ones(1, case.run.field.parameters, dtype=torch.float64)
-    exact = WordBlocks(field, case.run.theta, case.run.weights).solve(b, 0.01)
+    exact = WordBlocks(field, case.run.theta, case.run.weights).factorise(0.01)(b)
     single = with_tile(case, (4, 7), torch.float32)
-    found = WordBlocks(single, case.run.theta.float(), case.run.weights).solve(b.float(), 0.01)
+    found = WordBlocks(single, case.run.theta.float(), case.run.weights).factorise(0.01)(b.float())
     assert (found - exact).norm() < 1e-4 * exact.norm()
 
 
 def test_it_is_found_by_its_name_only(case):
     field, theta, w = case.run.field, case.run.theta, case.run.weights
-    assert isinstance(curvature(field, "word-blocks", theta, w), Invertible)
+    assert isinstance(field.curvature("word-blocks", theta, w), WordBlocks)
     with pytest.raises(UserError, match="there are: jacobian, absolute, word-blocks"):
-        curvature(field, "ekfac", theta, w)
+        field.curvature("ekfac", theta, w)
 
 
 def test_a_word_without_pairs_needs_damping(case):
@@ -65,5 +65,5 @@ def test_a_word_without_pairs_needs_damping(case):
     w[3] = 1  # one sentence: the other words have no curvature
     blocks, b = WordBlocks(field, theta, w), torch.ones(1, len(theta), dtype=torch.float64)
     with pytest.raises(UserError, match="singular with damping 0: give a larger damping"):
-        blocks.solve(b, 0.0)
-    assert blocks.solve(b, 0.1).isfinite().all()
+        blocks.factorise(0.0)
+    assert blocks.factorise(0.1)(b).isfinite().all()

@@ -76,7 +76,9 @@ def test_pullbacks_are_equal(both):
     run, field, _ = both
     w, a = torch.rand(field.samples, dtype=torch.float64) * 2, torch.randn(3, len(field.initial), dtype=torch.float64)
     sums = run.field.accumulator(3), field.accumulator(3)
-    back = [f.pullback(run.trajectory.theta, w, 0, a, into) for f, into in zip((run.field, field), sums, strict=True)]
+    back = [
+        f.at(run.trajectory.theta, w, 0).pullback(a, into) for f, into in zip((run.field, field), sums, strict=True)
+    ]
     torch.testing.assert_close(*back, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(*(into.samples() for into in sums), rtol=1e-9, atol=1e-12)
 

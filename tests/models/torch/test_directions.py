@@ -7,23 +7,23 @@ from torch import nn
 from torch_models import F64, N, Words, cross_entropy, field_of, make, mlp
 
 import crossloss as cl
-import crossloss.models.torch.field as field_module
-from crossloss.core import WHOLE
+import crossloss.models.torch.linearisation as linearisation_module
+from crossloss.core import FULL_BATCH
 from crossloss.models.torch.module import intermediates
 
 
 @pytest.mark.parametrize("at_once", [16_384, 3 * N, 1])
 def test_many_directions_at_once_equal_one_at_a_time(at_once, monkeypatch):
-    monkeypatch.setattr(field_module, "AT_ONCE", at_once)
+    monkeypatch.setattr(linearisation_module, "AT_ONCE", at_once)
     for kind in ("mlp", "lstm", "sparse", "transformer"):
         field = field_of(make(kind))
         w, a = torch.rand(N, dtype=F64), torch.randn(7, len(field.initial), dtype=F64)
         together, apart = field.accumulator(7), field.accumulator(1)
-        back = field.pullback(field.initial, w, 0, a, together)
+        back = field.at(field.initial, w, 0).pullback(a, together)
         rows = []
         for j, row in enumerate(a):
             apart.sums.zero_()
-            rows.append(field.pullback(field.initial, w, 0, row[None], apart)[0])
+            rows.append(field.at(field.initial, w, 0).pullback(row[None], apart)[0])
             torch.testing.assert_close(together.samples()[j], apart.samples()[0], rtol=1e-11, atol=1e-13)
         torch.testing.assert_close(back, torch.stack(rows), rtol=1e-11, atol=1e-13)
 
@@ -33,10 +33,10 @@ def test_directions_are_batched_by_the_size_of_what_lies_between_and_that_change
     field = field_of(make("mlp"))
     w, a = torch.rand(N, dtype=F64), torch.randn(7, len(field.initial), dtype=F64)
     found = []
-    for limit in (at_once, field_module.AT_ONCE):
-        monkeypatch.setattr(field_module, "AT_ONCE", limit)
+    for limit in (at_once, linearisation_module.AT_ONCE):
+        monkeypatch.setattr(linearisation_module, "AT_ONCE", limit)
         into = field.accumulator(7)
-        found.append(torch.cat([field.pullback(field.initial, w, 0, a, into), into.samples()], 1))
+        found.append(torch.cat([field.at(field.initial, w, 0).pullback(a, into), into.samples()], 1))
     torch.testing.assert_close(*found, rtol=1e-11, atol=1e-13)
 
 
@@ -56,26 +56,26 @@ def test_a_field_linearised_at_a_point_is_its_pullback_there(kind, chunk):
     called = []
     field = field_of(case, chunk=chunk, forward=lambda model, batch: called.append(1) or model(batch[0]))
     w, p = torch.rand(N, dtype=F64), len(field.initial)
-    pullback = field.linearised(field.initial, w, 1)
+    at = field.at(field.initial, w, 1)
     for k in (2, 1, 3):
         a = torch.randn(k, p, dtype=F64)
         mine, own = field.accumulator(k), field.accumulator(k)
         called.clear()
-        back = pullback(a, mine)
+        back = at.pullback(a, mine)
         assert chunk < N or k == 2 or not called, "the gradient was computed again"
-        torch.testing.assert_close(back, field.pullback(field.initial, w, 1, a, own), rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(back, field.at(field.initial, w, 1).pullback(a, own), rtol=1e-12, atol=1e-14)
         torch.testing.assert_close(mine.samples(), own.samples(), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", ["regularised", "mini-batches", "embedding", "lstm", "dropout", "bags"])
-def test_pairing_is_what_a_pullback_adds(kind):
+def test_a_weight_gradient_is_what_a_pullback_adds(kind):
     field = field_of(make(kind))
     w, p = torch.rand(N, dtype=F64), len(field.initial)
-    for step, k in ((1, 3), (WHOLE, 3), (WHOLE, p + 2)):
+    for step, k in ((1, 3), (FULL_BATCH, 3), (FULL_BATCH, p + 2)):
         a = torch.randn(k, p, dtype=F64)
         whole, part = field.accumulator(k), field.accumulator(k)
-        field.pullback(field.initial, w, step, a, whole)
-        field.pairing(field.initial, w, step, a, part)
+        field.at(field.initial, w, step).pullback(a, whole)
+        field.at(field.initial, w, step).weight_gradient(a, part)
         torch.testing.assert_close(part.samples(), whole.samples(), rtol=1e-12, atol=1e-14)
 
 
@@ -115,7 +115,7 @@ def test_an_operator_that_cannot_be_batched_has_one_pass_a_direction(monkeypatch
         passes.clear()
         field = cl.TorchField(case.model, lambda out, b, cube=cube: cube(out).sum(1), case.x)
         into = field.accumulator(3)
-        back.append(torch.cat([field.pullback(field.initial, w, 0, a, into), into.samples()], 1))
+        back.append(torch.cat([field.at(field.initial, w, 0).pullback(a, into), into.samples()], 1))
         assert [more.get("is_grads_batched", False) for more in passes] == batched
     torch.testing.assert_close(*back, rtol=1e-12, atol=1e-13)
 
@@ -145,7 +145,7 @@ def test_what_does_not_depend_on_the_parameters_adds_nothing():
     plain, sums = field_of(case), [field_of(case).accumulator(2) for _ in range(2)]
     assert torch.equal(still.gradient(still.initial, w, 0), plain.gradient(plain.initial, w, 0))
     assert still.loss(still.initial, w) == pytest.approx(plain.loss(plain.initial, w) + 1)
-    backs = [f.pullback(f.initial, w, 0, a, into) for f, into in zip((still, plain), sums, strict=True)]
+    backs = [f.at(f.initial, w, 0).pullback(a, into) for f, into in zip((still, plain), sums, strict=True)]
     assert torch.equal(*backs)
     nothing = cl.TorchField(case.model, lambda out, b: torch.ones(len(out), dtype=F64), case.x)
     assert nothing.gradient(nothing.initial, w, 0).eq(0).all()

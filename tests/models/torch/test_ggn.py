@@ -86,7 +86,7 @@ def test_ekfac_is_exact_where_it_can_be_and_inverts_itself(problem):
         matrix = made.product(eye)
         torch.testing.assert_close(matrix, matrix.T, rtol=1e-9, atol=1e-12)
         solved = torch.linalg.solve(matrix + 0.1 * eye, b.T).T
-        torch.testing.assert_close(made.solve(b, 0.1), solved, rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(made.factorise(0.1)(b), solved, rtol=1e-8, atol=1e-10)
         exact = dense_ggn(model, loss, x, y, theta)
         torch.testing.assert_close(matrix.trace(), exact.trace(), rtol=1e-9, atol=1e-12)
         assert matrix.norm() <= exact.norm() * (1 + 1e-9), "its eigenvalues are the GGN's diagonal in its own basis"
@@ -113,7 +113,7 @@ def test_ekfac_takes_convolutions():
     weights = torch.ones(N, dtype=torch.float64)
     made = ekfac(model, nn.CrossEntropyLoss(), x, y)(flat(model), weights)
     b = draw(2, len(flat(model)))
-    x_of = made.solve(b, 0.1)
+    x_of = made.factorise(0.1)(b)
     torch.testing.assert_close(made.product(x_of) + 0.1 * x_of, b, rtol=1e-8, atol=1e-10)
 
 
@@ -174,7 +174,7 @@ def test_a_singular_ekfac_needs_damping():
     x[:, 2] = 0  # an input that is always 0
     made = ekfac(model, nn.MSELoss(), x, draw(N, 3))(flat(model), torch.ones(N, dtype=torch.float64))
     with pytest.raises(UserError, match="EK-FAC with damping 0 is singular"):
-        made.solve(draw(1, len(flat(model))), 0.0)
+        made.factorise(0.0)(draw(1, len(flat(model))))
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
@@ -228,6 +228,16 @@ def one_gradient(field, theta, w, i):
     only = torch.zeros_like(w)
     only[i] = 1
     return field.gradient(theta, only, -1)
+
+
+def test_the_ggn_of_attention_takes_the_kernels_that_have_a_derivative():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0, batch_first=True)
+    model = nn.Sequential(layer, nn.Flatten(), nn.Linear(8, 3)).double().eval()
+    x, y, w = draw(N, 2, 4), torch.arange(N) % 3, torch.ones(N, dtype=torch.float64)
+    made, a = ggn(model, nn.CrossEntropyLoss(), x, y)(flat(model), w), draw(2, len(flat(model)))
+    expected = a @ dense_ggn(model, nn.CrossEntropyLoss(), x, y, flat(model))
+    torch.testing.assert_close(made.product(a), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_dropout_of_the_run_is_not_in_its_curvature():

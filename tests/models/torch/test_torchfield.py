@@ -25,7 +25,7 @@ from torch_models import (
 )
 
 import crossloss as cl
-from crossloss.core import WHOLE
+from crossloss.core import FULL_BATCH
 from crossloss.estimators import unrolled
 from crossloss.models.torch.module import own_copy
 from crossloss.objectives import as_objective
@@ -252,12 +252,12 @@ def test_a_skipped_step_is_caught():
 
 
 def test_the_whole_loss_has_no_batches_and_no_masks():
-    assert WHOLE < 0, "it is no step of a run"
+    assert FULL_BATCH < 0, "it is no step of a run"
     case = make("dropout-batches")
     field, w = field_of(case), torch.rand(N, dtype=F64)
     case.model.eval()
     plain = cl.TorchField(case.model, cross_entropy, (case.x, case.y))
-    torch.testing.assert_close(field.gradient(field.initial, w, WHOLE), plain.gradient(plain.initial, w, 0))
+    torch.testing.assert_close(field.gradient(field.initial, w, FULL_BATCH), plain.gradient(plain.initial, w, 0))
     run = cl.train(field, cl.SGD(0.1), steps=STEPS)
     dots = cl.score(run, [lambda view: view["0.weight"].sum()], "gradient-dot").samples[0]
     assert np.all(dots != 0), "gradient dot sees every sample, not a batch"

@@ -6,9 +6,9 @@ Does not: what a curvature is made of, objectives, samples.
 
 from crossloss.estimators.solvers.arnoldi import Arnoldi
 from crossloss.estimators.solvers.cg import ConjugateGradient
-from crossloss.estimators.solvers.dense import Dense
+from crossloss.estimators.solvers.dense import Dense, Direct
 from crossloss.estimators.solvers.gmres import GMRES
 from crossloss.estimators.solvers.lissa import LiSSA
 from crossloss.estimators.solvers.system import Solution, Solver, System
 
-__all__ = ["GMRES", "Arnoldi", "ConjugateGradient", "Dense", "LiSSA", "Solution", "Solver", "System"]
+__all__ = ["GMRES", "Arnoldi", "ConjugateGradient", "Dense", "Direct", "LiSSA", "Solution", "Solver", "System"]

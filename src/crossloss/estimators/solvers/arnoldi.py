@@ -5,14 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
-from torch import Tensor
 
-from crossloss.core import Progress, UserError
-from crossloss.estimators.solvers.system import Solution, System
+from crossloss.core import Progress, UserError, silent
+from crossloss.estimators.solvers.system import DirectSolver, Factorised, System
 
 
 @dataclass(frozen=True)
-class Arnoldi:
+class Arnoldi(DirectSolver):
     """X = sum_i q_i <q_i, b> / (lambda_i + damping) over the eigenvalues of largest size (Schioppa et al. 2022).
 
     What of b lies outside those directions is left out, and shows in the solution's residual. The eigenvectors
@@ -21,16 +20,17 @@ class Arnoldi:
     Parameters
     ----------
     rank : int
-        Eigenvalues kept.
+        Eigenvalues computed.
     iterations : int
         Restarts, at most.
     """
 
+    name = "arnoldi"
     rank: int = 20
     iterations: int = 300
 
-    def solve(self, system: System, b: Tensor, progress: Progress | None = None) -> Solution:
-        """Solve for the rows of ``b`` (k, p).
+    def init(self, system: System, progress: Progress = silent) -> Factorised:
+        """Find the eigenvalues and eigenvectors.
 
         Raises
         ------
@@ -38,21 +38,21 @@ class Arnoldi:
             The curvature is not symmetric, the rank is not between 1 and p - 1, the eigenvalues do not converge, or
             one of them with the damping is zero.
         """
-        p = b.shape[1]
+        theta, p = system.curvature.theta, len(system.curvature.theta)
         if not 0 < self.rank < p:
             raise UserError(f"Arnoldi's rank is 1 to {p - 1} for {p} parameters, not {self.rank}: use Dense for all.")
-        system.require_symmetric(b, "Arnoldi")
+        system.require_symmetric("Arnoldi")
         used = 0
 
         def product(v: np.ndarray) -> np.ndarray:
             nonlocal used
             used += 1
-            row = torch.from_numpy(v.reshape(1, p)).to(b)
+            row = torch.from_numpy(v.reshape(1, p)).to(theta)
             return np.asarray(system.curvature.product(row)[0].double().cpu().numpy())
 
         operator = LinearOperator((p, p), matvec=product, dtype=np.float64)
         start = np.random.default_rng(0).normal(size=p)
-        precision = torch.finfo(b.dtype).eps
+        precision = torch.finfo(theta.dtype).eps
         try:
             values, vectors = eigsh(operator, k=self.rank, which="LM", v0=start, maxiter=self.iterations, tol=precision)
         except (ArpackError, ArpackNoConvergence) as error:
@@ -66,7 +66,4 @@ class Arnoldi:
                 "damping or a lower rank."
             )
         basis = torch.from_numpy(np.ascontiguousarray(vectors))
-        x = ((b.double().cpu() @ basis) / damped) @ basis.T
-        if progress:
-            progress(1, 1)
-        return system.solution(x.to(b), b, used)
+        return Factorised(system, lambda b: (((b.double().cpu() @ basis) / damped) @ basis.T).to(b), used)

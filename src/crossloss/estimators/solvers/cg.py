@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.linalg import vecdot, vector_norm
 
-from crossloss.core import Progress, UserError
+from crossloss.core import Progress, UserError, silent
 from crossloss.estimators.curvature import require_finite
-from crossloss.estimators.solvers.system import Solution, System
+from crossloss.estimators.solvers.system import Solution, Solver, System
 
 
 @dataclass(frozen=True)
-class ConjugateGradient:
+class ConjugateGradient(Solver):
     """Conjugate gradient (Hestenes and Stiefel 1952), each right-hand side with its own steps, in shared products.
 
     Parameters
@@ -23,28 +23,32 @@ class ConjugateGradient:
         At most.
     """
 
+    name = "cg"
     tolerance: float = 1e-5
     iterations: int = 1_000
 
-    def solve(self, system: System, b: Tensor, progress: Progress | None = None) -> Solution:
+    def init(self, system: System, progress: Progress = silent) -> System:
+        """Refuse a curvature that is not symmetric with a UserError."""
+        system.require_symmetric("CG")
+        return system
+
+    def compute(self, state: System, b: Tensor, progress: Progress = silent) -> Solution:
         """Solve for the rows of ``b`` (k, p).
 
         Raises
         ------
         UserError
-            The curvature is not symmetric, or with the damping not positive definite; or the tolerance is not
-            reached.
+            The curvature with the damping is not positive definite, or the tolerance is not reached.
         """
-        system.require_symmetric(b, "CG")
         sizes = b.norm(dim=1, keepdim=True)
         x, rows, used = torch.zeros_like(b), sizes.flatten().nonzero().flatten(), 0
         # What is still to be solved, a row each, in units of its own |b|.
         r = b[rows] / sizes[rows]
         at, d, square = torch.zeros_like(r), r.clone(), vecdot(r, r)
         while used < self.iterations and len(rows):
-            image = system.product(d)
+            image = state.product(d)
             curved = vecdot(d, image)
-            self._require_positive(system, d, image, curved)
+            self._require_positive(state, d, image, curved)
             step = (square / curved)[:, None]
             at.addcmul_(step, d)
             r.addcmul_(step, image, value=-1)
@@ -55,20 +59,17 @@ class ConjugateGradient:
             if not bool(going.all()):
                 x[rows[~going]] = at[~going]
                 rows, at, r, d, square = (part[going] for part in (rows, at, r, d, square))
-            if progress:
-                progress(used, self.iterations)
+            progress(used, self.iterations)
         x[rows] = at
         x *= sizes
-        solution = system.solution(x, b, used)
         # The recursion drifts from the true residual by rounding; that much is allowed, more is not.
-        worst = float(solution.residual.max())
-        if not worst <= 2 * self.tolerance:
-            raise UserError(
-                f"CG stands at a relative residual of {worst:.1e} after {used} iterations, not {self.tolerance:g}: "
-                "raise the damping or the iterations, loosen the tolerance, or use float64."
-            )
-        if progress:
-            progress(self.iterations, self.iterations)
+        solution = state.solution(x, b, used).within(
+            2 * self.tolerance,
+            "CG",
+            f"{used} iterations, not {self.tolerance:g}",
+            "raise the damping or the iterations, loosen the tolerance, or use float64",
+        )
+        progress(self.iterations, self.iterations)
         return solution
 
     @staticmethod

@@ -1,35 +1,48 @@
-"""Dense: the whole matrix, factorised."""
+"""Dense: the whole matrix, factorised; and Direct, which prefers the curvature's own way."""
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from crossloss.core import Progress
+from crossloss.core import Progress, silent
 from crossloss.estimators.curvature import materialise, require_regular
-from crossloss.estimators.solvers.system import Solution, System
+from crossloss.estimators.solvers.system import DirectSolver, Factorised, System
 
 
 @dataclass(frozen=True)
-class Dense:
+class Dense(DirectSolver):
     """LU factorisation of the matrix, symmetric or not (Golub and Van Loan, Matrix Computations, 3.4).
 
     Takes negative curvature as it is: the solution is that of the linear system.
     """
 
-    def solve(self, system: System, b: Tensor, progress: Progress | None = None) -> Solution:
-        """Solve for the rows of ``b`` (k, p).
+    name = "dense"
+
+    def init(self, system: System, progress: Progress = silent) -> Factorised:
+        """Make the matrix and factorise it.
 
         Raises
         ------
         UserError
             Too many parameters, or the matrix is singular to the dtype's precision.
         """
-        matrix = materialise(system.curvature, b, progress).T
+        matrix = materialise(system.curvature, progress).T
         matrix.diagonal().add_(system.damping)
         factors, pivots, _ = torch.linalg.lu_factor_ex(matrix)
         unit = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
         inverse = torch.linalg.lu_solve(factors, pivots, unit)
         condition = torch.linalg.matrix_norm(matrix, 1) * torch.linalg.matrix_norm(inverse, 1)
         require_regular(float(condition), matrix.dtype, system.damping)
-        return system.solution(torch.linalg.lu_solve(factors, pivots, b.T).T.contiguous(), b, 1)
+        return Factorised(system, lambda b: torch.linalg.lu_solve(factors, pivots, b.T).T.contiguous())
+
+
+@dataclass(frozen=True)
+class Direct(DirectSolver):
+    """The curvature's own factorisation where it has one ("absolute", "word-blocks", EK-FAC), else ``Dense``."""
+
+    name = "direct"
+
+    def init(self, system: System, progress: Progress = silent) -> Factorised:
+        """Factorise; UserError as the curvature's ``factorise`` and ``Dense``."""
+        inverse = system.curvature.factorise(system.damping)
+        return Dense().init(system, progress) if inverse is None else Factorised(system, inverse)

@@ -7,12 +7,12 @@ import torch
 from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
-from crossloss.core import Progress, UserError
-from crossloss.estimators.solvers.system import Solution, System
+from crossloss.core import Progress, silent
+from crossloss.estimators.solvers.system import Solution, Solver, System
 
 
 @dataclass(frozen=True)
-class GMRES:
+class GMRES(Solver):
     """Generalised minimal residual, restarted (Saad and Schultz 1986), scipy's; right-hand sides one by one.
 
     Parameters
@@ -22,14 +22,15 @@ class GMRES:
     iterations : int
         Products for each right-hand side, at most.
     restart : int
-        Vectors of p numbers kept, in float64.
+        Vectors of p numbers held, in float64.
     """
 
+    name = "gmres"
     tolerance: float = 1e-5
     iterations: int = 1_000
     restart: int = 50
 
-    def solve(self, system: System, b: Tensor, progress: Progress | None = None) -> Solution:
+    def compute(self, state: System, b: Tensor, progress: Progress = silent) -> Solution:
         """Solve for the rows of ``b`` (k, p).
 
         Raises
@@ -43,10 +44,9 @@ class GMRES:
         def product(v: np.ndarray) -> np.ndarray:
             nonlocal used
             used += 1
-            if progress:
-                progress(min(used, k * self.iterations), k * self.iterations)
+            progress(min(used, k * self.iterations), k * self.iterations)
             row = torch.from_numpy(v.reshape(1, p)).to(b)
-            return np.asarray(system.product(row)[0].double().cpu().numpy())
+            return np.asarray(state.product(row)[0].double().cpu().numpy())
 
         operator = LinearOperator((p, p), matvec=product, dtype=np.float64)
         restart = min(self.restart, self.iterations, p)
@@ -54,13 +54,11 @@ class GMRES:
         for row in b.double().cpu().numpy():
             cycles = -(-self.iterations // restart)
             rows.append(gmres(operator, row, rtol=self.tolerance, atol=0, restart=restart, maxiter=cycles)[0])
-        solution = system.solution(torch.from_numpy(np.stack(rows)).to(b), b, used)
-        worst = float(solution.residual.max())
-        if not worst <= 2 * self.tolerance:
-            raise UserError(
-                f"GMRES stands at a relative residual of {worst:.1e} after {used} products, not {self.tolerance:g}: "
-                "raise the damping, the iterations or restart, loosen the tolerance, or use float64."
-            )
-        if progress:
-            progress(k * self.iterations, k * self.iterations)
+        solution = state.solution(torch.from_numpy(np.stack(rows)).to(b), b, used).within(
+            2 * self.tolerance,
+            "GMRES",
+            f"{used} products, not {self.tolerance:g}",
+            "raise the damping, the iterations or restart, loosen the tolerance, or use float64",
+        )
+        progress(k * self.iterations, k * self.iterations)
         return solution

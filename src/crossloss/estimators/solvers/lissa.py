@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossloss.core import Progress, UserError
-from crossloss.estimators.curvature import Jacobian
-from crossloss.estimators.solvers.system import Solution, System, relative
+from crossloss.core import Progress, UserError, silent
+from crossloss.estimators.solvers.system import Solution, Solver, System, relative
 
 
 @dataclass(frozen=True)
-class LiSSA:
+class LiSSA(Solver):
     """H_j = b + (I - (C^T + damping)/scale) h_{j-1}; x = h_depth / scale (Agarwal, Bullins, Hazan 2017, Sec. 4).
 
     Koh and Liang's code, and the paper's, write (1 - d) h - C h / scale, where d is ours over the scale: their
@@ -37,6 +36,7 @@ class LiSSA:
         Of the draws.
     """
 
+    name = "lissa"
     scale: float
     depth: int = 1_000
     sampled: bool = False
@@ -44,46 +44,44 @@ class LiSSA:
     tolerance: float = 1e-2
     seed: int = 0
 
-    def solve(self, system: System, b: Tensor, progress: Progress | None = None) -> Solution:
+    def init(self, system: System, progress: Progress = silent) -> System:
+        """Refuse, with a UserError, settings out of range, and draws where there are no steps to draw from."""
+        if not (self.scale > 0 and self.depth > 0 and self.repeats > 0):
+            raise UserError("LiSSA needs a scale, a depth and repeats above 0.")
+        if self.sampled and not system.curvature.steps:
+            raise UserError("LiSSA draws steps of a training run's Jacobian, which is not here: use sampled=False.")
+        return system
+
+    def compute(self, state: System, b: Tensor, progress: Progress = silent) -> Solution:
         """Solve for the rows of ``b`` (k, p).
 
         Raises
         ------
         UserError
-            The series diverges or does not reach the tolerance, or there are no steps to draw from.
+            The series diverges or does not reach the tolerance.
         """
-        if not (self.scale > 0 and self.depth > 0 and self.repeats > 0):
-            raise UserError("LiSSA needs a scale, a depth and repeats above 0.")
         repeats = self.repeats if self.sampled else 1
         generator = torch.Generator().manual_seed(self.seed)
         total = torch.zeros_like(b)
         for repeat in range(repeats):
             h = b.clone()
             for j in range(self.depth):
-                now = self._draw(system, generator) if self.sampled else system
+                now = self._draw(state, generator) if self.sampled else state
                 h = b + h - now.product(h) / self.scale
-                if progress:
-                    progress(repeat * self.depth + j + 1, repeats * self.depth)
+                progress(repeat * self.depth + j + 1, repeats * self.depth)
             total += h
         x = total / (repeats * self.scale)
-        residual = relative(b - system.product(x), b)
-        worst = float(residual.nan_to_num(math.inf).max())
+        solution = Solution(x, relative(b - state.product(x), b).nan_to_num(math.inf), repeats * self.depth)
+        worst = float(solution.residual.max())
         if not worst < max(1.0, self.tolerance):
             raise UserError(
                 f"LiSSA diverged (relative residual {worst:.1e}): raise the scale above {self.scale:g}, or the damping "
                 "where the curvature is negative."
             )
-        if worst > self.tolerance:
-            raise UserError(
-                f"LiSSA stands at a relative residual of {worst:.1e} after {self.depth} terms, not {self.tolerance:g}: "
-                "raise depth or damping, or loosen the tolerance."
-            )
-        return Solution(x, residual, repeats * self.depth)
+        spent = f"{self.depth} terms, not {self.tolerance:g}"
+        return solution.within(self.tolerance, "LiSSA", spent, "raise depth or damping, or loosen the tolerance")
 
     @staticmethod
     def _draw(system: System, generator: torch.Generator) -> System:
-        curvature = system.curvature
-        if not isinstance(curvature, Jacobian) or curvature.steps == 0:
-            raise UserError("LiSSA draws steps of a training run's Jacobian, which is not here: use sampled=False.")
-        step = int(torch.randint(curvature.steps, (), generator=generator))
-        return System(curvature.at(step), system.damping)
+        step = int(torch.randint(system.curvature.steps, (), generator=generator))
+        return System(system.curvature.of_step(step), system.damping)

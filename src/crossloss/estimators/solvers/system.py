@@ -1,13 +1,15 @@
-"""What a solver is given, and what it gives back."""
+"""What a solver is given, how it is asked, and what it gives back."""
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from crossloss.core import Curvature, Progress, UserError
+from crossloss.core import Curvature, Progress, UserError, silent
 from crossloss.estimators.curvature import require_finite, symmetry_tolerance
 
 
@@ -44,30 +46,20 @@ class System:
             raise UserError(f"The solution overflowed {b.dtype}: raise the damping or use float64.")
         return Solution(x, relative(b - self.product(x), b), iterations)
 
-    def symmetric(self, b: Tensor) -> bool:
-        """Whether <C^T u, v> = <C^T v, u> for two random directions like ``b``; costs one product of two rows.
-
-        Of as many rows as parameters where ``b`` has so many, which is when a Jacobian keeps its matrix.
-        """
-        generator = torch.Generator(device=b.device).manual_seed(0)
-        k, p = b.shape
-        drawn = torch.randn(max(2, p if k >= p else 0), p, generator=generator, dtype=b.dtype, device=b.device)
-        images = self.curvature.product(drawn)[:2]
-        (u, v), (image_u, image_v) = drawn[:2], images
+    def symmetric(self) -> bool:
+        """Whether <C^T u, v> = <C^T v, u> for two random directions; costs one product of two rows."""
+        theta = self.curvature.theta
+        generator = torch.Generator(device=theta.device).manual_seed(0)
+        u, v = drawn = torch.randn(2, len(theta), generator=generator, dtype=theta.dtype, device=theta.device)
+        image_u, image_v = images = self.curvature.product(drawn)
         require_finite(images)
         size = image_u.norm() * v.norm() + image_v.norm() * u.norm()
         apart = (image_u @ v - image_v @ u).abs()
-        return bool(apart <= symmetry_tolerance(b.dtype) * size / math.sqrt(b.shape[1]))
+        return bool(apart <= symmetry_tolerance(theta.dtype) * size / math.sqrt(len(theta)))
 
-    def require_symmetric(self, b: Tensor, solver: str) -> None:
-        """Refuse a curvature that is not symmetric.
-
-        Raises
-        ------
-        UserError
-            It is not.
-        """
-        if not self.symmetric(b):
+    def require_symmetric(self, solver: str) -> None:
+        """Refuse a curvature that is not symmetric with a UserError."""
+        if not self.symmetric():
             raise UserError(f"The Jacobian of this field is not symmetric, which {solver} needs: use GMRES or Dense.")
 
 
@@ -87,13 +79,54 @@ class Solution:
     residual: Tensor
     iterations: int
 
+    def within(self, allowed: float, solver: str, asked: str, advice: str) -> "Solution":
+        """Itself; UserError where a residual is larger than ``allowed``."""
+        worst = float(self.residual.max())
+        if not worst <= allowed:
+            raise UserError(f"{solver} stands at a relative residual of {worst:.1e} after {asked}: {advice}.")
+        return self
 
-class Solver(Protocol):
-    """A way to solve a system."""
 
-    def solve(self, system: System, b: Tensor, progress: Progress | None = None) -> Solution:
+class Solver(ABC):
+    """A way to solve a system: ``init`` once, then ``compute`` for any right-hand sides.
+
+    Here it iterates: ``init`` refuses what it cannot take, and its state is the system itself.
+    """
+
+    name: ClassVar[str]
+
+    def init(self, system: System, progress: Progress = silent) -> Any:
+        """Check and factorise: the state that ``compute`` takes; UserError for a curvature that it cannot take."""
+        return system
+
+    @abstractmethod
+    def compute(self, state: Any, b: Tensor, progress: Progress = silent) -> Solution:
         """Solve for the rows of ``b`` (k, p); UserError rather than a solution that is none."""
-        ...
+
+    def solve(self, system: System, b: Tensor, progress: Progress = silent) -> Solution:
+        """Both, for right-hand sides that are all there are."""
+        return self.compute(self.init(system, progress), b, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class Factorised:
+    """A system with b -> x for the rows of b, and the products with the curvature that it took."""
+
+    system: System
+    inverse: Callable[[Tensor], Tensor]
+    products: int = 1
+
+
+class DirectSolver(Solver):
+    """One whose state is a factorisation."""
+
+    @abstractmethod
+    def init(self, system: System, progress: Progress = silent) -> Factorised:
+        """Factorise; UserError where the damped curvature is singular or not for this solver."""
+
+    def compute(self, state: Factorised, b: Tensor, progress: Progress = silent) -> Solution:
+        """Solve for the rows of ``b`` (k, p); UserError where a solution overflows."""
+        return state.system.solution(state.inverse(b), b, state.products)
 
 
 def relative(residual: Tensor, b: Tensor) -> Tensor:

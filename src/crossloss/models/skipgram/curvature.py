@@ -8,14 +8,14 @@ exactly, r = prior/N times the identity, and positive semidefinite. What they le
 different rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from crossloss import distributed
-from crossloss.core import WHOLE, UserError
+from crossloss.core import Curvature, UserError
 
 if TYPE_CHECKING:
     from crossloss.models.skipgram.field import SkipGramField
@@ -24,27 +24,8 @@ WORD_BLOCKS = "word-blocks"
 BLOCKS_AT_ONCE = 512
 
 
-def curvature(field: "SkipGramField", kind: str, theta: Tensor, w: Tensor) -> "WordBlocks":
-    """The curvature called ``kind`` of the skip-gram loss: there is "word-blocks".
-
-    Raises
-    ------
-    UserError
-        Another kind.
-    """
-    if kind != WORD_BLOCKS:
-        raise UserError(f"The skip-gram field has no curvature {kind!r}; there are: jacobian, absolute, {WORD_BLOCKS}.")
-    return WordBlocks(field, theta, w)
-
-
-def pushforward(field: "SkipGramField", theta: Tensor, w: Tensor, dtheta: Tensor, dw: Tensor) -> Tensor:
-    """J dtheta + (dg/dw) dw of the whole loss, (p,): J is symmetric and g is affine in w, while N and p stay."""
-    along = field.pullback(theta, w, WHOLE, dtheta.unsqueeze(0), field.accumulator(1))[0]
-    return field._along_weights(along, theta, dw, WHOLE)
-
-
-class WordBlocks:
-    """Block diagonal of the Hessian (a ``core.Invertible``); 2 V^2 d^2 flops once, tile by tile, no V x V matrix.
+class WordBlocks(Curvature):
+    """Block diagonal of the Hessian; 2 V^2 d^2 flops once, tile by tile, no V x V matrix.
 
     Attributes
     ----------
@@ -53,11 +34,12 @@ class WordBlocks:
     """
 
     def __init__(self, field: "SkipGramField", theta: Tensor, w: Tensor) -> None:
+        self.theta = theta
         self.words, self.size, self.dimension = field.vocabulary.words, field.size, field.dimension
         self.upper = torch.triu_indices(self.dimension, self.dimension, device=theta.device)
         view = field.view(theta.detach())
         u, c = view.vectors, view.contexts
-        observed, rows = field._at(w)
+        observed, rows = field._ratios(w)
         self.packed = torch.zeros(2 * self.size, self.upper.shape[1], dtype=theta.dtype, device=theta.device)
         by_word, by_context = self.packed.view(2, self.size, -1)
         for tile in field.tiling:
@@ -77,43 +59,51 @@ class WordBlocks:
         """Upper triangles of x x^T for the rows x."""
         return rows[:, self.upper[0]] * rows[:, self.upper[1]]
 
-    def _blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield rows of (2 V) and their blocks (b, d, d), some at a time."""
+    def _blocks(self, packed: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Yield rows of (2 V) and their symmetric blocks (b, d, d) of upper triangles, some at a time."""
         for first in range(0, 2 * self.size, BLOCKS_AT_ONCE):
             rows = slice(first, min(first + BLOCKS_AT_ONCE, 2 * self.size))
-            blocks = self.packed.new_zeros(rows.stop - first, self.dimension, self.dimension)
-            blocks[:, self.upper[0], self.upper[1]] = self.packed[rows]
-            blocks[:, self.upper[1], self.upper[0]] = self.packed[rows]
+            blocks = packed.new_zeros(rows.stop - first, self.dimension, self.dimension)
+            blocks[:, self.upper[0], self.upper[1]] = packed[rows]
+            blocks[:, self.upper[1], self.upper[0]] = packed[rows]
             yield rows, blocks
 
     def product(self, a: Tensor) -> Tensor:
         """Blocks times the rows of ``a``, (k, p)."""
         split = a.view(len(a), 2 * self.size, self.dimension)
-        parts = [torch.einsum("bij,kbj->kbi", blocks, split[:, rows]) for rows, blocks in self._blocks()]
+        parts = [torch.einsum("bij,kbj->kbi", blocks, split[:, rows]) for rows, blocks in self._blocks(self.packed)]
         return torch.cat(parts, dim=1).reshape(len(a), -1)
 
-    def solve(self, b: Tensor, damping: float) -> Tensor:
-        """(Blocks + damping)^-1 b for the rows of ``b``, (k, p), by Cholesky.
+    def factorise(self, damping: float) -> Callable[[Tensor], Tensor]:
+        """Rows by (blocks + damping)^-1, by Cholesky; as much memory again as the blocks.
 
         Raises
         ------
         UserError
             A block is singular: fewer than d vectors bend it, as for a word without pairs.
         """
-        split = b.view(len(b), 2 * self.size, self.dimension)
-        parts = []
-        for rows, blocks in self._blocks():
+        packed = torch.empty_like(self.packed)
+        for rows, blocks in self._blocks(self.packed):
             blocks.diagonal(dim1=1, dim2=2).add_(damping)
             factors, failed = torch.linalg.cholesky_ex(blocks)
             pivots = factors.diagonal(dim1=1, dim2=2)
             ratio = (pivots.min(dim=1).values / pivots.max(dim=1).values).nan_to_num(0.0)
-            flat = (failed > 0) | (ratio**2 <= self.dimension * torch.finfo(b.dtype).eps)
+            flat = (failed > 0) | (ratio**2 <= self.dimension * torch.finfo(blocks.dtype).eps)
             if bool(flat.any()):
                 row = rows.start + int(flat.nonzero()[0])
-                word, side = self.words[row % self.size], "word" if row < self.size else "context"
+                word, matrix = self.words[row % self.size], "word" if row < self.size else "context"
                 raise UserError(
-                    f"The block of {side} {word!r} is singular with damping {damping:g}: give a larger damping, or "
+                    f"The block of {matrix} {word!r} is singular with damping {damping:g}: give a larger damping, or "
                     "use float64."
                 )
-            parts.append(torch.cholesky_solve(split[:, rows].permute(1, 2, 0), factors).permute(2, 0, 1))
-        return torch.cat(parts, dim=1).reshape(len(b), -1)
+            packed[rows] = factors[:, self.upper[1], self.upper[0]]
+
+        def inverse(b: Tensor) -> Tensor:
+            split = b.view(len(b), 2 * self.size, self.dimension)
+            parts = [  # of a block only the lower triangle is read
+                torch.cholesky_solve(split[:, rows].permute(1, 2, 0), factors).permute(2, 0, 1)
+                for rows, factors in self._blocks(packed)
+            ]
+            return torch.cat(parts, dim=1).reshape(len(b), -1)
+
+        return inverse

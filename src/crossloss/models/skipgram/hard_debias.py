@@ -73,9 +73,9 @@ class HardDebias:
                 raise UserError(f"Hard debias ({self.name}): the defining pairs have no one main direction.")
             main, others = vectors[:, -1], vectors[:, :-1]
             response = (others / gaps) @ others.T
-            moved = spread @ main
+            image = spread @ main
             sign = 1.0 if float((halves @ main).sum()) >= 0 else -1.0
-        direction: Tensor = (main + response @ (spread @ main - moved)) * sign
+        direction: Tensor = (main + response @ (spread @ main - image)) * sign
         return direction
 
     def __call__(self, view: Embeddings) -> Embeddings:
@@ -98,8 +98,8 @@ class HardDebias:
         if first:
             centre = (unit[first] + unit[second]) / 2
             nu = centre - (centre @ g)[:, None] * g
-            side = torch.sign((unit[first] - unit[second]) @ g)
-            part = (torch.sqrt((1 - nu.square().sum(1)).clamp(min=0)) * side)[:, None] * g
+            sign = torch.sign((unit[first] - unit[second]) @ g)
+            part = (torch.sqrt((1 - nu.square().sum(1)).clamp(min=0)) * sign)[:, None] * g
             vectors = vectors.index_copy(0, torch.tensor(first, device=unit.device), nu + part)
             vectors = vectors.index_copy(0, torch.tensor(second, device=unit.device), nu - part)
         return replace(view, vectors=vectors, initial=None, field=None)

@@ -17,8 +17,9 @@ from crossloss.memory import Footprint
 from crossloss.models.base import Model
 from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.models.skipgram.explain import Explanation, explain_text
-from crossloss.models.skipgram.field import PairInfluence, SkipGramField, project
+from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.footprint import footprint
+from crossloss.models.skipgram.influence import PairInfluence, project
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.quality import quality
 from crossloss.models.skipgram.settings import Settings, make_settings, training_recipe

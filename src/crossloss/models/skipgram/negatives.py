@@ -1,4 +1,4 @@
-r"""The skip-gram field with drawn negatives, for vocabularies whose V^2 exact ones are too dear.
+r"""The skip-gram field with drawn negatives, for vocabularies whose V^2 exact ones cost too much.
 
 The negatives of exact skip-gram are two sums over the whole plane, one a row of U and one a row of C:
 
@@ -22,18 +22,20 @@ import torch
 from torch import Tensor
 
 from crossloss import distributed
-from crossloss.core import WHOLE, Accumulator, UserError
-from crossloss.models.skipgram.field import PairInfluence, SkipGramField
+from crossloss.core import FULL_BATCH, Linearisation, UserError
+from crossloss.models.skipgram.field import SkipGramField
+from crossloss.models.skipgram.influence import PairInfluence
+from crossloss.models.skipgram.linearisation import ExactLinearisation
 
 TILE_ELEMENTS = 1 << 22
-"""Of a strip of words by all contexts, which the exact passes (the loss, and ``WHOLE``) hold at once."""
+"""Of a strip of words by all contexts, which the exact passes (the loss, and ``FULL_BATCH``) hold at once."""
 ROWS = 1024
 
 
 class DrawnNegatives(SkipGramField):
     """Skip-gram whose dense sums run over ``columns`` drawn negatives a step; parameters as ``SkipGramField``.
 
-    The loss stays exact, and so does the step ``WHOLE``.
+    The loss stays exact, and so does the step ``FULL_BATCH``.
 
     Parameters
     ----------
@@ -49,81 +51,89 @@ class DrawnNegatives(SkipGramField):
         noise, words = self.noise.double().cpu().numpy(), self._precision[0].double().cpu().numpy()
         least = words[words > 0].min() / 2  # a word that only candidates have can still be drawn
         self._drawn = tuple(
-            Draws(share / share.sum(), min(columns, size), (seed, side))
-            for side, share in enumerate((noise, np.maximum(words, least)))
+            SystematicSample(share / share.sum(), min(columns, size), (seed, number))
+            for number, share in enumerate((noise, np.maximum(words, least)))
         )
-        self._pattern = Pattern(self)
+        self._observed = ObservedPairs(self)
 
-    def _sides(self, theta: Tensor, rows: Tensor, step: int) -> "tuple[Side, Side]":
+    def at(self, theta: Tensor, w: Tensor, step: int) -> Linearisation:
+        """Products with the derivative at one point of g_t; of the exact loss for ``FULL_BATCH``."""
+        return super().at(theta, w, step) if step == FULL_BATCH else DrawnLinearisation(self, theta, w, step)
+
+    def _sums(self, theta: Tensor, rows: Tensor, step: int) -> "tuple[DrawnSum, DrawnSum]":
         """The two sums of step ``step``: of the words over drawn contexts, of the contexts over drawn words."""
         u, c = self._matrices(theta)
-        (j, q), (i, v) = (self._draw(draws, step) for draws in self._drawn)
-        return Side(self, u, c, rows, self.noise[j] * q, j), Side(self, c, u, self.noise, rows[i] * v, i, v)
+        (j, q), (i, v) = (self._draw(sample, step) for sample in self._drawn)
+        return DrawnSum(self, u, c, rows, self.noise[j] * q, j), DrawnSum(self, c, u, self.noise, rows[i] * v, i, v)
 
-    def _draw(self, draws: "Draws", step: int) -> tuple[Tensor, Tensor]:
-        chosen, weight = draws(step)
+    def _draw(self, sample: "SystematicSample", step: int) -> tuple[Tensor, Tensor]:
+        chosen, weight = sample(step)
         return torch.from_numpy(chosen).to(self.device), self._tensor(weight)
 
     def _data_gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
         """The pairs' part of g_t, (p,); its expectation over draws is the exact one."""
-        if step == WHOLE:
+        if step == FULL_BATCH:
             return super()._data_gradient(theta, w, step)
-        x, rows = self._at(w)
-        pattern, (u, c) = self._pattern, self._matrices(theta)
-        weight = pattern.count(x, rows) * (torch.sigmoid(pattern.dots(u, c)) - 1)
-        by_word, by_context = pattern.times(weight, c), pattern.transposed(weight, u)
-        for side, out in zip(self._sides(theta, rows, step), (by_word, by_context), strict=True):
-            side.gradient(out)
-        return distributed.add_(torch.stack([by_word, by_context])).view(-1)
+        x, rows = self._ratios(w)
+        pairs, (u, c) = self._observed, self._matrices(theta)
+        weight = pairs.count(x, rows) * (torch.sigmoid(pairs.dots(u, c)) - 1)
+        both = pairs.times(weight, c), pairs.transposed(weight, u)
+        for each, out in zip(self._sums(theta, rows, step), both, strict=True):
+            each.gradient(out)
+        return distributed.add_(torch.stack(both)).view(-1)
 
-    def _data_pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
+
+class DrawnLinearisation(ExactLinearisation):
+    """The field of one step's draws at one point."""
+
+    field: DrawnNegatives
+
+    def _factors(self) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor], tuple["DrawnSum", "DrawnSum"]]:
+        """Of the observed pairs dL/dS, its derivative by S, and that by X less b (all (o,)); U and C; both sums."""
+        field = self.field
+        x, rows = field._ratios(self.w)
+        u, c = field._matrices(self.theta)
+        count, s = field._observed.count(x, rows), torch.sigmoid(field._observed.dots(u, c))
+        sums = field._sums(self.theta, rows, self.step)
+        return count * (s - 1), count * s * (1 - s), (s - 1) / field.total, (u, c), sums
+
+    def _data_pullback(self, a: Tensor, into: PairInfluence) -> Tensor:
         """The pairs' part of a pullback, (k, p); 20 k V m d flops."""
-        if step == WHOLE:
-            return super()._data_pullback(theta, w, step, a, into)
-        assert isinstance(into, PairInfluence)
-        x, rows = self._at(w)
-        pattern, (u, c) = self._pattern, self._matrices(theta)
-        count, s = pattern.count(x, rows), torch.sigmoid(pattern.dots(u, c))
-        weight, slope, missed = count * (s - 1), count * s * (1 - s), (s - 1) / self.total
-        sides = self._sides(theta, rows, step)
-        out = torch.zeros(len(a), 2, self.size, self.dimension, dtype=self.dtype, device=self.device)
+        field, pairs = self.field, self.field._observed
+        weight, slope, missed, (u, c), sums = self._factors()
+        out = torch.zeros(len(a), 2, field.size, field.dimension, dtype=field.dtype, device=field.device)
         for j, (of_u, of_c) in enumerate(a.view(out.shape)):
-            ds = pattern.dots(torch.cat([of_u, u], dim=1), torch.cat([c, of_c], dim=1))
+            ds = pairs.dots(torch.cat([of_u, u], dim=1), torch.cat([c, of_c], dim=1))
             into.pairs[j].addcmul_(missed, ds)
             ds *= slope
-            out[j, 0] += pattern.times(ds, c).add_(pattern.times(weight, of_c))
-            out[j, 1] += pattern.transposed(ds, u).add_(pattern.transposed(weight, of_u))
-            for side, along, mine, other in ((sides[0], of_u, 0, 1), (sides[1], of_c, 1, 0)):
-                by_row, by_drawn = side.pullback(along, out[j, mine], out[j, other])
+            out[j, 0] += pairs.times(ds, c).add_(pairs.times(weight, of_c))
+            out[j, 1] += pairs.transposed(ds, u).add_(pairs.transposed(weight, of_u))
+            for number, (each, along) in enumerate(zip(sums, (of_u, of_c), strict=True)):
+                by_row, by_drawn = each.pullback(along, out[j, number], out[j, 1 - number])
                 # r is k/N times a word's count: it stands before the rows of the first sum, in the second's weights.
-                if side.drawn_weight is None:
-                    into.words[j].add_(by_row, alpha=self.negatives / self.total)
+                if each.drawn_weight is None:
+                    into.words[j].add_(by_row, alpha=field.negatives / field.total)
                 else:
-                    by_drawn *= side.drawn_weight
-                    into.words[j].index_add_(0, side.drawn, by_drawn, alpha=self.negatives / self.total)
+                    by_drawn *= each.drawn_weight
+                    into.words[j].index_add_(0, each.drawn, by_drawn, alpha=field.negatives / field.total)
         return distributed.add_(out).view(len(a), -1)
 
-    def pushforward(self, theta: Tensor, w: Tensor, step: int, dtheta: Tensor, dw: Tensor) -> Tensor:
-        """J dtheta + (dg_t/dw) dw, (p,)."""
-        if step == WHOLE:
-            return super().pushforward(theta, w, step, dtheta, dw)
-        x, rows = self._at(w)
-        pattern, (u, c), (du, dc) = self._pattern, self._matrices(theta), self._matrices(dtheta)
-        count, s = pattern.count(x, rows), torch.sigmoid(pattern.dots(u, c))
-        weight, slope = count * (s - 1), count * s * (1 - s)
-        weight_along = slope * pattern.dots(torch.cat([du, u], dim=1), torch.cat([c, dc], dim=1))
-        by_word = pattern.times(weight_along, c) + pattern.times(weight, dc)
-        by_context = pattern.transposed(weight_along, u) + pattern.transposed(weight, du)
-        for side, out, dx, dy in zip(
-            self._sides(theta, rows, step), (by_word, by_context), (du, dc), (dc, du), strict=True
-        ):
-            side.pushforward(out, dx, dy[side.drawn])
-        along = distributed.add_(torch.stack([by_word, by_context])).view(-1)
-        return self._along_weights(along.add_(dtheta, alpha=self.shrinkage), theta, dw, step)
+    def pushforward(self, dtheta: Tensor, dw: Tensor) -> Tensor:
+        """J dtheta + (dg_t/dw) dw, (p,); J is not symmetric."""
+        field, pairs = self.field, self.field._observed
+        weight, slope, _, (u, c), sums = self._factors()
+        du, dc = field._matrices(dtheta)
+        along = slope * pairs.dots(torch.cat([du, u], dim=1), torch.cat([c, dc], dim=1))
+        by_word = pairs.times(along, c) + pairs.times(weight, dc)
+        by_context = pairs.transposed(along, u) + pairs.transposed(weight, du)
+        for each, out, dx, dy in zip(sums, (by_word, by_context), (du, dc), (dc, du), strict=True):
+            each.pushforward(out, dx, dy[each.drawn])
+        change = distributed.add_(torch.stack([by_word, by_context])).view(-1)
+        return self._along_weights(change.add_(dtheta, alpha=field.shrinkage), dw)
 
 
-class Draws:
-    """Draws of exactly m of V things without replacement, thing i with probability min(1, lambda share_i).
+class SystematicSample:
+    """A sample of exactly m of V things without replacement, thing i with probability min(1, lambda share_i).
 
     Systematic sampling in a random order (Madow 1949): the probabilities are laid end to end in that order and every
     whole step from a random start hits one. What is certain to be drawn is put first and not left to rounding.
@@ -161,7 +171,7 @@ class Draws:
 
 
 @dataclass(eq=False)
-class Side:
+class DrawnSum:
     """One dense sum, g_x = a_x sum_j b_j s(x . y_j) y_j: each row x of X (V, d) over the drawn rows y_j of Y (V, d).
 
     ``scale`` is a (V,), ``weight`` b (m,); ``drawn`` are the rows of Y, and ``drawn_weight`` (m,) is what a word's r is
@@ -219,11 +229,11 @@ class Side:
             s = field._sigmoid(self.x[rows], self.y)
             t = field._product(torch.cat([dx[rows], self.x[rows]], dim=1), both_y)
             t *= s * (1 - s)
-            moved = field._product(self.weighted, t).add_(field._product(weighted_dy, s))
-            out[rows] += moved.T * self.scale[rows, None]
+            change = field._product(self.weighted, t).add_(field._product(weighted_dy, s))
+            out[rows] += change.T * self.scale[rows, None]
 
 
-class Pattern:
+class ObservedPairs:
     """The observed pairs of this process as a sparse matrix, word by context, with the products that they need.
 
     Values (o,) are in the order of the tiling, whose tiles reach over all contexts: rows one after the other.
@@ -252,8 +262,8 @@ class Pattern:
         """u_w . c_c at every pair, (o,), for u and c (V, e)."""
         blank = torch.zeros_like(self._dense)
         pattern = _csr(self._ends, self._context, blank, (len(self.rows), len(c)))
-        found: Tensor = torch.sparse.sampled_addmm(pattern, u[self.rows], c.T).values()
-        return found
+        dots: Tensor = torch.sparse.sampled_addmm(pattern, u[self.rows], c.T).values()
+        return dots
 
     def times(self, values: Tensor, c: Tensor) -> Tensor:
         """sum_c values[w,c] c_c of every word, (V, e); zero for those of other processes."""

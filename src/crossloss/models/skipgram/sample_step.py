@@ -44,7 +44,7 @@ class SampleSteps:
     def residual(self, theta: Tensor, sample: int) -> tuple[Tensor, Tensor]:
         """Words (q,) of a sample, and d l_i/dS in their rows (q, V)."""
         words, place, context, count, mass = self._gathered[sample]
-        u, c = theta.view(2, self.field.size, self.field.dimension)
+        u, c = self.field._matrices(theta)
         sigma = torch.sigmoid(u[words] @ c.T)
         residual = sigma * self.field.noise
         residual *= mass
@@ -54,7 +54,7 @@ class SampleSteps:
     def step_(self, theta: Tensor, sample: int, rate: float) -> None:
         """Step ``theta`` (p,) in place; a negative rate ascends the sample's loss."""
         words, residual = self.residual(theta, sample)
-        u, c = theta.view(2, self.field.size, self.field.dimension)
+        u, c = self.field._matrices(theta)
         before = u[words]
         u.index_add_(0, words, (residual @ c) * self._scale_u[words, None], alpha=-rate)
         c.addmm_((residual * self._scale_c).T, before, alpha=-rate)

@@ -134,3 +134,26 @@ def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int
     """Shape of equal tiles no larger than ``largest``, with as many strips of words for each thread."""
     strips = threads * math.ceil(size / (threads * largest[0]))
     return math.ceil(size / strips), math.ceil(size / math.ceil(size / largest[1]))
+
+
+def strips(matrix: Tensor, cut: list[slice]) -> list[Tensor]:
+    """The transposed matrix (V, m) in strips (m, length), each contiguous."""
+    return [matrix[part].T.contiguous() for part in cut]
+
+
+def joined(parts: list[Tensor], scale: Tensor) -> Tensor:
+    """Strips (m, length) put together and turned, (V, m), each row times its scale (V,)."""
+    return torch.cat(parts, dim=1).T * scale[:, None]
+
+
+def summed(parts: list[list[Tensor]]) -> list[Tensor]:
+    """Sum of every thread's strips, in the order of the threads."""
+    return [torch.stack(each).sum(0) if len(each) > 1 else each[0] for each in zip(*parts, strict=True)]
+
+
+def observe(sigma: Tensor, local: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Make rho = s + x (s - 1) of s at the observed pairs of a tile, in place; returns s and s - 1 there."""
+    at = sigma.index_select(0, local)
+    missed = at - 1
+    sigma.scatter_(0, local, torch.addcmul(at, x, missed))
+    return at, missed

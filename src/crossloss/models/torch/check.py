@@ -33,7 +33,7 @@ TOLERANCE = 1e-4
 """How far the two sides may be apart, relative to the change of the gradient."""
 
 
-class InDouble(TorchFunctionMode):
+class Float64Mode(TorchFunctionMode):
     """Takes float32 for float64 in every call: constants that a loss holds, and its own conversions."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -65,18 +65,18 @@ def check_field(field: "TorchField", theta: Tensor, w: Tensor, step: int = 0) ->
     batch = field.batch(step)
     _check_handed(field, theta, w, batch[:2], step)
     part = field.ordered([batch[:: -(-len(batch) // ROWS)]])
-    part.gradient(theta, w, 0)  # what is wrong with the model itself is said in its own dtype
+    part.gradient(theta, w, 0)  # what is wrong with the model itself is reported in its own dtype
     if theta.dtype == torch.float64:
         _check(part, theta.detach(), w.detach().double())
         return
-    with InDouble():
+    with Float64Mode():
         _check(part.double(), theta.detach().double(), w.detach().double())
 
 
 def _check(exact: "TorchField", theta: Tensor, w: Tensor) -> None:
     _check_chunks(exact, theta, w)
-    found = [_compare(exact, theta, w, seed) for seed in range(TRIES)]
-    wrong = [name for name in found if name is not None]
+    compared = (_compare(exact, theta, w, seed) for seed in range(TRIES))
+    wrong = [name for name in compared if name is not None]
     if 2 * len(wrong) > TRIES:
         if wrong[0] == PARAMETERS and _is_gradient(exact, theta, w):
             raise UserError(
@@ -92,7 +92,7 @@ def _check(exact: "TorchField", theta: Tensor, w: Tensor) -> None:
 def _is_gradient(field: "TorchField", theta: Tensor, w: Tensor) -> bool:
     """Whether the gradient is that of the loss, by differences of the loss: then nothing in it was detached.
 
-    With ``frozen`` it is not: what is recomputed is taken as constant.
+    With ``frozen`` it is not: what is recomputed is held constant.
     """
     if field.frozen is not None:
         return False
@@ -100,15 +100,9 @@ def _is_gradient(field: "TorchField", theta: Tensor, w: Tensor) -> bool:
     v = torch.randn(len(theta), generator=draw, dtype=torch.float64).to(theta) * theta.square().mean().sqrt().clamp(
         1e-3
     )
-    v = v if field._moved is None else v * field._moved
-    rows = field.batch(0)
-
-    def loss(y: Tensor) -> float:
-        with torch.no_grad():
-            parts = [field._data_loss(y, w[c], c, None, len(rows), 0) for c in field._chunks(rows, 0)]
-            return sum(float(part) for part in parts) + (float(field._penalty(y)) if field.regulariser else 0.0)
-
-    change = (loss(theta + LOSS_SPAN * v) - loss(theta - LOSS_SPAN * v)) / (2 * LOSS_SPAN)
+    v = v if field._trained_rows is None else v * field._trained_rows
+    up, down = (field.loss(theta + side * LOSS_SPAN * v, w, 0) for side in (1, -1))
+    change = (up - down) / (2 * LOSS_SPAN)
     slope = float(field.gradient(theta, w, 0) @ v)
     return abs(change - slope) <= TOLERANCE * max(abs(change), abs(slope))
 
@@ -131,9 +125,11 @@ def _check_handed(field: "TorchField", theta: Tensor, w: Tensor, rows: Tensor, s
 def _refuse_constant(field: "TorchField", theta: Tensor, w: Tensor, made: Tensor) -> None:
     """Refuse a ``frozen`` that is the same whatever it is handed; one that is not was detached: see ``_compare``."""
     draw = torch.Generator().manual_seed(0)
-    moved = [x + 0.1 * (1 + x.abs()) * torch.randn(x.shape, generator=draw, dtype=x.dtype).to(x) for x in (theta, w)]
+    elsewhere = [
+        x + 0.1 * (1 + x.abs()) * torch.randn(x.shape, generator=draw, dtype=x.dtype).to(x) for x in (theta, w)
+    ]
     with torch.no_grad():
-        other = field._target(moved[0], moved[1].to(theta))
+        other = field._target(elsewhere[0], elsewhere[1].to(theta))
     if other is not None and torch.equal(other, made):
         raise UserError(
             "frozen= does not depend on the parameters of the model that it is handed, nor on the weights: compute it "
@@ -162,14 +158,14 @@ def _compare(field: "TorchField", theta: Tensor, w: Tensor, seed: int) -> str | 
     u = torch.randn(len(w), generator=draw, dtype=torch.float64).to(w)
     v = v * (theta.square().mean().sqrt().clamp(min=1e-3))
     into = field.accumulator(1)
-    by_theta = field.pullback(theta, w, 0, a[None], into)[0] @ v
+    by_theta = field.at(theta, w, 0).pullback(a[None], into)[0] @ v
     by_w = into.samples()[0] @ u.to(into.samples())
-    for name, dt, dw, found in ((PARAMETERS, v, 0 * u, by_theta), ("sample weights", 0 * v, u, by_w)):
+    for name, dt, dw, derivative in ((PARAMETERS, v, 0 * u, by_theta), ("sample weights", 0 * v, u, by_w)):
         up, down = (field.gradient(theta + s * SPAN * dt, w + s * SPAN * dw, 0) for s in (1, -1))
         change = (up - down) / (2 * SPAN)
         # A random a meets a change with about its norm; rounding of g is what SPAN cannot resolve.
         rounding = torch.finfo(theta.dtype).eps * float(up.norm()) / SPAN
-        size = max(float(change.norm()), float(found.abs()))
-        if not abs(float(a @ change) - float(found)) <= TOLERANCE * size + 100 * rounding:
+        size = max(float(change.norm()), float(derivative.abs()))
+        if not abs(float(a @ change) - float(derivative)) <= TOLERANCE * size + 100 * rounding:
             return name
     return None

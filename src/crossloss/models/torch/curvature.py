@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from crossloss.core import UserError
+from crossloss.core import Curvature, UserError
 from crossloss.extras import needed
 from crossloss.models.torch.data import leaves
+from crossloss.models.torch.module import twice_differentiable
 from crossloss.models.torch.view import first_part
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ LAYERS = (nn.Linear, nn.Conv2d)
 ROWS_AT_ONCE = 1_024
 
 
-def ggn(model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor) -> Callable[[Tensor, Tensor], "Gauss"]:
+def ggn(model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor) -> Callable[[Tensor, Tensor], "GGN"]:
     """Generalised Gauss-Newton matrix of (1/n) sum_i w_i loss_i, matrix-free (Schraudolph 2002).
 
     Parameters
@@ -48,12 +49,10 @@ def ggn(model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor) -> C
         Another loss; later: weights that differ beyond being 0, or curvlinops is not installed.
     """
     _check_loss(loss)
-    return lambda theta, weights: Gauss(*_operator("GGNLinearOperator", model, loss, inputs, targets, theta, weights))
+    return lambda theta, weights: GGN(*_operator("GGNLinearOperator", model, loss, inputs, targets, theta, weights))
 
 
-def ekfac(
-    model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor
-) -> Callable[[Tensor, Tensor], "Kronecker"]:
+def ekfac(model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor) -> Callable[[Tensor, Tensor], "EKFAC"]:
     """EK-FAC approximation of the GGN, with an inverse of its own (George et al. 2018; Grosse et al. 2023).
 
     Exact labels' expectation (no draws), weight and bias of a layer together. Parameters as for ``ggn``; every
@@ -66,12 +65,10 @@ def ekfac(
     """
     _check_loss(loss)
     _check_layers(model)
-    return lambda theta, weights: Kronecker(
-        *_operator("EKFACLinearOperator", model, loss, inputs, targets, theta, weights)
-    )
+    return lambda theta, weights: EKFAC(*_operator("EKFACLinearOperator", model, loss, inputs, targets, theta, weights))
 
 
-def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> "Gauss":
+def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> "GGN":
     """The curvature called ``kind`` of a field's training loss as a whole: there are "ggn" and "ekfac".
 
     Its ``sample_loss`` is any function, so it is compared on the field's own data with the losses that these are made
@@ -80,12 +77,9 @@ def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> "Gauss
     Raises
     ------
     UserError
-        Another kind; a field with a regulariser, ``frozen``, a padding row or a ``forward`` of its own; a loss that is
+        A field with a regulariser, ``frozen``, a padding row or a ``forward`` of its own; a loss that is
         none of the three; or as ``ggn`` and ``ekfac``.
     """
-    if kind not in KINDS:
-        known = ", ".join(("jacobian", "absolute", *KINDS))
-        raise UserError(f"A torch field has no curvature {kind!r}; there are: {known}.")
     refused = {
         "a regulariser": field.regulariser is not None,
         "frozen=": field.frozen is not None,
@@ -100,7 +94,7 @@ def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> "Gauss
         outputs = torch.cat([field.view(theta)(part) for part in torch.split(inputs, field.chunk)])
     loss, targets, factor = _recognised(field, outputs)
     maker = {"ggn": ggn, "ekfac": ekfac}[kind](field._still, loss, inputs, targets)
-    made: Gauss = maker(theta, w)
+    made: GGN = maker(theta, w)
     made.scale *= factor
     return made
 
@@ -138,41 +132,45 @@ def _value_and_slope(loss: Callable[[Tensor], Tensor], outputs: Tensor) -> Tenso
     return torch.cat([losses.detach(), slope.reshape(-1)])
 
 
-class Gauss:
-    """A curvlinops operator as a ``core.Curvature``, times ``scale``."""
+class GGN(Curvature):
+    """A curvlinops operator as a curvature, times ``scale``."""
 
-    def __init__(self, operator: Any, scale: float) -> None:
-        self.operator, self.scale = operator, scale
+    def __init__(self, theta: Tensor, module: nn.Module, operator: Any, scale: float) -> None:
+        self.theta, self.module, self.operator, self.scale = theta, module, operator, scale
 
     def product(self, a: Tensor) -> Tensor:
         """The curvature times the rows of ``a``, (k, p)."""
-        return self._rows(self.operator, a).mul_(self.scale)
-
-    @staticmethod
-    def _rows(operator: Any, a: Tensor) -> Tensor:
-        found: Tensor = operator @ a.T.contiguous()
-        return found.T.contiguous()
+        with twice_differentiable(self.module):  # torch's fused kernels have no derivative forward
+            return _rows(self.operator, a).mul_(self.scale)
 
 
-class Kronecker(Gauss):
-    """EK-FAC as a ``core.Invertible``."""
+class EKFAC(GGN):
+    """EK-FAC, which has an inverse in its eigenbasis."""
 
-    def solve(self, b: Tensor, damping: float) -> Tensor:
-        """X with (EK-FAC + damping) x = b for the rows of ``b``, (k, p), in its eigenbasis.
+    def factorise(self, damping: float) -> Callable[[Tensor], Tensor]:
+        """Rows by (EK-FAC + damping)^-1; UserError of the result where it is singular.
 
-        Raises
-        ------
-        UserError
-            It is singular: a unit that is always off, or more units than samples bend.
+        It is for a unit that is always off, or with more units than samples bend.
         """
         inverse = _curvlinops().KFACInverseLinearOperator(
             self.operator, damping=damping / self.scale, use_exact_damping=True
         )
-        x = self._rows(inverse, b).div_(self.scale)
-        wrong = torch.add(self.product(x), x, alpha=damping).sub_(b).norm()
-        if not bool(wrong <= 1e-2 * b.norm()):
-            raise UserError(f"EK-FAC with damping {damping:g} is singular to the precision of {b.dtype}: damp it more.")
-        return x
+
+        def solve(b: Tensor) -> Tensor:
+            x = _rows(inverse, b).div_(self.scale)
+            wrong = torch.add(self.product(x), x, alpha=damping).sub_(b).norm()
+            if not bool(wrong <= 1e-2 * b.norm()):
+                raise UserError(
+                    f"EK-FAC with damping {damping:g} is singular to the precision of {b.dtype}: damp it more."
+                )
+            return x
+
+        return solve
+
+
+def _rows(operator: Any, a: Tensor) -> Tensor:
+    product: Tensor = operator @ a.T.contiguous()
+    return product.T.contiguous()
 
 
 def _curvlinops() -> Any:
@@ -182,8 +180,8 @@ def _curvlinops() -> Any:
 
 def _operator(
     kind: str, model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor, theta: Tensor, weights: Tensor
-) -> tuple[Any, float]:
-    """A curvlinops operator at ``theta`` on the samples of positive weight, and the scale that n and w make."""
+) -> tuple[Tensor, nn.Module, Any, float]:
+    """Theta, the module there, a curvlinops operator on the samples of positive weight, the scale that n and w make."""
     library, n = _curvlinops(), len(inputs)
     rows = (weights > 0).nonzero().flatten().to(inputs.device)
     if len(weights) != n or not len(rows) or not bool((weights[weights > 0] == weights.max()).all()):
@@ -200,7 +198,7 @@ def _operator(
     if kind == "EKFACLinearOperator":
         settings |= {"fisher_type": library.FisherType.TYPE2, "separate_weight_and_bias": False}
     operator = getattr(library, kind)(module, copy.deepcopy(loss), parameters, data, **settings)
-    return operator, float(weights.max()) * len(rows) / n
+    return theta, module, operator, float(weights.max()) * len(rows) / n
 
 
 def _check_loss(loss: nn.Module) -> None:

@@ -19,18 +19,27 @@ Order = Callable[[int], Tensor]
 """Rows of the mini-batch of a step, (B,) int64."""
 
 
-def leaves(rows: Rows) -> Iterator[Tensor]:
-    """Every tensor of the rows."""
+def named_leaves(rows: Rows, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of the rows with what it is called: 'x', part 1, the data.
+
+    Raises
+    ------
+    UserError
+        Something else is among them.
+    """
     if isinstance(rows, Tensor):
-        yield rows
-    elif isinstance(rows, Mapping):
-        for part in rows.values():
-            yield from leaves(part)
-    elif isinstance(rows, (tuple, list)):
-        for part in rows:
-            yield from leaves(part)
+        yield name or "the data", rows
+    elif isinstance(rows, Mapping | tuple | list):
+        for key, part in rows.items() if isinstance(rows, Mapping) else enumerate(rows):
+            here = repr(key) if isinstance(key, str) else f"part {key}"
+            yield from named_leaves(part, f"{name} {here}".strip())
     else:
         raise UserError(f"The data hold a {type(rows).__name__}: pass tensors, or a collate_fn that makes tensors.")
+
+
+def leaves(rows: Rows) -> list[Tensor]:
+    """Every tensor of the rows."""
+    return [leaf for _, leaf in named_leaves(rows)]
 
 
 def each(rows: Rows, change: Callable[[Tensor], Tensor]) -> Rows:
@@ -71,9 +80,9 @@ def _read(dataset: object, collate: Callable[[list[Any]], Any]) -> Rows:
         plain = type(dataset) is TensorDataset and collate is default_collate
         again = rows if plain else collate(_items(dataset))
     except (RuntimeError, TypeError, ValueError) as error:
-        said = " ".join(str(error).split())[:160]
+        why = " ".join(str(error).split())[:160]
         raise UserError(
-            f"The samples of the dataset do not make one batch ({said}): give a DataLoader whose collate_fn pads them."
+            f"The samples of the dataset do not make one batch ({why}): give a DataLoader whose collate_fn pads them."
         ) from error
     if before != _drawn() or not _same(rows, again):
         raise UserError(
@@ -91,7 +100,7 @@ def _drawn() -> tuple[Any, ...]:
 
 def _same(rows: Rows, again: Rows) -> bool:
     """Whether two readings are the same numbers; one nan is like the other."""
-    first, second = list(leaves(rows)), list(leaves(again))
+    first, second = leaves(rows), leaves(again)
     return len(first) == len(second) and all(
         a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
         for a, b in zip(first, second, strict=True)
@@ -170,10 +179,10 @@ def batch_rows(rows: Any, n: int, step: int) -> Tensor:
     UserError
         None, or as ``inputs.row_numbers``.
     """
-    found = row_numbers(rows, n, f"The batch of step {step}")
-    if not len(found):
+    numbers = row_numbers(rows, n, f"The batch of step {step}")
+    if not len(numbers):
         raise UserError(f"The batch of step {step} is empty: give the rows that the step sees.")
-    return torch.from_numpy(found)
+    return torch.from_numpy(numbers)
 
 
 class GivenOrder:

@@ -8,28 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossloss.core import WHOLE, Accumulator, Curvature, UserError
-from crossloss.models.torch.curvature import of_field
+from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, UserError
+from crossloss.models.torch.curvature import KINDS, of_field
 from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_order, load_rows
 from crossloss.models.torch.finite import refuse_not_finite
+from crossloss.models.torch.linearisation import SampleInfluence, TorchLinearisation
 from crossloss.models.torch.model import Show, TorchModel
-from crossloss.models.torch.module import (
-    differentiable,
-    intermediates,
-    own_copy,
-    padding_rows,
-    seeded,
-    unchanged_buffers,
-    vjp,
-)
+from crossloss.models.torch.module import gradient_of, own_copy, padding_rows, seeded, unchanged_buffers
 from crossloss.models.torch.outer import Outer
 from crossloss.models.torch.view import Layout, ModelView, first_part
 
-AT_ONCE = 1_000_000
-"""Intermediate numbers times directions in one batched pass: beyond the cache it is slower than one by one."""
 
-
-class TorchField(TorchModel):
+class TorchField(TorchModel, Field):
     """The field of L_t(theta, w) = (1/B) sum_{i in batch t} w_i l_i(theta) + regulariser(theta).
 
     B is the number of rows in the batch, whatever their weights, so that a weight moves its own sample and no
@@ -82,6 +72,8 @@ class TorchField(TorchModel):
         A module or data that cannot be differentiated sample by sample, twice and deterministically.
     """
 
+    curvatures = (*Field.curvatures, *KINDS)
+
     def __init__(
         self,
         model: nn.Module,
@@ -117,7 +109,7 @@ class TorchField(TorchModel):
         self.module, self.layout = module, Layout(module)
         training = any(layer.training for layer in module.modules())
         self._still = copy.deepcopy(module).eval() if training else module
-        self._moved = self.layout.moved(self._padding)
+        self._trained_rows = self.layout.trained_rows(self._padding)
 
     @property
     def samples(self) -> int:
@@ -156,11 +148,11 @@ class TorchField(TorchModel):
         """Parameters by name and the module in eval mode: all that an objective sees."""
         return ModelView(self._still, self.layout, theta)
 
-    def accumulator(self, k: int) -> "SampleInfluence":
+    def accumulator(self, k: int) -> SampleInfluence:
         """Zero sums for k directions."""
         return SampleInfluence(torch.zeros(k, self.samples, dtype=torch.float64, device=self.device))
 
-    def loss(self, theta: Tensor, w: Tensor, step: int = WHOLE) -> float:
+    def loss(self, theta: Tensor, w: Tensor, step: int = FULL_BATCH) -> float:
         """Training loss of a step; of all samples by default."""
         w = w.to(theta)
         with torch.no_grad():
@@ -186,87 +178,34 @@ class TorchField(TorchModel):
         for rows in self._chunks(batch, step):
             y = theta.detach().requires_grad_(True)
             loss = self._data_loss(y, w[rows], rows, target, len(batch), step)
-            part = _grad(loss, y)
+            part = gradient_of(loss, y)
             total = part if total is None else total.add_(part)
         assert total is not None
-        if self._moved is not None:
-            total = total * self._moved
+        if self._trained_rows is not None:
+            total = total * self._trained_rows
         if self.regulariser:
             y = theta.detach().requires_grad_(True)
-            total = total + _grad(self._penalty(y), y)
+            total = total + gradient_of(self._penalty(y), y)
         if not bool(torch.isfinite(total.sum())):
             refuse_not_finite(self, theta, w, step)
         return total.detach()
 
-    def pullback(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> Tensor:
-        """J^T a (k, p) by one vjp of g with respect to (theta, w), chunk by chunk; d<g, a>/dw into ``into``.
-
-        Raises
-        ------
-        UserError
-            An operator has no second derivative.
-        """
-        return self.linearised(theta, w, step)(a, into)
-
-    def linearised(self, theta: Tensor, w: Tensor, step: int) -> Callable[[Tensor, Accumulator], Tensor]:
-        """Return the pullback at one point, (a, into) -> J^T a; the gradient is computed once where it is one chunk."""
-        at = _Point(self, theta, w, step)
-
-        def pullback(a: Tensor, into: Accumulator) -> Tensor:
-            back = torch.zeros_like(a)
-            self._pull(at, a, into, back)
-            return back
-
-        return pullback
-
-    def pairing(self, theta: Tensor, w: Tensor, step: int, a: Tensor, into: Accumulator) -> None:
-        """D<g, a>/dw into ``into``, without J^T a; UserError as ``pullback``."""
-        at = _Point(self, theta, w, step)
-        if len(a) <= a.shape[1]:
-            self._pull(at, a, into, None)
-            return
-        assert isinstance(into, SampleInfluence)
-        units = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
-        by_unit = self.accumulator(len(units))
-        self._pull(at, units, by_unit, None)
-        into.sums += a.double() @ by_unit.sums
-
-    def _pull(self, at: "_Point", a: Tensor, into: Accumulator, back: Tensor | None) -> None:
-        """D<g, a>/dw into ``into``, and J^T a into ``back`` where it is wanted."""
-        assert isinstance(into, SampleInfluence)
-        k, target = len(a), at.target
-        direction = a if self._moved is None else a * self._moved
-        bar = None if target is None else target.new_zeros(k, *target.shape)
-        for rows, g, at_once, y, u, constant in at.chunks():
-            inputs = [v for v in (u, constant, y if back is not None else None) if v is not None]
-            found = vjp(g, inputs, direction, at_once)
-            into.sums.index_add_(1, rows, found[0].double())
-            if bar is not None:
-                bar += found[1]
-            if back is not None:
-                back += found[-1]
-        if self.regulariser and back is not None:
-            y = at.theta.detach().requires_grad_(True)
-            back += vjp(_grad(self._penalty(y), y, again=True), [y], a, k)[0]
-        if target is not None and bar is not None:
-            inputs = [at.weights] if back is None else [at.weights, at.theta]
-            through = vjp(target, inputs, bar, AT_ONCE // intermediates(target))
-            into.sums += through[0].double()
-            if back is not None:
-                back += through[1]
+    def at(self, theta: Tensor, w: Tensor, step: int) -> Linearisation:
+        """Products with the derivative at one point; UserError where an operator has no second derivative."""
+        return TorchLinearisation(self, theta, w, step)
 
     def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Curvature:
-        """The curvature ``kind`` of the training loss as a whole, "ggn" or "ekfac": see ``models.torch.curvature``."""
-        return of_field(self, kind, theta, w)
+        """The curvature "ggn" or "ekfac" of the training loss as a whole: see ``models.torch.curvature``."""
+        return of_field(self, kind, theta, w) if kind in KINDS else super().curvature(kind, theta, w)
 
     def batch(self, step: int) -> Tensor:
         """Rows that a step sees, (B,) int64."""
-        if self.order is None or step == WHOLE:
+        if self.order is None or step == FULL_BATCH:
             return torch.arange(self.samples, device=self.device)
         return self.order(step).to(self.device)
 
     def _seed(self, step: int) -> int | None:
-        return None if self.dropout_seed is None or step == WHOLE else self.dropout_seed + step
+        return None if self.dropout_seed is None or step == FULL_BATCH else self.dropout_seed + step
 
     def _chunks(self, batch: Tensor, step: int) -> tuple[Tensor, ...]:
         """Parts of the batch; the whole of it where masks are drawn, which would depend on the parts."""
@@ -299,7 +238,7 @@ class TorchField(TorchModel):
         return (w * self.losses(theta, rows, target, step, twice=w.requires_grad)).sum() / size
 
     def losses(
-        self, theta: Tensor, rows: Tensor, target: Tensor | None, step: int = WHOLE, *, twice: bool = False
+        self, theta: Tensor, rows: Tensor, target: Tensor | None, step: int = FULL_BATCH, *, twice: bool = False
     ) -> Tensor:
         """Losses l_i of some rows, (len(rows),), where ``target`` is what ``frozen`` gives for all samples.
 
@@ -310,14 +249,14 @@ class TorchField(TorchModel):
         """
         batch = each(self._rows, lambda leaf: leaf[rows])
         seed = self._seed(step)
-        module = self._still if step == WHOLE else self.module
+        module = self._still if step == FULL_BATCH else self.module
         with self._watched(module, seed):
             outputs = self.forward(ModelView(module, self.layout, theta, twice=twice), batch)
             losses = self.sample_loss(outputs, batch, *(() if target is None else (target[rows],)))
         if not isinstance(losses, Tensor) or losses.shape != (len(rows),):
-            found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+            shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise UserError(
-                f"sample_loss must return one loss a sample, shape ({len(rows)},), and returned {found}: "
+                f"sample_loss must return one loss a sample, shape ({len(rows)},), and returned {shape}: "
                 'use reduction="none" and sum over all other dimensions.'
             )
         return losses
@@ -326,63 +265,3 @@ class TorchField(TorchModel):
     def _watched(self, module: nn.Module, seed: int | None) -> Iterator[None]:
         with seeded(seed, self.device), unchanged_buffers(module):
             yield
-
-
-def _grad(loss: Tensor, y: Tensor, again: bool = False) -> Tensor:
-    """Gradient of a scalar by y, zero where it does not depend on it."""
-    if not loss.requires_grad:
-        return torch.zeros_like(y)
-    with differentiable():
-        (g,) = torch.autograd.grad(loss, y, create_graph=again, materialize_grads=True)
-    return g
-
-
-class _Point:
-    """Where a field is pulled back: the gradient of each chunk with its graph, kept where one chunk is all."""
-
-    def __init__(self, field: TorchField, theta: Tensor, w: Tensor, step: int) -> None:
-        self.field, self.step, self.batch = field, step, field.batch(step)
-        self.theta, self.weights = _leaf(theta), _leaf(w.to(theta))
-        self.target = field._target(self.theta, self.weights)
-        self._parts = field._chunks(self.batch, step)
-        self._kept: _Chunk | None = None
-
-    def chunks(self) -> "Iterator[_Chunk]":
-        """Rows, their part of the gradient, directions at once; and its leaves: theta, weights, target."""
-        for rows in self._parts:
-            found = self._kept
-            if found is None:
-                y, u = _leaf(self.theta), _leaf(self.weights[rows])
-                constant = None if self.target is None else _leaf(self.target)
-                loss = self.field._data_loss(y, u, rows, constant, len(self.batch), self.step)
-                found = rows, _grad(loss, y, again=True), AT_ONCE // intermediates(loss), y, u, constant
-            if len(self._parts) == 1:
-                self._kept = found
-            yield found
-
-
-_Chunk = tuple[Tensor, Tensor, int, Tensor, Tensor, Tensor | None]
-
-
-def _leaf(x: Tensor) -> Tensor:
-    return x.detach().requires_grad_(True)
-
-
-class SampleInfluence:
-    """Sums of d<g, a>/dw over steps, (k, n) float64: the atoms are the samples.
-
-    Attributes
-    ----------
-    sums : (k, n) tensor
-    """
-
-    def __init__(self, sums: Tensor) -> None:
-        self.sums = sums
-
-    def samples(self) -> Tensor:
-        """Scores (k, n) float64."""
-        return self.sums
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The live sums."""
-        return {"sums": self.sums}

@@ -1,12 +1,12 @@
 """Losses and gradients that are not finite: which sample, and what of it."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
 
 from crossloss.core import UserError
+from crossloss.models.torch.data import each, named_leaves
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField
@@ -48,7 +48,7 @@ def refuse_not_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) 
     target = field._target(theta, w)
     losses = [field.losses(theta, part, target, step) for part in field._chunks(rows, step)]
     if not all(bool(torch.isfinite(part).all()) for part in losses):
-        return  # training diverges, and is told so
+        return  # training diverges, which the training loop reports
     for row in rows.tolist():
         y = theta.detach().requires_grad_(True)
         value = field.losses(y, rows.new_tensor([row]), target, step).sum()
@@ -63,43 +63,32 @@ def refuse_not_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) 
 def _refuse_losses(field: "TorchField", theta: Tensor, w: Tensor, rows: Tensor, step: int) -> None:
     with torch.no_grad():
         target = field._target(theta, w.to(theta))
-        found = torch.cat([field.losses(theta, part, target, step) for part in field._chunks(rows, step)])
-    wrong = rows[~torch.isfinite(found)]
+        losses = torch.cat([field.losses(theta, part, target, step) for part in field._chunks(rows, step)])
+    wrong = rows[~torch.isfinite(losses)]
     if not len(wrong):
         return
-    first, value = int(wrong[0]), float(found[~torch.isfinite(found)][0])
+    first, value = int(wrong[0]), float(losses[~torch.isfinite(losses)][0])
     others = f" (and of {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    _blame(field, theta, target, first, f"The loss of sample {first} is {value}{others}")
+    _refuse_sample(field, theta, target, first, f"The loss of sample {first} is {value}{others}")
 
 
-def _blame(field: "TorchField", theta: Tensor, target: Tensor | None, sample: int, said: str) -> NoReturn:
+def _refuse_sample(field: "TorchField", theta: Tensor, target: Tensor | None, sample: int, what: str) -> NoReturn:
     for name, leaf in named_leaves(field._rows):
         if bool(_odd(leaf)[sample]):
             kind = "nan" if bool(torch.isnan(leaf[sample]).any()) else "inf"
-            raise UserError(f"{said}: {name} holds {kind} there; mend that sample or leave it out of the data.")
+            raise UserError(f"{what}: {name} holds {kind} there; correct that sample or leave it out of the data.")
     if target is not None and not bool(torch.isfinite(target[sample]).all()):
-        raise UserError(f"{said}: what frozen= returns for it is not finite; mend frozen=.")
+        raise UserError(f"{what}: what frozen= returns for it is not finite; correct frozen=.")
     with torch.no_grad():
-        batch = _row(field._rows, sample)
+        batch = each(field._rows, lambda leaf: leaf[sample : sample + 1])
         outputs = field.forward(field.view(theta), batch)
     if isinstance(outputs, Tensor) and not bool(torch.isfinite(outputs).all()):
         raise UserError(
-            f"{said}: its data are finite and the model's output is not; look for an overflow in the model."
+            f"{what}: its data are finite and the model's output is not; look for an overflow in the model."
         )
     raise UserError(
-        f"{said}: its data and the model's output are finite, so sample_loss divides by 0 or takes the log of 0 there."
+        f"{what}: its data and the model's output are finite, so sample_loss divides by 0 or takes the log of 0 there."
     )
-
-
-def named_leaves(rows: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of the data with what it is called: 'x', part 1, the data."""
-    if isinstance(rows, Tensor):
-        yield name or "the data", rows
-    else:
-        parts = rows.items() if isinstance(rows, Mapping) else enumerate(rows)
-        for key, part in parts:
-            here = repr(key) if isinstance(key, str) else f"part {key}"
-            yield from named_leaves(part, f"{name} {here}".strip())
 
 
 def _odd(leaf: Tensor) -> Tensor:
@@ -107,11 +96,3 @@ def _odd(leaf: Tensor) -> Tensor:
     if not (leaf.is_floating_point() or leaf.is_complex()):
         return torch.zeros(len(leaf), dtype=torch.bool, device=leaf.device)
     return ~torch.isfinite(leaf).reshape(len(leaf), -1).all(1)
-
-
-def _row(rows: Any, sample: int) -> Any:
-    if isinstance(rows, Tensor):
-        return rows[sample : sample + 1]
-    if isinstance(rows, Mapping):
-        return {name: _row(part, sample) for name, part in rows.items()}
-    return tuple(_row(part, sample) for part in rows)

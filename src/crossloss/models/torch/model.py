@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from crossloss.core import WHOLE, Objective, Optimiser, UserError
+from crossloss.core import FULL_BATCH, Objective, Optimiser, UserError
 from crossloss.files import digest
 from crossloss.memory import Footprint
 from crossloss.models.base import Model
@@ -91,7 +91,7 @@ class TorchModel(Model):
             "data": data.hexdigest(),
             "batches": batches.hexdigest(),
             "dropout_seed": field.dropout_seed,
-            "loss": [_rounded(field.loss(theta, w, step)) for step in (0, WHOLE)],
+            "loss": [_rounded(field.loss(theta, w, step)) for step in (0, FULL_BATCH)],
             "gradient": _rounded(float(field.gradient(theta, w, 0).double().norm())),
         }
 
@@ -112,7 +112,7 @@ class TorchModel(Model):
 
     def check_imported(self, theta: Tensor, weights: Tensor) -> None:
         """Refuse losses and parameters that are not finite."""
-        check_finite(self._field, theta, weights, WHOLE)
+        check_finite(self._field, theta, weights, FULL_BATCH)
 
     def check_objectives(self, field: object, theta: Tensor, objectives: Sequence[Objective]) -> None:
         """Refuse objectives that are not finite, or that call the module from outside."""

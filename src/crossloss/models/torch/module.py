@@ -183,6 +183,15 @@ def intermediates(y: Tensor) -> int:
     return total
 
 
+def gradient_of(loss: Tensor, y: Tensor, again: bool = False) -> Tensor:
+    """Gradient of a scalar by y, zero where it does not depend on it; with a graph where ``again``."""
+    if not loss.requires_grad:
+        return torch.zeros_like(y)
+    with differentiable():
+        (g,) = torch.autograd.grad(loss, y, create_graph=again, materialize_grads=True)
+    return g
+
+
 def vjp(g: Tensor, inputs: Sequence[Tensor], a: Tensor, at_once: int) -> list[Tensor]:
     """For the rows of ``a`` (k, *g.shape): d<g, a_j>/d(input), (k, *input.shape) for each of ``inputs``.
 
@@ -197,9 +206,9 @@ def vjp(g: Tensor, inputs: Sequence[Tensor], a: Tensor, at_once: int) -> list[Te
         return [a.new_zeros(len(a), *x.shape) for x in inputs]
 
     def grad(rows: Tensor, batched: bool) -> list[Tensor]:
-        found = torch.autograd.grad(g, inputs, rows, retain_graph=True, allow_unused=True, is_grads_batched=batched)
+        products = torch.autograd.grad(g, inputs, rows, retain_graph=True, allow_unused=True, is_grads_batched=batched)
         shape = (len(rows),) if batched else ()
-        return [rows.new_zeros(*shape, *x.shape) if f is None else f for f, x in zip(found, inputs, strict=True)]
+        return [rows.new_zeros(*shape, *x.shape) if f is None else f for f, x in zip(products, inputs, strict=True)]
 
     with differentiable():
         if len(a) > 1 and at_once > 1:

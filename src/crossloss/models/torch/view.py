@@ -48,7 +48,7 @@ class Layout:
         """A new theta (p,) from parameters by name."""
         return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
 
-    def moved(self, padding: Sequence[tuple[str, int]]) -> Tensor | None:
+    def trained_rows(self, padding: Sequence[tuple[str, int]]) -> Tensor | None:
         """1 where the losses of samples move theta and 0 in padding rows, (p,); None where there are none.
 
         Raises
@@ -58,8 +58,8 @@ class Layout:
         """
         if not padding:
             return None
-        moved = torch.ones_like(self.initial)
-        parts = self.split(moved)
+        trained = torch.ones_like(self.initial)
+        parts = self.split(trained)
         for name, row in padding:
             owner = self.owner.get(name)
             if owner is None:
@@ -67,7 +67,7 @@ class Layout:
             if list(self.owner.values()).count(owner) > 1:
                 raise UserError(f"Embedding {name!r} is tied and has a padding_idx: set padding_idx=None.")
             parts[owner][row] = 0
-        return moved
+        return trained
 
     def split(self, theta: Tensor) -> dict[str, Tensor]:
         """Views of theta by name, in the shape of the parameters."""

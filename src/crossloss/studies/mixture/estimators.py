@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from crossloss.core import WHOLE, Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory
+from crossloss.core import FULL_BATCH, Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory
 from crossloss.estimators import Arnoldi, ConjugateGradient, InverseHessian, TracIn, gradient_dot, unrolled
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.models.torch import ModelView, TorchField
@@ -64,28 +64,30 @@ class Logits(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class EKFAC:
+class EKFAC(Estimator):
     """EK-FAC, which says when it is asked whether it applies to these layers."""
+
+    name = "inverse-hessian-ekfac"
 
     model: nn.Module
     loss: nn.Module
     points: Points
 
-    def __call__(
+    def add(
         self,
         trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
         """Scores, or a UserError that names the layer."""
         curvature = ekfac(self.model, self.loss, self.points.x, self.points.y)
-        return InverseHessian(curvature, damping=DAMPING)(trajectory, objectives, progress=progress)
+        InverseHessian(curvature, damping=DAMPING).add(trajectory, objectives, into, progress, checkpoint)
 
 
 @dataclass(frozen=True)
-class PublishedLissa:
+class PublishedLissa(Estimator):
     """LiSSA as the paper's code has it: h <- v + (1 - damping) h - (Hessian of sample i) h / scale, once over i.
 
     One pass over the samples in their order, P constant, no division by the scale, no check of convergence; so the
@@ -94,15 +96,16 @@ class PublishedLissa:
 
     damping: float = 0.01
     scale: float = 25.0
+    name = PUBLISHED
 
-    def __call__(
+    def add(
         self,
         trajectory: Trajectory,
         objectives: Sequence[Objective],
-        *,
-        progress: Progress | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Accumulator:
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
         """Scores of every sample for every objective."""
         assert isinstance(trajectory.field, TorchField)
         theta, w = trajectory.theta, trajectory.weights
@@ -111,11 +114,9 @@ class PublishedLissa:
         v = objective_gradients(field, theta, objectives)
         h = v.clone()
         for i in range(field.samples):
-            curved = each.pullback(theta, w, i, h, each.accumulator(len(h)))
+            curved = each.at(theta, w, i).pullback(h, each.accumulator(len(h)))
             h = v + (1 - self.damping) * h - curved / self.scale
-        into = field.accumulator(len(h))
-        field.pullback(theta, w, WHOLE, -h, into)
-        return into
+        field.at(theta, w, FULL_BATCH).weight_gradient(-h, into)
 
 
 def constant_target(field: TorchField) -> TorchField:

@@ -1,0 +1,70 @@
+"""What a pass says of pairs and of words, and its projection to samples."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import Tensor
+
+from crossloss import distributed
+
+if TYPE_CHECKING:
+    from crossloss.models.skipgram.field import SkipGramField
+
+ROWS_AT_ONCE = 20_000
+
+
+class PairInfluence:
+    """Sums of d<g, a>/dX[w,c] over steps: one number an ordered pair and one a word, for k directions.
+
+    Of several processes each has those of its own words; ``unordered`` and ``samples`` are of all.
+
+    Attributes
+    ----------
+    pairs : (k, o) tensor
+        The part of each ordered pair, in the tiles' order.
+    words : (k, V) tensor
+        The dense part: b[w], the negatives that come with each observation of w.
+    """
+
+    def __init__(self, field: "SkipGramField", k: int) -> None:
+        self.field = field
+        self.pairs = torch.zeros(k, len(field.tiling), dtype=field.dtype, device=field.device)
+        self.words = torch.zeros(k, field.size, dtype=field.dtype, device=field.device)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The live sums."""
+        return {"pairs": self.pairs, "words": self.words}
+
+    def unordered(self) -> np.ndarray:
+        """D f/d(count of a pair, in both orders), (k, m) float64."""
+        field = self.field
+        apart = field._first != field._second
+        both = np.empty((len(self.pairs), len(apart)))
+        dense = distributed.add_(self.words.to(torch.float64, copy=True)).cpu().numpy()
+        for row, pairs, words in zip(both, self.pairs, dense, strict=True):
+            row[:] = distributed.add_(field.tiling.fold(pairs.double())).cpu().numpy()
+            row += words[field._first]
+            row += words[field._second] * apart
+        return both
+
+    def samples(self) -> Tensor:
+        """Scores (k, n) float64: each sample's counts times the pair influences."""
+        return torch.from_numpy(np.ascontiguousarray(project(self.field.counts.matrix, self.unordered())))
+
+
+def project(matrix: scipy.sparse.csr_matrix, pairs: np.ndarray) -> np.ndarray:
+    """Sums (k, n) of pair values (k, m) over the samples of a CSR matrix, a block of samples at a time."""
+    sums = np.zeros((len(pairs), matrix.shape[0]))
+    for rows in own_blocks(matrix.shape[0]):
+        sums[:, rows] = (matrix[rows] @ pairs.T).T
+    return distributed.add_(torch.from_numpy(sums)).numpy()
+
+
+def own_blocks(samples: int) -> Iterator[slice]:
+    """Yield the samples of this process, some at a time."""
+    mine = distributed.part(samples)
+    for start in range(mine.start, mine.stop, ROWS_AT_ONCE):
+        yield slice(start, min(start + ROWS_AT_ONCE, mine.stop))

@@ -1,0 +1,88 @@
+"""Products with the derivative of the exact skip-gram field."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from crossloss import distributed
+from crossloss.core import Accumulator, Linearisation
+from crossloss.models.skipgram.influence import PairInfluence
+from crossloss.models.skipgram.threads import each_in_a_thread, one_core
+from crossloss.models.skipgram.tiles import joined, observe, strips, summed
+
+if TYPE_CHECKING:
+    from crossloss.models.skipgram.field import SkipGramField
+
+
+class ExactLinearisation(Linearisation):
+    """The exact field at one point: pullback over tiles, pushforward by symmetry."""
+
+    field: "SkipGramField"
+
+    def pullback(self, a: Tensor, into: Accumulator) -> Tensor:
+        """J^T a (k, p), and the pair influences of the same pass into ``into``."""
+        assert isinstance(into, PairInfluence)
+        return self._data_pullback(a, into).add_(a, alpha=self.field.shrinkage)
+
+    @one_core()
+    def _data_pullback(self, a: Tensor, into: PairInfluence) -> Tensor:
+        """The pairs' part of a pullback, (k, p); (2 + 12 k) V^2 d flops.
+
+        With dS = A C^T + U B^T for a direction (A, B), d<g, a>/dX[w,c] = -(1/N) s(-S) dS + b[w] and
+        b[w] = (k/N) sum_c p_c s(S[w,c]) dS[w,c].
+        """
+        field, tiling, product = self.field, self.field.tiling, self.field._product
+        observed, rows = field._ratios(self.w)
+        u, c = field._matrices(self.theta)
+        k, d = a.shape[0], field.dimension
+        stacked = a.view(k, 2, field.size, d)
+        # Directions side by side, (V, k d), share one product with rho.
+        all_a, all_b = (stacked[:, i].transpose(0, 1).reshape(field.size, k * d) for i in (0, 1))
+        strips_a, strips_u = (strips(rows[:, None] * x, tiling.rows) for x in (all_a, u))
+        strips_b, strips_c = (strips(field.noise[:, None] * y, tiling.columns) for y in (all_b, c))
+        left = [torch.cat([of_u, u], dim=1) for of_u in stacked[:, 0]]
+        right = [torch.cat([c, of_c], dim=1) for of_c in stacked[:, 1]]
+        out_u = [torch.zeros_like(strip) for strip in strips_a]
+        shares = tiling.shares()
+        parts_c = [[torch.zeros_like(strip) for strip in strips_b] for _ in shares]
+
+        def work(share: int) -> None:
+            out_c = parts_c[share]
+            for tile in shares[share]:
+                x, local = observed[tile.pairs], tile.local.long()
+                sigma = field._sigmoid(u[tile.rows], c[tile.columns])
+                at, missed = observe(sigma.view(-1), local, x)
+                out_u[tile.row].add_(product(strips_b[tile.column], sigma))
+                out_c[tile.column].add_(product(strips_a[tile.row], sigma.T))
+                sigma.view(-1).scatter_(0, local, at)
+                # d rho/dS = s (1 - s) (1 + x): the second factor, with the third at the observed pairs.
+                slope = 1 - sigma
+                slope.view(-1).scatter_(0, local, torch.addcmul(missed, missed, x).neg_())
+                missed /= field.total
+                for j in range(k):
+                    mine = slice(j * d, (j + 1) * d)
+                    ds = product(left[j][tile.rows], right[j][tile.columns])
+                    into.pairs[j, tile.pairs].addcmul_(missed, ds.view(-1).index_select(0, local))
+                    ds.mul_(sigma)
+                    into.words[j, tile.rows].addmv_(ds, field.noise[tile.columns], alpha=field.negatives / field.total)
+                    ds.mul_(slope)
+                    out_u[tile.row][mine].add_(product(strips_c[tile.column], ds))
+                    out_c[tile.column][mine].add_(product(strips_u[tile.row], ds.T))
+
+        each_in_a_thread(work, range(len(shares)))
+        both = torch.stack([joined(out_u, rows), joined(summed(parts_c), field.noise)])
+        return distributed.add_(both).view(2, field.size, k, d).permute(2, 0, 1, 3).reshape(k, -1)
+
+    def pushforward(self, dtheta: Tensor, dw: Tensor) -> Tensor:
+        """J dtheta + (dg/dw) dw, (p,): J is symmetric and g is affine in w, while N and p stay."""
+        along = self.pullback(dtheta.unsqueeze(0), self.field.accumulator(1))[0]
+        return self._along_weights(along, dw)
+
+    def _along_weights(self, along: Tensor, dw: Tensor) -> Tensor:
+        """Add (dg_t/dw) dw to ``along`` (p,): by sign, so that no word's weighted count is a difference."""
+        for sign in (1, -1):
+            part = (sign * dw).clamp(min=0)
+            if bool(part.any()):
+                along.add_(self.field._data_gradient(self.theta, part, self.step), alpha=sign)
+        return along

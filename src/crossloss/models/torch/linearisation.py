@@ -1,0 +1,111 @@
+"""Products with the derivative of a torch field: one vjp of its gradient, chunk by chunk."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from crossloss.core import Accumulator, Linearisation
+from crossloss.models.torch.module import gradient_of, intermediates, vjp
+
+if TYPE_CHECKING:
+    from crossloss.models.torch.field import TorchField
+
+AT_ONCE = 1_000_000
+"""Intermediate numbers times directions in one batched pass: beyond the cache it is slower than one by one."""
+
+
+class TorchLinearisation(Linearisation):
+    """The gradient of each chunk with its graph, which is computed once where one chunk is all."""
+
+    field: "TorchField"
+
+    def __init__(self, field: "TorchField", theta: Tensor, w: Tensor, step: int) -> None:
+        super().__init__(field, theta, w, step)
+        self._theta, self._weights = _leaf(theta), _leaf(w.to(theta))
+        self._target = field._target(self._theta, self._weights)
+        self._batch = field.batch(step)
+        self._parts = field._chunks(self._batch, step)
+        self._only: _Chunk | None = None
+
+    def pullback(self, a: Tensor, into: Accumulator) -> Tensor:
+        """J^T a (k, p), by one vjp of g with respect to (theta, w); d<g, a>/dw into ``into``."""
+        back = torch.zeros_like(a)
+        self._pull(a, into, back)
+        return back
+
+    def weight_gradient(self, a: Tensor, into: Accumulator) -> None:
+        """D<g, a>/dw into ``into``, without J^T a; by the units where there are fewer of them."""
+        if len(a) <= a.shape[1]:
+            self._pull(a, into, None)
+            return
+        assert isinstance(into, SampleInfluence)
+        units = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
+        by_unit = self.field.accumulator(len(units))
+        self._pull(units, by_unit, None)
+        into.sums += a.double() @ by_unit.sums
+
+    def _pull(self, a: Tensor, into: Accumulator, back: Tensor | None) -> None:
+        """D<g, a>/dw into ``into``, and J^T a into ``back`` where it is wanted."""
+        assert isinstance(into, SampleInfluence)
+        field, target = self.field, self._target
+        direction = a if field._trained_rows is None else a * field._trained_rows
+        bar = None if target is None else target.new_zeros(len(a), *target.shape)
+        for rows, g, at_once, y, u, constant in self._chunks():
+            inputs = [v for v in (u, constant, y if back is not None else None) if v is not None]
+            products = vjp(g, inputs, direction, at_once)
+            into.sums.index_add_(1, rows, products[0].double())
+            if bar is not None:
+                bar += products[1]
+            if back is not None:
+                back += products[-1]
+        if field.regulariser and back is not None:
+            y = _leaf(self.theta)
+            back += vjp(gradient_of(field._penalty(y), y, again=True), [y], a, len(a))[0]
+        if target is not None and bar is not None:
+            inputs = [self._weights] if back is None else [self._weights, self._theta]
+            through = vjp(target, inputs, bar, AT_ONCE // intermediates(target))
+            into.sums += through[0].double()
+            if back is not None:
+                back += through[1]
+
+    def _chunks(self) -> "Iterator[_Chunk]":
+        """Rows, their part of the gradient, directions at once; and its leaves: theta, weights, target."""
+        for rows in self._parts:
+            chunk = self._only
+            if chunk is None:
+                y, u = _leaf(self.theta), _leaf(self._weights[rows])
+                constant = None if self._target is None else _leaf(self._target)
+                loss = self.field._data_loss(y, u, rows, constant, len(self._batch), self.step)
+                chunk = rows, gradient_of(loss, y, again=True), AT_ONCE // intermediates(loss), y, u, constant
+            if len(self._parts) == 1:
+                self._only = chunk
+            yield chunk
+
+
+_Chunk = tuple[Tensor, Tensor, int, Tensor, Tensor, Tensor | None]
+
+
+def _leaf(x: Tensor) -> Tensor:
+    return x.detach().requires_grad_(True)
+
+
+class SampleInfluence:
+    """Sums of d<g, a>/dw over steps, (k, n) float64: the atoms are the samples.
+
+    Attributes
+    ----------
+    sums : (k, n) tensor
+    """
+
+    def __init__(self, sums: Tensor) -> None:
+        self.sums = sums
+
+    def samples(self) -> Tensor:
+        """Scores (k, n) float64."""
+        return self.sums
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The live sums."""
+        return {"sums": self.sums}
