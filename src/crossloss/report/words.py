@@ -1,71 +1,16 @@
 """Numbers and sentences of a page: the answer, the verdict on the estimators, and how figures are written."""
 
-import math
 import shlex
 from collections.abc import Sequence
-from statistics import fmean, stdev
 
-from crossloss.objectives import RARE, RareWords
+from crossloss.display import count, duration, effect, percent, probability, several, spread, value
+from crossloss.display import agreement as _two
+from crossloss.display import signed as _sign
+from crossloss.objectives import RareWords
 from crossloss.report.data import Explained, FidelityRow, ObjectiveReport, Report
 from crossloss.validation.spread import Spread
 
-
-def value(x: float) -> str:
-    """Write an objective's value with two decimals, three where two would show nothing: 1.56, −0.006."""
-    if not math.isfinite(x):
-        return "not a number" if math.isnan(x) else ("∞" if x > 0 else "−∞")
-    shown = f"{x:.2f}" if abs(x) >= 0.0095 or x == 0 else f"{x:.3f}"
-    return _sign(shown)
-
-
-def effect(x: float) -> str:
-    """Write an effect with its sign and four decimals, or two figures of a smaller one: +0.0042, −0.000013."""
-    if not math.isfinite(x):
-        return value(x)
-    if abs(x) >= 0.00095 or x == 0:
-        return _sign(f"{x:+.4f}")
-    return _sign(("+" if x > 0 else "") + _figures(x))
-
-
-def probability(p: float | None) -> str:
-    """Write a p-value with two figures and no exponent; a dash for None."""
-    if p is None or math.isnan(p):
-        return "–"
-    return f"{p:.2f}" if p >= 0.1 else _figures(p)
-
-
-def count(n: int) -> str:
-    """Write a count with thousands: 180,153."""
-    return f"{n:,}"
-
-
-def several(n: int, noun: str) -> str:
-    """Write a count with its noun in the right number: 1 sentence, 2 sentences."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def percent(share: float) -> str:
-    """Write a share with two figures: 10 %, 0.056 %."""
-    shown = f"{100 * share:.0f}" if share >= 0.095 else _figures(100 * share)
-    return (shown.rstrip("0").rstrip(".") if "." in shown else shown) + " %"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people say them: 0.4 s, 21 s, 3 min 20 s, 1 h 05 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def spread(values: Sequence[float]) -> str:
-    """Write mean and standard deviation of retrainings, or the one value."""
-    mean = value(fmean(values))
-    return mean if len(values) < 2 else f"{mean} ± {stdev(values):.2f}"
+__all__ = ["count", "duration", "effect", "percent", "probability", "several", "spread", "value"]
 
 
 def starts(name: str, over: Spread | None) -> str:
@@ -104,25 +49,7 @@ def rare(name: str, found: RareWords | None) -> str:
     """Name the rare words of an objective and what it is without them; "" where there are none."""
     if found is None:
         return ""
-    listed = ", ".join(f"{word} {count(n)}" for word, n in found.words[:12])
-    more = f" and {len(found.words) - 12} more" if len(found.words) > 12 else ""
-    are = "One word is" if len(found.words) == 1 else f"{len(found.words)} words are"
-    said = f"{are} rare in the corpus, fewer than {RARE} times: {listed}{more}; a few sentences decide where they lie."
-    if found.value is not None:
-        them = "it" if len(found.words) == 1 else "them"
-        said += f" Without {them} {name} is {value(found.value)} (p {probability(found.p_value)})."
-    return said
-
-
-def _figures(x: float) -> str:
-    """Two figures without an exponent, nine decimals at most."""
-    return f"{x:.{max(0, min(1 - math.floor(math.log10(abs(x))), 9))}f}" if x else "0"
-
-
-def _sign(number: str) -> str:
-    if not any(c in "123456789" for c in number):
-        return number.lstrip("+-")
-    return number.replace("-", "\u2212")
+    return found.sentence(name)
 
 
 def command(verb: str, report: Report, objective: str = "") -> str:
@@ -249,15 +176,6 @@ def verdicts(rows: Sequence[FidelityRow]) -> list[str]:
 def _overlap(a: FidelityRow, b: FidelityRow) -> str:
     meet = a.pearson_low <= b.pearson_high and b.pearson_low <= a.pearson_high
     return ", but their intervals overlap" if meet else ""
-
-
-def _two(x: float) -> str:
-    # 0.996 must not be read as 1, nor the small slope of a baseline as nothing; a large one has no unit of ours.
-    if abs(x) >= 100:
-        return _sign(f"{x:,.0f}")
-    if 0 < abs(x) < 0.095:
-        return _sign(_figures(x))
-    return _sign(f"{x:.3f}" if 0.995 <= abs(x) < 1 else f"{x:.2f}")
 
 
 def interval(middle: float, low: float, high: float) -> str:
