@@ -34,6 +34,11 @@ class Table:
         return html_table(self.title, self.headings, self.rows)
 
 
+def shortened(text: str, longest: int) -> str:
+    """Cut a text to its first characters."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def html_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table; numbers to four significant digits, texts cut to 300 characters."""
     head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in headings)
@@ -45,7 +50,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"<td style='text-align:right'>{value:.4g}</td>"
     text = str(value).encode("utf-8", "replace").decode()
-    return f"<td style='text-align:left'>{escape(text if len(text) <= LONGEST else text[: LONGEST - 1] + '…')}</td>"
+    return f"<td style='text-align:left'>{escape(shortened(text, LONGEST))}</td>"
 
 
 def value(x: float) -> str:

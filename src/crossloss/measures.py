@@ -22,8 +22,8 @@ class Measures:
     objectives : list of Objective
     values : dict of str to Measured
         By objective; tests with their p-values.
-    quality : Quality
-        Benchmarks of word vectors, and the pairs that they cover.
+    quality : Quality or None
+        Benchmarks of word vectors, and the pairs that they cover; None of a model without words.
     spreads : dict of str to Spread
         By objective or benchmark.
     rare : dict of str to RareWords
@@ -32,7 +32,7 @@ class Measures:
 
     objectives: list[Any]
     values: dict[str, Measured]
-    quality: Quality
+    quality: Quality | None
     spreads: dict[str, Spread]
     rare: dict[str, RareWords]
 
@@ -45,8 +45,8 @@ class Measures:
                 continue
             for key in ("effect", "statistic", "p_value", "p_value_two_sided"):
                 figures[f"weat.{name}.{key}"] = getattr(result, key)
-        for key, pairs in (("wordsim353", self.quality.wordsim353_pairs), ("simlex999", self.quality.simlex999_pairs)):
-            figures |= {f"quality.{key}": getattr(self.quality, key), f"quality.{key}.pairs": pairs}
+        for _, key, figure, pairs in self._quality():
+            figures |= {f"quality.{key}": figure, f"quality.{key}.pairs": pairs}
         for name, over in self.spreads.items():
             tested = name in self.values and self.values[name].tested is not None
             kind = "weat" if tested else "objective" if name in self.values else "quality"
@@ -80,7 +80,7 @@ class Measures:
 
     def sentences(self) -> list[str]:
         """What the sign of each objective means, what its starts and its rare words say of it; then the benchmarks."""
-        said = []
+        lines = []
         for objective in self.objectives:
             name, parts = objective.name, []
             if isinstance(objective, BaseObjective):
@@ -93,15 +93,16 @@ class Measures:
             if name in self.rare:
                 parts.append(self.rare[name].sentence(name))
             if parts:
-                said.append(f"{name}. {' '.join(parts)}")
+                lines.append(f"{name}. {' '.join(parts)}")
+        lines += [f"{name}: Spearman {figure:.3f} on {pairs} pairs" for name, _, figure, pairs in self._quality() if figure]
+        return lines
+
+    def _quality(self) -> list[tuple[str, str, float | None, int]]:
         q = self.quality
-        for name, figure, pairs in (
-            ("WordSim-353", q.wordsim353, q.wordsim353_pairs),
-            ("SimLex-999", q.simlex999, q.simlex999_pairs),
-        ):
-            if figure is not None:
-                said.append(f"{name}: Spearman {figure:.3f} on {pairs} pairs")
-        return said
+        return [] if q is None else [
+            ("WordSim-353", "wordsim353", q.wordsim353, q.wordsim353_pairs),
+            ("SimLex-999", "simlex999", q.simlex999, q.simlex999_pairs),
+        ]  # fmt: skip
 
     def __repr__(self) -> str:
         return f"Measures({', '.join(f'{name} {m.value:+.4g}' for name, m in self.values.items())})"
@@ -137,7 +138,7 @@ def measure(run: Run, objectives: Sequence[Objective], *, starts: int = STARTS) 
     made = Measures(
         list(objectives),
         {o.name: measured(o, view) for o in objectives},
-        quality(view.words, view.vectors.cpu().numpy()) if words else Quality(),
+        quality(view.words, view.vectors.cpu().numpy()) if words else None,
         over_starts(run, objectives, starts),
         {o.name: r for o in objectives if (r := rare_words(o, model.vocabulary.occurrences, view))} if words else {},
     )

@@ -6,12 +6,14 @@ import numpy as np
 import scipy.sparse
 
 from crossloss.core import UserError
-from crossloss.display import Table, effect, several
+from crossloss.display import Table, effect, several, shortened
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.scores import Named, Scores
 from crossloss.text.read import Corpus
 from crossloss.text.tokens import normal
 
+LONGEST = 220
+"""Characters of a sentence that a table shows."""
 ALIKE = 0.8
 """Samples are near-duplicates whose sets of words have this part of their union in common (Jaccard 1912)."""
 
@@ -75,11 +77,13 @@ def ranking(
         rows = []
         for alike in near_duplicates(scores, select(scores, name, document=document, word=word, sign=sign), count):
             s = scores.shown(alike[:1], name)[0]
-            more = several(len(alike) - 1, "near-duplicate")
-            text = f"{s.text} (and {more}; together {effect(scores.group(alike, name))})" if len(alike) > 1 else s.text
+            text = shortened(s.text, LONGEST)
+            if len(alike) > 1:
+                more, together = several(len(alike) - 1, "near-duplicate"), effect(scores.group(alike, name))
+                text += f" (and {more}; together {together})"
             checked = [effect(retrained[s.sample]) if s.sample in retrained else "-"] if retrained else []
             place = f"{s.id} ({s.document})" if s.document else s.id
-            rows.append((effect(s.effect_if_removed), *checked, place, text))
+            rows.append((effect(s.effect_if_removed), *checked, shortened(place, 60), text))
         tables.append(Table(f"{kind} of {name}: removing one is predicted to {direction} it", headings, rows))
     return tables
 
