@@ -234,9 +234,7 @@ class Scores:
         """
         unrolled = self.estimator == UNROLLED
         checked = (self.run.store.load("validation.json") or {}).get("strongest", {}) if unrolled else {}
-        retrained = {
-            name: dict(zip(row["samples"], row["retrained"], strict=True)) for name, row in checked.items()
-        }
+        retrained = {name: dict(zip(row["samples"], row["retrained"], strict=True)) for name, row in checked.items()}
         name = "scores.parquet" if unrolled else f"scores-{self.estimator}.parquet"
         self.run.store.save(name, self.table(retrained))
 
