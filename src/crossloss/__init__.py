@@ -34,6 +34,7 @@ from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall
 from crossloss.plans import Plan, Starts, correct, plan, remove_until
 from crossloss.plans.reweight import reweight
 from crossloss.progress import progress
+from crossloss.report import report
 from crossloss.run.recorder import Recorder
 from crossloss.run.run import Run
 from crossloss.run.train import imported, load, train
@@ -73,6 +74,7 @@ __all__ = [
     "progress",
     "read",
     "remove_until",
+    "report",
     "reweight",
     "score",
     "score_edits",

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
 
 from crossloss import files
 from crossloss.memory import peak_memory
@@ -14,9 +17,7 @@ from crossloss.pipeline.objectives import folder_of
 from crossloss.pipeline.robustness import stored_robustness
 from crossloss.plans.fit import ROUNDS
 from crossloss.plans.remove import Plan, plan, plan_entry
-from crossloss.report.data import Quality
-from crossloss.report.gather import gather
-from crossloss.report.page import render
+from crossloss.report import report
 from crossloss.run.run import Run
 from crossloss.run.store import content_key
 from crossloss.scores import UNROLLED, Scores, score
@@ -87,6 +88,15 @@ def stored_spreads(run: Run, objectives: Sequence[BaseObjective]) -> dict[str, S
     """Spreads over as many starts as were measured last; none where nothing was measured."""
     starts = folder_of(run).manifest.get("starts", 0)
     return over_starts(run, objectives, starts) if starts else {}
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One word similarity benchmark: Spearman correlation with people, and the pairs that were covered."""
+
+    name: str
+    spearman: float | None
+    pairs: int
 
 
 def qualities(run: Run) -> list[Quality]:
@@ -194,10 +204,37 @@ def stored_validation(run: Run) -> Validation | None:
 
 def write_report(run: Run, scores: Scores, plans: Mapping[str, Plan]) -> Path:
     """Write report.html from what the folder holds."""
-    folder = folder_of(run)
-    robust = {name: list(told.values()) for name, told in stored_robustness(run).items()}
     objectives = [o for o in scores.objectives if isinstance(o, BaseObjective)]
-    spreads = stored_spreads(run, objectives)
-    page = render(gather(run, folder, scores, plans, stored_validation(run), qualities(run), robust, spreads))
-    files.write_text(folder.file("report.html"), page)
-    return folder.file("report.html")
+    robust = {name: list(told.values()) for name, told in stored_robustness(run).items()}
+    validation = stored_validation(run)
+    run.results = SimpleNamespace(  # type: ignore[attr-defined]
+        scores=scores,
+        plans={name: _as_shown(plan) for name, plan in plans.items()},
+        validation=None if validation is None else _validation_as_shown(validation),
+        spreads=stored_spreads(run, objectives),
+        flips=robust,
+    )
+    return report(run)
+
+
+def _as_shown(plan: Plan) -> SimpleNamespace:
+    name = plan.objective
+    before = plan.weights.copy()
+    before[plan.ranking] = np.maximum(before[plan.ranking], 1)
+    path = [SimpleNamespace(size=r.size, retrained={name: r.retrained}) for r in plan.path]
+    return SimpleNamespace(
+        name=name, method="remove", targets={name: plan.target}, values={name: plan.value}, before=before,
+        predictions={name: plan.predicted}, results={} if plan.retrained is None else {name: plan.retrained},
+        size=plan.size, share=plan.share, moved=plan.share, reached=plan.reached, curve=plan.curve, path=path,
+        first_order=plan.first_order, depleted_words=plan.used_up,
+    )  # fmt: skip
+
+
+def _validation_as_shown(validation: Validation) -> SimpleNamespace:
+    fidelity = {
+        name: [
+            SimpleNamespace(**{k: v for k, v in vars(row).items() if k != "found"}, retrained=row.found) for row in rows
+        ]
+        for name, rows in validation.fidelity.items()
+    }
+    return SimpleNamespace(fidelity=fidelity, plans=validation.plans, strongest=validation.strongest)
