@@ -2,46 +2,14 @@
 
 import html
 import re
-import shutil
-import subprocess
 
-import pytest
 from hostile import ACT, hostile_page
+from in_browser import browser, dom, root_tag, without_policy
 from report_sample import Line, bare, objective, page_of
 
 from fuzzing_runs import hostile_run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path"),
-]
-
-
-def dom(page: str, folder) -> str:
-    """The document after a browser has loaded it."""
-    file = folder / "page.html"
-    file.write_text(page, encoding="utf-8")
-    return subprocess.run(
-        [
-            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={folder / 'profile'}", "--dump-dom", file.as_uri(),
-        ],
-        check=True, capture_output=True, text=True, timeout=60,
-    ).stdout  # fmt: skip
-
-
-def without_policy(page: str) -> str:
-    bare = re.sub(r"<meta http-equiv=[^>]*>", "", page)
-    assert bare != page
-    return bare
-
-
-def root_tag(document: str) -> str:
-    found = re.search(r"<html[^>]*>", document)
-    assert found
-    return found[0]
+pytestmark = browser
 
 
 def test_hostile_strings_run_nothing_even_without_the_policy(tmp_path):

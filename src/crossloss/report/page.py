@@ -163,7 +163,14 @@ class Contents:
 
     def facts(self) -> dict[str, dict[str, str]]:
         """Settings, versions and times."""
-        store, settings = self.run.store, settings_of(self.run)
+        store, settings, rule = self.run.store, settings_of(self.run), self.run.origin["optimiser"] or {}
+        settings |= {
+            name: f"{value['by_step'][0]:g} to {value['by_step'][-1]:g}, by step"
+            for name, value in rule.items()
+            if isinstance(value, dict) and value.get("by_step")
+        }
+        if "type" in settings:
+            settings["optimiser"] = settings.pop("type")
         if isinstance(self.model, SkipGram):
             settings |= {"prior": f"{self.model.build().prior:g}"}
             settings |= {"vocabulary": words.several(len(self.model.vocabulary.words), "word")}

@@ -51,16 +51,16 @@ def displayed(model: Model, samples: Iterable[int], show: Any = None) -> dict[in
 
 
 def _getter(show: Any, model: Model) -> Callable[[int], Any]:
-    rows = getattr(show, "iloc", None)  # a DataFrame
-    if callable(show) and rows is None:
+    rows = getattr(show, "iloc", show)  # of a DataFrame
+    if callable(show) and rows is show:
         return show  # type: ignore[no-any-return]
-    if isinstance(show, str | bytes | Mapping) or not hasattr(show, "__getitem__") or not hasattr(show, "__len__"):
+    if isinstance(show, str | bytes | Mapping) or not hasattr(rows, "__getitem__") or not hasattr(show, "__len__"):
         raise UserError(
-            f"show is a function of a sample's number or has an entry for each, not a {type(show).__name__}."
+            f"show is a function of a sample's number or has an entry for each, and no {type(show).__name__}."
         )
     if len(show) != model.samples:
         raise UserError(f"show has {len(show)} entries for {model.samples} {model.sample_noun}s: give one for each.")
-    return (lambda i: rows[i]) if rows is not None else (lambda i: show[i])
+    return lambda i: rows[i]
 
 
 def _plain(value: Any) -> Any:
@@ -90,7 +90,7 @@ def _arrays(value: Any) -> list[np.ndarray]:
 
 
 def _check(array: np.ndarray, what: str) -> None:
-    shape, first, last = " x ".join(map(str, array.shape)), array.shape[0] in CHANNELS, array.shape[-1] in CHANNELS
+    shape, first, last = " x ".join(map(str, array.shape)), array.shape[0] in (1, 3), array.shape[-1] in CHANNELS
     if array.ndim > 3 or not array.size or (array.ndim == 3 and not first and not last):
         raise UserError(f"show gives an array of {shape} for {what}: {_SHAPES}.")
     if array.ndim == 3 and first and last:
