@@ -24,6 +24,7 @@ from crossloss import objectives
 from crossloss.concepts import concepts
 from crossloss.core import UserError
 from crossloss.edits import Edits, score_edits
+from crossloss.measures import Measures, measure
 from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.models.skipgram.from_word2vec import from_word2vec
 from crossloss.models.skipgram.model import SkipGram
@@ -49,6 +50,7 @@ __all__ = [
     "Corpus",
     "Edits",
     "HeavyBall",
+    "Measures",
     "Plan",
     "Recorder",
     "Run",
@@ -67,6 +69,7 @@ __all__ = [
     "imported",
     "keyed_vectors",
     "load",
+    "measure",
     "objectives",
     "over_starts",
     "permutation_test",

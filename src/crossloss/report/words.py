@@ -1,11 +1,21 @@
-"""Numbers and sentences for people, on pages and in terminals: the answer, and how far it can be trusted."""
+"""Sentences for people, on pages and in terminals: the answer, and how far it can be trusted."""
 
-import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from crossloss.objectives import RARE, RareWords
+from crossloss.display import (
+    agreement,
+    count,
+    duration,
+    effect,
+    percent,
+    probability,
+    several,
+    signed,
+    spread,
+    value,
+)
+from crossloss.objectives import RareWords
 
 if TYPE_CHECKING:
     from crossloss.validation.spread import Spread
@@ -14,66 +24,10 @@ Plan: TypeAlias = Any
 PlanCheck: TypeAlias = Any
 Compared: TypeAlias = Any
 
+__all__ = ["count", "duration", "effect", "percent", "probability", "several", "spread", "value"]
+
 UNITLESS = ("gradient-dot", "tracin", "co-occurrence")
 """Estimators whose scores have no unit."""
-
-
-def value(x: float) -> str:
-    """Write an objective's value with two decimals, three where two would show nothing: 1.56, −0.006."""
-    if not math.isfinite(x):
-        return "not a number" if math.isnan(x) else ("∞" if x > 0 else "−∞")
-    shown = f"{x:.2f}" if abs(x) >= 0.0095 or x == 0 else f"{x:.3f}"
-    return _sign(shown)
-
-
-def effect(x: float) -> str:
-    """Write an effect with its sign and four decimals, or two figures of a smaller one: +0.0042, −0.000013."""
-    if not math.isfinite(x):
-        return value(x)
-    if abs(x) >= 0.00095 or x == 0:
-        return _sign(f"{x:+.4f}")
-    return _sign(("+" if x > 0 else "") + _figures(x))
-
-
-def probability(p: float | None) -> str:
-    """Write a p-value with two figures and no exponent; a dash for None."""
-    if p is None or math.isnan(p):
-        return "–"
-    return f"{p:.2f}" if p >= 0.1 else _figures(p)
-
-
-def count(n: int) -> str:
-    """Write a count with thousands: 180,153."""
-    return f"{n:,}"
-
-
-def several(n: int, noun: str) -> str:
-    """Write a count with its noun in the right number: 1 sentence, 2 sentences."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def percent(share: float) -> str:
-    """Write a share with two figures: 10 %, 0.056 %."""
-    shown = f"{100 * share:.0f}" if share >= 0.095 else _figures(100 * share)
-    return (shown.rstrip("0").rstrip(".") if "." in shown else shown) + " %"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people say them: 0.4 s, 21 s, 3 min 20 s, 1 h 05 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def spread(values: Sequence[float]) -> str:
-    """Write mean and standard deviation of retrainings, or the one value."""
-    mean = value(fmean(values))
-    return mean if len(values) < 2 else f"{mean} ± {stdev(values):.2f}"
 
 
 def starts(name: str, over: "Spread | None") -> str:
@@ -102,35 +56,15 @@ def all_starts(over: "Mapping[str, Spread]") -> str:
 def strongest_checked(name: str, pearson: float, slope: float, number: int) -> str:
     """Say how well predictions of the strongest samples held, each left out alone."""
     text = f"Each of the {number} strongest of {name} was left out alone and the model trained again: correlation of "
-    text += f"predicted with retrained effect {_two(pearson)}, slope {_two(slope)}."
+    text += f"predicted with retrained effect {agreement(pearson)}, slope {agreement(slope)}."
     if not 0.8 <= slope <= 1.25:
         text += f" Single effects are {'larger' if slope > 1 else 'smaller'} than predicted."
     return text
 
 
-def rare(name: str, found: RareWords | None) -> str:
+def rare(name: str, known: RareWords | None) -> str:
     """Name the rare words of an objective and what it is without them; "" where there are none."""
-    if found is None:
-        return ""
-    listed = ", ".join(f"{word} {count(n)}" for word, n in found.words[:12])
-    more = f" and {len(found.words) - 12} more" if len(found.words) > 12 else ""
-    are = "One word is" if len(found.words) == 1 else f"{len(found.words)} words are"
-    text = f"{are} rare in the corpus, fewer than {RARE} times: {listed}{more}; a few sentences decide where they lie."
-    if found.value is not None:
-        them = "it" if len(found.words) == 1 else "them"
-        text += f" Without {them} {name} is {value(found.value)} (p {probability(found.p_value)})."
-    return text
-
-
-def _figures(x: float) -> str:
-    """Two figures without an exponent, nine decimals at most."""
-    return f"{x:.{max(0, min(1 - math.floor(math.log10(abs(x))), 9))}f}" if x else "0"
-
-
-def _sign(number: str) -> str:
-    if not any(c in "123456789" for c in number):
-        return number.lstrip("+-")
-    return number.replace("-", "\u2212")
+    return "" if known is None else known.sentence(name)
 
 
 def title(values: Mapping[str, float], noun: str) -> str:
@@ -203,7 +137,7 @@ def answers(
     if methods != ["remove"]:
         head = f"Changing the weights of {several(trained, noun)} ({', '.join(methods)})"
     targets = {plan.targets[name] for name, plan in acting.items()}
-    target = f"its target of {_sign(f'{targets.pop():g}')}" if len(targets) == 1 else "its target"
+    target = f"its target of {signed(f'{targets.pop():g}')}" if len(targets) == 1 else "its target"
     who = "each" if len(acting) == len(values) else f"{len(acting)} of them"
     short = [name for name, plan in acting.items() if not plan.reached]
     after = {name: retrained(name, plan, checks.get(name)) for name, plan in acting.items()}
@@ -258,7 +192,7 @@ def trust(fidelity: "Mapping[str, Sequence[Compared]]", estimator: str = "unroll
         _, row = chosen[0]
         each = interval(row.pearson, row.pearson_low, row.pearson_high)
     else:
-        each = ", ".join(f"{name} {_two(row.pearson)}" for name, row in chosen)
+        each = ", ".join(f"{name} {agreement(row.pearson)}" for name, row in chosen)
     times = several(subsets.pop(), "time") if len(subsets) == 1 else "many times"
     return (
         f"Checked by retraining {times} without a random {percent(share)} of the {noun}s; "
@@ -280,13 +214,13 @@ def verdicts(rows: "Sequence[Compared]", estimator: str = "unrolled", noun: str 
         if not better:
             best = others[0]
             texts.append(
-                f"{head}, {estimator} predicted retraining best: Pearson {_two(mine)}, against "
-                f"{_two(best.fidelity.pearson)} for {best.estimator}{_overlap(best, own)}."
+                f"{head}, {estimator} predicted retraining best: Pearson {agreement(mine)}, against "
+                f"{agreement(best.fidelity.pearson)} for {best.estimator}{_overlap(best, own)}."
             )
         for r in better:
             texts.append(
-                f"{head}, {r.estimator} did better than {estimator}: Pearson {_two(r.fidelity.pearson)} against "
-                f"{_two(mine)}{_overlap(r, own)}."
+                f"{head}, {r.estimator} did better than {estimator}: Pearson {agreement(r.fidelity.pearson)} against "
+                f"{agreement(mine)}{_overlap(r, own)}."
             )
     return texts
 
@@ -296,15 +230,6 @@ def _overlap(a: "Compared", b: "Compared") -> str:
     return ", but their intervals overlap" if meet else ""
 
 
-def _two(x: float) -> str:
-    # 0.996 must not be read as 1, nor the small slope of a baseline as nothing; a large one has no unit of ours.
-    if abs(x) >= 100:
-        return _sign(f"{x:,.0f}")
-    if 0 < abs(x) < 0.095:
-        return _sign(_figures(x))
-    return _sign(f"{x:.3f}" if 0.995 <= abs(x) < 1 else f"{x:.2f}")
-
-
 def interval(middle: float, low: float, high: float) -> str:
     """Write a figure with its interval: 0.98 (0.95 to 0.99)."""
-    return f"{_two(middle)} ({_two(low)} to {_two(high)})"
+    return f"{agreement(middle)} ({agreement(low)} to {agreement(high)})"

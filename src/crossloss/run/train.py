@@ -149,7 +149,14 @@ def write_run(run: Run, *, seconds: float | None = None, rows: Sequence[Tensor] 
         store.mark_done("train", key)
 
 
-def imported(field: Model, weights: object = None, *, memory: str = MEMORY) -> Run:
+def imported(
+    field: Model,
+    weights: object = None,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    memory: str = MEMORY,
+) -> Run:
     """A model that was trained elsewhere, as it is now: a run without steps.
 
     Estimators of the final parameters score it (inverse Hessian, gradient dot); what needs the steps says so.
@@ -160,11 +167,17 @@ def imported(field: Model, weights: object = None, *, memory: str = MEMORY) -> R
         Of ``cl.from_gensim``, ``cl.from_word2vec``, or a ``TorchField`` of a trained module.
     weights : (n,) array, optional
         Sample weights that it was trained with; 1 by default.
+    out : path, optional
+        Run folder, which ``cl.load`` opens as that of a run.
+    overwrite : bool
+        Replace a different run in ``out``.
+    memory : str
+        As for ``train``.
 
     Raises
     ------
     UserError
-        Weights that do not fit; losses or parameters that are not finite.
+        Weights that do not fit; losses or parameters that are not finite; a folder that holds something else.
 
     Examples
     --------
@@ -174,7 +187,24 @@ def imported(field: Model, weights: object = None, *, memory: str = MEMORY) -> R
     _require_model(field)
     built, w, theta = field.build(), as_weights(weights, field), field.start(None)
     field.check_imported(theta, w)
-    return standing(field, built, w, theta, parse_bytes(memory), None)
+    run = standing(field, built, w, theta, parse_bytes(memory), None)
+    if out is not None:
+        given = w.cpu().numpy() if weights is not None else None
+        parameters = content_key(theta.detach().cpu().numpy())
+        known = None if given is None else content_key(given)
+        run.store = store = _open_folder(Path(out), run.origin | {"weights": known, "parameters": parameters}, overwrite)
+        try:
+            field.build(store.path)
+            if given is not None:
+                store.save("weights.safetensors", {"weights": given})
+            store.save("start.safetensors", {"theta": theta.detach().cpu().numpy()})
+            files.write_tensors(store.file("model.safetensors"), field.tensors(run.view))
+            store.set_meta(settings=settings_of(run))
+            store.mark_done("train", content_key(store.manifest["identity"]))
+        except BaseException:
+            store.close()
+            raise
+    return run
 
 
 def standing(model: Model, field: Field, weights: Tensor, theta: Tensor, memory: int, seed: int | None) -> Run:
@@ -228,13 +258,18 @@ def load(
                 raise UserError(
                     f"{path} holds the run of another field (different: {different}): pass the one it was of."
                 )
-        rule = optimisers.from_dict(identity["optimiser"]) if optimiser is None else optimiser
         weights = (
             None if identity["weights"] is None else files.read_arrays(folder.file("weights.safetensors"))["weights"]
         )
         w, steps, seed = as_weights(weights, field), identity["steps"], identity["seed"]
         start = folder.load("start.safetensors")
         initial = None if start is None else torch.from_numpy(start["theta"]).to(field.device)
+        if not steps:  # trained elsewhere
+            assert initial is not None
+            run = standing(field, field.build(folder.path), w, initial, parse_bytes(memory), seed)
+            run.store = folder
+            return run
+        rule = optimisers.from_dict(identity["optimiser"]) if optimiser is None else optimiser
         run = _assemble(field, rule, steps, seed, w, folder, parse_bytes(memory), initial)
         run.trajectory.run_to_end()  # states that were deleted are made again
     except BaseException:
