@@ -192,7 +192,8 @@ def imported(
         given = w.cpu().numpy() if weights is not None else None
         parameters = content_key(theta.detach().cpu().numpy())
         known = None if given is None else content_key(given)
-        run.store = store = _open_folder(Path(out), run.origin | {"weights": known, "parameters": parameters}, overwrite)
+        identity = run.origin | {"weights": known, "parameters": parameters}
+        run.store = store = _open_folder(Path(out), identity, overwrite)
         try:
             field.build(store.path)
             if given is not None:
