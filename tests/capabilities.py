@@ -76,7 +76,7 @@ class Column:
 
 class SkipGramExact(Column):
     name = "skip-gram, exact"
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {}  # noqa: RUF012
 
     def field(self, folder: Path) -> Any:
         return cl.SkipGram(

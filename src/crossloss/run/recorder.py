@@ -59,7 +59,7 @@ class Recorder:
     def __init__(self, field: TorchField, model: nn.Module, optimizer: torch.optim.Optimizer, memory: str = "4GB"):
         if not isinstance(field, TorchField):
             raise UserError(
-                f"A Recorder takes the loop of a TorchField, not a {type(field).__name__}: use cl.train(field, out=...)."
+                f"A Recorder records a TorchField, not a {type(field).__name__}: use cl.train(field, out=...)."
             )
         kind = type(optimizer)
         if kind not in SETTINGS:

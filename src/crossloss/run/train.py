@@ -78,6 +78,12 @@ def train(
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise UserError(f"steps is {steps!r}: it must be a whole number, at least 1.")
     rule = field.optimiser() if optimiser is None else optimiser
+    if isinstance(rule, type) or not all(callable(getattr(rule, name, None)) for name in ("init", "step", "adjoint")):
+        what = f"the class {rule.__name__}" if isinstance(rule, type) else f"a {type(rule).__name__}"
+        raise UserError(
+            f"The optimiser is {what}: give cl.SGD(lr=0.1), cl.Adam(...) or another one here, or record a loop of "
+            "torch.optim with cl.Recorder."
+        )
     w = as_weights(weights, field)
     seed = field.first_seed if seed is None else seed
     run = open_run(field, rule, int(steps), seed, w, out, overwrite, parse_bytes(memory), given=weights is not None)
@@ -317,7 +323,11 @@ def _differences(known: Any, given: Any, name: str = "") -> list[str]:
     if not (isinstance(known, dict) and isinstance(given, dict)):
         return [] if known == given else [name]
     both = sorted({*known, *given})
-    return [found for key in both for found in _differences(known.get(key), given.get(key), key)]
+    return [
+        found
+        for key in both
+        for found in _differences(known.get(key), given.get(key), name if key == "by_step" else key)
+    ]
 
 
 def environment() -> dict[str, str]:

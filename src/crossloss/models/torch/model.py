@@ -159,7 +159,7 @@ def _columns(items: Sequence[Any]) -> Mapping[str, Sequence[str]]:
     names = dict.fromkeys(str(name) for item in items for name in item)
     rows = [{str(name): str(value) for name, value in item.items()} for item in items]
     own = ("sample", "weight")  # what tables of scores have themselves
-    return {f"{name} " if name in own else name: [row.get(name, "") for row in rows] for name in names}
+    return {f"row.{name}" if name in own else name: [row.get(name, "") for row in rows] for name in names}
 
 
 def _bytes(tensor: Tensor) -> Any:
