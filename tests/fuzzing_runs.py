@@ -179,10 +179,8 @@ def arguments(rng: Random, folder: Path) -> str:
     if rng.random() < 0.05:
         rng.shuffle(argv)
     argv = [a for a in argv if "\x00" not in a]  # no program can be given one
-    if verb == "debias":
-        argv += ["--others", "2", "--starts", "1", "--no-words"]
     if verb == "validate":
-        few = {"--subsets": "3", "--seeds": "1", "--removals": "1"}
+        few = {"--subsets": "3", "--starts": "1", "--removals": "1"}
         argv += [part for option, value in few.items() if option not in argv for part in (option, value)]
     before = os.getcwd()
     (folder / "in" / "deep" / "down").mkdir(parents=True)

@@ -105,8 +105,9 @@ class Run:
             More than one, of a run that has no other starts.
         """
         if skip + count > 1 and not self.has_starts:
-            self.model.start(0)  # says why
-            raise UserError("A model that was trained elsewhere cannot be trained from other starts.")
+            if self.steps or not self.model.has_starts:
+                self.model.start(0)  # says why
+            raise UserError("A model that was trained elsewhere has one start: train it here, cl.train(field, ...).")
         first = 0 if self.seed is None else self.seed
         return [self.seed if i == 0 else first + i for i in range(skip, skip + count)]
 
@@ -255,7 +256,7 @@ class Run:
 def origin_of(model: Model, optimiser: Optimiser, steps: int, seed: int | None) -> dict[str, Any]:
     """What fixes a training beside its sample weights, as plain values."""
     rule = optimisers.to_dict(optimiser, steps) if steps else None
-    return {"field": model.identity(max(steps, 1)), "optimiser": rule, "steps": steps, "seed": seed}
+    return {"field": model.identity(max(steps, 1), seed), "optimiser": rule, "steps": steps, "seed": seed}
 
 
 def settings_of(run: Run) -> dict[str, Any]:
