@@ -12,6 +12,7 @@ from torch import Tensor
 
 from crossloss import optimisers
 from crossloss.core import Field, Objective, Optimiser, UserError
+from crossloss.display import html_table
 from crossloss.inputs import not_negative, weight_numbers
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, fingerprint, from_dict, to_dict
@@ -245,6 +246,11 @@ class Run:
         where = "" if self.store.path is None else f", {self.store.path}"
         trained = f"{self.steps} steps" if self.steps else "trained elsewhere"
         return f"Run({self.model.kind}, {self.model.samples:,} {self.model.sample_noun}s, {trained}{where})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, value) for name, value in settings_of(self).items() if value is not None]
+        figures = [(name, float(value)) for name, value in self.store.metrics.items()]
+        return html_table(repr(self), ("what", "value"), [*rows, *figures])
 
 
 def origin_of(model: Model, optimiser: Optimiser, steps: int, seed: int | None) -> dict[str, Any]:
