@@ -19,7 +19,7 @@ from crossloss.objectives import BaseObjective, fingerprint, from_dict, to_dict
 from crossloss.progress import track
 from crossloss.run.results import Results
 from crossloss.run.store import Store
-from crossloss.run.trajectory import MemoryStates, Training
+from crossloss.run.trajectory import MemoryStates, Training, without_steps
 
 
 @dataclass(eq=False)
@@ -178,15 +178,8 @@ class Run:
 
     def at(self, theta: Tensor) -> "Run":
         """The same model at other parameters (p,), which no training led to."""
-        from crossloss.run.train import standing  # the two make each other
-
-        return standing(self.model, self.field, self.trajectory.weights, theta, self.memory, self.seed)
-
-    def view_of(self, theta: Tensor, seed: int | None) -> Any:
-        """Other final parameters (p,) of the same model as objectives see them, from the start ``seed``."""
-        if seed == self.seed:
-            return self.field.view(theta)
-        return self.model.started(self.model.start(seed)).view(theta)
+        without = without_steps(self.field, self.trajectory.weights, theta)
+        return Run(self.model, self.field, without, self.seed, self.memory, Store())
 
     def values(self, objectives: Sequence[Objective]) -> dict[str, float]:
         """Objectives by name, at the final parameters."""
