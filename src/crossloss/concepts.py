@@ -155,6 +155,20 @@ def concepts_table(groups: Sequence[Concept], test: Weat) -> Table:
     return Table(f"Words outside {test.name} that its strongest sentences pull in", headings, rows)
 
 
+def concepts_summary(groups: Sequence[Concept], test: Weat) -> list[str]:
+    """How to read the table, the given words that are missing, and a sentence that pulls each group; a line each."""
+    x, y = test.labels[:2]
+    lines = [
+        f"Pull: the part of the strongest sentences' scores that these words carry; positive pushes {test.name} up. "
+        f"Effect: one-sided WEAT, positive where {x} lie nearer to the words than {y}; p is two-sided."
+    ]
+    for c in groups:
+        if c.missing:
+            lines.append(f"{c.name}: not in the vocabulary and left out: {', '.join(c.missing)}")
+        lines += [f"{c.name}: {s.text}" for s in c.samples[:1]]
+    return lines
+
+
 def association_test(scores: Scores, objective: Named = None) -> Weat:
     """The association test of that name among those scored.
 

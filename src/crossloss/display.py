@@ -1,4 +1,4 @@
-"""How results are shown: numbers as people read them, and tables for notebooks (HTML, everything escaped) and terminals."""
+"""How results are shown: numbers as people read them, and tables, for notebooks as HTML with everything escaped."""
 
 import math
 from collections.abc import Iterable, Sequence

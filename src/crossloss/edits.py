@@ -17,12 +17,12 @@ from crossloss.core import UserError
 from crossloss.display import Marked, Table, effect
 from crossloss.models.skipgram.explain import Explanation, explain_text, pair_terms
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
-from crossloss.plans.table import plan_table
+from crossloss.plans.plan import plan_table
 from crossloss.progress import track
+from crossloss.run.retrainer import Retrainer
 from crossloss.scores import Named, Scores
 from crossloss.text.tokens import FORM, Form, tokenize
 from crossloss.text.vocabulary import token_words
-from crossloss.validation.retrain import Retrainer
 
 ABSENT = -1
 """Sample number of a text that is no sample of the run."""

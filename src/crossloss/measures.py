@@ -68,9 +68,7 @@ class Measures:
                 others.append((objective.name, value(number), *between, getattr(objective, "quantity", "value")))
                 continue
             p, splits = (r.p_value, r.p_value_two_sided), f"{r.splits:,} {'all' if r.exact else 'drawn'}"
-            tests.append(
-                (objective.name, value(r.effect), *between, value(r.statistic), *map(probability, p), splits)
-            )
+            tests.append((objective.name, value(r.effect), *between, value(r.statistic), *map(probability, p), splits))
         columns = ("statistic", "p one-sided", "p two-sided", "splits")
         made = [
             Table("Association tests", ("test", "effect size", *over, *columns), tests),
@@ -78,7 +76,7 @@ class Measures:
         ]
         return [table for table in made if table.rows]
 
-    def sentences(self) -> list[str]:
+    def summary(self) -> list[str]:
         """What the sign of each objective means, what its starts and its rare words say of it; then the benchmarks."""
         lines = []
         for objective in self.objectives:
@@ -94,7 +92,9 @@ class Measures:
                 parts.append(self.rare[name].sentence(name))
             if parts:
                 lines.append(f"{name}. {' '.join(parts)}")
-        lines += [f"{name}: Spearman {figure:.3f} on {pairs} pairs" for name, _, figure, pairs in self._quality() if figure]
+        lines += [
+            f"{name}: Spearman {figure:.3f} on {pairs} pairs" for name, _, figure, pairs in self._quality() if figure
+        ]
         return lines
 
     def _quality(self) -> list[tuple[str, str, float | None, int]]:

@@ -234,9 +234,7 @@ class Scores:
         """
         unrolled = self.estimator == UNROLLED
         checked = (self.run.store.load("validation.json") or {}).get("strongest", {}) if unrolled else {}
-        retrained = {
-            name: dict(zip(row["samples"], row["retrained"], strict=True)) for name, row in checked.items()
-        }
+        retrained = {name: dict(zip(row["samples"], row["retrained"], strict=True)) for name, row in checked.items()}
         name = "scores.parquet" if unrolled else f"scores-{self.estimator}.parquet"
         self.run.store.save(name, self.table(retrained))
 
@@ -292,6 +290,18 @@ def score(
     >>> scores = cl.score(run, [weat])
     >>> print(scores.top(5))
     """
+    run.results.scores = scores = compute_scores(run, objectives, estimator, damping=damping)
+    return scores
+
+
+def compute_scores(
+    run: Run,
+    objectives: Sequence[Objective | Callable[[Any], Tensor]],
+    estimator: str | Estimator = UNROLLED,
+    *,
+    damping: float = 0.0,
+) -> Scores:
+    """``score``, of which the run remembers nothing."""
     if isinstance(objectives, str | Mapping) or not isinstance(objectives, Iterable):
         raise UserError("score takes a list of objectives: cl.score(run, [cl.objectives.weat(NAME)]).")
     chosen = [as_objective(o) for o in objectives]

@@ -31,7 +31,9 @@ class RareWords:
         listed = ", ".join(f"{word} {count(n)}" for word, n in self.words[:12])
         more = f" and {len(self.words) - 12} more" if len(self.words) > 12 else ""
         are = "One word is" if len(self.words) == 1 else f"{len(self.words)} words are"
-        text = f"{are} rare in the corpus, fewer than {RARE} times: {listed}{more}; a few sentences decide where they lie."
+        text = (
+            f"{are} rare in the corpus, fewer than {RARE} times: {listed}{more}; a few sentences decide where they lie."
+        )
         if self.value is None:
             return text
         them = "it" if len(self.words) == 1 else "them"

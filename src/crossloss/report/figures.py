@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from crossloss.report.text import clean
+from crossloss.validation.validate import Compared
 
 Curve = tuple[Sequence[int] | np.ndarray, Sequence[float] | np.ndarray, Sequence[tuple[int, float]]]
 """Counts of samples removed, ascending; the objective as predicted of each; (count, objective) as retrained."""
@@ -154,7 +155,7 @@ def _reach(counts: np.ndarray, predicted: np.ndarray, retrained: Sequence[int], 
     return 1.5 * max(ends) if ends and max(ends) > 0 else float("inf")
 
 
-def fidelity_panel(row: Any, label: str, key: str = "fidelity") -> str:
+def fidelity_panel(row: Compared, label: str, key: str = "fidelity") -> str:
     """Draw the change that one estimator predicted for each subset against the change retraining gave.
 
     ``label`` and ``key`` are those of :func:`removal_curve`. The unrolled estimator, whose prediction is in f's unit,

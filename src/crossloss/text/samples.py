@@ -14,7 +14,19 @@ from crossloss.core import Progress
 from crossloss.display import several
 from crossloss.text.encoding import refusing
 from crossloss.text.rows import Columns, SourceInfo
-from crossloss.text.tokens import FORM, PLAIN, SPLIT, TOKEN_PATTERN, Form, Token, finder, plain, prepared, tokenize, word_of
+from crossloss.text.tokens import (
+    FORM,
+    PLAIN,
+    SPLIT,
+    TOKEN_PATTERN,
+    Form,
+    Token,
+    finder,
+    plain,
+    prepared,
+    tokenize,
+    word_of,
+)
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,7 @@ class Explanation:
 
     def summary(self, name: str) -> str:
         """Write what removing it, or adding it where it was not trained on, is predicted to do to the objective."""
-        change, verb = (
-            (self.effect_if_added, "adding") if self.sample is None else (self.effect_if_removed, "removing")
-        )
+        change, verb = (self.effect_if_added, "adding") if self.sample is None else (self.effect_if_removed, "removing")
         start = "Not trained on. Effect if added" if self.sample is None else "Effect if removed"
         direction, size = "lower" if change < 0 else "raise", effect(abs(change)).lstrip("+")
         text = f"{start} {effect(change)}: {verb} it is predicted to {direction} {name} by {size}."
