@@ -134,13 +134,13 @@ def measure(run: Run, objectives: Sequence[Objective], *, starts: int = STARTS) 
     >>> print(measures.values["weat7"].tested.p_value)
     """
     view, model = run.view, run.model
-    words = isinstance(model, SkipGram)
+    counts = model.vocabulary.occurrences if isinstance(model, SkipGram) else None
     made = Measures(
         list(objectives),
         {o.name: measured(o, view) for o in objectives},
-        quality(view.words, view.vectors.cpu().numpy()) if words else None,
+        None if counts is None else quality(view.words, view.vectors.cpu().numpy()),
         over_starts(run, objectives, starts),
-        {o.name: r for o in objectives if (r := rare_words(o, model.vocabulary.occurrences, view))} if words else {},
+        {o.name: rare for o in objectives if counts is not None and (rare := rare_words(o, counts, view))},
     )
     run.store.log_metrics(made.metrics())
     run.store.set_meta(starts=starts)

@@ -49,8 +49,10 @@ class Scored:
 
     @property
     def text(self) -> str:
-        """What is shown of it."""
-        return str(self.columns.get("text", self.sample))
+        """What is shown of it: its text, or its row."""
+        if "text" in self.columns or not self.columns:
+            return str(self.columns.get("text", self.sample))
+        return ", ".join(f"{name}: {value}" for name, value in self.columns.items())
 
     @property
     def id(self) -> str:
@@ -141,7 +143,10 @@ class Scores:
         columns, model = self.run.model.columns(), self.run.model
         found = []
         for i in row_numbers(samples, len(scores), "samples").tolist():
-            row = {name: values[i] for name, values in columns.items()} or {"text": model.show(i)}
+            row = {name: values[i] for name, values in columns.items()}
+            if not row:
+                item = model.show(i)
+                row = {"text": item if isinstance(item, str) else f"{model.sample_noun} {i}"}
             share = float(scores[i]) / value if value else 0.0
             found.append(Scored(i, float(scores[i]), float(effects[i]), int(ranks[i]), share, row))
         return found

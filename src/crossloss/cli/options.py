@@ -126,7 +126,7 @@ def opened(path: Path, names: Sequence[str] | None) -> Iterator[tuple[Run, list[
         No finished run, no objective in it or named, or as ``parse_objectives`` and ``Run.remember``.
     """
     with load(path) as run:
-        known = run.objectives
+        known: list[Any] = list(run.objectives)
         asked = parse_objectives(names, known) if names else known
         if not asked:
             raise UserError(f"The run in {path} has no objective yet: name one with --objective.")

@@ -15,7 +15,7 @@ from crossloss.objectives.bounds import check_target
 from crossloss.plans import METHODS, transfer
 from crossloss.plans.evaluate import metrics_of
 from crossloss.plans.flip import VERDICTS
-from crossloss.plans.make import ARMS
+from crossloss.plans.update import ARMS
 from crossloss.reading import ranking
 from crossloss.stored import save_flip, stored_scores, stored_targets
 

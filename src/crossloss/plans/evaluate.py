@@ -177,8 +177,9 @@ class Evaluation:
 
     def tables(self) -> list[Table]:
         """Every figure on starts that it was not fitted to, before and after, beside the noise between starts."""
+        noise = ("", "within noise")
         rows = [
-            (r.figure, spread(r.before), spread(r.after), effect(r.change), value(r.noise), "within noise" * r.within_noise)
+            (r.figure, spread(r.before), spread(r.after), effect(r.change), value(r.noise), noise[r.within_noise])
             for r in self.rows
         ]
         title = f"{self.method}, from {len(self.seeds)} starts not fitted to; noise: sd between starts"

@@ -72,7 +72,7 @@ class SmallestFlip:
         return f"{several} {verb} {self.name}: retrained without them, {what}."
 
     def metrics(self) -> dict[str, float]:
-        """Flat figures robustness.NAME.smallest_set, .share, .retrained; of significance robustness.NAME.significance.*."""
+        """Flat figures robustness.NAME.smallest_set, .share, .retrained; robustness.NAME.significance.* of p."""
         start = f"robustness.{self.name}" + (".significance" if self.verdict == "insignificant" else "")
         figures = {"smallest_set": len(self.removed), "share": self.share, "retrained": self.after}
         return {f"{start}.{name}": float(value) for name, value in figures.items()} if self.found else {}

@@ -194,7 +194,8 @@ class Plan:
             now, predicted = value(self.values[name]), self._written(name, self.predictions[name])
             if name in self.results:
                 after = value(self.results[name])
-                lines.append(f"Plan: {doing} brings {name} from {now} to {after}, retrained (predicted {predicted}){short}.")
+                brings = f"brings {name} from {now} to {after}, retrained (predicted {predicted})"
+                lines.append(f"Plan: {doing} {brings}{short}.")
             else:
                 lines.append(f"Plan: {doing} is predicted to bring {name} from {now} to {predicted}{short}.")
             if self.path:

@@ -19,7 +19,7 @@ from crossloss.objectives import BaseObjective, fingerprint, from_dict, to_dict
 from crossloss.progress import track
 from crossloss.run.results import Results
 from crossloss.run.store import Store
-from crossloss.run.trajectory import MemoryStates, Training
+from crossloss.run.trajectory import MemoryStates, Training, without_steps
 
 
 @dataclass(eq=False)
@@ -105,8 +105,9 @@ class Run:
             More than one, of a run that has no other starts.
         """
         if skip + count > 1 and not self.has_starts:
-            self.model.start(0)  # says why
-            raise UserError("A model that was trained elsewhere cannot be trained from other starts.")
+            if self.steps or not self.model.has_starts:
+                self.model.start(0)  # says why
+            raise UserError("A model that was trained elsewhere has one start: train it here, cl.train(field, ...).")
         first = 0 if self.seed is None else self.seed
         return [self.seed if i == 0 else first + i for i in range(skip, skip + count)]
 
@@ -177,15 +178,8 @@ class Run:
 
     def at(self, theta: Tensor) -> "Run":
         """The same model at other parameters (p,), which no training led to."""
-        from crossloss.run.train import standing  # the two make each other
-
-        return standing(self.model, self.field, self.trajectory.weights, theta, self.memory, self.seed)
-
-    def view_of(self, theta: Tensor, seed: int | None) -> Any:
-        """Other final parameters (p,) of the same model as objectives see them, from the start ``seed``."""
-        if seed == self.seed:
-            return self.field.view(theta)
-        return self.model.started(self.model.start(seed)).view(theta)
+        without = without_steps(self.field, self.trajectory.weights, theta)
+        return Run(self.model, self.field, without, self.seed, self.memory, Store())
 
     def values(self, objectives: Sequence[Objective]) -> dict[str, float]:
         """Objectives by name, at the final parameters."""
@@ -255,7 +249,7 @@ class Run:
 def origin_of(model: Model, optimiser: Optimiser, steps: int, seed: int | None) -> dict[str, Any]:
     """What fixes a training beside its sample weights, as plain values."""
     rule = optimisers.to_dict(optimiser, steps) if steps else None
-    return {"field": model.identity(max(steps, 1)), "optimiser": rule, "steps": steps, "seed": seed}
+    return {"field": model.identity(max(steps, 1), seed), "optimiser": rule, "steps": steps, "seed": seed}
 
 
 def settings_of(run: Run) -> dict[str, Any]:
