@@ -7,7 +7,6 @@ from hostile import ACT, hostile_page
 from in_browser import browser, dom, root_tag, without_policy
 from report_sample import Line, bare, objective, page_of
 
-
 pytestmark = browser
 
 

@@ -44,15 +44,12 @@ class Contents:
         self.run, self.model, self.results = run, run.model, run.results
         self.scores, self.noun = self.results.scores, run.model.sample_noun
         self.values, self.trained = self.scores.values, int((run.weights > 0).sum())
-        every = list(self.results.plans.values())
-        self.plans = {name: [p for p in every if name in p.targets] for name in self.values}
-        for plans in self.plans.values():
-            plans.sort(key=lambda p: len(p.targets) == 1)  # the last, which validation takes too, is shown in full
-        self.plan = {name: plans[-1] for name, plans in self.plans.items() if plans}
         validation = self.results.validation
         self.fidelity = validation.fidelity if validation else {}
         self.strongest = validation.strongest if validation else {}
         checks = validation.plans if validation else {}
+        self.plans = {name: self._plans(name, checks.get(name)) for name in self.values}
+        self.plan = {name: plans[-1] for name, plans in self.plans.items() if plans}
         self.checks = {name: checks[name] for name, plan in self.plan.items() if _is_of(checks.get(name), plan, name)}
         self.candidate = self.model.candidates(run.weights)
         self.ranked = {
@@ -65,6 +62,11 @@ class Contents:
         self.parts = show is None and type(self.model).explain is not Model.explain
         shown = [s.sample for both in self.ranked.values() for ranked in both for s in ranked]
         self.content = displayed(self.model, shown, show)
+
+    def _plans(self, name: str, check: PlanCheck | None) -> list[Plan]:
+        """Plans for an objective; the last, which is shown in full, is one that was checked, or else a removal."""
+        plans = [plan for plan in self.results.plans.values() if name in plan.targets]
+        return sorted(plans, key=lambda plan: (_is_of(check, plan, name), plan.method == "remove"))
 
     @property
     def objectives(self) -> list[Objective]:
