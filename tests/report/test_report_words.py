@@ -71,12 +71,14 @@ def test_a_spread_larger_than_the_value_is_said():
     assert unsure.endswith(
         "0.17 ± 0.70. The starts differ by more than its size: not even its sign is a property of the data."
     )
-    shown = words.all_starts({"paper-career": Spread((0.1, -0.5, 0.9)), "other": Spread((1.5, 1.6))})
+    shown = words.all_starts(
+        ["paper-career", "other", "more"], {"paper-career": Spread((0.1, -0.5, 0.9)), "other": Spread((1.5, 1.6))}
+    )
     assert shown == (
         "Over 3 starts of the initial parameters (mean ± sd): paper-career 0.17 ± 0.70, other 1.55 ± 0.07. Of "
         "paper-career not even the sign is a property of the data."
     )
-    assert words.all_starts({}) == words.all_starts({"f": Spread((0.1,))}) == ""
+    assert words.all_starts(["f"], {}) == words.all_starts(["f"], {"f": Spread((0.1,))}) == ""
 
 
 def test_rare_words_are_named_with_what_the_test_is_without_them():

@@ -57,7 +57,7 @@ class Contents:
                 [s for s in self.scores.amplifiers(SAMPLES, o) if s.score > 0],
                 [s for s in self.scores.mitigators(SAMPLES, o) if s.score < 0],
             )
-            for o in self.objectives
+            for o in self.scores.objectives
         }
         self.parts = show is None and type(self.model).explain is not Model.explain
         shown = [s.sample for both in self.ranked.values() for ranked in both for s in ranked]
@@ -67,11 +67,6 @@ class Contents:
         """Plans for an objective; the last, which is shown in full, is one that was checked, or else a removal."""
         plans = [plan for plan in self.results.plans.values() if name in plan.targets]
         return sorted(plans, key=lambda plan: (_is_of(check, plan, name), plan.method == "remove"))
-
-    @property
-    def objectives(self) -> list[Objective]:
-        """Those scored."""
-        return list(self.scores.objectives)
 
     def explain(self, objective: Objective, s: Scored) -> Any:
         """A sample taken apart, where the model's samples have parts and nothing else is shown of them."""
@@ -86,27 +81,10 @@ class Contents:
         below = name in self.plan and self.plan[name].targets[name] > self.values[name]
         return next((s for s in self.ranked[name][below] if not self.candidate[s.sample]), None)
 
-    def changes(self, name: str) -> dict[int, float]:
-        """What retraining without each of the strongest samples gave, by sample."""
-        checked = self.strongest.get(name)
-        return checked.changes if checked else {}
-
     def retrained(self) -> dict[str, float]:
         """The objectives after training with their plans, of those that were retrained."""
         after = {name: words.retrained(name, plan, self.checks.get(name)) for name, plan in self.plan.items()}
         return {name: value for name, value in after.items() if value is not None}
-
-    def predicted(self) -> dict[str, float]:
-        """The objectives as their plans are predicted to bring them."""
-        return {name: plan.predictions[name] for name, plan in self.plan.items() if name in plan.predictions}
-
-    def targets(self) -> set[float]:
-        """Where the plans are to bring them."""
-        return {plan.targets[name] for name, plan in self.plan.items()}
-
-    def spreads(self) -> dict[str, Spread]:
-        """Spreads over starts of the objectives scored."""
-        return {name: self.results.spreads[name] for name in self.values if name in self.results.spreads}
 
     def flips(self, name: str) -> list[Sequence[str]]:
         """How few samples decide an objective, and what they have in common: sentences, as stored or of a flip."""

@@ -1,6 +1,6 @@
 """Sentences for people, on pages and in terminals: the answer, and how far it can be trusted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from crossloss.display import (
     agreement,
@@ -25,9 +25,9 @@ UNITLESS = ("gradient-dot", "tracin", "co-occurrence")
 """Estimators whose scores have no unit."""
 
 
-def starts(name: str, over: Spread | None) -> str:
+def starts(name: str, over: Spread) -> str:
     """Say how far an objective depends on where the parameters started; "" of one start."""
-    if over is None or len(over.values) < 2:
+    if len(over.values) < 2:
         return ""
     text = f"From {len(over.values)} starts {name} is {spread(over.values)}."
     if over.exceeds_value:
@@ -35,9 +35,9 @@ def starts(name: str, over: Spread | None) -> str:
     return text
 
 
-def all_starts(over: Mapping[str, Spread]) -> str:
-    """Write several figures with their spread over starts; "" where it was not measured."""
-    measured = {name: figure for name, figure in over.items() if len(figure.values) > 1}
+def all_starts(names: Iterable[str], over: Mapping[str, Spread]) -> str:
+    """Write figures of these names with their spread over starts; "" where it was not measured."""
+    measured = {name: over[name] for name in names if name in over and len(over[name].values) > 1}
     if not measured:
         return ""
     each = ", ".join(f"{name} {spread(figure.values)}" for name, figure in measured.items())
