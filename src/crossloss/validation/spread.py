@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossloss.core import Objective, UserError
+from crossloss.display import html_table, several, spread
 from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
@@ -14,7 +15,7 @@ from crossloss.statistics import deviation
 STARTS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Spread:
     """One figure of models that differ in their seed alone.
 
@@ -40,6 +41,12 @@ class Spread:
     def exceeds_value(self) -> bool:
         """Whether the starts differ by more than the value of the run or their mean: then not even its sign is sure."""
         return self.sd > min(abs(self.values[0]), abs(self.mean))
+
+    def __repr__(self) -> str:
+        return f"Spread({spread(self.values)} over {several(len(self.values), 'start')})"
+
+    def _repr_html_(self) -> str:
+        return html_table("Over starts", ("mean", "sd", "starts"), [(self.mean, self.sd, len(self.values))])
 
     def metrics(self, start: str) -> dict[str, float]:
         """Flat figures START.starts.mean, .sd, .count."""
