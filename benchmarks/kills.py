@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import torch
 from record import RESULTS, environment
+from trained import train_on
 
 import crossloss as cl
 from crossloss import pipeline
@@ -35,7 +36,7 @@ OWN = ("seconds", "peak_memory")
 
 def work(corpus: Path, out: Path) -> None:
     """What the command run does, but for the page at its end."""
-    with cl.train(cl.read(corpus), keep_words=TEST.words, out=out, **SETTINGS) as run:
+    with train_on(cl.read(corpus), keep_words=TEST.words, out=out, **SETTINGS) as run:
         pipeline.remember(run, [TEST])
         pipeline.measure(run, [TEST])
         scores = pipeline.score_run(run, [TEST])
