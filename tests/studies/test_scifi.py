@@ -15,7 +15,7 @@ from crossloss.run.run import Run
 from crossloss.run.train import load
 from crossloss.scores import score
 from crossloss.studies import scifi
-from crossloss.validation.retrain import without
+from crossloss.run.retrainer import without
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")

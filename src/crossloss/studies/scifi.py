@@ -17,10 +17,10 @@ from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.objectives import displacement
 from crossloss.progress import track
 from crossloss.reading import near_duplicates, select
+from crossloss.run.retrainer import Retrainer, without
 from crossloss.run.run import Run
 from crossloss.scores import Scores, score
 from crossloss.text.vocabulary import token_words
-from crossloss.validation.retrain import Retrainer, without
 from crossloss.validation.validate import Compared, compare
 
 WORDS = ("dooku", "kirk", "doctor")

@@ -24,12 +24,12 @@ from crossloss.objectives.weat import Weat
 from crossloss.progress import track
 from crossloss.reading import near_duplicates
 from crossloss.run.folder import RunFolder
+from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
 from crossloss.run.train import train
 from crossloss.scores import Scores, score
 from crossloss.text.read import Corpus
 from crossloss.text.versions import Side, VersionedCorpus
-from crossloss.validation.retrain import Retrainer
 
 CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
     "word2vec": {"negatives": 10.0, "exponent": 0.75},

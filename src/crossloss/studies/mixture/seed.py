@@ -13,6 +13,7 @@ from crossloss.core import Optimiser, Progress, UserError
 from crossloss.optimisers import SGD, Adam
 from crossloss.run.run import Run
 from crossloss.run.train import train
+from crossloss.statistics import pearson, slope
 from crossloss.studies.mixture import model as models
 from crossloss.studies.mixture.data import Points, draw
 from crossloss.studies.mixture.estimators import (
@@ -24,7 +25,6 @@ from crossloss.studies.mixture.estimators import (
     unrolled_p_constant,
 )
 from crossloss.studies.mixture.retrain import leave_one_out, retrain
-from crossloss.validation.statistics import pearson, slope
 
 OPTIMISERS: dict[str, Optimiser] = {
     "sgd": SGD(0.1),
