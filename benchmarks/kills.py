@@ -23,7 +23,6 @@ from record import RESULTS, environment
 from trained import train_on
 
 import crossloss as cl
-from crossloss import pipeline
 from crossloss.files import LEDGER
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
@@ -37,11 +36,12 @@ OWN = ("seconds", "peak_memory")
 def work(corpus: Path, out: Path) -> None:
     """What the command run does, but for the page at its end."""
     with train_on(cl.read(corpus), keep_words=TEST.words, out=out, **SETTINGS) as run:
-        pipeline.remember(run, [TEST])
-        pipeline.measure(run, [TEST])
-        scores = pipeline.score_run(run, [TEST])
-        plans = pipeline.plan_run(run, scores, {"mine": 0.0})
-        pipeline.validate_run(run, scores, plans, subsets=4, seeds=2, removals=1)
+        run.remember([TEST])
+        cl.measure(run, [TEST])
+        scores = cl.score(run, [TEST])
+        cl.plan(scores, {"mine": 0.0}).save(run)
+        cl.validate(run, [TEST], subsets=4, seeds=2, removals=1, strongest=0)
+        scores.save()
 
 
 def start(folder: Path, out: Path) -> int:

@@ -232,6 +232,17 @@ class Scores:
             {"crossloss": json.dumps({"estimator": self.estimator, "values": self.values}, sort_keys=True)}
         )
 
+    def save(self) -> None:
+        """Write scores.parquet (of another estimator than unrolled scores-ESTIMATOR.parquet) into the run's folder.
+
+        Where samples were checked by retraining (``cl.validate``), with what it gave.
+        """
+        unrolled = self.estimator == UNROLLED
+        checked = (self.run.store.load("validation.json") or {}).get("strongest", {}) if unrolled else {}
+        retrained = {name: dict(zip(row["samples"], row["retrained"], strict=True)) for name, row in checked.items()}
+        name = "scores.parquet" if unrolled else f"scores-{self.estimator}.parquet"
+        self.run.store.save(name, self.table(retrained))
+
     def to_pandas(self) -> Any:
         """The table as a pandas DataFrame; UserError where pandas is not installed."""
         try:

@@ -11,11 +11,11 @@ from crossloss import pipeline
 from crossloss.core import UserError
 from crossloss.objectives import displacement
 from crossloss.reading import select
+from crossloss.run.retrainer import without
 from crossloss.run.run import Run
 from crossloss.run.train import load
 from crossloss.scores import score
 from crossloss.studies import scifi
-from crossloss.run.retrainer import without
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from crossloss import optimisers
 from crossloss.core import Field, Objective, Optimiser, UserError
+from crossloss.display import html_table
 from crossloss.inputs import not_negative, weight_numbers
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, fingerprint, from_dict, to_dict
 from crossloss.progress import track
 from crossloss.run.results import Results
 from crossloss.run.store import Store
-from crossloss.run.trajectory import MemoryStates, Training
+from crossloss.run.trajectory import MemoryStates, Training, without_steps
 
 
 @dataclass(eq=False)
@@ -177,15 +178,8 @@ class Run:
 
     def at(self, theta: Tensor) -> "Run":
         """The same model at other parameters (p,), which no training led to."""
-        from crossloss.run.train import standing  # the two make each other
-
-        return standing(self.model, self.field, self.trajectory.weights, theta, self.memory, self.seed)
-
-    def view_of(self, theta: Tensor, seed: int | None) -> Any:
-        """Other final parameters (p,) of the same model as objectives see them, from the start ``seed``."""
-        if seed == self.seed:
-            return self.field.view(theta)
-        return self.model.started(self.model.start(seed)).view(theta)
+        without = without_steps(self.field, self.trajectory.weights, theta)
+        return Run(self.model, self.field, without, self.seed, self.memory, Store())
 
     def values(self, objectives: Sequence[Objective]) -> dict[str, float]:
         """Objectives by name, at the final parameters."""
@@ -245,6 +239,11 @@ class Run:
         where = "" if self.store.path is None else f", {self.store.path}"
         trained = f"{self.steps} steps" if self.steps else "trained elsewhere"
         return f"Run({self.model.kind}, {self.model.samples:,} {self.model.sample_noun}s, {trained}{where})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, value) for name, value in settings_of(self).items() if value is not None]
+        figures = [(name, float(value)) for name, value in self.store.metrics.items()]
+        return html_table(repr(self), ("what", "value"), [*rows, *figures])
 
 
 def origin_of(model: Model, optimiser: Optimiser, steps: int, seed: int | None) -> dict[str, Any]:

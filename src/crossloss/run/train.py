@@ -13,7 +13,7 @@ from torch import Tensor
 
 import crossloss
 from crossloss import distributed, files, optimisers
-from crossloss.core import Field, Optimiser, UserError
+from crossloss.core import Optimiser, UserError
 from crossloss.memory import parse_bytes, peak_memory
 from crossloss.models.base import Model
 from crossloss.models.skipgram.model import SkipGram
@@ -203,19 +203,6 @@ def imported(
     return run
 
 
-def standing(
-    model: Model,
-    field: Field,
-    weights: Tensor,
-    theta: Tensor,
-    memory: int,
-    seed: int | None,
-    store: Store | None = None,
-) -> Run:
-    """Parameters (p,) as a run without steps."""
-    return Run(model, field, without_steps(field, weights, theta), seed, memory, Store() if store is None else store)
-
-
 def load(
     path: str | Path, field: Model | None = None, optimiser: Optimiser | None = None, *, memory: str = MEMORY
 ) -> Run:
@@ -359,7 +346,7 @@ def _assemble(
     if not steps:
         model.check_imported(initial, weights)
         store.set_meta(training=key)
-        return standing(model, built, weights, initial, memory, seed, store)
+        return Run(model, built, without_steps(built, weights, initial), seed, memory, store)
     rule = model.prepare(optimiser)
     model.check_start(initial, weights)
     states: States = MemoryStates()
