@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from crossloss.plans.starts import Starts
 from record import RESULTS, Record
 from trained import train_on
 
