@@ -1,5 +1,6 @@
 """What the commands of all studies share: errors as one sentence, the folder, tests by name, an estimate first."""
 
+import re
 import shlex
 import signal
 import sys
@@ -100,6 +101,13 @@ def tests(names: Sequence[str]) -> list[cl.objectives.Weat]:
         if known.count(objective.name) > 1:
             raise cl.UserError(f"Two tests are named {objective.name}: give each once, or other names in a .yaml file.")
     return chosen
+
+
+def numbers(text: str, option: str) -> list[int]:
+    """Whole numbers of an option, 10,50,100; UserError where it is something else."""
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
+        raise cl.UserError(f"{option} is {text!r}: give whole numbers, such as 10,50,100.")
+    return [int(part) for part in text.split(",")]
 
 
 def preflight(

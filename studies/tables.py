@@ -152,6 +152,12 @@ def figure(name: str, title: str, notes: str, panels: int, draw: Callable[[Seque
     return Figure(name, title, notes, clean(buffer.getvalue()))
 
 
+def diagonal(panel: Any, values: Sequence[float]) -> None:
+    """A line where predicted is retrained."""
+    ends = (min(values), max(values))
+    panel.plot(ends, ends, color="0.5", linewidth=1, linestyle="--")
+
+
 def require_matplotlib() -> None:
     """Refuse a study, before its work, that could not draw its figures."""
     with needed("report", "A study"):

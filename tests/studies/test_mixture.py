@@ -4,9 +4,6 @@ import copy
 import csv
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -22,7 +19,6 @@ from studies.mixture.estimators import PublishedLissa, constant_target, estimato
 from studies.mixture.measure import OPTIMISERS, Setup
 
 EACH, STEPS = 5, 12
-ROOT = Path(__file__).parents[2]
 SMALL = Setup(each=EACH, steps=STEPS)
 
 
@@ -250,15 +246,9 @@ def test_figures_are_over_held_out_points_classes_and_seeds():
 
 
 @pytest.fixture
-def mixture(tmp_path):
-    """``python -m studies.mixture --out PATH ...`` as a user gives it."""
-
-    def run(*arguments):
-        command = [sys.executable, "-m", "studies.mixture", "--out", tmp_path / "out", *arguments]
-        done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout, " ".join(done.stderr.split()), tmp_path / "out"
-
-    return run
+def mixture(tmp_path, as_user):
+    """``python -m studies.mixture --out PATH ...``, and the path."""
+    return lambda *given: (*as_user("mixture", "--out", tmp_path / "out", *given), tmp_path / "out")
 
 
 SIZE = ("--each", EACH, "--steps", STEPS)
