@@ -103,6 +103,11 @@ def tests(names: Sequence[str]) -> list[cl.objectives.Weat]:
     return chosen
 
 
+def remember(run: cl.Run, objectives: Sequence[Any]) -> None:
+    """Note the command and the objectives in the run's folder, which the commands of crossloss then know."""
+    run.store.set_meta(command=command_line(), objectives=[cl.objectives.to_dict(o) for o in objectives])
+
+
 def numbers(text: str, option: str) -> list[int]:
     """Whole numbers of an option, 10,50,100; UserError where it is something else."""
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):

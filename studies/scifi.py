@@ -388,7 +388,7 @@ def scifi(
     command.preflight(text, objectives, settings, steps=steps, trainings=trainings, scorings=2)
     model = cl.SkipGram(text, keep_words=[*words, *OTHERS], **settings)
     with cl.train(model, steps=steps, out=out) as run:
-        run.store.set_meta(command=command.command_line())
+        command.remember(run, objectives)
         studied = study(run, labels, words, subsets=subsets, sizes=removed)
         for one in studied:
             run.store.log_metrics(one.metrics())
