@@ -40,8 +40,8 @@ from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.objectives import weat
 from crossloss.optimisers import HeavyBall
 from crossloss.run.trajectory import MemoryStates, Training, without_steps
-from crossloss.validation.retrain import without
-from crossloss.validation.statistics import fidelity
+from crossloss.run.retrainer import without
+from crossloss.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

@@ -22,8 +22,8 @@ from scipy.stats import spearmanr
 import crossloss as cl
 from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import weat
-from crossloss.validation.retrain import Retrainer, changes, without
-from crossloss.validation.statistics import fidelity
+from crossloss.run.retrainer import Retrainer, changes, without
+from crossloss.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

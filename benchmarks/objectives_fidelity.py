@@ -30,8 +30,8 @@ from crossloss.objectives import (
     similarity,
     weat,
 )
-from crossloss.validation.retrain import Retrainer, changes, without
-from crossloss.validation.statistics import fidelity
+from crossloss.run.retrainer import Retrainer, changes, without
+from crossloss.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 
 PAIRS = [("he", "she"), ("his", "her"), ("man", "woman"), ("son", "daughter"), ("father", "mother")]

@@ -22,8 +22,8 @@ import crossloss as cl
 from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import weat
 from crossloss.objectives.displacement import displacement
-from crossloss.validation.retrain import without
-from crossloss.validation.statistics import fidelity
+from crossloss.run.retrainer import without
+from crossloss.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

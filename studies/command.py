@@ -105,7 +105,8 @@ def tests(names: Sequence[str]) -> list[cl.objectives.Weat]:
 
 def remember(run: cl.Run, objectives: Sequence[Any]) -> None:
     """Note the command and the objectives in the run's folder, which the commands of crossloss then know."""
-    run.store.set_meta(command=command_line(), objectives=[cl.objectives.to_dict(o) for o in objectives])
+    run.remember(objectives)
+    run.store.set_meta(command=command_line())
 
 
 def numbers(text: str, option: str) -> list[int]:

@@ -19,8 +19,7 @@ from crossloss.progress import track
 from crossloss.reading import near_duplicates, select
 from crossloss.text.tokens import normal, pattern_without, stop_words
 from crossloss.text.vocabulary import token_words
-from crossloss.validation.retrain import Retrainer, without
-from crossloss.validation.validate import Compared, compare
+from crossloss.validation.validate import Compared
 from studies import command, tables
 from studies.tables import Figure, Marked, Table, effect, figure, interval, percent, value
 
@@ -213,7 +212,7 @@ def study(
         objective.lookup(model.word_index)
     universes, view = Universes(model, labels), run.view
     scores = cl.score(run, list(objectives.values()))
-    fidelity = compare(Retrainer(run, list(objectives.values())), scores, subsets=subsets, share=share)
+    fidelity = cl.validate(run, scores.objectives, subsets=subsets, share=share, plans={}, strongest=0).fidelity
     removals: dict[str, list[Removal]] = {word: [] for word in every}
     work = [(word, size) for word in words for size in sizes]
     with track("retraining without the strongest") as progress:
@@ -263,7 +262,8 @@ def _removed(scores: cl.Scores, universes: Universes, word: str, size: int) -> l
     strongest = select(scores, objective.name, sign=1)[:size]
     if len(strongest) < size:
         return []
-    weights = without(run.weights, strongest)
+    weights = run.weights
+    weights[strongest] = 0.0
 
     def retrained() -> dict[str, Any]:
         view = run.retrain(weights).view
@@ -340,8 +340,8 @@ def _fidelity_figure(study: Sequence[WordStudy]) -> Figure:
     def fill(axes: Sequence[Any]) -> None:
         for panel, s in zip(axes, study, strict=True):
             row = next(row for row in s.fidelity if row.estimator == "unrolled")
-            tables.diagonal(panel, [*row.predicted, *row.found])
-            panel.plot(row.predicted, row.found, "o", color="C0", markersize=4)
+            tables.diagonal(panel, [*row.predicted, *row.retrained])
+            panel.plot(row.predicted, row.retrained, "o", color="C0", markersize=4)
             panel.set_title(f"{s.word}: r = {row.fidelity.pearson:.3f}", loc="left", fontsize=11, parse_math=False)
             panel.locator_params(axis="x", nbins=5)
             panel.set_xlabel("predicted change of displacement")

@@ -21,8 +21,8 @@ from crossloss.memory import peak_memory
 from crossloss.objectives import PermutationResult, Weat
 from crossloss.progress import track
 from crossloss.reading import near_duplicates
+from crossloss.run.retrainer import Retrainer
 from crossloss.text.versions import Side, VersionedCorpus, combine_versions, read_versions
-from crossloss.validation.retrain import Retrainer
 from studies import command, tables
 from studies.tables import Cell, Figure, Marked, Table, effect, figure, probability, value
 

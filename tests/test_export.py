@@ -12,7 +12,7 @@ from crossloss import pipeline
 from crossloss.core import UserError
 from crossloss.export import export
 from crossloss.objectives.weat import Weat
-from crossloss.plans.table import read_plan
+from crossloss.plans.plan import read_plan
 from dense import random_sentences
 from train_on import train_on
 

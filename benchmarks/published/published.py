@@ -23,8 +23,8 @@ from record import RESULTS, Record  # noqa: E402
 
 import crossloss as cl  # noqa: E402
 from crossloss.estimators.gradient import objective_gradients  # noqa: E402
-from crossloss.validation.retrain import Retrainer, changes, without  # noqa: E402
-from crossloss.validation.statistics import fidelity  # noqa: E402
+from crossloss.run.retrainer import Retrainer, changes, without  # noqa: E402
+from crossloss.statistics import fidelity  # noqa: E402
 from crossloss.validation.subsets import random_subsets  # noqa: E402
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

@@ -31,15 +31,14 @@ from crossloss.models.skipgram.word2vec import keyed_vectors
 from crossloss.models.torch import TorchField, check_field
 from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall
-from crossloss.plans import Plan, Starts, correct, plan, remove_until
-from crossloss.plans.reweight import reweight
+from crossloss.plans import Evaluation, Plan, SmallestFlip, evaluate, plan, smallest_flip
 from crossloss.progress import progress
 from crossloss.run.recorder import Recorder
 from crossloss.run.run import Run
 from crossloss.run.train import imported, load, train
 from crossloss.scores import Scores, score
 from crossloss.text.read import Corpus, from_sentences, read
-from crossloss.validation.spread import Spread, over_starts
+from crossloss.validation import Spread, Validation, over_starts, validate
 
 __all__ = [
     "SGD",
@@ -47,19 +46,21 @@ __all__ = [
     "AdamW",
     "Corpus",
     "Edits",
+    "Evaluation",
     "HeavyBall",
     "Plan",
     "Recorder",
     "Run",
     "Scores",
     "SkipGram",
+    "SmallestFlip",
     "Spread",
-    "Starts",
     "TorchField",
     "UserError",
+    "Validation",
     "check_field",
     "concepts",
-    "correct",
+    "evaluate",
     "from_gensim",
     "from_sentences",
     "from_word2vec",
@@ -72,9 +73,9 @@ __all__ = [
     "plan",
     "progress",
     "read",
-    "remove_until",
-    "reweight",
     "score",
     "score_edits",
+    "smallest_flip",
     "train",
+    "validate",
 ]

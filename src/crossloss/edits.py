@@ -16,7 +16,7 @@ import pyarrow as pa
 from crossloss.core import UserError
 from crossloss.models.skipgram.explain import Explanation, explain_text, pair_terms
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
-from crossloss.plans.table import plan_table
+from crossloss.plans.plan import plan_table
 from crossloss.scores import Named, Scores
 from crossloss.text.tokens import FORM, Form, tokenize
 from crossloss.text.vocabulary import token_words

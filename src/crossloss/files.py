@@ -1,7 +1,7 @@
 """Files that are complete or absent: written aside, fsynced, renamed; in a run folder checked against its ledger.
 
-The ledger has a line ``sha256  name`` for each write, as ``sha256sum`` prints it. The line is there before the file is, so
-that a process may be killed between the two; a file is as it was written if any of its lines has its hash.
+The ledger has a line ``sha256  name`` for each write, as ``sha256sum`` prints it. The line is there before the file is,
+so that a process may be killed between the two; a file is as it was written if any of its lines has its hash.
 
 Of several processes the first one writes, while the others wait: all of them ask for the same files at the same points
 of the program, and from there on all can read them.

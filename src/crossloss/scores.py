@@ -279,6 +279,18 @@ def score(
     >>> scores = cl.score(run, [weat])
     >>> print(scores.top(5))
     """
+    run.results.scores = scores = compute_scores(run, objectives, estimator, damping=damping)
+    return scores
+
+
+def compute_scores(
+    run: Run,
+    objectives: Sequence[Objective | Callable[[Any], Tensor]],
+    estimator: str | Estimator = UNROLLED,
+    *,
+    damping: float = 0.0,
+) -> Scores:
+    """``score``, of which the run remembers nothing."""
     if isinstance(objectives, str | Mapping) or not isinstance(objectives, Iterable):
         raise UserError("score takes a list of objectives: cl.score(run, [cl.objectives.weat(NAME)]).")
     chosen = [as_objective(o) for o in objectives]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import crossloss as cl
-from crossloss.validation.statistics import pearson, slope
+from crossloss.statistics import pearson, slope
 from studies.mixture.estimators import CONSTANT, PUBLISHED, TANGENT, estimators, tangents, unrolled_p_constant
 from studies.mixture.model import (
     CROSS,

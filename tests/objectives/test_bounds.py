@@ -98,19 +98,17 @@ def test_no_plan_and_no_fit_aims_beyond(run):
     found, words = run
     near = cl.objectives.similarity(words[0], words[1])
     with pytest.raises(UserError, match=r"between -1 and 1, so it cannot be brought to 1\.5"):
-        cl.plan(cl.score(found, [near]), target=1.5)
-    with pytest.raises(UserError, match=r"cannot be brought to 1\.5"):
-        cl.remove_until(cl.Starts(found, [near]), {near.name: 1.5})
+        cl.plan(cl.score(found, [near]), 1.5)
     with pytest.raises(UserError, match="cannot be brought to -3"):
-        cl.reweight(cl.Starts(found, [near]), {near.name: -3})
+        cl.plan(cl.score(found, [near]), {near.name: -3}, method="reweight")
 
 
 def test_a_prediction_beyond_says_so(run):
     """Where first order promises more than there is, the plan knows."""
     found, words = run
     near = cl.objectives.similarity(words[0], words[1])
-    plan = cl.plan(cl.score(found, [near]), target=1.0, rounds=0)
-    assert plan.bounds == (-1, 1)
+    plan = cl.plan(cl.score(found, [near]), 1.0, rounds=0)
+    assert plan.bounds == {near.name: (-1, 1)}
     assert plan.beyond(plan.predicted) == (plan.predicted > 1)
     assert plan.predicted > 1 or not plan.reached, "a target at the end is overshot by what the last sentence does"
 

@@ -8,10 +8,10 @@ from every import view
 from crossloss.core import UserError
 from crossloss.models.skipgram.hard_debias import HardDebias
 from crossloss.objectives import displacement
-from crossloss.plans.starts import Starts
+from crossloss.plans.ensemble import SeedEnsemble
+from crossloss.run.retrainer import Retrainer
 from crossloss.scores import score
 from crossloss.text.read import from_sentences
-from crossloss.validation.retrain import Retrainer
 from dense import random_sentences
 from train_on import train_on
 
@@ -59,7 +59,7 @@ def test_every_run_is_measured_from_its_own_start(run):
 
     weights = np.where(np.arange(len(run.model.corpus)) < 5, 0.0, run.weights)
     assert float(objective(run.view)) == pytest.approx(expected(4, run.weights))
-    retrainer, starts = Retrainer(run, [objective]), Starts(run, [objective])
+    retrainer, starts = Retrainer(run, [objective]), SeedEnsemble(run, [objective])
     for seed in (4, 9):
         assert retrainer(weights, seed=seed)[objective.name] == pytest.approx(expected(seed, weights))
     assert starts.values(weights, [4, 9])[:, 0] == pytest.approx([expected(4, weights), expected(9, weights)])
@@ -70,8 +70,10 @@ def test_every_run_is_measured_from_its_own_start(run):
     step = np.zeros(len(weights))
     step[7] = h
     for count in (1, 2):
-        starts = Starts(run, [objective], count)
-        change = [expected(seed, weights + step) - expected(seed, weights - step) for seed in starts.fresh(0)]
+        starts = SeedEnsemble(run, [objective], count)
+        change = [
+            expected(seed, weights + step) - expected(seed, weights - step) for seed in starts.derivative_seeds(0)
+        ]
         assert starts.slopes(weights)[0, 7] == pytest.approx(np.mean(change) / (2 * h), rel=1e-5)
 
 

@@ -9,9 +9,8 @@ from scipy.optimize import minimize
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
-from crossloss.plans.remove import remove_until
-from crossloss.plans.reweight import reweight
-from crossloss.plans.starts import Starts, unseen
+from crossloss.plans.ensemble import SeedEnsemble, held_out_seeds
+from crossloss.plans.fitting import fit, reweighting
 from dense import DenseSkipGram, dense_counts, random_sentences
 from stopping import Stopping
 from train_on import train_on
@@ -27,10 +26,14 @@ def run():
     return train_on(cl.from_sentences(random_sentences(7, sentences=400)), **SETTINGS)
 
 
+def planned(run, targets, method="reweight", **more):
+    tests = [test for test in (ONE, TWO) if test.name in targets]
+    return cl.plan(cl.score(run, tests), targets, method=method, **more)
+
+
 @pytest.fixture(scope="module")
 def fitted(run):
-    starts = Starts(run, [ONE, TWO])
-    return starts, reweight(starts, {"one": 0.0, "two": 0.1}, tolerance=1e-3)
+    return SeedEnsemble(run, [ONE, TWO]), planned(run, {"one": 0.0, "two": 0.1}, tolerance=1e-3)
 
 
 def test_several_targets_are_reached_on_retraining(run, fitted):
@@ -39,8 +42,8 @@ def test_several_targets_are_reached_on_retraining(run, fitted):
     again = run.retrain(plan.weights).view
     assert float(ONE(again)) == pytest.approx(0.0, abs=1e-3)
     assert float(TWO(again)) == pytest.approx(0.1, abs=1e-3)
-    assert plan.value("two") == float(TWO(again))
-    assert plan.value("one", 0) == float(ONE(run.view))
+    assert plan.results["two"] == float(TWO(again))
+    assert plan.values["one"] == float(ONE(run.view))
     assert ((plan.weights >= 0) & (plan.weights <= 2)).all()
     assert 0 < plan.moved < 0.3
 
@@ -77,14 +80,14 @@ def torch_like(weights):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_slopes_are_derivatives_of_the_mean(run, count):
-    starts = Starts(run, [ONE, TWO], count)
+    starts = SeedEnsemble(run, [ONE, TWO], count)
     rng = np.random.default_rng(0)
     weights, direction = rng.uniform(0.5, 1.5, len(run.model.corpus)), rng.normal(size=len(run.model.corpus))
     slopes = starts.slopes(weights, round=3)
     assert slopes.shape == (2, len(run.model.corpus))
 
     def mean(w):
-        views = [run.retrain(w, seed=seed).view for seed in starts.fresh(3)]
+        views = [run.retrain(w, seed=seed).view for seed in starts.derivative_seeds(3)]
         return np.mean([[float(ONE(view)), float(TWO(view))] for view in views], axis=0)
 
     h = 1e-5
@@ -93,13 +96,13 @@ def test_slopes_are_derivatives_of_the_mean(run, count):
 
 
 def test_no_start_gives_both_values_and_derivatives(run):
-    starts = Starts(run, [ONE], 3)
-    fresh = [seed for round in range(5) for seed in starts.fresh(round)]
-    others = unseen(run, 3, 5)
-    assert starts.seeds == starts.untouched[: len(starts.seeds)]
-    assert len({*starts.untouched, *fresh, *others}) == len(starts.untouched) + 15 + 5
+    starts = SeedEnsemble(run, [ONE], 3)
+    fresh = [seed for round in range(5) for seed in starts.derivative_seeds(round)]
+    others = held_out_seeds(run, 3, 5)
+    assert starts.seeds == starts.baseline_seeds[: len(starts.seeds)]
+    assert len({*starts.baseline_seeds, *fresh, *others}) == len(starts.baseline_seeds) + 15 + 5
     assert starts.values(run.weights).shape == (len(starts.seeds), 1)
-    assert Starts(run, [ONE]).seeds == Starts(run, [ONE]).fresh(7) == [run.seed]
+    assert SeedEnsemble(run, [ONE]).seeds == SeedEnsemble(run, [ONE]).derivative_seeds(7) == [run.seed]
 
 
 def test_several_starts_carry_over_to_unseen_ones():
@@ -114,17 +117,18 @@ def test_several_starts_carry_over_to_unseen_ones():
         pairs = [[float(ONE(run.retrain(w, seed=s).view)) for w in (run.weights, weights)] for s in seeds]
         return np.diff(pairs, axis=1)[:, 0]
 
-    others = unseen(run, 4, 40)
+    others = held_out_seeds(run, 4, 40)
     for count in (1, 4):
-        starts = Starts(run, [ONE], count)
-        plan = reweight(starts, {"one": 0.0}, tolerance=0.01)
+        starts = SeedEnsemble(run, [ONE], count)
+        plan = planned(run, {"one": 0.0}, starts=count, tolerance=0.01)
         assert plan.reached
-        judged, found = plan.values[-1, :, 0] - plan.values[0, :, 0], change(plan.weights, others)
+        judged = change(plan.weights, starts.seeds)
+        found = change(plan.weights, others)
         chance = np.std(found, ddof=1) * np.sqrt(1 / len(others) + 1 / len(judged))
-        assert plan.value("one") == pytest.approx(0.0, abs=0.01)
-        first = np.mean([float(ONE(run.retrain(run.weights, seed=s).view)) for s in starts.untouched])
-        assert plan.value("one", 0) == pytest.approx(first)
-        assert plan.value("one") == pytest.approx(first + judged.mean())
+        assert plan.retrained == pytest.approx(0.0, abs=0.01)
+        first = np.mean([float(ONE(run.retrain(run.weights, seed=s).view)) for s in starts.baseline_seeds])
+        assert plan.value == pytest.approx(first)
+        assert plan.retrained == pytest.approx(first + judged.mean())
         if count == 1:
             assert judged.mean() < 1.5 * found.mean()
         else:
@@ -134,28 +138,28 @@ def test_several_starts_carry_over_to_unseen_ones():
 def test_removal_reaches_two_targets_and_overshoot_is_corrected(run):
     start = {"one": float(ONE(run.view)), "two": float(TWO(run.view))}
     targets = {name: value - 0.3 * np.sign(value) for name, value in start.items()}
-    starts = Starts(run, [ONE, TWO])
-    plan = remove_until(starts, targets, tolerance=0.02)
+    plan = planned(run, targets, "remove", tolerance=0.02)
     assert plan.reached
     assert set(np.unique(plan.weights)) == {0.0, 1.0}
-    once = starts.values(1 - np.isin(np.arange(len(run.model.corpus)), plan.removed).astype(float)).mean(axis=0)
-    np.testing.assert_allclose(once, [plan.value("one"), plan.value("two")])
-    gaps = np.abs(plan.values.mean(axis=1) - list(targets.values())).max(axis=1)
+    out = 1 - np.isin(np.arange(len(run.model.corpus)), plan.removed).astype(float)
+    once = SeedEnsemble(run, [ONE, TWO]).values(out).mean(axis=0)
+    np.testing.assert_allclose(once, list(plan.results.values()))
+    path = [list(start.values()), *(list(step.retrained.values()) for step in plan.path)]
+    gaps = np.abs(np.array(path) - list(targets.values())).max(axis=1)
     assert (gaps[1:] < gaps[:-1]).all()
 
 
 def test_a_target_turned_round_biases_the_model_more(run):
     value = float(ONE(run.view))
-    plan = reweight(Starts(run, [ONE]), {"one": 1.5 * np.sign(value)}, tolerance=1e-2)
+    plan = planned(run, {"one": 1.5 * np.sign(value)}, tolerance=1e-2)
     assert plan.reached
-    assert abs(plan.value("one")) > abs(value)
+    assert abs(plan.retrained) > abs(value)
 
 
 def test_out_of_reach_keeps_the_best_and_says_so(run):
-    plan = reweight(Starts(run, [ONE]), {"one": 1.99}, bound=1.0001, tolerance=1e-3, rounds=3)
+    plan = planned(run, {"one": 1.99}, bound=1.0001, tolerance=1e-3, rounds=3)
     assert not plan.reached
-    gaps = np.abs(plan.values[:, 0, 0] - 1.99)
-    assert gaps[-1] == gaps.min() < gaps[0]
+    assert abs(plan.retrained - 1.99) < abs(plan.value - 1.99)
     assert b'"reached": false' in plan.to_table().schema.metadata[b"crossloss"]
     assert (plan.weights <= 1.0001).all()
 
@@ -163,56 +167,57 @@ def test_out_of_reach_keeps_the_best_and_says_so(run):
 def test_candidates_stay_out(run):
     corpus = cl.from_sentences(random_sentences(7, sentences=60), candidates=random_sentences(8, sentences=5))
     small = train_on(corpus, **SETTINGS)
-    for make in (reweight, remove_until):
-        plan = make(Starts(small, [ONE]), {"one": 0.0}, tolerance=0.05, rounds=2)
+    for method in ("reweight", "remove"):
+        plan = planned(small, {"one": 0.0}, method, tolerance=0.05, rounds=2)
         assert not plan.weights[corpus.weights == 0].any()
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_stopped_fit_goes_on_and_ends_alike(run, monkeypatch, count):
-    targets = {"one": 0.0, "two": 0.1}
+    targets, propose = np.array([0.0, 0.1]), reweighting(run.weights, 2.0)
     tolerance = 1e-6 if count == 1 else 0.02
-    starts = Starts(run, [ONE, TWO], count)
-    whole = reweight(starts, targets, tolerance=tolerance)
+    starts = SeedEnsemble(run, [ONE, TWO], count)
+    whole = fit(starts, targets, propose, tolerance=tolerance)
     assert len(whole.fractions) >= 2
     entry = Stopping(stop_at=2).entry("fit")  # after the first step
     with pytest.raises(KeyboardInterrupt):
-        reweight(starts, targets, tolerance=tolerance, entry=entry)
-    resumed = reweight(starts, targets, tolerance=tolerance, entry=entry)
+        fit(starts, targets, propose, tolerance=tolerance, entry=entry)
+    resumed = fit(starts, targets, propose, tolerance=tolerance, entry=entry)
     assert resumed.weights.tobytes() == whole.weights.tobytes()
     np.testing.assert_array_equal(resumed.values, whole.values)
-    monkeypatch.setattr(Starts, "slopes", lambda *unused: pytest.fail("done again"))
-    again = reweight(starts, targets, tolerance=tolerance, entry=entry)
-    assert again.reached == whole.reached
+    monkeypatch.setattr(SeedEnsemble, "slopes", lambda *unused: pytest.fail("done again"))
+    again = fit(starts, targets, propose, tolerance=tolerance, entry=entry)
+    np.testing.assert_array_equal(again.values, whole.values)
 
 
 def test_a_fault_in_the_scores_is_caught_by_the_backtracking(run, monkeypatch):
     """Scores of the wrong sign can only make things worse, and a step that does is never taken."""
-    right = Starts.slopes
-    monkeypatch.setattr(Starts, "slopes", lambda self, w, round: -right(self, w, round))
+    right = SeedEnsemble.slopes
+    monkeypatch.setattr(SeedEnsemble, "slopes", lambda self, w, round: -right(self, w, round))
     for count, rounds in ((1, 1), (2, 3)):
-        plan = reweight(Starts(run, [ONE], count), {"one": 0.0}, tolerance=1e-3, rounds=3)
-        assert not plan.reached
-        assert plan.weights.tolist() == run.weights.tolist()
-        assert plan.fractions.tolist() == [0.0] * rounds
+        starts = SeedEnsemble(run, [ONE], count)
+        fitted = fit(starts, np.zeros(1), reweighting(run.weights, 2.0), tolerance=1e-3, rounds=3)
+        assert fitted.weights.tolist() == run.weights.tolist()
+        assert fitted.fractions.tolist() == [0.0] * rounds
 
 
 def test_what_cannot_be_fitted(run):
-    with pytest.raises(UserError, match="at least 1"):
-        reweight(Starts(run, [ONE]), {"one": 0.0}, bound=0.5)
-    with pytest.raises(UserError, match="one target for each"):
-        reweight(Starts(run, [ONE]), {"two": 0.0})
-    with pytest.raises(UserError, match="finite"):
-        reweight(Starts(run, [ONE]), {"one": float("nan")})
-    with pytest.raises(UserError, match="each once"):
-        Starts(run, [ONE, ONE])
-    with pytest.raises(UserError, match="at least one start"):
-        Starts(run, [ONE], 0)
-    with pytest.raises(UserError, match="each once"):
-        Starts(run, [])
-    absent = Weat("absent", ("qq", "rr"), *(tuple(WORDS[4 * i : 4 * i + 4]) for i in range(3)))
-    with pytest.raises(UserError, match="has 0 of the 2 words"):
-        reweight(Starts(run, [absent]), {"absent": 0.0})
+    scores = cl.score(run, [ONE, TWO])
+    for call, message in (
+        (lambda: cl.plan(scores, 0.0, method="reweight", bound=0.5), "at least 1"),
+        (lambda: cl.plan(scores, {"three": 0.0}), "three was not scored"),
+        (lambda: cl.plan(scores, {}), "at least one target"),
+        (lambda: cl.plan(scores, float("nan")), "finite"),
+        (lambda: cl.plan(scores, 3.0), "lies between"),
+        (lambda: cl.plan(scores, 0.0, method="pray"), "there are: remove, reweight"),
+        (lambda: cl.plan(scores, {"one": 0.0, "two": 0.0}, method="undo"), "one association test at a time"),
+        (lambda: cl.plan(scores, 0.0, method="reweight", starts=0), "at least one start"),
+        (lambda: cl.plan(cl.score(run, [ONE], "gradient-dot"), 0.0, method="reweight"), "score by unrolled"),
+        (lambda: SeedEnsemble(run, [ONE, ONE]), "each once"),
+        (lambda: SeedEnsemble(run, []), "each once"),
+    ):
+        with pytest.raises(UserError, match=message):
+            call()
 
 
 def test_the_table_carries_what_training_with_it_needs(run, fitted):
@@ -222,4 +227,4 @@ def test_the_table_carries_what_training_with_it_needs(run, fitted):
     assert notes["field"]["corpus"] == run.model.corpus.digest
     assert notes["targets"] == {"one": 0.0, "two": 0.1}
     assert notes["starts"] == 1
-    assert notes["seeds"] == [0]
+    assert notes["method"] == "reweight"

@@ -1,17 +1,19 @@
 """Copies follow the weights; another trainer sees the difference."""
 
+import sys
+
 import numpy as np
 import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
-from crossloss.plans import transfer as transferring
-from crossloss.plans.transfer import Copies, Transferred, copies, transfer
+from crossloss.plans.transfer import Copies, Transfer, copies, transfer
 from dense import random_sentences
 from stopping import Stopping
 from train_on import train_on
 
+transferring = sys.modules["crossloss.plans.transfer"]
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 8, "steps": 5, "lr": 0.3, "subsample": 0}
@@ -48,7 +50,7 @@ def test_another_trainer_sees_the_removal_of_what_was_planted(run, monkeypatch):
     weights[301:] = 0
     entry = Stopping().entry("transfer")
     found = transfer(run, [ONE], weights, [1, 2, 3], epochs=15, entry=entry)["one"]
-    assert found.carries_over
+    assert found.significant
     assert np.mean(found.after) < np.mean(found.before) - 0.5
     assert found.spread == (np.std(found.before, ddof=1), np.std(found.after, ddof=1))
     done = dict(entry.load())
@@ -67,11 +69,11 @@ def test_another_trainer_sees_the_removal_of_what_was_planted(run, monkeypatch):
 
 
 def test_no_difference_does_not_carry_over():
-    assert not Transferred([1.0, 1.2, 0.9], [1.05, 1.1, 1.0]).carries_over
-    assert Transferred([1.0, 1.2, 0.9], [0.1, 0.2, 0.0]).carries_over
-    assert Transferred([1.0, 1.2, 0.9], [1.05, 1.1, 1.0]).told == "not beyond the spread"
-    assert Transferred([1.0, 1.2, 0.9], [0.1, 0.2, 0.0]).told == "yes"
-    assert Transferred([0.1, 0.2, 0.0], [-1.0, -1.2, -0.9]).told == "yes, but farther from 0"
+    assert not Transfer([1.0, 1.2, 0.9], [1.05, 1.1, 1.0]).significant
+    assert Transfer([1.0, 1.2, 0.9], [0.1, 0.2, 0.0]).significant
+    assert Transfer([1.0, 1.2, 0.9], [1.05, 1.1, 1.0]).verdict == "not beyond the spread"
+    assert Transfer([1.0, 1.2, 0.9], [0.1, 0.2, 0.0]).verdict == "yes"
+    assert Transfer([0.1, 0.2, 0.0], [-1.0, -1.2, -0.9]).verdict == "yes, but farther from 0"
 
 
 def test_without_gensim_it_says_what_to_install(run, monkeypatch):

@@ -94,8 +94,7 @@ def test_sets_follow_the_sign_and_leave_candidates_out():
 def test_the_table_says_what_was_done(made):
     run, scores = made
     chosen = update(scores.of("one"), run.weights, value=1.0, target=0.0, how="both", size=2, passes=7)
-    table = chosen.to_table(run)
-    weight, passes = table["weight"].to_numpy(), table["passes"].to_numpy()
+    weight, passes = chosen.weights(run.weights), chosen.signed(len(run.weights))
     assert weight[chosen.undone].tolist() == [0.0, 0.0]
     assert weight[chosen.reinforced].tolist() == [2.0, 2.0]
     assert passes[chosen.undone].tolist() == [-7, -7]

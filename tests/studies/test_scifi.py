@@ -12,7 +12,7 @@ from crossloss.objectives import displacement
 from crossloss.reading import select
 from crossloss.run.run import Run
 from crossloss.text.tokens import pattern_without, stop_words
-from crossloss.validation.retrain import without
+from crossloss.run.retrainer import without
 from studies import scifi, tables
 
 pytest.importorskip("matplotlib")

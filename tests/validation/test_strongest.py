@@ -9,7 +9,7 @@ import pytest
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
-from crossloss.validation.retrain import Retrainer
+from crossloss.run.retrainer import Retrainer
 from crossloss.validation.strongest import Strongest, check_strongest, shown_first
 from dense import random_sentences
 from train_on import train_on

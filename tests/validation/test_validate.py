@@ -8,8 +8,8 @@ import pytest
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
-from crossloss.validation.retrain import Retrainer, without
-from crossloss.validation.validate import Validation, check_plans, compare
+from crossloss.run.retrainer import Retrainer, without
+from crossloss.validation.validate import Validation, compare
 from dense import random_sentences
 from train_on import train_on
 
@@ -63,8 +63,9 @@ def test_other_objectives_are_added_to_what_is_stored(made, monkeypatch):
 
 def test_plans_are_retrained_from_other_starts_and_against_chance(made):
     run, scores = made
-    plan = cl.plan(scores, target=scores.values["test"] - 0.15)
-    check = check_plans(Retrainer(run, [TEST]), {"test": plan}, seeds=2, removals=2)["test"]
+    plan = cl.plan(scores, scores.values["test"] - 0.15)
+    found = cl.validate(run, [TEST], subsets=0, plans={"test": plan}, strongest=0, seeds=2, removals=2)
+    check = found.plans["test"]
     assert check.retrained == pytest.approx(float(TEST(run.retrain(plan.weights).view)))
     assert check.retrained == pytest.approx(plan.predicted, abs=0.08)
     assert check.curve[-1] == (plan.size, check.retrained)
@@ -79,9 +80,9 @@ def test_plans_are_retrained_from_other_starts_and_against_chance(made):
 
 def test_a_plan_without_removals_needs_no_retraining(made):
     run, scores = made
-    plan = cl.plan(scores, target=scores.values["test"])
+    plan = cl.plan(scores, scores.values["test"])
     assert plan.size == 0
-    assert check_plans(Retrainer(run, [TEST]), {"test": plan}, seeds=2)["test"].retrained == plan.value
+    assert cl.validate(run, [TEST], subsets=0, plans={"test": plan}, strongest=0).plans["test"].retrained == plan.value
 
 
 def test_too_few_subsets_are_refused(made):

@@ -95,13 +95,13 @@ class Model(ABC):
         """Return the optimiser as this model steps with it, such as with its preconditioner."""
         return optimiser
 
-    def check_start(self, theta: Tensor, weights: Tensor) -> None:
+    def check_start(self, theta: Tensor, weights: Tensor) -> None:  # noqa: B027
         """Refuse, before training, what cannot be trained or differentiated."""
 
-    def check_imported(self, theta: Tensor, weights: Tensor) -> None:
+    def check_imported(self, theta: Tensor, weights: Tensor) -> None:  # noqa: B027
         """Refuse parameters of a model trained elsewhere that nothing can be scored at."""
 
-    def check_end(self, initial: Tensor, theta: Tensor, weights: Tensor) -> None:
+    def check_end(self, initial: Tensor, theta: Tensor, weights: Tensor) -> None:  # noqa: B027
         """Refuse a training that came to nothing."""
 
     def loss(self, theta: Tensor, weights: Tensor) -> float:

@@ -10,12 +10,12 @@ from crossloss.memory import peak_memory
 from crossloss.objectives import Weat
 from crossloss.pipeline.objectives import folder_of, remember
 from crossloss.progress import track
+from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
 from crossloss.scores import Scores
 from crossloss.studies import wnc_page
 from crossloss.studies.wnc import Applied, WncStudy, train_biased, wnc_study
 from crossloss.text.versions import VersionedCorpus, Versions
-from crossloss.validation.retrain import Retrainer
 
 
 def edit_run(run: Run, scores: Scores, versions: Versions) -> Edits:

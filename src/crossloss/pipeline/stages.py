@@ -17,10 +17,10 @@ from crossloss.plans.remove import Plan, plan, plan_entry
 from crossloss.report.data import Quality
 from crossloss.report.gather import gather
 from crossloss.report.page import render
+from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
 from crossloss.run.store import content_key
 from crossloss.scores import UNROLLED, Scores, score
-from crossloss.validation.retrain import Retrainer
 from crossloss.validation.spread import STARTS, Spread, over_starts
 from crossloss.validation.strongest import check_strongest
 from crossloss.validation.validate import Validation, check_plans, compare

@@ -1,40 +1,25 @@
-"""Plans: tables of (sample, weight) that say what to train with next.
+"""Plans: what to train with next, made from scores, and judged.
 
-Belongs here: making a plan from scores, one-step or fitted by retraining; what a plan costs and what it is worth.
-Does not: how a model is trained (run), how well scores predict (fidelity).
-
-Functions that are named like their module are in it: ``plans.reweight.reweight``, ``sweep``, ``transfer``, ``update``.
+Belongs here: making a plan, in one step or by rounds of retraining; what it costs and what it is worth.
+Does not: how a model is trained (run), how well scores predict (validation).
 """
 
-from crossloss.plans.cost import Cost, Yardstick
-from crossloss.plans.debias import WAYS, Corrected, correct
-from crossloss.plans.fit import Fit
-from crossloss.plans.outcome import Outcome, judge
-from crossloss.plans.rare import UsedUp, used_up
-from crossloss.plans.remove import Plan, plan, remove_until
-from crossloss.plans.robustness import Decisive, decisive
-from crossloss.plans.starts import Starts, unseen
-from crossloss.plans.transfer import Transferred
-from crossloss.plans.update import Update
+from crossloss.plans.evaluate import Evaluation, evaluate
+from crossloss.plans.flip import SmallestFlip, smallest_flip
+from crossloss.plans.make import METHODS, plan
+from crossloss.plans.plan import Plan, Round, read_plan
+from crossloss.plans.transfer import Transfer, transfer
 
 __all__ = [
-    "WAYS",
-    "Corrected",
-    "Cost",
-    "Decisive",
-    "Fit",
-    "Outcome",
+    "METHODS",
+    "Evaluation",
     "Plan",
-    "Starts",
-    "Transferred",
-    "Update",
-    "UsedUp",
-    "Yardstick",
-    "correct",
-    "decisive",
-    "judge",
+    "Round",
+    "SmallestFlip",
+    "Transfer",
+    "evaluate",
     "plan",
-    "remove_until",
-    "unseen",
-    "used_up",
+    "read_plan",
+    "smallest_flip",
+    "transfer",
 ]

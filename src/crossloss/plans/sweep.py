@@ -6,7 +6,7 @@ The choice looks at a quality measure and at words that the samples were not pic
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +68,8 @@ def sweep(
     most_steps : int, optional
         Updates of more steps are recorded as left out.
     entry, state : Entry, optional
-        Where the cells, and the parameters after the last, are stored after each stage of a walk; a stopped sweep goes on
-        from there. Their keys must identify the sweep.
+        Where the cells, and the parameters after the last, are stored after each stage of a walk; a stopped sweep goes
+        on from there. Their keys must identify the sweep.
 
     Raises
     ------
@@ -142,6 +142,24 @@ def choose(cells: Sequence[Cell], *, judged: str, target: float, quality: str, l
         )
     good = [c for c in able if c.figures[quality] >= least] or [max(able, key=lambda c: c.figures[quality])]
     return min(good, key=lambda c: (abs(c.figures[judged] - target), c.size * c.passes))
+
+
+ALLOWED = 0.01
+"""Loss of quality that the choice allows: Spearman of WordSim-353, or the share of the training loss."""
+
+
+def choose_cell(cells: Sequence[Cell], before: Mapping[str, float], *, judged: str, target: float) -> tuple[Cell, bool]:
+    """Choose from a sweep by words held out, and whether the quality was kept.
+
+    Kept is WordSim-353 not more than .01 worse, or where it is not measured the training loss not more than 1 %.
+    """
+    if "wordsim353" in before:
+        quality, least = "wordsim353", before["wordsim353"] - ALLOWED
+    else:
+        quality, least = "-loss", -before["loss"] * (1 + ALLOWED)
+    turned = [replace(c, figures=c.figures | {"-loss": -c.figures["loss"]}) if c.figures else c for c in cells]
+    best = choose(turned, judged=judged, target=target, quality=quality, least=least)
+    return cells[turned.index(best)], best.figures[quality] >= least
 
 
 def write_csv(path: Path, cells: Sequence[Cell]) -> None:

@@ -14,7 +14,7 @@ from crossloss.models.skipgram.model import require_skipgram
 from crossloss.progress import track
 from crossloss.run.run import Run
 from crossloss.run.store import Entry, content_key
-from crossloss.validation.statistics import deviation
+from crossloss.statistics import deviation
 
 EPOCHS = 10
 
@@ -48,7 +48,7 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class Transferred:
+class Transfer:
     """One objective in another trainer's models, by seed, before and after."""
 
     before: list[float]
@@ -60,15 +60,15 @@ class Transferred:
         return deviation(self.before), deviation(self.after)
 
     @property
-    def carries_over(self) -> bool:
+    def significant(self) -> bool:
         """Whether the means differ by more than twice the standard error of their difference."""
         error = np.sqrt(sum(s**2 / len(self.before) for s in self.spread))
         return bool(abs(np.mean(self.after) - np.mean(self.before)) > 2 * error)
 
     @property
-    def told(self) -> str:
+    def verdict(self) -> str:
         """In a few words, whether it carries over and to which side."""
-        if not self.carries_over:
+        if not self.significant:
             return "not beyond the spread"
         return "yes" if abs(np.mean(self.after)) < abs(np.mean(self.before)) else "yes, but farther from 0"
 
@@ -81,7 +81,7 @@ def transfer(
     *,
     epochs: int = EPOCHS,
     entry: Entry | None = None,
-) -> dict[str, Transferred]:
+) -> dict[str, Transfer]:
     """Train gensim's Word2Vec with the run's settings on the corpus as it was and as corrected.
 
     Parameters
@@ -134,6 +134,6 @@ def transfer(
             if entry is not None:
                 entry.save(done)
     return {
-        o.name: Transferred(*([done[f"{side}.{seed}"][o.name] for seed in seeds] for side in (before, after)))
+        o.name: Transfer(*([done[f"{side}.{seed}"][o.name] for seed in seeds] for side in (before, after)))
         for o in objectives
     }

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -19,7 +18,6 @@ from crossloss.core import UserError
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.models.skipgram.sample_step import SampleSteps
 from crossloss.optimisers import HeavyBall
-from crossloss.plans.table import plan_table
 from crossloss.run.run import Run
 
 ARMS = ("undo", "reinforce", "both")
@@ -72,19 +70,25 @@ class Update:
         (last,) = deque(self.walk(run, theta), maxlen=1)
         return last
 
-    def weights(self, run: Run) -> np.ndarray:
-        """The nearest plan for training anew, (n,): A left out, M twice."""
-        weights = run.weights.copy()
+    def held_in(self, kept: np.ndarray | None) -> "Update":
+        """The same without samples of ``kept`` 0, (n,)."""
+        if kept is None:
+            return self
+        undone, reinforced = (rows[kept[rows] > 0] for rows in (self.undone, self.reinforced))
+        return Update(self.how, undone, reinforced, self.passes)
+
+    def weights(self, before: np.ndarray) -> np.ndarray:
+        """The nearest weights for training anew, (n,): A left out, M twice."""
+        weights = before.copy()
         weights[self.undone] = 0.0
         weights[self.reinforced] *= 2
         return weights
 
-    def to_table(self, run: Run) -> pa.Table:
-        """Sample, weight (see ``weights``) and passes: -K for A, K for M."""
-        passes = np.zeros(run.model.samples, dtype=np.int64)
+    def signed(self, samples: int) -> np.ndarray:
+        """Passes by sample (n,) int64: -K for A, K for M, else 0."""
+        passes = np.zeros(samples, dtype=np.int64)
         passes[self.undone], passes[self.reinforced] = -self.passes, self.passes
-        table = plan_table(self.weights(run), {"how": self.how, "passes": self.passes} | run.origin)
-        return table.append_column("passes", pa.array(passes))
+        return passes
 
 
 def base_rate(run: Run) -> float:

@@ -32,9 +32,9 @@ class RunFolder(Store):
     Where this process has it open already, the newer takes it over: the older reaches its files no longer, which may be
     another run's by then.
 
-    Files: manifest.json, SHA256SUMS, model.safetensors, states/, scores.parquet, plan-NAME.parquet, retrains/, metrics.json,
-    report.html, and results by the hash of their inputs (NAME-KEY.json, .safetensors); of skip-gram samples.parquet,
-    vocabulary.json and pairs.safetensors; of studies study-NAME.*.
+    Files: manifest.json, SHA256SUMS, model.safetensors, states/, scores.parquet, plan-NAME.parquet, retrains/,
+    metrics.json, report.html, and results by the hash of their inputs (NAME-KEY.json, .safetensors); of skip-gram
+    samples.parquet, vocabulary.json and pairs.safetensors.
 
     Parameters
     ----------

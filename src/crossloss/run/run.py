@@ -1,7 +1,8 @@
-"""A run: a model, its field, and the training that made its parameters; in memory or in a folder. One for every model."""
+"""A run: a model, its field, and the training that made its parameters; in memory or in a folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field as field_
 from functools import cached_property
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crossloss import optimisers
 from crossloss.core import Field, Objective, Optimiser, UserError
 from crossloss.inputs import not_negative, weight_numbers
 from crossloss.models.base import Model
-from crossloss.objectives.registry import fingerprint
-from crossloss.optimisers import to_dict
+from crossloss.objectives import BaseObjective, fingerprint, from_dict, to_dict
 from crossloss.progress import track
+from crossloss.run.results import Results
 from crossloss.run.store import Store
 from crossloss.run.trajectory import MemoryStates, Training
 
@@ -39,6 +41,8 @@ class Run:
         Where results are kept.
     given_optimiser : Optimiser
         The update rule as it was given, before the model prepared it.
+    results : Results
+        What was last found of it in this process.
     """
 
     model: Model
@@ -48,6 +52,7 @@ class Run:
     memory: int
     store: Store
     given_optimiser: Optimiser | None = None
+    results: Results = field_(default_factory=Results)
 
     @property
     def theta(self) -> Tensor:
@@ -200,6 +205,31 @@ class Run:
         (gradient,) = torch.autograd.grad(value, leaf, allow_unused=True) if value.requires_grad else (None,)
         return [objective.name, float(value.detach()), None if gradient is None else float(gradient.double().norm())]
 
+    @property
+    def objectives(self) -> list[Objective]:
+        """Objectives of the run's manifest, and those scored last."""
+        known: dict[str, Objective] = {o.name: o for o in map(from_dict, self.store.manifest.get("objectives", []))}
+        if self.results.scores is not None:
+            known |= {o.name: o for o in self.results.scores.objectives}
+        return list(known.values())
+
+    def remember(self, objectives: Sequence[BaseObjective]) -> list[BaseObjective]:
+        """Add objectives to the run's manifest; returns all of it.
+
+        Raises
+        ------
+        UserError
+            The vocabulary lacks their words, or another objective has the same name.
+        """
+        known = {o.name: o for o in map(from_dict, self.store.manifest.get("objectives", []))}
+        for o in objectives:
+            o.lookup(self.model.word_index)
+            if o.name in known and fingerprint(known[o.name]) != fingerprint(o):
+                raise UserError(f"The run has another objective named {o.name}: rename yours.")
+            known[o.name] = o
+        self.store.set_meta(objectives=[to_dict(o) for o in known.values()])
+        return list(known.values())
+
     def close(self) -> None:
         """Let go of the run's folder."""
         self.store.close()
@@ -218,7 +248,7 @@ class Run:
 
 def origin_of(model: Model, optimiser: Optimiser, steps: int, seed: int | None) -> dict[str, Any]:
     """What fixes a training beside its sample weights, as plain values."""
-    rule = to_dict(optimiser, steps) if steps else None
+    rule = optimisers.to_dict(optimiser, steps) if steps else None
     return {"field": model.identity(max(steps, 1)), "optimiser": rule, "steps": steps, "seed": seed}
 
 

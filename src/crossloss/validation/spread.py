@@ -7,9 +7,9 @@ import numpy as np
 
 from crossloss.core import Objective, UserError
 from crossloss.progress import track
+from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
-from crossloss.validation.retrain import Retrainer
-from crossloss.validation.statistics import deviation
+from crossloss.statistics import deviation
 
 STARTS = 5
 
@@ -87,4 +87,6 @@ def over_starts(run: Run, objectives: Sequence[Objective], starts: int = STARTS)
             rows.append(retrainer(seed=run.seeds(1, done)[0]))
         progress(starts, starts)
     names = [name for name in rows[0] if all(name in row for row in rows)]
-    return {name: Spread(tuple(row[name] for row in rows)) for name in names}
+    spreads = {name: Spread(tuple(row[name] for row in rows)) for name in names}
+    run.results.spreads |= spreads
+    return spreads

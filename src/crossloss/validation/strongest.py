@@ -8,9 +8,9 @@ import numpy as np
 
 from crossloss.progress import track
 from crossloss.reading import near_duplicates, select
+from crossloss.run.retrainer import Retrainer, changes, without
 from crossloss.scores import Scores
-from crossloss.validation.retrain import Retrainer, changes, without
-from crossloss.validation.statistics import Fidelity, fidelity
+from crossloss.statistics import Fidelity, fidelity
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,18 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from crossloss.core import Objective, Progress
-from crossloss.objectives import BaseObjective, Weat
-from crossloss.plans.remove import Plan
+from crossloss.core import Objective, Progress, UserError
+from crossloss.display import html_table
+from crossloss.objectives import BaseObjective, Weat, as_objective
+from crossloss.plans.plan import Plan
 from crossloss.progress import track
+from crossloss.run.retrainer import Retrainer, changes, without
 from crossloss.run.run import Run
-from crossloss.scores import CO_OCCURRENCE, UNROLLED, Scores, score
-from crossloss.validation.retrain import Retrainer, changes, without
-from crossloss.validation.statistics import Fidelity, deviation, fidelity
-from crossloss.validation.strongest import Strongest
+from crossloss.scores import CO_OCCURRENCE, UNROLLED, Scores, compute_scores
+from crossloss.statistics import Fidelity, deviation, fidelity
+from crossloss.validation.strongest import Strongest, check_strongest
 from crossloss.validation.subsets import random_matching, random_subsets
 
 COMPARED = ("gradient-dot", CO_OCCURRENCE)
@@ -24,6 +26,7 @@ COMPARED = ("gradient-dot", CO_OCCURRENCE)
 OTHER_SEEDS = 5
 RANDOM_REMOVALS = 3
 CURVE_POINTS = (0.25, 0.5)
+FILE = "validation.json"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Compared:
     estimator: str
     share: float
     predicted: list[float]
-    found: list[float]
+    retrained: list[float]
     fidelity: Fidelity
 
 
@@ -73,16 +76,7 @@ class Validation:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Validation":
         """Inverse of ``to_json``."""
-        compared = {
-            name: [Compared(**(row | {"fidelity": Fidelity(**row["fidelity"])})) for row in rows]
-            for name, rows in value["fidelity"].items()
-        }
-        plans = {
-            name: PlanCheck(**{key: _pairs(item) for key, item in check.items()})
-            for name, check in value["plans"].items()
-        }
-        strongest = {name: Strongest.from_json(row) for name, row in value["strongest"].items()}
-        return cls(compared, plans, value["subsets"], value["share"], strongest)
+        return TypeAdapter(cls).validate_python(value)
 
     def metrics(self) -> dict[str, float]:
         """Flat figures: fidelity.NAME.ESTIMATOR.pearson (...), and plan.NAME.retrained, .other_seeds.mean (...).
@@ -119,44 +113,105 @@ class Validation:
         strongest = self.strongest or earlier.strongest
         return Validation(table, self.plans, self.subsets or earlier.subsets, self.share, strongest)
 
+    def _rows(self) -> list[tuple[str, str, float, float, int]]:
+        return [
+            (name, row.estimator, row.fidelity.pearson, row.fidelity.slope, row.fidelity.subsets)
+            for name, rows in self.fidelity.items()
+            for row in rows
+        ]
 
-def _pairs(item: Any) -> Any:
-    """JSON knows no tuples: pairs come back as lists."""
-    if isinstance(item, list):
-        return [tuple(entry) if isinstance(entry, list) else entry for entry in item]
-    return item
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {estimator} r {r:.2f}" for name, estimator, r, _, _ in self._rows())
+        return f"Validation({told or f'{len(self.plans)} plans'})"
+
+    def _repr_html_(self) -> str:
+        headings = ("objective", "estimator", "Pearson r", "slope", "subsets")
+        return html_table(f"Scores and retraining, subsets of {self.share:.0%}", headings, self._rows())
 
 
-def check_plans(
-    retrainer: Retrainer,
-    plans: Mapping[str, Plan],
+def validate(
+    run: Run,
+    objectives: Sequence[Any] | None = None,
     *,
-    seeds: int = 0,
-    removals: int = 0,
-) -> dict[str, PlanCheck]:
-    """Retrain each plan: from the run's start, from other starts, and against chance.
+    subsets: int = 30,
+    share: float = 0.1,
+    plans: Mapping[str, Plan] | None = None,
+    strongest: int = 5,
+    seeds: int = OTHER_SEEDS,
+    removals: int = RANDOM_REMOVALS,
+) -> Validation:
+    """Retrain without random subsets, without single samples, and with plans, to see how well scores predicted it.
 
-    A plan that was not retrained on its way is retrained with parts of it too, as points on its curve.
+    No retraining is done twice. In a run folder the result is validation.json, and beside the scores in scores.parquet.
 
     Parameters
     ----------
-    seeds : int
-        Other seeds of the initial vectors; the corpus as it was is trained from each too.
-    removals : int
-        Random sets of the plan's size, and as many of sentences that contain a test word.
+    run : Run
+    objectives : sequence, optional
+        Those scored last where None.
+    subsets, share : int, float
+        How many random subsets of one size, and the part of the samples that each leaves out; 0 subsets for none.
+    plans : mapping of str to Plan, optional
+        By objective; those made last where None.
+    strongest : int
+        Strongest samples on either side that are left out one at a time.
+    seeds, removals : int
+        Other starts, and random removals of the same size, that a plan is tried with.
+
+    Raises
+    ------
+    UserError
+        A model that was trained elsewhere; nothing scored; a subset of nothing or of everything.
+
+    Examples
+    --------
+    >>> print(cl.validate(run, [weat], subsets=10))
     """
-    checked = {}
-    for name, plan in plans.items():
-        with track(f"retraining plan {name}") as progress:
-            checked[name] = _check_plan(retrainer, name, plan, seeds, removals, progress)
-    return checked
+    if not run.steps:
+        run.retrain()  # refuses
+    last = run.results.scores
+    if objectives is None and last is None:
+        raise UserError("Say which objectives to validate: cl.validate(run, [objective]).")
+    chosen = last.objectives if objectives is None else [as_objective(o) for o in objectives]
+    kept = last is not None and last.estimator == UNROLLED and last.names == [o.name for o in chosen]
+    scores = last if kept else compute_scores(run, chosen)
+    retrainer = Retrainer(run, chosen)
+    if plans is None:
+        made = run.results.plans.values()
+        plans = {p.objective: p for p in made if len(p.targets) == 1 and p.objective in scores.names}
+    if not run.has_starts:
+        seeds = 0
+    checked = check_strongest(retrainer, scores, strongest) if strongest else {}
+    checks = {name: _check_plan(retrainer, name, plan, seeds, removals) for name, plan in plans.items()}
+    table = compare(retrainer, scores, subsets=subsets, share=share) if subsets else {}
+    validation = Validation(table, checks, subsets, share, checked)
+    earlier = stored_validation(run)
+    if earlier is not None:
+        validation = validation.beside(earlier)
+    run.store.save(FILE, validation.to_json())
+    run.store.log_metrics(validation.metrics())
+    run.results.scores, run.results.validation = scores, validation
+    return validation
 
 
-def _check_plan(
-    retrainer: Retrainer, name: str, plan: Plan, seeds: int, removals: int, progress: Progress
-) -> PlanCheck:
+def stored_validation(run: Run) -> Validation | None:
+    """What was validated before, where anything was."""
+    stored = run.store.load(FILE)
+    return None if stored is None else Validation.from_json(stored)
+
+
+def _check_plan(retrainer: Retrainer, name: str, plan: Plan, seeds: int, removals: int) -> PlanCheck:
+    """Retrain a plan from the run's start, from other starts, and against chance.
+
+    A plan that was not retrained on its way is retrained with parts of it too, as points on its curve.
+    """
+    with track(f"retraining plan {name}") as progress:
+        return _checked(retrainer, name, plan, seeds, removals, progress)
+
+
+def _checked(retrainer: Retrainer, name: str, plan: Plan, seeds: int, removals: int, progress: Progress) -> PlanCheck:
     if not plan.size:
-        return PlanCheck(retrained=plan.value)
+        return PlanCheck(retrained=plan.values[name] if not plan.results else plan.results[name])
     run = retrainer.run
     parts = () if plan.path else CURVE_POINTS
     sizes = sorted({max(1, round(part * plan.size)) for part in parts} - {plan.size})
@@ -164,15 +219,15 @@ def _check_plan(
 
     def value(weights: np.ndarray, seed: int | None = None) -> float:
         nonlocal done
-        found = retrainer(weights, seed=seed)[name]
+        retrained = retrainer(weights, seed=seed)[name]
         done += 1
         progress(done, total)
-        return found
+        return retrained
 
     progress(0, total)
     retrained = value(plan.weights)
     curve = [(size, value(without(run.weights, plan.removed[:size]))) for size in sizes]
-    curve += [(step.size, step.retrained) for step in plan.path] or [(plan.size, retrained)]
+    curve += [(step.size, step.retrained[name]) for step in plan.path] or [(plan.size, retrained)]
     starts = run.seeds(seeds, 1) if seeds else []
     other = [(value(run.weights, seed), value(plan.weights, seed)) for seed in starts]
     chance: list[list[float]] = []
@@ -193,12 +248,7 @@ def _with_test_word(run: Run, objectives: Sequence[Objective], name: str) -> np.
 
 
 def compare(
-    retrainer: Retrainer,
-    scores: Scores,
-    *,
-    subsets: int,
-    share: float = 0.1,
-    seed: int = 0,
+    retrainer: Retrainer, scores: Scores, *, subsets: int, share: float = 0.1, seed: int = 0
 ) -> dict[str, list[Compared]]:
     """Fidelity of the given and the ``COMPARED`` estimators over random subsets of ONE size; sizes are never pooled.
 
@@ -207,7 +257,7 @@ def compare(
     scores : Scores
         The unrolled scores; the other estimators are computed here.
     subsets, share : int, float
-        How many subsets, and the part of the sentences that each leaves out.
+        How many subsets, and the part of the samples that each leaves out.
     """
     run, objectives = retrainer.run, retrainer.objectives
     drawn = random_subsets(run.weights, share=share, count=subsets, seed=seed)
@@ -221,17 +271,17 @@ def compare(
     for name in COMPARED:
         able = [o for o in objectives if name != CO_OCCURRENCE or (isinstance(o, Weat) and run.model.word_index)]
         if name not in by_estimator and able:
-            by_estimator[name] = score(run, able, name)
+            by_estimator[name] = compute_scores(run, able, name)
     table: dict[str, list[Compared]] = {}
     for o in objectives:
-        found = changes(retrained, o.name, scores.values[o.name])
+        changed = changes(retrained, o.name, scores.values[o.name])
         table[o.name] = []
         for name, estimated in by_estimator.items():
             if o.name not in estimated.values:
                 continue
             predicted = np.array([estimated.group(removed, o) for removed in drawn])
-            if np.ptp(predicted) == 0:
+            if np.ptp(predicted) == 0 or np.ptp(changed) == 0:
                 continue
-            row = Compared(name, share, predicted.tolist(), found.tolist(), fidelity(predicted, found))
+            row = Compared(name, share, predicted.tolist(), changed.tolist(), fidelity(predicted, changed))
             table[o.name].append(row)
     return table

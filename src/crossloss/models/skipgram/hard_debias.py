@@ -132,6 +132,14 @@ def hard_debias(name: str = "gender") -> HardDebias:
     return HardDebias(name, definitional, equalise, tuple(sets["specific"]), sets["source"])
 
 
+def debiased_parameters(view: Embeddings, groups: Sequence[str]) -> Tensor:
+    """Parameters (p,) after hard debias by each group in turn; the words' lengths stay what they were."""
+    lengths = torch.linalg.vector_norm(view.vectors, dim=1, keepdim=True)
+    for group in groups:
+        view = hard_debias(group)(view)
+    return torch.cat([(view.vectors * lengths).reshape(-1), view.contexts.reshape(-1)])
+
+
 @dataclass(frozen=True)
 class After:
     """An objective of vectors after hard debias: scores of it say which samples made what hard debias leaves."""

@@ -1,4 +1,4 @@
-"""Rare words that a removal uses up: where much of a word goes, it is learnt from little, and first order may miss."""
+"""Words that a removal depletes: where much of a word goes, it is learnt from little, and first order may miss."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from crossloss.run.run import Run
 from crossloss.text.vocabulary import token_words
 
 MUCH = 0.25
-"""Part of a word's occurrences from which it counts as used up."""
+"""Part of a word's occurrences from which it counts as depleted."""
 
 
 @dataclass(frozen=True)
-class UsedUp:
+class DepletedWord:
     """A word of which ``inside`` of all ``count`` occurrences are in a set of ``samples`` samples."""
 
     word: str
@@ -31,7 +31,7 @@ class UsedUp:
         )
 
 
-def used_up(run: Run, words: Iterable[str], removed: np.ndarray, much: float = MUCH) -> list[UsedUp]:
+def depleted_words(run: Run, words: Iterable[str], removed: np.ndarray, much: float = MUCH) -> list[DepletedWord]:
     """Words of which at least the part ``much`` of all occurrences trained on is in the samples ``removed``.
 
     Largest part first.
@@ -49,4 +49,4 @@ def used_up(run: Run, words: Iterable[str], removed: np.ndarray, much: float = M
     rows = [run.model.vocabulary.index[w] for w in dict.fromkeys(words) if w in run.model.vocabulary.index]
     rows = [i for i in rows if inside[i] and inside[i] >= much * counts[i]]
     rows.sort(key=lambda i: -inside[i] / counts[i])
-    return [UsedUp(run.model.vocabulary.words[i], int(inside[i]), int(counts[i]), len(removed)) for i in rows]
+    return [DepletedWord(run.model.vocabulary.words[i], int(inside[i]), int(counts[i]), len(removed)) for i in rows]

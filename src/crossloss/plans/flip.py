@@ -9,17 +9,20 @@ from crossloss.core import UserError
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
+from crossloss.progress import track
 from crossloss.run.run import Run
+from crossloss.scores import Scores
 from crossloss.text.vocabulary import token_words
 
 LEVEL = 0.05
+VERDICTS = ("zero", "insignificant")
 
 Measured = tuple[float, float]
 """Objective and two-sided p-value."""
 
 
 @dataclass(frozen=True, eq=False)
-class Decisive:
+class SmallestFlip:
     """The smallest set found whose removal changes what a measure says.
 
     Attributes
@@ -69,21 +72,20 @@ class Decisive:
         return f"{several} {verb} {self.name}: retrained without them, {what}."
 
 
-def decisive(
-    run: Run,
-    weat: Weat,
-    scores: np.ndarray,
-    verdict: str = "zero",
-    *,
-    most: float = 0.05,
-) -> Decisive:
+def smallest_flip(
+    scores: Scores, objective: str | Weat | None = None, verdict: str = "zero", *, most: float = 0.05
+) -> SmallestFlip:
     """Find the fewest samples, strongest first, whose removal brings a test to zero or makes it insignificant.
 
-    The ranking is that of the scores (n,); how many are needed is found by retraining, by doubling and halving, so
-    the set does it and the last smaller one tried does not. Another, smaller set may exist.
+    How many are needed is found by retraining, by doubling and halving, so the set does it and the last smaller one
+    tried does not. Another, smaller set may exist. No retraining is done twice.
 
     Parameters
     ----------
+    scores : Scores
+        Whose ranking is taken.
+    objective : str or Weat, optional
+        The first scored where None.
     verdict : "zero" or "insignificant"
     most : float
         Largest share of the samples to remove.
@@ -91,15 +93,22 @@ def decisive(
     Raises
     ------
     UserError
-        Another verdict, or scores that are not finite.
+        Another verdict, an objective that is no test, or scores that are not finite.
+
+    Examples
+    --------
+    >>> print(cl.smallest_flip(scores, "weat7").sentence())
     """
-    if verdict not in ("zero", "insignificant"):
+    run, weat = scores.run, scores.objectives[scores.index_of(objective)]
+    if not isinstance(weat, Weat):
+        raise UserError(f"The smallest flip is of an association test, and {weat.name} is none.")
+    if verdict not in VERDICTS:
         raise UserError(f'The verdict is "zero" or "insignificant", not {verdict!r}.')
-    if not np.isfinite(scores).all():
-        raise UserError("Robustness needs finite scores.")
+    if not np.isfinite(scores.of(weat)).all():
+        raise UserError("The smallest flip needs finite scores.")
     start = permutation_test(weat, run.view)
     sign = np.sign(start.effect)
-    effects = scores * run.weights * sign
+    effects = scores.of(weat) * run.weights * sign
     order = np.argsort(-effects, kind="stable")
     order = order[effects[order] > 0]
     trained = int((run.weights > 0).sum())
@@ -125,8 +134,9 @@ def decisive(
     predicted = int(np.searchsorted(np.cumsum(effects[order]), abs(start.effect))) + 1
     if verdict == "insignificant":
         predicted = max(1, predicted // 2)
-    size, found = smallest_that(measure, changed, guess=predicted, limit=limit)
-    return Decisive(
+    with track(f"smallest set that decides {weat.name}"):
+        size, found = smallest_that(measure, changed, guess=predicted, limit=limit)
+    flip = SmallestFlip(
         name=weat.name,
         verdict=verdict,
         removed=order[:size],
@@ -137,6 +147,8 @@ def decisive(
         p_after=found[1],
         found=changed(found),
     )
+    run.results.flips.setdefault(weat.name, []).append(flip)
+    return flip
 
 
 def smallest_that(
@@ -183,15 +195,15 @@ class Common:
     words: list[tuple[str, float, float]]
 
 
-def sentences(found: Decisive, common: Common) -> list[str]:
-    """What a reader is told of a decisive set: how few, then where they are from and their words."""
-    told = [found.sentence()]
+def sentences(found: SmallestFlip, common: Common) -> list[str]:
+    """What a reader must know of such a set: how few, then where they are from and their words."""
+    lines = [found.sentence()]
     if len(found.removed) > 1 and common.documents:
         named = ", ".join(f"{document} ({mine} of its {whole})" for document, mine, whole in common.documents[:3])
-        told.append(f"Most are from: {named}.")
+        lines.append(f"Most are from: {named}.")
     if len(found.removed) > 1 and common.words:
-        told.append(f"Their words: {', '.join(word for word, _, _ in common.words)}.")
-    return told
+        lines.append(f"Their words: {', '.join(word for word, _, _ in common.words)}.")
+    return lines
 
 
 def in_common(run: Run, samples: np.ndarray, count: int = 10) -> Common:

@@ -9,7 +9,7 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives import permutation_test
 from crossloss.objectives.weat import Weat
-from crossloss.plans.robustness import decisive, in_common, smallest_that
+from crossloss.plans.flip import in_common, smallest_that
 from dense import random_sentences
 from train_on import train_on
 
@@ -43,10 +43,9 @@ def test_bisection_finds_the_threshold(threshold, guess, limit):
 @pytest.mark.parametrize("verdict", ["zero", "insignificant"])
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_set_does_it_and_one_sample_fewer_does_not(made, verdict, turned):
-    run, scores = made
+    run, _ = made
     test = Weat("one", ONE.Y, ONE.X, ONE.A, ONE.B) if turned else ONE
-    mine = -scores.of() if turned else scores.of()
-    found = decisive(run, test, mine, verdict, most=0.9)
+    found = cl.smallest_flip(cl.score(run, [test]), verdict=verdict, most=0.9)
     assert found.found
     assert found.before == pytest.approx(float(test(run.view)))
     assert found.p_before < 0.05
@@ -62,19 +61,21 @@ def test_the_set_does_it_and_one_sample_fewer_does_not(made, verdict, turned):
 
 def test_what_stands_and_what_was_never_there(made):
     run, scores = made
-    stands = decisive(run, ONE, scores.of(), most=0.02)
+    stands = cl.smallest_flip(scores, most=0.02)
     assert not stands.found
     assert len(stands.removed) == 3
     assert "one stands" in stands.sentence()
     plain = train_on(cl.from_sentences(random_sentences(7, sentences=60)), **SETTINGS)
-    never = decisive(plain, ONE, cl.score(plain, [ONE]).of(), "insignificant")
+    never = cl.smallest_flip(cl.score(plain, [ONE]), "one", "insignificant")
     if never.p_before > 0.05:
         assert never.removed.size == 0
         assert "not significant as it is" in never.sentence()
     with pytest.raises(UserError, match="verdict"):
-        decisive(run, ONE, scores.of(), "doubtful")
+        cl.smallest_flip(scores, verdict="doubtful")
     with pytest.raises(UserError, match="finite"):
-        decisive(run, ONE, scores.of() * np.nan)
+        cl.smallest_flip(cl.Scores(run, "unrolled", [ONE], scores.atoms * np.nan))
+    with pytest.raises(UserError, match="association test"):
+        cl.smallest_flip(cl.score(run, [cl.objectives.similarity("waa", "wab")]))
 
 
 def test_common_documents_and_words():

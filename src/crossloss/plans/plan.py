@@ -1,0 +1,352 @@
+"""A plan: a weight for every sample to train with next, or steps on a trained model, with what they are for."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from crossloss.core import UserError
+from crossloss.display import html_table
+from crossloss.files import read_table
+from crossloss.inputs import read_only
+from crossloss.models.skipgram.hard_debias import debiased_parameters
+from crossloss.objectives.bounds import UNBOUNDED, Bounds
+from crossloss.plans.depleted import DepletedWord
+from crossloss.plans.sweep import Cell
+from crossloss.plans.update import Update
+from crossloss.run.run import Run
+from crossloss.text.read import Corpus
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of a plan: ``size`` samples out, what was predicted of each objective, and what retraining gave."""
+
+    size: int
+    predicted: dict[str, float]
+    retrained: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to train with next, and what it is for.
+
+    Attributes
+    ----------
+    method : str
+    targets, values, predictions : dict of str to float
+        By objective, in its unit: where it should be, is, and is predicted to be by the derivatives that the last
+        change was made by. Of several starts, means over them.
+    results : dict of str to float
+        The objectives as retrained with the plan; empty where nothing was retrained.
+    weights, before : (n,) float64 arrays
+        Sample weights of the plan, and those that the run was trained with.
+    path : list of Round
+        How it was reached, each round with derivatives at the weights where the last one ended.
+    reached : bool
+        Whether the targets were reached, as retrained; of a first-order plan, as predicted.
+    starts : int
+        Initial seeds that it was fitted to.
+    scores : (k, n) float64 array
+        Scores of the objectives at the run's own weights.
+    groups : tuple of str
+        Word sets of hard debias that is part of the method.
+    update, sweep : Update or None, list of Cell
+        Of undo, reinforce and both: the steps that were chosen, and all that were tried.
+    depleted_words : list of DepletedWord
+        Words of the objectives that lose much of their occurrences.
+    bounds : dict of str to (float, float)
+        What each objective can take at all.
+    origin : dict
+        What fixes the run that it is of.
+    seconds : float
+    """
+
+    method: str
+    targets: dict[str, float]
+    values: dict[str, float]
+    predictions: dict[str, float]
+    results: dict[str, float]
+    weights: np.ndarray
+    before: np.ndarray
+    path: list[Round]
+    reached: bool
+    starts: int = 1
+    scores: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    groups: tuple[str, ...] = ()
+    update: Update | None = None
+    sweep: list[Cell] = field(default_factory=list)
+    depleted_words: list[DepletedWord] = field(default_factory=list)
+    bounds: dict[str, Bounds] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "before", "scores"):  # frozen, and so are its arrays
+            object.__setattr__(self, name, read_only(getattr(self, name)))
+
+    @property
+    def objective(self) -> str:
+        """Name of the one objective that it is for; UserError where it is for several."""
+        if len(self.targets) != 1:
+            raise UserError(f"This plan is for {', '.join(self.targets)}: ask for one of them, plan.results[NAME].")
+        return next(iter(self.targets))
+
+    @property
+    def target(self) -> float:
+        """Where its one objective should be."""
+        return self.targets[self.objective]
+
+    @property
+    def value(self) -> float:
+        """Where its one objective is."""
+        return self.values[self.objective]
+
+    @property
+    def predicted(self) -> float:
+        """Where its one objective is predicted to be."""
+        return self.predictions[self.objective]
+
+    @property
+    def retrained(self) -> float | None:
+        """Where retraining with it brings its one objective; None where nothing was retrained."""
+        return self.results.get(self.objective)
+
+    @property
+    def name(self) -> str:
+        """What its file is called: a removal by its objective, another method by its own name."""
+        one = len(self.targets) == 1 and self.method == "remove" and self.starts == 1
+        parts = [*self.targets] if one else [self.label, *(self.targets if self.update else ())]
+        return "-".join(parts)
+
+    @property
+    def label(self) -> str:
+        """The method, with ``-one-start`` where it was fitted to one."""
+        fitted = self.method.rpartition("+")[2] in ("remove", "reweight")
+        return f"{self.method}-one-start" if fitted and self.starts == 1 else self.method
+
+    @cached_property
+    def removed(self) -> np.ndarray:
+        """Samples whose weight went to zero, int64; those of a removal for one objective strongest first."""
+        gone = (self.weights == 0) & (self.before > 0)
+        if len(self.scores) == 1:
+            return np.asarray(self.ranking[gone[self.ranking]])
+        return np.flatnonzero(gone)
+
+    @property
+    def size(self) -> int:
+        """Samples removed."""
+        return len(self.removed)
+
+    @property
+    def share(self) -> float:
+        """Part of the samples trained on that is removed."""
+        return self.size / int((self.before > 0).sum())
+
+    @property
+    def moved(self) -> float:
+        """Sum of the absolute changes of the weights, over the sum of the weights before."""
+        return float(np.abs(self.weights - self.before).sum() / self.before.sum())
+
+    @cached_property
+    def _curve(self) -> tuple[np.ndarray, np.ndarray]:
+        return removal_curve(self.scores[0], self.value, self.target, self.before)
+
+    @property
+    def ranking(self) -> np.ndarray:
+        """Samples trained on, the most helpful first, (m,) int64; of a plan for one objective."""
+        return self._curve[0]
+
+    @property
+    def curve(self) -> np.ndarray:
+        """First-order prediction after removing the first j samples of the ranking, j = 0, 1, ..."""
+        return read_only(self._curve[1])
+
+    @property
+    def first_order(self) -> tuple[int, float]:
+        """Size of the first-order removal, and what it predicts."""
+        size = crossing(self.curve, self.target)
+        return size, float(self.curve[size])
+
+    def beyond(self, value: float) -> bool:
+        """Whether its one objective can never take a value, which a first-order prediction may all the same be."""
+        low, high = self.bounds.get(self.objective, UNBOUNDED)
+        return not low <= value <= high
+
+    def apply(self, run: Run, *, seed: int | None = None, held_in: np.ndarray | None = None) -> Run:
+        """The corrected model: trained with the weights, then debiased, then stepped on, as the method has it.
+
+        Parameters
+        ----------
+        seed : int, optional
+            Another start; the run's own where None.
+        held_in : (n,) array of 0 and 1, optional
+            Samples of 0 are neither trained nor stepped on.
+        """
+        weights = self.weights if self.update is None else self.before
+        if held_in is not None:
+            weights = weights * held_in
+        seed = run.seed if seed is None else seed
+        same = seed == run.seed and np.array_equal(weights, run.weights)
+        made = run if same else run.retrain(weights, seed=seed)
+        if self.groups:
+            made = made.at(debiased_parameters(made.view, self.groups))
+        if self.update is not None:
+            made = made.at(self.update.held_in(held_in).apply(run, made.theta))
+        return made
+
+    def to_table(self) -> pa.Table:
+        """Sample and weight (of undo, reinforce and both passes too); what the plan is for in the metadata."""
+        what: dict[str, Any] = {
+            "method": self.method,
+            "targets": self.targets,
+            "values": self.values,
+            "predicted": self.predictions,
+            "retrained": self.results,
+            "reached": self.reached,
+            "size": self.size,
+            "moved": self.moved,
+            "starts": self.starts,
+        }
+        table = plan_table(self.weights, what | self.origin)
+        return table if self.update is None else table.append_column("passes", pa.array(self.update.signed(len(table))))
+
+    def save(self, run: Run) -> None:
+        """Write plan-NAME.parquet into the run's folder, and its figures."""
+        run.store.save(f"plan-{self.name}.parquet", self.to_table())
+        run.store.log_metrics(self.metrics())
+
+    def metrics(self) -> dict[str, float]:
+        """Flat figures plan.NAME.size, .predicted, .first_order.size, ... of a removal for one objective."""
+        if len(self.targets) != 1 or self.update is not None or not self.scores.size:
+            return {}
+        size, predicted = self.first_order
+        start = f"plan.{self.name}"
+        return {
+            f"{start}.size": self.size,
+            f"{start}.predicted": self.predicted,
+            f"{start}.first_order.size": size,
+            f"{start}.first_order.predicted": predicted,
+            f"{start}.rounds": len(self.path),
+        }
+
+    def __repr__(self) -> str:
+        told = ", ".join(
+            f"{name} {self.values[name]:+.3g} -> {self.results.get(name, self.predictions[name]):+.3g}"
+            for name in self.targets
+        )
+        how = "as retrained" if self.results else "as predicted"
+        return f"Plan({self.method}, {self.size:,} samples out: {told} {how})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, self.values[name], target, self.predictions[name], self.results.get(name, ""))
+            for name, target in self.targets.items()
+        ]
+        headings = ("objective", "now", "target", "predicted", "retrained")
+        return html_table(f"{self.method}: {self.size:,} samples out, {self.moved:.2%} of the weight", headings, rows)
+
+
+def removal_curve(
+    scores: np.ndarray, value: float, target: float, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples trained on, most helpful first (m,), and the first-order value as the helpful ones go one by one.
+
+    Above the target amplifiers go, below it mitigators: removing sample i changes the objective by -w_i I_i, so taking
+    the largest first needs the fewest.
+    """
+    effects = -np.asarray(scores, dtype=np.float64) * weights
+    helpful = effects * np.sign(target - value)
+    ranking = np.argsort(-helpful, kind="stable")
+    ranking = ranking[weights[ranking] > 0]
+    order = ranking[helpful[ranking] > 0]
+    return ranking.astype(np.int64), value + np.concatenate([[0.0], np.cumsum(effects[order])])
+
+
+def crossing(curve: np.ndarray, target: float) -> int:
+    """The first place of a curve at or beyond the target, seen from its start; the last where there is none."""
+    crossed = np.flatnonzero((curve - target) * np.sign(target - curve[0]) >= -1e-12)
+    return int(crossed[0]) if len(crossed) else len(curve) - 1
+
+
+def first_order_removal(
+    scores: np.ndarray, /, *, value: float, targets: dict[str, float], before: np.ndarray, **more: Any
+) -> Plan:
+    """The smallest removal that is predicted to bring one objective to its target, from either side.
+
+    Parameters
+    ----------
+    scores : (n,) array
+        I_i = d f/d w_i.
+    value : float
+        The objective now.
+    targets : dict
+        Its target, by its name.
+    before : (n,) array
+        Weights the run was trained with; samples of weight 0 cannot be removed.
+    **more
+        Further attributes of the plan.
+
+    Raises
+    ------
+    UserError
+        A score or the target is not finite, or nothing would be left.
+    """
+    ((name, target),) = targets.items()
+    if not (np.isfinite(scores).all() and np.isfinite([value, target]).all()):
+        raise UserError(f"A plan for {name} needs finite scores and a finite target.")
+    ranking, curve = removal_curve(scores, value, target, before)
+    size = crossing(curve, target)
+    weights = np.array(before, dtype=np.float64)
+    weights[ranking[:size]] = 0.0
+    if not weights.any():
+        raise UserError(f"Bringing {name} to {target:g} would remove every sample: choose a nearer target.")
+    reached = bool((curve[size] - target) * np.sign(target - value) >= -1e-12)
+    known = {"method": "remove", "scores": np.asarray(scores, dtype=np.float64)[None]} | more
+    return Plan(
+        **known, targets={name: float(target)}, values={name: float(value)}, predictions={name: float(curve[size])},
+        results={}, weights=weights, before=np.asarray(before, dtype=np.float64), path=[], reached=reached,
+    )  # fmt: skip
+
+
+def plan_table(weights: np.ndarray, what: Mapping[str, Any]) -> pa.Table:
+    """Table of sample (0, ..., n - 1) and weight (n,), with ``what`` as JSON in the metadata."""
+    table = pa.table({"sample": np.arange(len(weights)), "weight": np.asarray(weights, dtype=np.float64)})
+    return table.replace_schema_metadata({"crossloss": json.dumps(dict(what), sort_keys=True)})
+
+
+def check_corpus(corpus: Corpus, notes: Mapping[str, Any], source: object) -> None:
+    """Refuse the plan of another corpus.
+
+    Raises
+    ------
+    UserError
+        The plan's notes name another corpus.
+    """
+    if notes.get("field", {}).get("corpus", corpus.digest) != corpus.digest:
+        raise UserError(f"{source} was made for another corpus (or other --candidates): give the same one.")
+
+
+def read_plan(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """Weights (n,) of a plan file, by sample, and what the plan says of its run.
+
+    Raises
+    ------
+    UserError
+        Not a table of sample and weight, or samples that are not 0, ..., n - 1.
+    """
+    table = read_table(path)
+    if not {"sample", "weight"} <= set(table.column_names):
+        raise UserError(f"{path} has no columns sample and weight: give a plan made by `crossloss plan`.")
+    samples = table["sample"].to_numpy()
+    if not np.array_equal(np.sort(samples), np.arange(len(samples))):
+        raise UserError(f"{path} must hold every sample of the corpus once, numbered from 0.")
+    weights = np.empty(len(samples))
+    weights[samples] = table["weight"].to_numpy()
+    notes = (table.schema.metadata or {}).get(b"crossloss", b"{}")
+    return weights, dict(json.loads(notes))

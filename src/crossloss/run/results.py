@@ -1,0 +1,27 @@
+"""What was last found of a run in this process: for its report."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Results:
+    """Set by ``cl.score``, ``cl.plan``, ``cl.validate``, ``cl.over_starts`` and ``cl.smallest_flip``.
+
+    Attributes
+    ----------
+    scores : Scores or None
+    plans : dict of str to Plan
+        By their names.
+    validation : Validation or None
+    spreads : dict of str to Spread
+        By objective or benchmark.
+    flips : dict of str to list of SmallestFlip
+        By objective.
+    """
+
+    scores: Any = None
+    plans: dict[str, Any] = field(default_factory=dict)
+    validation: Any = None
+    spreads: dict[str, Any] = field(default_factory=dict)
+    flips: dict[str, list[Any]] = field(default_factory=dict)

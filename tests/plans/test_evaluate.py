@@ -1,0 +1,129 @@
+"""What plans are worth: figures are those of the models, noise is between starts, words held out, stops resume."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import crossloss as cl
+from crossloss.core import UserError
+from crossloss.objectives.weat import Weat
+from crossloss.plans.ensemble import held_out_seeds
+from crossloss.plans.evaluate import Evaluation, Row, metrics_of
+from crossloss.run import figures as measuring
+from crossloss.run.figures import held_in_samples, held_out_loss
+from dense import DenseSkipGram, dense_counts, random_sentences
+from stopping import Stopping
+from train_on import train_on
+
+WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
+ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
+TWO = Weat("two", tuple(WORDS[1:5]), tuple(WORDS[16:20]), tuple(WORDS[20:24]), tuple(WORDS[24:28]))
+SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 20, "lr": 0.3, "momentum": 0.9, "dtype": "float64"}
+
+
+@pytest.fixture(scope="module")
+def run():
+    return train_on(cl.from_sentences(random_sentences(7, sentences=150)), **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def plan(run):
+    return cl.plan(cl.score(run, [ONE]), 0.0, method="reweight", tolerance=1e-3)
+
+
+@pytest.fixture(scope="module")
+def found(run, plan):
+    return cl.evaluate(plan, run, [ONE, TWO], seeds=3)
+
+
+def test_figures_are_those_of_the_models_from_starts_it_was_not_fitted_to(run, plan, found):
+    assert found.seeds == held_out_seeds(run, 1, 3) == [1, 2, 3]
+    for at, seed in enumerate(found.seeds):
+        for test in (ONE, TWO):
+            row = found.row(test.name)
+            for values, w in ((row.before, run.weights), (row.after, plan.weights)):
+                assert values[at] == float(test(run.retrain(w, seed=seed).view))
+    again = run.retrain(plan.weights).view
+    assert found.effects["one"] == (float(ONE(run.view)), float(ONE(again)))
+    assert found.p_values["two"] == tuple(cl.permutation_test(TWO, v).p_value for v in (run.view, again))
+    other = run.retrain(seed=1)
+    assert found.row("loss").before[0] == pytest.approx(run.field.data_loss(other.theta, run.trajectory.weights))
+    assert found.row("one").noise == pytest.approx(np.std(found.row("one").before, ddof=1))
+    assert found.moved == plan.moved
+    assert Evaluation.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert "one" in repr(found)
+    assert "<table>" in found._repr_html_()
+    with pytest.raises(UserError, match="was not measured"):
+        found.row("beauty")
+
+
+def test_the_metrics_are_flat_and_named_by_the_method(run, found):
+    figures = metrics_of([found])
+    assert figures["debias.reweight-one-start.one.effect"] == found.effects["one"][1]
+    assert figures["debias.original.two.effect"] == found.effects["two"][0]
+    assert figures["debias.reweight-one-start.one.other_seeds.mean"] == pytest.approx(np.mean(found.row("one").after))
+    assert figures["debias.reweight-one-start.loss"] == pytest.approx(np.mean(found.row("loss").after))
+    assert figures["debias.reweight-one-start.one.heldout_words"] == found.held_out_words["one"][1]
+
+
+def test_words_held_out_are_not_fitted(run, found):
+    fitted, judged = ONE.halves(run.model.word_index)
+    half = cl.plan(cl.score(run, [fitted]), 0.0, method="reweight")
+    view = run.retrain(half.weights).view
+    assert abs(float(fitted(view))) <= 1e-2
+    assert found.held_out_words["one"][:2] == pytest.approx((float(judged(run.view)), float(judged(view))))
+    assert abs(found.held_out_words["one"][1]) > 1e-2
+    assert set(found.held_out_words) == {"one"}
+
+
+def test_doing_nothing_costs_nothing(run):
+    nothing = cl.plan(cl.score(run, [ONE]), float(ONE(run.view)))
+    assert nothing.size == 0
+    found = cl.evaluate(nothing, run, [ONE], seeds=2, words=False)
+    for row in found.rows:
+        if row.figure == "neighbours_kept":
+            assert row.after == [1.0, 1.0]
+            assert max(row.before) < 1
+        else:
+            assert row.after == row.before
+            assert row.within_noise
+
+
+def test_noise_is_told_from_change():
+    assert Row("f", [1.0, 2.0, 3.0], [1.5, 2.5, 3.5]).within_noise
+    assert not Row("f", [1.0, 1.1, 0.9], [1.5, 1.6, 1.4]).within_noise
+
+
+def test_held_out_loss_is_the_loss_of_unseen_sentences(run):
+    held_in = held_in_samples(run, 0)
+    kept = np.random.default_rng([0, 353]).random(len(run.model.corpus)) >= measuring.HELD_OUT
+    np.testing.assert_array_equal(held_in, kept)
+    found = held_out_loss(run.model, run.retrain(held_in).theta, held_in)
+    out = torch.from_numpy((~kept).astype(np.float64))
+    x = dense_counts(run.model.counts, len(run.model.vocabulary.words))
+    dense = DenseSkipGram(x, torch.from_numpy(run.weights), 5.0, 0.75, 5, run.field.prior)
+    theta = dense.train(run.trajectory.initial, torch.from_numpy(kept.astype(np.float64)), 20, 0.3, 0.9)
+    dense.prior = 0  # of the sentences alone
+    number = torch.einsum("n,nwc->", out, x)
+    assert found == pytest.approx(float((dense.loss(theta, out) * dense.total / number).detach()), rel=1e-9)
+
+
+def test_a_stopped_evaluation_goes_on_and_the_untouched_are_measured_once(run, plan, found, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "store", Stopping(stop_at=3))
+        with pytest.raises(KeyboardInterrupt):
+            cl.evaluate(plan, run, [ONE, TWO], seeds=3)
+        resumed = cl.evaluate(plan, run, [ONE, TWO], seeds=3)
+        assert (resumed.rows, resumed.effects) == (found.rows, found.effects)
+        trained, retrain = [], type(run).retrain
+        patch.setattr(type(run), "retrain", lambda self, *a, **b: trained.append(1) or retrain(self, *a, **b))
+        again = cl.evaluate(plan, run, [ONE, TWO], seeds=3)
+        assert again.rows == found.rows
+        assert len(trained) <= 4  # the corrected models from the own start
+
+
+def test_one_start_is_not_enough(run, plan):
+    with pytest.raises(UserError, match="at least two starts"):
+        cl.evaluate(plan, run, [ONE], seeds=1)
