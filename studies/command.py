@@ -18,7 +18,7 @@ from crossloss.models.skipgram.estimate import check_memory, estimate
 from crossloss.models.skipgram.settings import make_settings
 from crossloss.run.folder import RunFolder
 from crossloss.text.tokens import cut
-from crossloss.text.vocabulary import build_vocabulary
+from crossloss.text.vocabulary import Vocabulary, build_vocabulary
 from studies.tables import Table, clean, duration, print_line, require_matplotlib
 
 PAPER_TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
@@ -124,7 +124,7 @@ def preflight(
     steps: int,
     trainings: int,
     scorings: int,
-) -> None:
+) -> Vocabulary:
     """Print which words occur, and what time and memory the study takes; refuse what does not fit.
 
     Raises
@@ -171,3 +171,4 @@ def preflight(
     check_memory(cost.memory_bytes, available)
     for objective in objectives:
         objective.lookup(vocabulary.index)
+    return vocabulary

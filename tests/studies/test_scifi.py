@@ -10,9 +10,9 @@ import pytest
 import crossloss as cl
 from crossloss.objectives import displacement
 from crossloss.reading import select
+from crossloss.run.retrainer import without
 from crossloss.run.run import Run
 from crossloss.text.tokens import pattern_without, stop_words
-from crossloss.run.retrainer import without
 from studies import scifi, tables
 
 pytest.importorskip("matplotlib")
