@@ -17,8 +17,8 @@ test: $(READY) docs
 	$(BIN)/pytest -m "slow or browser"
 
 check: $(READY)
-	$(BIN)/ruff format --check src tests benchmarks docs
-	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src studies tests benchmarks docs
+	$(BIN)/ruff check src studies tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow and not browser"
 

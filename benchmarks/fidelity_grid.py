@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from crossloss.plans.starts import Starts
 from record import RESULTS, Record
 
 import crossloss as cl
 from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import Weat, weat
-from crossloss.plans.starts import Starts
 from crossloss.run.retrainer import Retrainer, changes, without
 from crossloss.statistics import fidelity
 from crossloss.validation.subsets import random_subsets

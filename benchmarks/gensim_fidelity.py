@@ -39,8 +39,8 @@ from crossloss.estimators import ConjugateGradient, InverseHessian, gradient_dot
 from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.objectives import weat
 from crossloss.optimisers import HeavyBall
-from crossloss.run.trajectory import MemoryStates, Training, without_steps
 from crossloss.run.retrainer import without
+from crossloss.run.trajectory import MemoryStates, Training, without_steps
 from crossloss.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 

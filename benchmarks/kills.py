@@ -22,8 +22,8 @@ import torch
 from record import RESULTS, environment
 
 import crossloss as cl
-from crossloss import pipeline
 from crossloss.files import LEDGER
+from crossloss.models.skipgram.settings import split_settings
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
 
@@ -35,12 +35,15 @@ OWN = ("seconds", "peak_memory")
 
 def work(corpus: Path, out: Path) -> None:
     """What the command run does, but for the page at its end."""
-    with cl.train(cl.read(corpus), keep_words=TEST.words, out=out, **SETTINGS) as run:
-        pipeline.remember(run, [TEST])
-        pipeline.measure(run, [TEST])
-        scores = pipeline.score_run(run, [TEST])
-        plans = pipeline.plan_run(run, scores, {"mine": 0.0})
-        pipeline.validate_run(run, scores, plans, subsets=4, seeds=2, removals=1)
+    given, recipe = split_settings(**SETTINGS)
+    model = cl.SkipGram(cl.read(corpus), keep_words=TEST.words, **given)
+    with cl.train(model, recipe.optimiser, steps=recipe.steps, out=out) as run:
+        run.remember([TEST])
+        cl.measure(run, [TEST])
+        scores = cl.score(run, [TEST])
+        cl.plan(scores, {"mine": 0.0}).save(run)
+        cl.validate(run, [TEST], subsets=4, seeds=2, removals=1, strongest=0)
+        scores.save()
 
 
 def start(folder: Path, out: Path) -> int:

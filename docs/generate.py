@@ -1,7 +1,8 @@
-"""The pages that are written from the package itself, ``python docs/generate.py``: commands.md and api.md."""
+"""The pages written from the package itself, ``python docs/generate.py``: commands.md, api.md and capabilities.md."""
 
 import html
 import inspect
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -53,7 +54,17 @@ def api() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-PAGES = {"commands.md": commands, "api.md": api}
+def capabilities() -> str:
+    """The table that tests/test_capabilities.py runs, cell by cell."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    try:
+        from capabilities import page
+    finally:
+        sys.path.pop(0)
+    return page()
+
+
+PAGES = {"commands.md": commands, "api.md": api, "capabilities.md": capabilities}
 
 if __name__ == "__main__":
     for page, write in PAGES.items():

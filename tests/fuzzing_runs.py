@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 import crossloss as cl
-from crossloss import cli, pipeline
+from crossloss import cli
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
 from fuzzing import (
@@ -88,22 +88,43 @@ VALUES = [
 ]  # fmt: skip
 SMALL = ["-1", "0", "1", "2", "3", "0.5", "nan", "x", "", "-inf"]  # of options whose large values only take long
 OPTIONS = {
-    "check": ["--objective", "--text", "--document", "--id", "--token-pattern", "--candidates", "--memory", "--split"],
     "train": ["--objective", "--weights", "--memory", "--out", "--overwrite", "--text", "--split", "--candidates"],
-    "measure": ["--objective"],
-    "score": ["--objective", "--estimator", "--damping", "--show"],
-    "explain": ["--objective"],
-    "plan": ["--objective", "--target"],
-    "info": [],
+    "score": ["--objective", "--estimator", "--damping", "--count", "--model", "--contexts", "--out"],
+    "show": [
+        "--objective",
+        "--word",
+        "--document",
+        "--documents",
+        "--concepts",
+        "--words",
+        "--html",
+        "--info",
+        "--count",
+    ],
+    "plan": ["--objective", "--target", "--method", "--min-count", "--robustness"],
+    "edits": ["--objective", "--check", "--apply", "--count"],
     "export": ["--format", "--out", "--plan"],
-    "debias": ["--how", "--objective"],
-    "validate": ["--subsets", "--share", "--seeds", "--removals"],
-    "run": ["--objective", "--out", "--target", "--memory", "--text", "--show"],
+    "validate": ["--subsets", "--share", "--starts", "--removals"],
+    "run": [
+        "--objective",
+        "--out",
+        "--target",
+        "--memory",
+        "--text",
+        "--count",
+        "--dry-run",
+        "--document",
+        "--id",
+        "--token-pattern",
+        "--candidates",
+        "--split",
+    ],
 }
 NUMBERS = ["min-count", "max-words", "subsample", "window", "negatives", "exponent", "dimension", "steps", "lr",
            "momentum", "seed", "dtype", "device"]  # fmt: skip
-TAKES_LONG = {"--steps", "--subsets", "--seeds", "--removals", "--dimension", "--show"}
-FLAGS = {"--split", "--overwrite"}
+TAKES_LONG = {"--steps", "--subsets", "--starts", "--removals", "--dimension", "--count"}
+FLAGS = {"--split", "--overwrite", "--documents", "--concepts", "--html", "--info", "--robustness", "--check",
+         "--apply", "--dry-run"}  # fmt: skip
 
 
 def options() -> list[str]:
@@ -119,9 +140,10 @@ def made(folder: Path) -> Path:
         (home / "c.txt").write_text("\n".join(random_sentences(3, sentences=60)) + "\n")
         (home / "t.yaml").write_text(json.dumps({"mine": {side: getattr(TEST, side) for side in "XYAB"}}))
         with train_on(cl.read(home / "c.txt"), keep_words=TEST.words, out=home / "run", **SETTINGS) as run:
-            pipeline.remember(run, [TEST])
-            scores = pipeline.score_run(run, [TEST])
-            pipeline.plan_run(run, scores, {"mine": 0.0})
+            run.remember([TEST])
+            scores = cl.score(run, [TEST])
+            scores.save()
+            cl.plan(scores, {"mine": 0.0}).save(run)
     return home
 
 
@@ -133,10 +155,10 @@ def arguments(rng: Random, folder: Path) -> str:
     new = str(folder / "new")
     good = {
         "--objective": f"{home}/t.yaml:mine", "--out": new, "--format": rng.choice(["word2vec", "projector", "corpus"]),
-        "--how": "remove", "--plan": str(home / "run" / "plan-mine.parquet"), "--estimator": "gradient-dot",
+        "--method": "remove", "--plan": str(home / "run" / "plan-mine.parquet"), "--estimator": "gradient-dot",
         "--weights": str(home / "run" / "plan-mine.parquet"), "--candidates": f"{home}/c.txt", "--memory": "4GB",
     }  # fmt: skip
-    verb = rng.choice([*OPTIONS, "train", "check", text(rng, 1)])
+    verb = rng.choice([*OPTIONS, "train", "run", text(rng, 1)])
     argv = [verb]
     on_corpus = verb in ("check", "train", "run")
     place = [f"{home}/c.txt", f"{home}/t.yaml", str(home)] if on_corpus else [str(run), str(run), f"{home}/c.txt"]
@@ -157,10 +179,8 @@ def arguments(rng: Random, folder: Path) -> str:
     if rng.random() < 0.05:
         rng.shuffle(argv)
     argv = [a for a in argv if "\x00" not in a]  # no program can be given one
-    if verb == "debias":
-        argv += ["--others", "2", "--starts", "1", "--no-words"]
     if verb == "validate":
-        few = {"--subsets": "3", "--seeds": "1", "--removals": "1"}
+        few = {"--subsets": "3", "--starts": "1", "--removals": "1"}
         argv += [part for option, value in few.items() if option not in argv for part in (option, value)]
     before = os.getcwd()
     (folder / "in" / "deep" / "down").mkdir(parents=True)
@@ -197,9 +217,9 @@ def hostile_run(folder):
     out = folder / "<img src=x onerror=alert(1)>\x1b[31m"
     test = f"{home}/t.yaml"
     told = []
-    run = ["run", str(path), "--objective", test, "--out", str(out), "--show", "70", *options()]
-    for given in (["check", str(path), "--objective", test, *options()], run, ["info", str(out)],
-                  ["explain", str(out), HOSTILE[1]], ["explain", str(out), "waa wab wai \udcff"],
+    run = ["run", str(path), "--objective", test, "--out", str(out), "--count", "70", *options()]
+    for given in (["run", str(path), "--objective", test, "--dry-run", *options()], run, ["show", str(out), "--info"],
+                  ["show", str(out), HOSTILE[1]], ["show", str(out), "waa wab wai \udcff"],
                   ["train", str(path), "--out", str(out), "--text", "\x1b[31m", *options()],
                   ["plan", str(out), "--objective", "\x1b[31m\u202e"]):  # fmt: skip
         told.append(command(given))
@@ -211,8 +231,8 @@ def run_folder(rng: Random, folder: Path) -> str:
     home, run, other = made(folder), folder / "run", folder / "other"
     if not other.exists():
         with train_on(cl.from_sentences(random_sentences(4, sentences=60)), out=other, **SETTINGS) as made_:
-            pipeline.remember(made_, [TEST])
-            pipeline.score_run(made_, [TEST])
+            made_.remember([TEST])
+            cl.score(made_, [TEST]).save()
     shutil.rmtree(run, ignore_errors=True)
     shutil.copytree(home / "run", run)
     if rng.random() < 0.5:

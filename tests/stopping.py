@@ -4,7 +4,7 @@ from crossloss.run.store import Store
 
 
 class Stopping(Store):
-    """In memory; raises KeyboardInterrupt right after the write number ``stop_at`` to a file that ends in ``suffix``."""
+    """In memory; raises KeyboardInterrupt right after write number ``stop_at`` to a file that ends in ``suffix``."""
 
     def __init__(self, stop_at=0, suffix=""):
         super().__init__()

@@ -49,7 +49,7 @@ def files(tmp_path):
 
 def test_the_whole_chain(crossloss, files):
     corpus, test, out = files / "c.tsv", f"{files}/t.yaml:mine", files / "run"
-    code, said, _ = crossloss("check", corpus, "--objective", test, *SETTINGS)
+    code, said, _ = crossloss("run", corpus, "--objective", test, "--dry-run", *SETTINGS)
     assert code == 0
     assert "4 of 4" in said
     assert "Estimate: training" in said
@@ -88,27 +88,33 @@ def test_the_whole_chain(crossloss, files):
     assert code == 0
     assert states == {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}, "a finished run is not done again"
 
-    code, said, _ = crossloss("explain", out, f"{WORDS[0]} {WORDS[8]} unheard of {WORDS[9]}")
+    code, said, _ = crossloss("show", out, f"{WORDS[0]} {WORDS[8]} unheard of {WORDS[9]}")
     assert code == 0
     assert "adding it is predicted to" in said
     assert "removing it" not in said
-    code, said, _ = crossloss("explain", out, "62")
+    code, said, _ = crossloss("show", out, "62")
     assert code == 0
     assert "\x1b[31m" not in said
     assert "<script>alert(1)</script>" in said
-    code, said, _ = crossloss("measure", out, "--objective", f"{files}/t.yaml:turned")
+    code, said, _ = crossloss("score", out, "--objective", f"{files}/t.yaml:turned")
     assert code == 0
-    assert "turned" in said
-    code, said, _ = crossloss("score", out, "--estimator", "gradient-dot", "--show", 1)
+    assert "turned. Positive:" in said
+    starts = json.loads((out / "metrics.json").read_text())["weat.turned.starts.count"]
+    assert starts == 5, "as many as the run was measured from"
+    code, said, _ = crossloss("score", out, "--estimator", "gradient-dot", "--count", 1)
     assert code == 0
+    assert said.count("sentence ┃") == 4, "a table of amplifiers and one of mitigators for each of two tests"
     assert (out / "scores-gradient-dot.parquet").exists()
-    code, said, _ = crossloss("show", out, "--objective", "mine", "--document", "d2", "--word", "waa", "--documents", 3)
+    code, said, _ = crossloss("show", out, "--objective", "mine", "--document", "d2", "--word", "waa")
     assert code == 0
     assert "(d2)" in said
     assert "(d1)" not in said
+    code, said, _ = crossloss("show", out, "--objective", "mine", "--documents", "--count", 3)
+    assert code == 0
     assert "Documents by their effect on mine" in said
+    assert sum(f"│ d{i} " in said for i in range(5)) == 3
     code, said, _ = crossloss(
-        "concepts", out, "--objective", "mine", "--words", "waq,war,was", "--words", "wat,zzz,wau"
+        "show", out, "--objective", "mine", "--concepts", "--words", "waq,war,was", "--words", "wat,zzz,wau"
     )
     assert code == 0
     assert "wat: not in the vocabulary and left out: zzz" in said
@@ -120,21 +126,27 @@ def test_the_whole_chain(crossloss, files):
     code, said, _ = crossloss("plan", out, "--objective", "turned", "--target", "0.1")
     assert code == 0
     assert "Plan: removing" in said
-    code, said, _ = crossloss("validate", out, "--subsets", 3, "--share", 0.05, "--seeds", 1, "--removals", 1)
+    code, said, _ = crossloss("validate", out, "--subsets", 3, "--share", 0.05, "--starts", 1, "--removals", 1)
     assert code == 0
     assert "3 x 5 %" in said
     both = json.loads((out / "metrics.json").read_text())
     assert both["fidelity.mine.unrolled.share10.pearson"] == metrics["fidelity.mine.unrolled.pearson"]
-    assert crossloss("report", out)[0] == 0
-    code, said, _ = crossloss("info", out)
+    page = (out / "report.html").read_text()
+    (out / "report.html").unlink()
+    assert crossloss("show", out, "--html")[0] == 0
+    again = (out / "report.html").read_text()
+    assert "Checked by retraining" in again
+    assert again.count("<svg") == page.count("<svg")
+    code, said, _ = crossloss("show", out, "--info")
     assert code == 0
     assert "train.loss" in said
+    assert "crossloss run" in said
 
     plan = out / "plan-mine.parquet"
-    code, said, _ = crossloss("train", corpus, "--weights", plan, "--out", files / "mended", "--objective", test)
+    code, said, _ = crossloss("train", corpus, "--weights", plan, "--out", files / "fixed", "--objective", test)
     assert code == 0
-    mended = json.loads((files / "mended" / "metrics.json").read_text())
-    assert mended["weat.mine.effect"] == pytest.approx(metrics["plan.mine.retrained"], abs=1e-6)
+    fixed = json.loads((files / "fixed" / "metrics.json").read_text())
+    assert fixed["weat.mine.effect"] == pytest.approx(metrics["plan.mine.retrained"], abs=1e-6)
     (files / "o.txt").write_text("another corpus\nthan the plan's\n")
     code, _, errors = crossloss("train", files / "o.txt", "--weights", plan, "--out", files / "other")
     assert code == 2
@@ -169,12 +181,25 @@ def test_bad_input_is_one_sentence_exit_code_two_and_loses_nothing(crossloss, fi
         (["run", corpus, "--objective", test, "--out", files / "up", *SETTINGS, "--lr", "1e30"], "diverged"),
         (["train", corpus, "--weights", files / "bad.parquet", "--out", new], "not a readable Parquet"),
         (["train", corpus, "--weights", out / "samples.parquet", "--out", out], "different:"),
-        (["explain", files / "absent", "some words"], "does not exist"),
+        (["show", files / "absent", "some words"], "does not exist"),
         (["score", files / "full"], "holds files but no run"),
         (["score", out, "--estimator", "magic"], "no estimator 'magic'"),
-        (["explain", out, "words nobody knows"], "fewer than two words"),
+        (["show", out, "words nobody knows"], "fewer than two words"),
         (["plan", out, "--objective", "other"], "no test 'other'"),
         (["validate", out, "--share", "2"], "between 0 and 1"),
+        (["run", "--objective", test, "--out", new], "Name a CORPUS"),
+        (["run", corpus, "--out", new], "at least one --objective"),
+        (["run", corpus, "--objective", test], "--out RUN; or only look, --dry-run"),
+        (["run", corpus, "--demo", "--out", new], "--demo brings its own corpus"),
+        (["score", out, "--window", "3"], "are for --model"),
+        (["score", out, "--out", new], "are for --model"),
+        (["score", corpus, "--model", corpus, "--objective", test, "--out", new], "no word2vec file"),
+        (["score", corpus, "--model", corpus, "--out", new], "at least one --objective"),
+        (["score", corpus, "--model", corpus, "--objective", test], "--out RUN"),
+        (["show", out, "--words", "waa,wab"], "groups for --concepts"),
+        (["plan", out, "--method", "pray"], "there are: remove, reweight"),
+        (["edits", out], "Name the FILE"),
+        (["edits", files / "full", "--check"], "has none of WNC's files"),
     ]  # fmt: skip
     for arguments, message in cases:
         code, _, errors = crossloss(*arguments)
@@ -188,7 +213,7 @@ def test_bad_input_is_one_sentence_exit_code_two_and_loses_nothing(crossloss, fi
 
 
 def test_a_vocabulary_too_large_for_memory_is_refused_before_training(crossloss, files, monkeypatch):
-    monkeypatch.setattr(cli.estimates, "available_memory", lambda: 10_000_000)
+    monkeypatch.setattr(cli.preflight, "available_memory", lambda: 10_000_000)
     test = f"{files}/t.yaml:mine"
     code, _, errors = crossloss("run", files / "c.tsv", "--objective", test, "--out", files / "new", *SETTINGS)
     assert code == 2
@@ -207,7 +232,7 @@ def test_other_objectives_from_the_command_line_to_the_report(crossloss, files):
              "one-sided:waa,wab/wac,wad/wai,waj"]  # fmt: skip
     options = [part for written in given for part in ("--objective", written)]
     corpus, out = files / "c.tsv", files / "run"
-    code, said, _ = crossloss("check", corpus, *options, *SETTINGS)
+    code, said, _ = crossloss("run", corpus, *options, "--dry-run", *SETTINGS)
     assert code == 0
     assert "similarity-waa-wab: words and their occurrences" in said
     code, said, errors = crossloss("run", corpus, *options, "--out", out, "--validate", 3, *SETTINGS)
@@ -232,18 +257,18 @@ def test_other_objectives_from_the_command_line_to_the_report(crossloss, files):
         assert shown in page
     states = {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}
     retrains = sorted((out / "retrains").iterdir())
-    code, said, _ = crossloss("validate", out, "--subsets", 3, "--seeds", 0, "--removals", 0)
+    code, said, _ = crossloss("validate", out, "--subsets", 3, "--starts", 0, "--removals", 0)
     assert code == 0
     assert states == {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}, "scores are those of the run"
     assert retrains == sorted((out / "retrains").iterdir()), "nothing is trained twice"
-    for verb in (
-        ["debias", out, "--how", "reweight", "--objective", "displacement:wac"],
-        ["measure", out, "--robustness"],
+    for verb, reason in (
+        (["plan", out, "--method", "undo", "--objective", "displacement:wac"], "association test"),
+        (["plan", out, "--robustness"], "is for association tests, and"),
     ):
         code, _, errors = crossloss(*verb)
         assert code == 2
-        assert "is for association tests, and" in errors
-    code, _, errors = crossloss("measure", out, "--objective", "similarity:waa/nurse")
+        assert reason in errors
+    code, _, errors = crossloss("score", out, "--objective", "similarity:waa/nurse")
     assert code == 2
     assert "the vocabulary lacks the word 'nurse'" in errors
 
@@ -294,71 +319,126 @@ def test_a_stopped_run_goes_on(files, sent):
     assert len(list(states.glob("*.safetensors"))) > 20
 
 
-@pytest.mark.parametrize(
-    "verb", ["check", "run", "demo", "train", "measure", "score", "explain", "plan", "validate", "show", "concepts"]
-)
+@pytest.mark.parametrize("verb", ["run", "train", "score", "show", "plan", "validate", "edits", "export"])
 def test_help_teaches(crossloss, verb):
+    assert len(cli.app.registered_commands) == 8
     code, said, _ = crossloss(verb, "--help")
     assert code == 0
     assert len(said) > 200
 
 
-def test_debias_and_robustness(crossloss, files):
+def test_plans_by_other_methods_are_evaluated_and_robustness_is_kept(crossloss, files):
     corpus, test, out = files / "c.tsv", f"{files}/t.yaml:mine", files / "run"
     crossloss("train", corpus, "--objective", test, "--out", out, *SETTINGS)
-    code, said, errors = crossloss("debias", out, "--how", "reweight", "--starts", 2, "--others", 2)
-    assert (code, errors.count("Error")) == (0, 0)
+    code, said, errors = crossloss(
+        "plan", out, "--method", "reweight", "--starts", 2, "--evaluate", "--held-out-starts", 2
+    )
+    assert (code, errors.count("Error")) == (0, 0), errors
+    assert "Plan: reweight," in said
     assert "reweight: mine goes from" in said
     assert "Fitted to half of its words" in said
-    assert "starts not fitted to" in said
+    assert "from 2 starts not fitted to" in said
     assert "Train with it: crossloss train CORPUS --weights" in said
-    code, said, _ = crossloss("train", corpus, "--weights", out / "plan-reweight.parquet", "--out", files / "mended")
+    assert (out / "debias-reweight.json").exists()
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert {"debias.reweight.mine.effect", "debias.original.mine.effect"} <= set(metrics)
+    code, said, _ = crossloss("train", corpus, "--weights", out / "plan-reweight.parquet", "--out", files / "fixed")
     assert code == 0
     code, said, _ = crossloss(
-        "debias", out, "--how", "remove", "--starts", 1, "--others", 2, "--no-words", "--target", "1.5"
+        "plan",
+        out,
+        "--method",
+        "remove",
+        "--evaluate",
+        "--held-out-starts",
+        2,
+        "--no-held-out-words",
+        "--target",
+        "1.5",
     )
     assert code == 0
     assert "Fitted to half" not in said
-    code, said, _ = crossloss("measure", out, "--robustness")
+    code, said, _ = crossloss("plan", out, "--robustness")
     assert code == 0
     assert "of 62 sentences" in said or "not significant as it is" in said
-    assert crossloss("report", out)[0] == 0
-    told = json.loads((out / "robustness.json").read_text())["mine"]
-    assert set(told) == {"mine zero", "mine insignificant"}
-    page = (out / "report.html").read_text()
-    assert all(f"<strong>{sentence}</strong>" in page for sentence, *_ in told.values())
-    code, _, errors = crossloss("debias", out, "--how", "pray")
+    stored = json.loads((out / "robustness.json").read_text())["mine"]
+    assert set(stored) == {"mine zero", "mine insignificant"}
+    code, said, _ = crossloss("plan", out, "--robustness", "--min-count", 7)
     assert code == 2
-    assert "there are: remove, reweight" in errors
-    code, _, errors = crossloss("debias", out, "--how", "hard", "--others", 2)
+    assert crossloss("show", out, "--html")[0] == 0
+    page = (out / "report.html").read_text()
+    assert all(f"<strong>{sentence}</strong>" in page for sentence, *_ in stored.values())
+    code, _, errors = crossloss("plan", out, "--method", "hard")
     assert code == 2
     assert "needs one of these pairs in the vocabulary" in errors
 
 
-@pytest.mark.slow
-def test_the_debias_study(crossloss, files):
-    text = (files / "c.tsv").read_text()
-    told = ["he waa wai", "she wae wam", "man wab waj", "woman waf wan", "his wac", "her wag"] * 4
-    (files / "s.tsv").write_text(text + "".join(f"d\t{line}\n" for line in told))
-    test, out = f"{files}/t.yaml:mine", files / "study"
-    settings = ["--min-count", "1", "--dimension", "4", "--steps", "6"]
-    given = ["study", "debias", "--corpus", files / "s.tsv", "--out", out, "--objective", test, *settings]
-    code, said, errors = crossloss(*given, "--starts", 2, "--others", 2)
+def test_word2vec_files_give_the_tables_and_the_report_of_a_run(crossloss, files):
+    corpus, test, out = files / "c.tsv", f"{files}/t.yaml:mine", files / "run"
+    assert crossloss("train", corpus, "--objective", test, "--out", out, *SETTINGS)[0] == 0
+    for form, end in (("word2vec", "txt"), ("word2vec-binary", "bin")):
+        assert crossloss("export", out, "--format", form, "--out", files / form)[0] == 0
+        vectors, contexts = (files / form / f"{name}.{end}" for name in ("vectors", "contexts"))
+        folder = files / f"imported-{end}"
+        given = ["score", corpus, "--model", vectors, "--contexts", contexts, "--window", 3, "--objective", test]
+        code, said, errors = crossloss(*given, "--out", folder)
+        assert (code, errors.count("Error")) == (0, 0), errors
+        assert "Estimator inverse-hessian-word-blocks, damping 1e-06. These scores are a ranking" in said
+        table = pq.read_table(folder / "scores-inverse-hessian-word-blocks.parquet")
+        assert {"sample", "text", "mine.score", "mine.effect_if_removed"} <= set(table.column_names)
+        assert "Amplifiers of mine" in said
+        assert "weat.mine.effect" in json.loads((folder / "metrics.json").read_text())
+        assert "<script>alert" not in (folder / "report.html").read_text()
+    own, text = (json.loads((files / f / "metrics.json").read_text()) for f in ("run", "imported-txt"))
+    assert text["weat.mine.effect"] == pytest.approx(own["weat.mine.effect"], abs=1e-4)
+    shown = crossloss("show", folder, "--word", "waj")[1]
+    assert "Amplifiers of mine" in shown
+    assert "inverse-hessian-word-blocks" not in crossloss("show", folder, "--html")[2]
+    assert "These scores are a ranking" in crossloss("show", folder, "--info")[1]
+    code, said, _ = crossloss("plan", folder, "--target", "0.5")
+    assert code == 0
+    assert "is predicted to bring mine" in said, "nothing can be retrained"
+    code, _, errors = crossloss("validate", folder)
+    assert code == 2
+    assert "trained elsewhere" in errors
+    assert crossloss(*given, "--out", folder)[0] == 0, "the same again"
+    code, _, errors = crossloss(*given, "--out", out)
+    assert code == 2
+    assert "holds another run" in errors
+
+
+def test_edits_are_checked_ranked_and_made(crossloss, files):
+    (files / "candidates.txt").write_text("waa waj wab wai wac\n")
+    before = (files / "c.tsv").read_text().splitlines()[1].split("\t")[1]
+    (files / "e.tsv").write_text(f"before\tafter\n{before}\twaa waj wab wai wac\nonly\n")
+    code, said, _ = crossloss("edits", files / "e.tsv", "--check")
+    assert code == 0
+    assert "malformed rows are left out (lines 3)" in said
+    test, out = f"{files}/t.yaml:mine", files / "run"
+    given = ["train", files / "c.tsv", "--candidates", files / "candidates.txt", "--objective", test, "--out", out]
+    assert crossloss(*given, *SETTINGS)[0] == 0
+    code, said, errors = crossloss("edits", out, files / "e.tsv", "--apply", "--count", 1)
     assert code == 0, errors
-    assert "Table 3" in said
-    assert "hard+reweight" in said
-    assert (out / "study-debias.html").read_text().count("<svg") == 2
-    assert {"study-debias.csv", "study-debias-passes.svg"} <= {path.name for path in out.iterdir()}
+    assert "Edits: replacing is predicted to change mine by" in said
+    assert "Making the 1 strongest edit changes mine by" in said
+    assert (out / "edits.parquet").exists()
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert {"edits.mine.top1.predicted", "edits.mine.top1.retrained"} <= set(metrics)
+    assert crossloss("train", files / "c.tsv", "--candidates", files / "candidates.txt", "--out", files / "fixed",
+                     "--weights", out / "plan-edits-mine.parquet", "--objective", test)[0] == 0  # fmt: skip
+    fixed = json.loads((files / "fixed" / "metrics.json").read_text())["weat.mine.effect"]
+    change = fixed - json.loads((out / "scores.json").read_text())["mine"] if (out / "scores.json").exists() else None
+    assert change is None or change == pytest.approx(metrics["edits.mine.top1.retrained"], abs=1e-5)
 
 
 def test_every_command_takes_an_objective_as_run_does(crossloss, files):
     """A file, one of its objectives, a name of the run, one written out: added to the run where it is new."""
     test, out = f"{files}/t.yaml:mine", files / "run"
     assert crossloss("train", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS)[0] == 0
-    assert crossloss("measure", out, "--objective", test, "--starts", 1)[0] == 0
+    assert crossloss("score", out, "--objective", test, "--starts", 1)[0] == 0
     written = f"similarity:{WORDS[0]}/{WORDS[1]}"
     name = written.replace(":", "-").replace("/", "-")
-    verbs = (["plan"], ["score"], ["explain", f"{WORDS[0]} {WORDS[8]}"], ["show"], ["measure", "--starts", "1"])
+    verbs = (["plan"], ["score"], ["show", f"{WORDS[0]} {WORDS[8]}"], ["show"], ["score", "--starts", "1"])
     commands = [[verb, out, *more] for verb, *more in verbs]
     for command in commands:
         for given, shown in ((test, "mine"), ("mine", "mine"), (written, name), (name, name)):
@@ -379,8 +459,8 @@ def test_no_command_aims_beyond_what_an_objective_can_be(crossloss, files):
     assert "mine lies between -2 and 2" in errors
     assert not out.exists(), "before the work"
     assert crossloss("train", *arguments[1:])[0] == 0
-    assert crossloss("measure", out, "--objective", test, "--starts", 1)[0] == 0
-    for command in (["plan", out], ["debias", out, "--how", "reweight"], ["debias", out, "--how", "undo"]):
+    assert crossloss("score", out, "--objective", test, "--starts", 1)[0] == 0
+    for command in (["plan", out], ["plan", out, "--method", "reweight"], ["plan", out, "--method", "undo"]):
         code, _, errors = crossloss(*command, "--target", "-2.5")
         assert code == 2
         assert "between -2 and 2" in errors

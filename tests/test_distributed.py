@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import crossloss as cl
-from crossloss import distributed, pipeline, scores
+from crossloss import distributed, scores
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.negatives import DrawnNegatives
@@ -78,10 +78,11 @@ def chain(folder, **settings):
     """Train, score, plan and retrain in a folder."""
     corpus = cl.from_sentences(random_sentences(2))
     with train_on(corpus, out=folder, **(SETTINGS | settings)) as run:
-        pipeline.remember(run, [TEST])
-        scored = pipeline.score_run(run, [TEST])
-        pipeline.plan_run(run, scored, {"test": 0.0})
-        pipeline.validate_run(run, scored, {}, subsets=3)
+        run.remember([TEST])
+        scored = cl.score(run, [TEST])
+        cl.plan(scored, {"test": 0.0}).save(run)
+        cl.validate(run, [TEST], subsets=3, plans={}, strongest=0)
+        scored.save()
         return run.trajectory.theta.numpy(), scored.samples
 
 

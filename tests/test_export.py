@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import crossloss as cl
-from crossloss import pipeline
 from crossloss.core import UserError
 from crossloss.export import export
 from crossloss.objectives.weat import Weat
@@ -29,9 +28,10 @@ def folder(tmp_path_factory):
         rows = [(f"s{i}", "d", text, "more") for i, text in enumerate(random_sentences(2))]
         csv.writer(file).writerows([("id", "document", "sentence", "other"), *rows])
     with train_on(cl.read(folder / "c.csv"), out=folder / "run", **SETTINGS) as run:
-        pipeline.remember(run, [TEST])
-        scores = pipeline.score_run(run, [TEST])
-        pipeline.plan_run(run, scores, {"test": float(TEST(run.view)) - 0.05})
+        run.remember([TEST])
+        scores = cl.score(run, [TEST])
+        scores.save()
+        cl.plan(scores, {"test": float(TEST(run.view)) - 0.05}).save(run)
     return folder
 
 

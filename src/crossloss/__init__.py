@@ -24,6 +24,7 @@ from crossloss import objectives
 from crossloss.concepts import concepts
 from crossloss.core import UserError
 from crossloss.edits import Edits, score_edits
+from crossloss.measures import Measures, measure
 from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.models.skipgram.from_word2vec import from_word2vec
 from crossloss.models.skipgram.model import SkipGram
@@ -33,6 +34,7 @@ from crossloss.objectives import permutation_test
 from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall
 from crossloss.plans import Evaluation, Plan, SmallestFlip, evaluate, plan, smallest_flip
 from crossloss.progress import progress
+from crossloss.report import report
 from crossloss.run.recorder import Recorder
 from crossloss.run.run import Run
 from crossloss.run.train import imported, load, train
@@ -48,6 +50,7 @@ __all__ = [
     "Edits",
     "Evaluation",
     "HeavyBall",
+    "Measures",
     "Plan",
     "Recorder",
     "Run",
@@ -67,12 +70,14 @@ __all__ = [
     "imported",
     "keyed_vectors",
     "load",
+    "measure",
     "objectives",
     "over_starts",
     "permutation_test",
     "plan",
     "progress",
     "read",
+    "report",
     "score",
     "score_edits",
     "smallest_flip",

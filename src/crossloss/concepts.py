@@ -15,6 +15,7 @@ import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from crossloss.core import UserError
+from crossloss.display import Table, effect, probability, value
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.objectives import PermutationResult, permutation_test
 from crossloss.objectives.one_sided import OneSided
@@ -113,6 +114,8 @@ def concepts(
     strongest, ranked, tested : int
         Samples looked at, words grouped, groups tested.
 
+    In a run's folder they are stored as concepts-NAME.json, those found and those given, and among its metrics.
+
     Raises
     ------
     UserError
@@ -127,7 +130,43 @@ def concepts(
         found = _grouped(pulls, outside, ranked)[:tested]
     made = [_look(pulls, test, group) for group in found]
     adjusted = holm([concept.p_value for concept in made])
-    return [replace(concept, p_holm=p) for concept, p in zip(made, adjusted, strict=True)]
+    made = [replace(concept, p_holm=p) for concept, p in zip(made, adjusted, strict=True)]
+    store, file = scores.run.store, f"concepts-{test.name}.json"
+    for concept in made:
+        store.log_metrics(concept.metrics(test.name))
+    store.save(file, (store.load(file) or {}) | {"given" if words else "found": [c.to_json() for c in made]})
+    return made
+
+
+def concepts_table(groups: Sequence[Concept], test: Weat) -> Table:
+    """Groups of words, what pulls them in, and which targets lie nearer to them."""
+    headings = ("words", "pull", *(f"cosine to {label}" for label in test.labels), "effect", "p", "p, Holm")
+    rows = [
+        (
+            ", ".join(c.words),
+            effect(c.pull),
+            *(value(c.cosines[side]) for side in SIDES),
+            value(c.test.effect),
+            probability(c.p_value),
+            probability(c.p_holm),
+        )
+        for c in groups
+    ]
+    return Table(f"Words outside {test.name} that its strongest sentences pull in", headings, rows)
+
+
+def concepts_summary(groups: Sequence[Concept], test: Weat) -> list[str]:
+    """How to read the table, the given words that are missing, and a sentence that pulls each group; a line each."""
+    x, y = test.labels[:2]
+    lines = [
+        f"Pull: the part of the strongest sentences' scores that these words carry; positive pushes {test.name} up. "
+        f"Effect: one-sided WEAT, positive where {x} lie nearer to the words than {y}; p is two-sided."
+    ]
+    for c in groups:
+        if c.missing:
+            lines.append(f"{c.name}: not in the vocabulary and left out: {', '.join(c.missing)}")
+        lines += [f"{c.name}: {s.text}" for s in c.samples[:1]]
+    return lines
 
 
 def association_test(scores: Scores, objective: Named = None) -> Weat:

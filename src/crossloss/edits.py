@@ -14,9 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
+from crossloss.display import Marked, Table, effect
 from crossloss.models.skipgram.explain import Explanation, explain_text, pair_terms
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.plans.plan import plan_table
+from crossloss.progress import track
+from crossloss.run.retrainer import Retrainer
 from crossloss.scores import Named, Scores
 from crossloss.text.tokens import FORM, Form, tokenize
 from crossloss.text.vocabulary import token_words
@@ -55,6 +58,15 @@ class Edit:
     added: list[Span]
     pairs: list[tuple[str, str, float]]
     unseen: float
+
+
+@dataclass(frozen=True)
+class MadeEdits:
+    """Edits made together: how many, and the change of the objective as predicted and as retrained."""
+
+    edits: int
+    predicted: float
+    retrained: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +165,48 @@ class Edits:
             "edits": len(chosen),
         }
         return plan_table(weights, what | self.scores.run.origin)
+
+    def save(self) -> None:
+        """Write edits.parquet into the run's folder."""
+        self.scores.run.store.save("edits.parquet", self.table())
+
+    def retrain(self, count: int = 10, objective: Named = None) -> MadeEdits:
+        """Make the strongest edits of an objective and train again; in a folder writes plan-edits-NAME.parquet.
+
+        Raises
+        ------
+        UserError
+            As ``apply``.
+        """
+        run, name = self.scores.run, self.scores.names[self.scores.index_of(objective)]
+        chosen = self.strongest(count, name)
+        weights = self.apply(chosen)
+        run.store.save(f"plan-edits-{name}.parquet", self.plan(chosen, name))
+        with track("retraining with edits"):
+            change = Retrainer(run, self.scores.objectives)(weights)[name] - self.scores.values[name]
+        made = MadeEdits(len(chosen), self.predicted(weights, name), change)
+        start = f"edits.{name}.top{count}"
+        run.store.log_metrics({f"{start}.predicted": made.predicted, f"{start}.retrained": made.retrained})
+        return made
+
+    def strongest_table(self, objective: Named = None, count: int = 10) -> Table:
+        """The strongest edits of an objective, with the words that go and those that come."""
+        name, rows = self.scores.names[self.scores.index_of(objective)], []
+        for number in self.strongest(count, name):
+            edit = self.edit(number, name)
+            old, new = (
+                Marked(text, [(start, end) for start, end, _ in spans], added)
+                for text, spans, added in ((edit.before, edit.removed, False), (edit.after, edit.added, True))
+            )
+            pairs = "; ".join(f"{a} - {b} {effect(part)}" for a, b, part in edit.pairs[:3])
+            rows.append((effect(edit.effect), old, new, pairs))
+        return Table(f"Edits: replacing is predicted to change {name} by", ("change", "from", "to", "pairs"), rows)
+
+    def __repr__(self) -> str:
+        return f"Edits({len(self)} of {', '.join(self.scores.names)})"
+
+    def _repr_html_(self) -> str:
+        return "".join(self.strongest_table(name).html() for name in self.scores.names)
 
     def table(self) -> pa.Table:
         """Edit (from 1), before, after, both sample numbers, unseen, and per objective NAME.effect."""

@@ -1,13 +1,14 @@
 """A run's model and its corrected corpus, for other programs."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from crossloss import files
 from crossloss.core import UserError
-from crossloss.models.skipgram.model import require_skipgram
+from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.word2vec import projector, save_word2vec
 from crossloss.objectives import Weat
 from crossloss.plans.transfer import copies
@@ -44,8 +45,13 @@ def export(
         raise UserError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
     if plan is not None and form != "corpus":
         raise UserError("A plan changes the corpus: give --format corpus, or train with it and export that run.")
+    model = run.model
+    if not isinstance(model, SkipGram):
+        raise UserError(
+            f"Export writes words: a {model.kind} model is model.safetensors in its run folder, and "
+            "module.load_state_dict(dict(run.view), strict=False) takes it."
+        )
     files.make_folder(out)
-    model = require_skipgram(run.model, "Export")
     words, counts = model.vocabulary.words, model.vocabulary.counts.tolist()
     view = run.view
     vectors, contexts = (m.cpu().numpy() for m in (view.vectors, view.contexts))
@@ -74,8 +80,7 @@ def export(
     binary = form == "word2vec-binary"
     paths = [out / f"{name}.{'bin' if binary else 'txt'}" for name in ("vectors", "contexts")]
     for path, matrix in zip(paths, (vectors, contexts), strict=True):
-        with files.atomic_path(path) as aside:
-            save_word2vec(aside, words, matrix, binary=binary)
+        files.write(path, partial(save_word2vec, words=words, vectors=matrix, binary=binary))
     return paths
 
 

@@ -149,6 +149,8 @@ def parse_bytes(text: str) -> int:
     UserError
         The text is no size.
     """
+    if not isinstance(text, str):
+        raise UserError(f'The memory is {text!r}: write it like "6GB" or "500MB".')
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*", text)
     if not match:
         raise UserError(f"{text!r} is no size of memory: write it like 6GB or 500MB.")

@@ -250,8 +250,6 @@ RULES: Mapping[str, type] = {rule.__name__: rule for rule in (HeavyBall, Rising,
 
 def to_dict(optimiser: Optimiser, steps: int) -> dict[str, Any]:
     """Plain values that fix the first ``steps`` steps: schedules by their value at each of them, tensors by a hash."""
-    if not is_dataclass(optimiser):
-        return {"type": type(optimiser).__qualname__}
 
     def plain(value: Any) -> Any:
         if type(value).__name__ in RULES:
@@ -262,6 +260,12 @@ def to_dict(optimiser: Optimiser, steps: int) -> dict[str, Any]:
             return {"sha256": hashlib.sha256(value.cpu().contiguous().numpy().tobytes()).hexdigest()}
         return list(value) if isinstance(value, tuple) else value
 
+    if not is_dataclass(optimiser):  # a rule of the user's own: by what it holds
+        held = {name: plain(value) for name, value in sorted(vars(optimiser).items())}
+        shown = {
+            name: v for name, v in held.items() if v is None or isinstance(v, bool | int | float | str | list | dict)
+        }
+        return {"type": type(optimiser).__qualname__} | shown
     given = {f.name: plain(getattr(optimiser, f.name)) for f in fields(optimiser) if f.init and f.name != "needs"}
     return {"type": type(optimiser).__name__} | given
 

@@ -1,14 +1,19 @@
-"""Which samples to look at: by document, word and sign, with near-duplicates in one group."""
+"""Which samples to look at: by document, word and sign, with near-duplicates in one group; and tables of them."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import scipy.sparse
 
 from crossloss.core import UserError
+from crossloss.display import Table, effect, several, shortened
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.scores import Named, Scores
 from crossloss.text.read import Corpus
 from crossloss.text.tokens import normal
 
+LONGEST = 220
+"""Characters of a sentence that a table shows."""
 ALIKE = 0.8
 """Samples are near-duplicates whose sets of words have this part of their union in common (Jaccard 1912)."""
 
@@ -50,6 +55,37 @@ def select(
         wanted &= np.isin(np.arange(len(corpus)), np.searchsorted(corpus.indptr, at, side="right") - 1)
     chosen = np.flatnonzero(wanted)
     return chosen[np.argsort(-np.abs(values[chosen]), kind="stable")]
+
+
+def ranking(
+    scores: Scores,
+    objective: Named = None,
+    count: int = 5,
+    *,
+    document: str | None = None,
+    word: str | None = None,
+    retrained: Mapping[int, float] | None = None,
+) -> list[Table]:
+    """The strongest amplifiers and mitigators, a table each; near-duplicates stand as a number behind the first.
+
+    ``retrained`` gives, by sample, what retraining without it changed, beside what was predicted. For the other
+    parameters, and errors, see ``select``.
+    """
+    name, noun, tables = scores.names[scores.index_of(objective)], scores.run.model.sample_noun, []
+    headings = ("effect if removed", *(["retrained"] if retrained else []), "sample", noun)
+    for kind, direction, sign in (("Amplifiers", "lower", 1), ("Mitigators", "raise", -1)):
+        rows = []
+        for alike in near_duplicates(scores, select(scores, name, document=document, word=word, sign=sign), count):
+            s = scores.shown(alike[:1], name)[0]
+            text = shortened(s.text, LONGEST)
+            if len(alike) > 1:
+                more, together = several(len(alike) - 1, "near-duplicate"), effect(scores.group(alike, name))
+                text += f" (and {more}; together {together})"
+            checked = [effect(retrained[s.sample]) if s.sample in retrained else "-"] if retrained else []
+            place = f"{s.id} ({s.document})" if s.document else s.id
+            rows.append((effect(s.effect_if_removed), *checked, shortened(place, 60), text))
+        tables.append(Table(f"{kind} of {name}: removing one is predicted to {direction} it", headings, rows))
+    return tables
 
 
 def near_duplicates(scores: Scores, samples: np.ndarray, count: int) -> list[np.ndarray]:

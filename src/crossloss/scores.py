@@ -49,8 +49,10 @@ class Scored:
 
     @property
     def text(self) -> str:
-        """What is shown of it."""
-        return str(self.columns.get("text", self.sample))
+        """What is shown of it: its text, or its row."""
+        if "text" in self.columns or not self.columns:
+            return str(self.columns.get("text", self.sample))
+        return ", ".join(f"{name}: {value}" for name, value in self.columns.items())
 
     @property
     def id(self) -> str:
@@ -141,7 +143,10 @@ class Scores:
         columns, model = self.run.model.columns(), self.run.model
         found = []
         for i in row_numbers(samples, len(scores), "samples").tolist():
-            row = {name: values[i] for name, values in columns.items()} or {"text": model.show(i)}
+            row = {name: values[i] for name, values in columns.items()}
+            if not row:
+                item = model.show(i)
+                row = {"text": item if isinstance(item, str) else f"{model.sample_noun} {i}"}
             share = float(scores[i]) / value if value else 0.0
             found.append(Scored(i, float(scores[i]), float(effects[i]), int(ranks[i]), share, row))
         return found
@@ -226,6 +231,17 @@ class Scores:
         return pa.table(columns).replace_schema_metadata(
             {"crossloss": json.dumps({"estimator": self.estimator, "values": self.values}, sort_keys=True)}
         )
+
+    def save(self) -> None:
+        """Write scores.parquet (of another estimator than unrolled scores-ESTIMATOR.parquet) into the run's folder.
+
+        Where samples were checked by retraining (``cl.validate``), with what it gave.
+        """
+        unrolled = self.estimator == UNROLLED
+        checked = (self.run.store.load("validation.json") or {}).get("strongest", {}) if unrolled else {}
+        retrained = {name: dict(zip(row["samples"], row["retrained"], strict=True)) for name, row in checked.items()}
+        name = "scores.parquet" if unrolled else f"scores-{self.estimator}.parquet"
+        self.run.store.save(name, self.table(retrained))
 
     def to_pandas(self) -> Any:
         """The table as a pandas DataFrame; UserError where pandas is not installed."""

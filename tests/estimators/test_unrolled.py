@@ -141,8 +141,8 @@ def test_a_preconditioner_that_moves_with_the_weights_is_caught(run):
     for sign in (1, -1):
         weights = run.model.corpus.weights.copy()
         weights[i] += sign * h
-        moved = SkipGramField(run.model.counts, run.model.vocabulary, weights, dimension=s.dimension, negatives=s.negatives,
-                              exponent=s.exponent, prior=s.prior, dtype=torch.float64)  # fmt: skip
+        known = {name: getattr(s, name) for name in ("dimension", "negatives", "exponent", "prior")}
+        moved = SkipGramField(run.model.counts, run.model.vocabulary, weights, dtype=torch.float64, **known)
         optimiser = HeavyBall(run.given_optimiser.scale * moved.step_scale(), run.trajectory.optimiser.momentum)
         state = optimiser.init(run.trajectory.initial)
         w = torch.from_numpy(weights)

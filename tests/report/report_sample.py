@@ -1,20 +1,27 @@
-"""A report like those of real runs, made by hand: no number in it comes from crossloss."""
+"""A page like those of real runs, of numbers made by hand: none of them comes from crossloss."""
 
+import copy
 import random
 import re
+from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
-from crossloss.report import (
-    Curve,
-    Explained,
-    FidelityRow,
-    ObjectiveReport,
-    PlanReport,
-    Quality,
-    Report,
-    WordSet,
-)
+import numpy as np
+from crossloss.plans.rare import UsedUp
+from crossloss.validation.statistics import Fidelity
+
+import crossloss as cl
+from crossloss.models.skipgram.explain import Explanation
+from crossloss.objectives import Weat
+from crossloss.report import render
+from crossloss.scores import Scored
 from crossloss.validation.spread import Spread
+from crossloss.validation.strongest import Strongest
+from crossloss.validation.validate import PlanCheck
+from train_on import train_on
 
 LINES = [
     ("Kitni Girhain Baaki Hain", "Fariya's father said that the home is his and what he will do after her marriage."),
@@ -27,94 +34,194 @@ LINES = [
     ("Leo III the Isaurian", "Some have claimed that Greg's family had resettled where he entered the service of the "
      "Emperor, when the latter was advancing with an army of loyalist followers and horsemen provided in 705."),
 ]  # fmt: skip
+SETS = {
+    "X": ("john", "paul", "mike", "kevin"), "Y": ("amy", "joan", "lisa", "donna"),
+    "A": ("executive", "management", "office", "career"), "B": ("home", "parents", "children", "family"),
+}  # fmt: skip
+LABELS = ("male names", "female names", "career", "family")
+CORPUS = 420
 
 
-def explained(number: int, sign: int, text: str, document: str, rank: int) -> Explained:
+@dataclass
+class Line:
+    """A sample as the page shows it, and what it adds."""
+
+    text: str
+    document: str = ""
+    id: str = "1"
+    score: float = 0.1
+    spans: Any = ()
+    pairs: Any = ()
+    rank: int = 1
+    weight: float = 1.0
+    candidate: bool = False
+
+
+@dataclass
+class Given:
+    """What is known of one objective."""
+
+    objective: Any
+    value: float
+    amplifiers: list[Line]
+    mitigators: list[Line]
+    plans: list[Any] = field(default_factory=list)
+    check: Any = None
+    fidelity: list[Any] = field(default_factory=list)
+    starts: Spread | None = None
+    strongest: Any = None
+    flips: list[list[str]] = field(default_factory=list)
+
+
+class Scores:
+    """Stands in for scores: the samples that the page asks for, in the order given."""
+
+    def __init__(self, given: list[Given], estimator: str) -> None:
+        self.estimator, self.objectives = estimator, [g.objective for g in given]
+        self.values = {g.objective.name: g.value for g in given}
+        self.lines, self.ranked = [], {}
+        for g in given:
+            for sign, lines in ((1, g.amplifiers), (-1, g.mitigators)):
+                first = len(self.lines)
+                self.lines += lines
+                self.ranked[g.objective.name, sign] = [
+                    Scored(i, s.score, -s.score * s.weight, s.rank, 0.0, {"document": s.document, "id": s.id})
+                    for i, s in enumerate(lines, first)
+                ]
+        self.removable = np.array([line.weight for line in self.lines])
+
+    def amplifiers(self, count, objective):
+        return self.ranked[objective.name, 1][:count]
+
+    def mitigators(self, count, objective):
+        return self.ranked[objective.name, -1][:count]
+
+    def explain(self, sample, objective):
+        line = self.lines[sample]
+        return Explanation(line.text, line.score, list(line.pairs), list(line.spans), 0.0, sample, line.weight)
+
+
+@cache
+def trained() -> cl.Run:
+    """A small run in whose corpus john occurs twice as often as the other words."""
+    words = [word for side in SETS.values() for word in side if word != "donna"]
+    texts = [" ".join(words) for _ in range(50)] + [" ".join(["john"] * len(words)) for _ in range(3)]
+    texts += ["teaching is relatives"] * (CORPUS - len(texts))
+    corpus = cl.from_sentences(texts, documents=[f"d{i}" for i in range(CORPUS)])
+    keep = [word for side in SETS.values() for word in side]
+    return train_on(corpus, keep_words=keep, min_count=1, dimension=4, steps=3)
+
+
+def line(number: int, sign: int, text: str, document: str, rank: int) -> Line:
     draw = random.Random(number)
     spans = [
         (m.start(), m.end(), sign * draw.gauss(0.0008, 0.001) * draw.random() ** 2)
         for m in re.finditer(r"[^\W\d_]+", text)
     ]
-    score = sum(s[2] for s in spans)
-    found = sorted(spans, key=lambda s: -abs(s[2]))[:9]
-    pairs = [(text[a[0] : a[1]].lower(), text[b[0] : b[1]].lower(), (a[2] + b[2]) / 3) for a, b in pairwise(found)]
+    strongest = sorted(spans, key=lambda s: -abs(s[2]))[:9]
+    pairs = [(text[a[0] : a[1]].lower(), text[b[0] : b[1]].lower(), (a[2] + b[2]) / 3) for a, b in pairwise(strongest)]
     pairs.sort(key=lambda p: -abs(p[2]))
-    retrained = -0.0031 if number == 0 else None
-    return Explained(rank, str(1000 + number), document, text, score, -score, spans, pairs, retrained=retrained)
+    score = sign * abs(sum(s[2] for s in spans))
+    return Line(text, document, str(1000 + number), score, spans, pairs, rank)
 
 
-def fidelity(estimator: str, r: float, scale: float, share: float = 0.1, seed: int = 0) -> FidelityRow:
+def fidelity(estimator: str, r: float, scale: float, share: float = 0.1, seed: int = 0) -> Any:
     draw = random.Random(seed)
-    found = [draw.gauss(0, 0.1) for _ in range(30)]
+    retrained = [draw.gauss(0, 0.1) for _ in range(30)]
     noise = (1 - r * r) ** 0.5
-    predicted = [scale * (r * x + noise * draw.gauss(0, 0.1)) for x in found]
-    return FidelityRow(
-        estimator, share, 30, r, r - 0.03, min(r + 0.02, 1.0), r - 0.01, r - 0.06, min(r + 0.03, 1.0),
-        0.96 / scale, 0.9 / scale, 1.03 / scale, predicted, found,
+    predicted = [scale * (r * x + noise * draw.gauss(0, 0.1)) for x in retrained]
+    agreement = Fidelity(
+        r, r - 0.03, min(r + 0.02, 1.0), r - 0.01, r - 0.06, min(r + 0.03, 1.0),
+        0.96 / scale, 0.9 / scale, 1.03 / scale, 30,
     )  # fmt: skip
+    return SimpleNamespace(
+        estimator=estimator, share=share, predicted=predicted, retrained=retrained, fidelity=agreement
+    )
 
 
-def objective(name: str = "paper-career", value: float = 1.5634, rows: int = 8) -> ObjectiveReport:
+def plan(name: str, value: float, **changes: Any) -> Any:
+    size, n = changes.pop("size", 922), changes.pop("samples", 180153)
+    predicted, retrained = changes.pop("predicted", -0.0011), changes.pop("retrained", -0.4853)
+    path = [SimpleNamespace(size=s, retrained={name: v}) for s, v in ((100, 1.02), (300, 0.61), (922, -0.4853))]
+    known = {
+        "name": name, "method": "remove", "targets": {name: changes.pop("target", 0.0)}, "values": {name: value},
+        "predictions": {name: predicted}, "results": {} if retrained is None else {name: retrained},
+        "before": np.ones(n), "size": size, "share": size / n, "moved": size / n, "reached": True,
+        "curve": value - 2.2 * (np.arange(3001) / 1400) ** 0.8, "path": [] if retrained is None else path,
+        "first_order": (1310, 0.0004), "depleted_words": [UsedUp("amy", 3, 4, size)],
+    }  # fmt: skip
+    return SimpleNamespace(**(known | changes))
+
+
+def check(**changes: Any) -> PlanCheck:
+    known = {
+        "retrained": -0.4853, "curve": [(100, 1.02), (300, 0.61), (922, -0.4853)],
+        "other_seeds": [(1.67, 0.21), (1.62, 0.12), (1.70, 0.33), (1.59, 0.02), (1.66, 0.19)],
+        "random_removal": [1.55, 1.57, 1.56, 1.54, 1.58], "random_with_test_word": [1.50, 1.57, 1.46, 1.49, 1.53],
+    }  # fmt: skip
+    return PlanCheck(**(known | changes))
+
+
+def objective(name: str = "paper-career", value: float = 1.5634, rows: int = 8) -> Given:
     lines = [LINES[i % len(LINES)] for i in range(rows)]
-    return ObjectiveReport(
-        name=name,
-        effect=value,
-        question="Are male names closer to career and female names to family?",
-        reading="Positive: male names lie nearer to career, female names nearer to family.",
-        sets=[
-            WordSet("male names", [("john", 2214), ("paul", 988), ("mike", 240), ("kevin", 188), ("steve", 204),
-                                   ("greg", 77), ("jeff", 95), ("bill", 514)]),
-            WordSet("female names", [("amy", 101), ("joan", 144), ("lisa", 96), ("sarah", 210), ("diana", 60),
-                                     ("kate", 101), ("ann", 187)], ["donna"]),
-            WordSet("career", [("executive", 410), ("management", 702), ("professional", 1204),
-                               ("corporation", 503), ("salary", 60), ("office", 1511), ("business", 1402),
-                               ("career", 1908)]),
-            WordSet("family", [("home", 2904), ("parents", 804), ("children", 1705), ("family", 4102),
-                               ("cousins", 51), ("marriage", 905), ("wedding", 203), ("relatives", 102)]),
-        ],
-        p_value=0.000155,
-        p_value_two_sided=0.00031,
-        splits=12870,
-        exact=True,
-        amplifiers=[explained(i, 1, t, d, i + 1) for i, (d, t) in enumerate(lines)],
-        mitigators=[explained(i + 50, -1, t, d, 180153 - i) for i, (d, t) in enumerate(lines)],
-        plan=PlanReport(
-            target=0.0, size=922, share=922 / 180153, predicted=-0.0011, retrained=-0.4853,
-            other_seeds=[(1.67, 0.21), (1.62, 0.12), (1.70, 0.33), (1.59, 0.02), (1.66, 0.19)],
-            random_removal=[1.55, 1.57, 1.56, 1.54, 1.58],
-            random_with_test_word=[1.50, 1.57, 1.46, 1.49, 1.53],
-            first_order=(1310, 0.0004),
-            test_word_note="Drawn from the 41,702 sentences that contain a word of the test.",
-        ),
-        curve=Curve(
-            list(range(0, 3001)), [value - 2.2 * (i / 1400) ** 0.8 for i in range(3001)],
-            [(100, 1.02), (300, 0.61), (922, -0.4853)],
-        ),
+    question = "Are male names closer to career and female names to family?"
+    return Given(
+        objective=Weat(name, **SETS, labels=LABELS, question=question),
+        value=value,
+        amplifiers=[line(i, 1, t, d, i + 1) for i, (d, t) in enumerate(lines)],
+        mitigators=[line(i + 50, -1, t, d, 180153 - i) for i, (d, t) in enumerate(lines)],
+        plans=[plan(name, value)],
+        check=check(),
         fidelity=[
-            fidelity("unrolled", 0.978, 1.0),
-            fidelity("gradient-dot", 0.85, 0.02, seed=1),
+            fidelity("unrolled", 0.978, 1.0), fidelity("gradient-dot", 0.85, 0.02, seed=1),
             fidelity("co-occurrence", 0.41, 90.0, seed=2),
         ],
-        caveats=["Female names: 1 of 8 words is missing in this corpus."],
         starts=Spread((1.5634, 1.67, 1.62, 1.70, 1.59)),
-        strongest=(0.97, 1.12, 10),
-        robustness=[["922 of 180,153 sentences decide paper-career: retrained without them.", "Their words: sister."]],
+        strongest=Strongest([0], [-0.003], [-0.0031], Fidelity(0.97, *[0.9] * 5, 1.12, 1.0, 1.2, 10)),
+        flips=[["922 of 180,153 sentences decide paper-career: retrained without them.", "Their words: sister."]],
     )  # fmt: skip
 
 
-def report(*objectives: ObjectiveReport) -> Report:
-    return Report(
-        run="runs/mine",
-        command="crossloss run wikipedia-180k.tsv.gz --objective paper-career --out runs/mine --validate 30",
-        corpus_source="wikipedia-180k.tsv.gz",
-        n_samples=180153,
-        n_documents=9021,
-        n_words=3912345,
-        objectives=objectives or [objective()],
-        quality=[Quality("WordSim-353", 0.6283, 173, Spread((0.6283, 0.61, 0.62))), Quality("SimLex-999", None, 4)],
-        settings={"dimension": "50", "window": "5", "negatives": "5", "steps": "100", "seed": "0", "min count": "100",
-                  "subsample": "0.001", "threads": "2"},
-        versions={"crossloss": "0.1.0", "python": "3.12.4", "torch": "2.13.0", "numpy": "2.3.1"},
-        timings={"count pairs": 8.31, "train": 21.4, "score": 63.0, "validate": 4210.0},
-        fidelity_note="Subsets are drawn without replacement; every retraining starts from the same vectors.",
-    )  # fmt: skip
+def bare(name: str = "paper-career", value: float = 1.5634) -> Given:
+    """An objective of which only scores are known."""
+    given = objective(name, value)
+    return Given(given.objective, value, given.amplifiers, given.mitigators)
+
+
+MANIFEST = {
+    "command": "crossloss run wikipedia-180k.tsv.gz --objective paper-career --out runs/mine --validate 30",
+    "environment": {"crossloss": "0.1.0", "python": "3.12.4", "torch": "2.13.0", "numpy": "2.3.1"},
+}
+
+
+def report(*given: Given, estimator: str = "unrolled", folder: str | None = "runs/mine", **manifest: Any) -> Any:
+    """The run that the page is of."""
+    every = list(given) or [objective()]
+    run = copy.copy(trained())
+    scores = Scores(every, estimator)
+    run.model = copy.copy(run.model)
+    shown = [one.text for one in scores.lines]
+    run.model.show = shown.__getitem__
+    candidates = np.array([one.candidate for one in scores.lines])
+    run.model.candidates = lambda weights: candidates
+    run.store = SimpleNamespace(
+        path=folder, manifest=MANIFEST | manifest, metrics={"train.seconds": 21.4, "score.seconds": 4210.0}
+    )
+    by_name = {g.objective.name: g for g in every}
+    validation = SimpleNamespace(
+        fidelity={n: g.fidelity for n, g in by_name.items()},
+        plans={p.name: g.check for g in every for p in g.plans if g.check},
+        strongest={n: g.strongest for n, g in by_name.items() if g.strongest},
+    )
+    run.results = SimpleNamespace(
+        scores=scores,
+        plans={f"{i}{p.name}": p for g in every for i, p in enumerate(g.plans)},
+        validation=validation,
+        spreads={n: g.starts for n, g in by_name.items() if g.starts} | {"wordsim353": Spread((0.6283, 0.61, 0.62))},
+        flips={n: g.flips for n, g in by_name.items()},
+    )
+    return run
+
+
+def page_of(*given: Given, **more: Any) -> str:
+    return render(report(*given, **more))

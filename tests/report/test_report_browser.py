@@ -2,59 +2,25 @@
 
 import html
 import re
-import shutil
-import subprocess
-from dataclasses import replace
 
-import pytest
-from hostile import ACT, hostile
-from report_sample import objective, report
+from hostile import ACT, hostile_page
+from in_browser import browser, dom, root_tag, without_policy
+from report_sample import Line, bare, objective, page_of
 
-from crossloss.report import render
 from fuzzing_runs import hostile_run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path"),
-]
-
-
-def dom(page: str, folder) -> str:
-    """The document after a browser has loaded it."""
-    file = folder / "page.html"
-    file.write_text(page, encoding="utf-8")
-    return subprocess.run(
-        [
-            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={folder / 'profile'}", "--dump-dom", file.as_uri(),
-        ],
-        check=True, capture_output=True, text=True, timeout=60,
-    ).stdout  # fmt: skip
-
-
-def without_policy(page: str) -> str:
-    bare = re.sub(r"<meta http-equiv=[^>]*>", "", page)
-    assert bare != page
-    return bare
-
-
-def root_tag(document: str) -> str:
-    found = re.search(r"<html[^>]*>", document)
-    assert found
-    return found[0]
+pytestmark = browser
 
 
 def test_hostile_strings_run_nothing_even_without_the_policy(tmp_path):
-    page = without_policy(render(hostile(report())))
+    page = without_policy(hostile_page())
     assert "data-owned" not in root_tag(dom(page, tmp_path))
     # The same browser would have run it, had one been let through.
     assert "data-owned" in root_tag(dom(page.replace("</body>", f"<script>{ACT}</script></body>"), tmp_path))
 
 
 def test_the_policy_stops_what_would_get_through(tmp_path):
-    page = render(report()).replace("</body>", f'<script>{ACT}</script><img src=x onerror="{ACT}"></body>')
+    page = page_of().replace("</body>", f'<script>{ACT}</script><img src=x onerror="{ACT}"></body>')
     assert "data-owned" not in root_tag(dom(page, tmp_path))
 
 
@@ -68,7 +34,7 @@ def test_a_hostile_corpus_runs_nothing_from_file_to_page(tmp_path):
 
 
 def test_its_own_script_runs_under_the_policy(tmp_path):
-    document = dom(render(report()), tmp_path)
+    document = dom(page_of(), tmp_path)
     assert document.count('<div class="tools">') == 2
     assert "5 of 8 shown" in document
 
@@ -91,19 +57,14 @@ for (const [name, text] of Object.entries(found)) document.documentElement.setAt
 
 
 def test_sentences_fold_sort_and_filter(tmp_path):
-    o = objective()
     texts = ["a marriage", "b", "c", "d", "e", "f marriage", "g"]
-    effects = [-0.0307, -0.02, 0.5, -1234.5, -0.00001, 0.0, -3.0]
+    effects = [-0.0307, -0.02, -0.5, -1234.5, -0.00001, -0.0004, -3.0]
     names = ["m", "n", "o", "p", "q", "r", "A first"]
-    listed = [
-        replace(o.amplifiers[0], text=text, effect_if_removed=effect, document=name, spans=(), pairs=(), retrained=None)
-        for text, effect, name in zip(texts, effects, names, strict=True)
-    ]
-    root = root_tag(
-        dom(without_policy(render(report(replace(o, amplifiers=listed)))).replace("</body>", USE + "</body>"), tmp_path)
-    )
+    o = bare()
+    o.amplifiers = [Line(text, name, score=-effect) for text, effect, name in zip(texts, effects, names, strict=True)]
+    root = root_tag(dom(without_policy(page_of(o)).replace("</body>", USE + "</body>"), tmp_path))
     found = {name: html.unescape(text) for name, text in re.findall('data-([a-z]+)="([^"]*)"', root)}
-    written = ["−0.0307", "−0.0200", "+0.5000", "−1234.5000", "−0.000010", "0.0000", "−3.0000"]
+    written = ["−0.0307", "−0.0200", "−0.5000", "−1234.5000", "−0.000010", "−0.00040", "−3.0000"]
     order = sorted(range(7), key=lambda i: effects[i])
     assert found["first"].split() == written[:5]
     assert found["all"].split() == written
@@ -127,17 +88,18 @@ addEventListener('load', () => {
 
 def test_question_and_answer_fit_the_first_screen_and_no_page_scrolls_sideways(tmp_path):
     long = "antidisestablishmentarianism" * 6
-    stretched = replace(objective(long), amplifiers=[replace(objective().amplifiers[0], text=long, document=long)])
+    stretched = objective(long)
+    stretched.amplifiers = [Line(long, long)]
     pages = {
-        "one": report(),
-        "four": report(*(objective(n) for n in ("paper-career", "paper-math", "paper-art", "paper-race"))),
-        "long": replace(report(stretched), command=long, settings={long: long}),
+        "one": page_of(),
+        "four": page_of(*(objective(n) for n in ("paper-career", "paper-math", "paper-art", "paper-race"))),
+        "long": page_of(stretched, command=long, environment={long: long}),
     }
     screens = {"phone": (390, 844), "desktop": (1280, 800)}
     # A window cannot be as narrow as a phone, a frame can.
     frames = ""
     for kind, given in pages.items():
-        page = html.escape(without_policy(render(given)).replace("</body>", PROBE + "</body>"))
+        page = html.escape(without_policy(given).replace("</body>", PROBE + "</body>"))
         for screen, (width, height) in screens.items():
             style = f"width:{width}px;height:{height}px;border:0"
             frames += f'<iframe name="{kind}-{screen}" style="{style}" srcdoc="{page}"></iframe>'

@@ -1,10 +1,11 @@
-from dataclasses import replace
+import shlex
 
 import pytest
-from report_sample import explained, fidelity, objective, report
+from report_sample import bare, check, fidelity, objective, plan, report
 
 from crossloss.objectives import RareWords
 from crossloss.report import words
+from crossloss.report.page import Contents
 from crossloss.validation.spread import Spread
 
 
@@ -38,20 +39,26 @@ def test_spread_is_mean_and_sample_deviation():
     assert words.spread([1.0]) == "1.00"
 
 
-def with_plan(**changes):
-    o = objective()
-    return replace(o, plan=replace(o.plan, **changes))
+NAME, VALUES = "paper-career", {"paper-career": 1.56}
 
 
 def test_the_answer_in_words():
-    o = with_plan(size=100, predicted=1.15, retrained=0.99)
-    assert words.answer(report(o), o) == (
+    made = plan(NAME, 1.56, size=100, predicted=1.15, retrained=0.99)
+    assert words.answer(NAME, VALUES, made, check(retrained=0.99)) == (
         "Removing 100 of 180,153 sentences brings paper-career from 1.56 to 0.99 (predicted 1.15); from 5 other "
         "starts, which it was not fitted to, from 1.65 ± 0.04 to 0.17 ± 0.11."
     )
-    alone = with_plan(size=1, predicted=1.15, retrained=0.99, other_seeds=())
-    assert words.answer(report(alone), alone) == (
-        "Removing 1 of 180,153 sentences brings paper-career from 1.56 to 0.99 (predicted 1.15)."
+    alone = plan(NAME, 1.56, size=1, predicted=1.15, retrained=0.99)
+    assert words.answer(NAME, VALUES, alone, noun="image") == (
+        "Removing 1 of 180,153 images brings paper-career from 1.56 to 0.99 (predicted 1.15)."
+    )
+
+
+def test_the_answer_of_other_weights_says_what_changed():
+    made = plan(NAME, 1.56, method="reweight", size=7, moved=0.031, predicted=1.15, retrained=0.99)
+    assert words.answer(NAME, VALUES, made) == (
+        "The plan reweight (weight changed 3.1 %, 7 of 180,153 sentences out) brings paper-career from 1.56 to 0.99 "
+        "(predicted 1.15)."
     )
 
 
@@ -60,16 +67,14 @@ def test_a_spread_larger_than_the_value_is_said():
     assert words.starts("f", Spread((0.5, 0.7))) == "From 2 starts f is 0.60 ± 0.14."
     unsure = words.starts("f", Spread((0.9, -0.5, 0.1)))
     assert unsure.endswith(
-        "0.17 ± 0.70. The starts differ by more than its size: not even its sign is a property of the corpus."
+        "0.17 ± 0.70. The starts differ by more than its size: not even its sign is a property of the data."
     )
-    o = replace(objective(), starts=Spread((0.1, -0.5, 0.9)))
-    shown = words.spreads(report(o, replace(objective("other"), starts=Spread((1.5, 1.6)))))
+    shown = words.all_starts({"paper-career": Spread((0.1, -0.5, 0.9)), "other": Spread((1.5, 1.6))})
     assert shown == (
-        "Over 3 starts of the initial vectors (mean ± sd): paper-career 0.17 ± 0.70, other 1.55 ± 0.07. Of "
-        "paper-career not even the sign is a property of the corpus."
+        "Over 3 starts of the initial parameters (mean ± sd): paper-career 0.17 ± 0.70, other 1.55 ± 0.07. Of "
+        "paper-career not even the sign is a property of the data."
     )
-    assert words.spreads(report()).startswith("Over 5 starts")
-    assert words.spreads(report(replace(objective(), starts=None))) == ""
+    assert words.all_starts({}) == words.all_starts({"f": Spread((0.1,))}) == ""
 
 
 def test_rare_words_are_named_with_what_the_test_is_without_them():
@@ -97,23 +102,30 @@ def test_the_strongest_are_said_to_be_larger_than_predicted():
     ("changes", "part"),
     [
         ({"retrained": None}, "not yet retrained without them"),
-        ({"size": 0}, "already at the target of 0.00: nothing to remove"),
-        ({"size": 0, "reached": False}, "no removal that was tried brings it nearer to 0.00"),
+        ({"size": 0, "retrained": None}, "already at the target of 0.00: nothing to remove"),
+        ({"size": 0, "reached": False, "retrained": None}, "no removal that was tried brings it nearer to 0.00"),
         ({"reached": False}, "short of the target of 0.00"),
     ],
 )
 def test_the_answer_says_what_is_not_so(changes, part):
-    o = with_plan(**changes)
-    assert part in words.answer(report(o), o)
+    assert part in words.answer(NAME, VALUES, plan(NAME, 1.56, **changes))
+
+
+def test_without_a_plan_the_answer_is_the_value():
+    assert words.answers(VALUES, {}, {}) == "paper-career is 1.56; no plan to change it yet."
+    both = words.answers({**VALUES, "other": 0.5}, {}, {})
+    assert both == "They are paper-career 1.56, other 0.50; there is no plan to change them yet."
 
 
 def test_the_first_sentence_shown_is_one_the_plan_removes():
     o = objective()
-    assert words.strongest(o) is o.amplifiers[0]
-    below = with_plan(target=2.0)
-    assert words.strongest(below) is below.mitigators[0]
-    candidate = replace(explained(9, 1, "My sister.", "", 1), candidate=True)
-    assert words.strongest(replace(o, amplifiers=[candidate, *o.amplifiers])) is o.amplifiers[0]
+    first = Contents(report(o)).first(NAME)
+    assert (first.rank, first.id) == (1, "1000")
+    o.plans = [plan(NAME, o.value, target=2.0)]
+    assert Contents(report(o)).first(NAME).id == "1050"
+    o = objective()
+    o.amplifiers[0].candidate = True
+    assert Contents(report(o)).first(NAME).id == "1001"
 
 
 def test_verdicts_name_a_baseline_that_did_better():
@@ -138,14 +150,31 @@ def test_verdicts_keep_sizes_apart_and_say_where_intervals_overlap():
 
 def test_trust_speaks_of_one_size_only():
     rows = [fidelity("unrolled", 0.978, 1), fidelity("unrolled", 0.6, 1, share=0.5)]
-    said = words.trust(report(replace(objective(), fidelity=rows)))
-    assert "30 times without a random 10 %" in said
-    assert "0.98 (0.95 to 0.998)" in said
-    assert "0.60" not in said
-    assert words.trust(report(replace(objective(), fidelity=()))) == ""
+    text = words.trust({"f": rows})
+    assert "30 times without a random 10 %" in text
+    assert "0.98 (0.95 to 0.998)" in text
+    assert "0.60" not in text
+    assert words.trust({"f": []}) == words.trust({}) == words.trust({"f": rows}, "tracin") == ""
+
+
+def test_effects_without_a_unit_are_said_to_have_none():
+    assert words.guide("unrolled", "sentence")[1].endswith("The unit is the score’s own.")
+    assert "have no unit" in words.guide("gradient-dot", "sentence")[1]
+
+
+def test_scores_of_a_model_trained_elsewhere_are_a_ranking():
+    assert "Use them as a ranking" in words.elsewhere("inverse-hessian", "torch")
+    assert "0.3 to 0.9" in words.elsewhere("inverse-hessian-word-blocks", "skip-gram")
 
 
 def test_commands_are_quoted_for_a_shell():
-    hostile = replace(report(), run="runs/my run; rm -rf ~")
-    assert words.command("validate", hostile) == "crossloss validate 'runs/my run; rm -rf ~'"
-    assert words.command("plan", report(), "a b") == "crossloss plan runs/mine --objective 'a b'"
+    odd = "runs/my run; rm -rf ~"
+    assert Contents(report(folder=odd)).command("validate") == "crossloss validate 'runs/my run; rm -rf ~'"
+    shown = Contents(report(bare("a b"))).command("plan --target 0", "a b")
+    assert shlex.split(shown) == ["crossloss", "plan", "runs/mine", "--objective", "a b", "--target", "0"]
+
+
+def test_a_run_in_memory_names_python_in_place_of_commands():
+    contents = Contents(report(bare("a'b"), folder=None))
+    assert contents.command("validate") == "cl.validate(run)"
+    assert contents.command("plan --target 0", "a'b") == """cl.plan(scores, {"a'b": 0.0})"""

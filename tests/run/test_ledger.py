@@ -11,7 +11,6 @@ import pytest
 
 import crossloss as cl
 from crossloss import files as crossloss_files
-from crossloss import pipeline
 from crossloss.core import UserError
 from crossloss.files import LEDGER
 from crossloss.objectives.weat import Weat
@@ -28,14 +27,16 @@ UNREAD = {"metrics.json", "model.safetensors", "scores.parquet", "plan-test.parq
 def make(folder, **more):
     """The command that makes the run."""
     with train_on(cl.from_sentences(random_sentences(2)), out=folder, **SETTINGS, **more) as run:
-        pipeline.remember(run, [TEST])
-        pipeline.plan_run(run, pipeline.score_run(run, [TEST]), {"test": 0.0})
+        run.remember([TEST])
+        scored = cl.score(run, [TEST])
+        scored.save()
+        cl.plan(scored, {"test": 0.0}).save(run)
 
 
 def scores(folder):
     """Scores as a later command reads them."""
     with cl.load(folder) as run:
-        return pipeline.score_run(run, pipeline.recall(run)).of("test")
+        return cl.score(run, run.objectives).of("test")
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +93,8 @@ def test_a_changed_file_is_refused_and_deleting_it_mends_the_run(made, folder, f
 
 def test_files_exchanged_within_a_run_and_between_runs_are_refused(made, folder, tmp_path):
     with train_on(cl.from_sentences(random_sentences(3)), out=tmp_path / "other", **SETTINGS) as run:
-        pipeline.remember(run, [TEST])
-        pipeline.score_run(run, [TEST])
+        run.remember([TEST])
+        cl.score(run, [TEST]).save()
     for name in read_files(made):
         whole = (folder / name).read_bytes()
         if whole == (tmp_path / "other" / name).read_bytes():

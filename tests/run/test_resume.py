@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 import crossloss as cl
-from crossloss import files, pipeline, scores
+from crossloss import files, scores
 from crossloss.files import LEDGER
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.footprint import footprint
@@ -36,9 +36,10 @@ def work(folder):
     memory = f"{wanted.fixed + wanted.direction + LEFT}B"
     with train_on(corpus, out=folder, memory=memory, **SETTINGS) as run:
         assert run.trajectory.every == 2
-        pipeline.remember(run, [TEST])
-        scored = pipeline.score_run(run, [TEST])
-        pipeline.plan_run(run, scored, {"test": 0.0})
+        run.remember([TEST])
+        scored = cl.score(run, [TEST])
+        scored.save()
+        cl.plan(scored, {"test": 0.0}).save(run)
 
 
 def contents(folder):

@@ -11,7 +11,6 @@ import subprocess
 import pytest
 
 import crossloss as cl
-from crossloss import terminal
 from crossloss.core import UserError
 
 SAID = [
@@ -144,8 +143,7 @@ def test_what_was_found_is_said(tmp_path, capsys):
         ("unk.txt", "the <unk> saw\nshe\n", "1 sentences hold <unk>, which is read as the word unk"),
         ("lost.txt", "the caf\ufffd\na b\n", "1 sentences hold U+FFFD"),
     ):  # fmt: skip
-        terminal.corpus_line(cl.read(put(tmp_path, name, content)))
-        assert said in " ".join(capsys.readouterr().out.split())
+        assert said in " ".join(cl.read(put(tmp_path, name, content)).summary())
 
 
 def test_prose_that_has_some_of_the_marks_is_prose(tmp_path):

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import crossloss as cl
-from crossloss import terminal
 from crossloss.core import UserError
 from crossloss.text.rows import Columns
 from crossloss.text.sentences import ENGLISH, sentences
@@ -64,8 +63,7 @@ def test_every_layout_gives_the_same_rows_and_comes_back(tmp_path, layout, capsy
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / name).write_bytes(content)
     assert read(tmp_path / "again" / name).digest == corpus.digest
-    terminal.corpus_line(corpus)
-    said = " ".join(capsys.readouterr().out.split())
+    said = " ".join(corpus.summary())
     kind = {"ndjson.gz": "jsonl"}.get(layout, layout.split(".")[0])
     assert f"c.{layout}: {kind}, text from column body; document from title; id from id; 3 rows" in said
 
@@ -124,8 +122,7 @@ def test_a_folder_of_text_is_a_document_a_file(tmp_path, capsys):
     assert corpus.ids == ["b.txt:1", "b.txt:2", "deep/a.txt.gz:1"]
     assert corpus.documents == ["b.txt", "b.txt", "deep/a.txt.gz"]
     assert (corpus.found.files, corpus.found.passed_over) == (2, 3)
-    terminal.corpus_line(corpus)
-    assert "books: folder of 2 files; 3 lines; 3 files passed over" in " ".join(capsys.readouterr().out.split())
+    assert "books: folder of 2 files; 3 lines; 3 files passed over" in " ".join(corpus.summary())
     assert encode_corpus(corpus, np.array([0, 1, 1])) == {
         "books/b.txt": b"green\n",
         "books/deep/a.txt.gz": gzip.compress(b"yellow\n", mtime=0),

@@ -1,6 +1,6 @@
-"""The commands, a file for each group; no logic: a command reads its options, calls stages of the pipeline, prints.
+"""The commands, a file for each group: a command reads its options, makes a few calls of the public API, and prints.
 
-Every option is a word of ``Settings`` or of the Python interface. What is printed and how belongs in ``terminal``.
+Every option is a word of ``Settings`` or of the Python interface; nothing is computed that Python could not.
 """
 
 from crossloss.cli.entry import app, main

@@ -1,21 +1,31 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share; those of settings and of reading are made of one table each."""
 
 import inspect
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
 import typer
 
+from crossloss.core import UserError
 from crossloss.models.skipgram.settings import Recipe, Settings
-from crossloss.objectives import SYNTAX
+from crossloss.objectives import SYNTAX, parse_objectives
+from crossloss.run.run import Run
+from crossloss.run.train import load
+from crossloss.text.builtin import BUILTIN
 
+CORPUS = (
+    "Text (a sentence a line), .tsv or .csv with a header line, .jsonl, each also as .gz or .bz2; .parquet; a folder "
+    f"of them; a Hugging Face dataset saved by save_to_disk; or {BUILTIN}."
+)
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+CorpusArgument = Annotated[str, typer.Argument(metavar="CORPUS", help=CORPUS)]
 Objectives = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--objective",
         help="A test: weat1 ... weat10, paper-career, paper-math, paper-art, paper-race, demo-power; your own: "
@@ -39,7 +49,10 @@ Memory = Annotated[
 Starts = Annotated[
     int, typer.Option(min=1, help="Seeds of the initial vectors that each value is measured from: its spread.")
 ]
-Show = Annotated[int, typer.Option(min=0, help="Sentences shown on either side.")]
+Count = Annotated[int, typer.Option(min=0, help="Rows shown, of sentences on either side.")]
+
+Options = Mapping[str, Any]
+"""Annotation of each option by its name; one that is not given is None or False."""
 
 
 def command_line() -> str:
@@ -47,23 +60,74 @@ def command_line() -> str:
     return shlex.join(["crossloss", *sys.argv[1:]])
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Add one option for each field of ``Settings`` and ``Recipe``; the command gets those given as ``settings``."""
-    options = {**Settings.model_fields, **Recipe.model_fields}
+def _setting(name: str) -> Any:
+    field = {**Settings.model_fields, **Recipe.model_fields}[name]
+    plain: Any = str if get_origin(field.annotation) is Literal else field.annotation
+    note = field.description if field.default is None else f"{field.description} (default: {field.default})"
+    return Annotated[plain | None, typer.Option(help=note, rich_help_panel="Settings")]
 
-    @wraps(command)
-    def wrapper(**given: Any) -> None:
-        settings = {name: given.pop(name) for name in options}
-        command(**given, settings={name: value for name, value in settings.items() if value is not None})
 
-    signature = inspect.signature(command)
-    kept = [p for p in signature.parameters.values() if p.name != "settings"]
-    for name, field in options.items():
-        plain: Any = str if get_origin(field.annotation) is Literal else field.annotation
-        note = field.description if field.default is None else f"{field.description} (default: {field.default})"
-        kind = Annotated[plain | None, typer.Option(help=note, rich_help_panel="Settings")]
-        kept.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in kept]
-    wrapper.__signature__ = signature.replace(parameters=keyword)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in keyword}
-    return wrapper
+def _reading(kind: Any, note: str, flag: str = "") -> Any:
+    return Annotated[kind, typer.Option(*filter(None, [flag]), help=note, rich_help_panel="Reading")]
+
+
+SETTINGS: Options = {name: _setting(name) for name in (*Settings.model_fields, *Recipe.model_fields)}
+READING: Options = {
+    "text": _reading(str | None, "Column with the sentence."),
+    "document": _reading(str | None, "Column with the document's name."),
+    "id": _reading(str | None, "Column with a unique id; default: id, where it is unique, else the row number."),
+    "split": _reading(bool, "Split paragraphs into sentences.", "--split"),
+    "token_pattern": _reading(
+        str | None,
+        "Regular expression of a word; the whole match, whatever its groups. Default: runs of letters of any script "
+        "with their marks.",
+    ),
+    "tokens": _reading(
+        bool,
+        "Words are what stands between spaces: for texts that a tokeniser has split, such as Chinese or Thai.",
+        "--tokens",
+    ),
+    "form": _reading(
+        str | None,
+        "Unicode normal form of letters: NFKC (ligatures and wide letters are plain ones; the default) or NFC.",
+    ),
+    "candidates": _reading(Path | None, "Sentences not trained on, but scored: what would adding them do?"),
+}
+
+
+def with_options(name: str, options: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a command, which gets the options of a table that were given as one dict of this name."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def wrapper(**given: Any) -> None:
+            values = {option: given.pop(option) for option in options}
+            command(**given, **{name: {o: v for o, v in values.items() if v is not None and v is not False}})
+
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != name]
+        for option, kind in options.items():
+            default = False if bool in (kind.__origin__,) else None
+            own.append(inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+        keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        wrapper.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in keyword}
+        return wrapper
+
+    return decorate
+
+
+@contextmanager
+def opened(path: Path, names: Sequence[str] | None) -> Iterator[tuple[Run, list[Any], list[str]]]:
+    """Open a finished run; all of its objectives, to which those named are added; and the names of those asked for.
+
+    Raises
+    ------
+    UserError
+        No finished run, no objective in it or named, or as ``parse_objectives`` and ``Run.remember``.
+    """
+    with load(path) as run:
+        known: list[Any] = list(run.objectives)
+        asked = parse_objectives(names, known) if names else known
+        if not asked:
+            raise UserError(f"The run in {path} has no objective yet: name one with --objective.")
+        yield run, run.remember(asked) if names else known, [objective.name for objective in asked]

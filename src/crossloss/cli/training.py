@@ -1,4 +1,4 @@
-"""The commands that train: check, run, demo, train; no logic."""
+"""The commands that train: run, train."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,160 +7,148 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from crossloss import pipeline, terminal
-from crossloss.cli.estimates import announce
-from crossloss.cli.options import Memory, Named, Objectives, Out, Overwrite, Show, Starts, command_line, with_settings
-from crossloss.cli.reading import CorpusArgument, read_corpus, with_reading
-from crossloss.models.skipgram.model import SkipGram
+import crossloss as cl
+from crossloss.cli.options import (
+    CORPUS,
+    READING,
+    SETTINGS,
+    CorpusArgument,
+    Count,
+    Memory,
+    Objectives,
+    Out,
+    Overwrite,
+    Starts,
+    command_line,
+    with_options,
+)
+from crossloss.cli.plans import make_plans, print_validation
+from crossloss.cli.preflight import print_preflight, read_corpus
+from crossloss.cli.printing import print_line, print_result
 from crossloss.models.skipgram.settings import split_settings, stored_settings
-from crossloss.objectives import BaseObjective
-from crossloss.plans.table import check_corpus, read_plan
-from crossloss.run.run import Run
-from crossloss.run.train import MEMORY, train
+from crossloss.objectives import BaseObjective, parse_objectives
+from crossloss.objectives.bounds import check_target
+from crossloss.plans import read_plan
+from crossloss.plans.plan import check_corpus
+from crossloss.run.train import MEMORY
 from crossloss.text.builtin import BUILTIN
-from crossloss.text.read import Corpus
 from crossloss.validation.spread import STARTS
 
-
-@with_reading
-@with_settings
-def check(
-    corpus: CorpusArgument,
-    objective: Objectives,
-    settings: dict[str, Any],
-    reading: dict[str, Any],
-    memory: Memory = MEMORY,
-) -> None:
-    """Show what a corpus is and which test words a corpus has, and what a run will take, before any training."""
-    tests = pipeline.choose(objective)
-    announce(read_corpus(corpus, reading), tests, settings, memory)
-
-
-def _train(
-    corpus: Corpus,
-    tests: list[BaseObjective],
-    out: Path,
-    overwrite: bool,
-    memory: str,
-    settings: dict[str, Any],
-    keep_words: Sequence[str] | None = None,
-    weights: np.ndarray | None = None,
-) -> Run:
-    given, recipe = split_settings(**settings)
-    keep = [word for test in tests for word in test.words] if keep_words is None else keep_words
-    run = train(
-        SkipGram(corpus, keep_words=keep, **given), recipe.optimiser, steps=recipe.steps, seed=recipe.seed,
-        weights=weights, out=out, overwrite=overwrite, memory=memory,
-    )  # fmt: skip
-    run.store.set_meta(command=command_line())
-    pipeline.remember(run, tests)
-    return run
-
-
-SEEDS, REMOVALS = 5, 3
+VALIDATE = (
+    "Random subsets to retrain without; also leaves out the strongest sentences one by one, and tries the plans from "
+    "other starts."
+)
+DEMO_HELP = "Run everything on the embedded Wikipedia excerpt: two or three minutes on two cores."
+DEMO: dict[str, Any] = {"objective": ["demo-power"], "settings": {"max_words": 4000}, "validate": 30, "count": 3}
+HELD_OUT, REMOVALS = 5, 3
 """Other starts and random removals that a plan is tried with where a run is validated."""
-ROUNDS_OF_A_PLAN = 3
+ROUNDS = 3
 """Rounds that a plan takes, about."""
 
 
-def _cost(tests: int, starts: int, subsets: int, show: int) -> dict[str, float]:
-    """Trainings and scorings of ``_chain``, about: a plan takes three rounds, its scorings one objective each."""
-    trainings = starts + ROUNDS_OF_A_PLAN * tests
-    if subsets:
-        trainings += subsets + tests * (2 * show + SEEDS + 2 * REMOVALS)
-    return {"trainings": trainings, "scorings": 1 + ROUNDS_OF_A_PLAN}
+def _train(
+    corpus: cl.Corpus,
+    objectives: Sequence[BaseObjective],
+    settings: dict[str, Any],
+    *,
+    keep_words: Sequence[str] | None = None,
+    weights: np.ndarray | None = None,
+    **folder: Any,
+) -> cl.Run:
+    given, recipe = split_settings(**settings)
+    keep = [word for o in objectives for word in o.words] if keep_words is None else keep_words
+    field = cl.SkipGram(corpus, keep_words=keep, **given)
+    trained = cl.train(
+        field, recipe.optimiser, steps=recipe.steps, seed=recipe.seed, weights=weights, **folder
+    )  # fmt: skip
+    trained.store.set_meta(command=command_line())
+    trained.remember(objectives)
+    return trained
 
 
-def _chain(run: Run, tests: list[BaseObjective], target: float, starts: int, subsets: int, show: int) -> None:
-    """Measure, score, plan, retrain, report."""
-    terminal.measures_table(pipeline.measure(run, tests, starts=starts), tests)
-    scores = pipeline.score_run(run, tests)
-    if not subsets:
-        for test in tests:
-            terminal.ranking(scores, test.name, show)
-    plans = pipeline.plan_run(run, scores, {test.name: target for test in tests})
-    more = {"seeds": SEEDS, "removals": REMOVALS, "strongest": show} if subsets else {}
-    validation = pipeline.validate_run(run, scores, plans, subsets=subsets, **more)
-    for test in tests:
-        if subsets:
-            terminal.ranking(scores, test.name, show, checked=validation.strongest.get(test.name))
-        terminal.plan_line(plans[test.name])
-    terminal.validation_lines(validation, plans)
-    terminal.say(f"Report: {pipeline.write_report(run, scores, plans)}")
-
-
-@with_reading
-@with_settings
-def run_command(
-    corpus: CorpusArgument,
-    objective: Objectives,
-    out: Out,
+@with_options("reading", READING)
+@with_options("settings", SETTINGS)
+def run(
     settings: dict[str, Any],
     reading: dict[str, Any],
+    corpus: Annotated[str | None, typer.Argument(metavar="CORPUS", help=CORPUS)] = None,
+    objective: Objectives = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder to make.")] = None,
     target: Annotated[float, typer.Option(help="Where the plans should bring the objectives.")] = 0.0,
-    validate: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Random subsets to retrain without; also leaves out the strongest sentences one by one, and tries the "
-            "plans from other starts.",
-        ),
-    ] = 0,
+    validate: Annotated[int, typer.Option(min=0, help=VALIDATE)] = 0,
     starts: Starts = STARTS,
     memory: Memory = MEMORY,
     overwrite: Overwrite = False,
-    show: Show = 5,
+    count: Count = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the corpus is and a run takes.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help=DEMO_HELP)] = False,
 ) -> None:
     """Train, measure, score, plan, retrain and report: the whole chain into one run folder.
 
     A stopped run goes on where it was: give the same command again.
     """
-    tests = pipeline.choose(objective)
-    found = read_corpus(corpus, reading)
-    pipeline.check_targets(tests, {test.name: target for test in tests}, dict.fromkeys(found.types, 0))
-    announce(found, tests, settings, memory, **_cost(len(tests), starts, validate, show))
-    with _train(found, tests, out, overwrite, memory, settings) as run:
-        _chain(run, tests, target, starts, validate, show)
+    if demo:
+        if corpus or objective or reading:
+            raise cl.UserError("--demo brings its own corpus and objective: leave yours out, or leave out --demo.")
+        corpus, objective, count, validate = BUILTIN, DEMO["objective"], DEMO["count"], validate or DEMO["validate"]
+        out, settings = out or Path("runs/demo"), DEMO["settings"] | settings
+    if corpus is None:
+        raise cl.UserError("Name a CORPUS to train on, or try --demo.")
+    if out is None and not dry_run:
+        raise cl.UserError("Name the run folder to make, --out RUN; or only look, --dry-run.")
+    objectives = parse_objectives(objective or ())
+    text = read_corpus(corpus, reading)
+    for o in objectives:
+        check_target(o, target, dict.fromkeys(text.types, 0))
+    passes = _passes(len(objectives), starts, validate, count)
+    print_preflight(text, objectives, settings, memory, **({} if dry_run else passes))
+    if not dry_run:
+        with _train(text, objectives, settings, out=out, overwrite=overwrite, memory=memory) as trained:
+            _chain(trained, objectives, target, starts, validate, count)
 
 
-def demo(
-    out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/demo"),
-    overwrite: Overwrite = False,
-) -> None:
-    """Run everything on the embedded Wikipedia excerpt: two or three minutes on two cores."""
-    tests = pipeline.choose(["demo-power"])
-    found = read_corpus(BUILTIN, {})
-    settings: dict[str, Any] = {"max_words": 4000}
-    announce(found, tests, settings, MEMORY, **_cost(1, STARTS, 30, 3))
-    with _train(found, tests, out, overwrite, MEMORY, settings) as run:
-        _chain(run, tests, 0.0, STARTS, 30, 3)
+def _passes(objectives: int, starts: int, subsets: int, count: int) -> dict[str, float]:
+    """Trainings and scorings of ``_chain``, about: a plan takes three rounds, its scorings one objective each."""
+    trainings = starts + ROUNDS * objectives
+    if subsets:
+        trainings += subsets + objectives * (2 * count + HELD_OUT + 2 * REMOVALS)
+    return {"trainings": trainings, "scorings": 1 + ROUNDS}
 
 
-@with_reading
-@with_settings
-def train_command(
+def _chain(run: cl.Run, objectives: list[BaseObjective], target: float, starts: int, subsets: int, count: int) -> None:
+    """Measure, score, plan, retrain, report."""
+    print_result(cl.measure(run, objectives, starts=starts))
+    scores = cl.score(run, objectives)
+    scores.save()
+    plans = make_plans(scores, {o.name: target for o in objectives})
+    seeds, removals, strongest = (HELD_OUT, REMOVALS, count) if subsets else (0, 0, 0)
+    print_validation(scores, plans, count, subsets=subsets, seeds=seeds, removals=removals, strongest=strongest)
+    print_line(f"Report: {cl.report(run)}")
+
+
+@with_options("reading", READING)
+@with_options("settings", SETTINGS)
+def train(
     corpus: CorpusArgument,
     out: Out,
     settings: dict[str, Any],
     reading: dict[str, Any],
-    objective: Named = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="A plan (Parquet: sample, weight). Settings and words are those of the plan's run."),
-    ] = None,
+    objective: Objectives = None,
+    weights: Annotated[Path | None, typer.Option(help="A plan (Parquet); settings and words are its run's.")] = None,
     memory: Memory = MEMORY,
     overwrite: Overwrite = False,
 ) -> None:
     """Train only; with --weights, train with a plan."""
-    tests = pipeline.choose(objective) if objective else []
-    found = read_corpus(corpus, reading)
+    objectives = parse_objectives(objective) if objective else []
+    text = read_corpus(corpus, reading)
     more: dict[str, Any] = {}
     if weights is not None:
         values, notes = read_plan(weights)
-        check_corpus(found, notes, weights)
+        check_corpus(text, notes, weights)
         more = {"weights": values, "keep_words": notes.get("field", {}).get("keep_words", [])}
         settings = stored_settings(notes) | settings
-    with _train(found, tests, out, overwrite, memory, settings, **more) as run:
-        terminal.say(f"Training loss {run.loss:.4f}, vocabulary {len(run.model.word_index):,} words: {out}")
-        if tests:
-            terminal.measures_table(pipeline.measure(run, tests, starts=1), tests)
+    with _train(text, objectives, settings, out=out, overwrite=overwrite, memory=memory, **more) as trained:
+        words = len(trained.model.word_index)
+        print_line(f"Training loss {trained.loss:.4f}, vocabulary {words:,} words: {out}")
+        if objectives:
+            print_result(cl.measure(trained, objectives, starts=1))

@@ -54,8 +54,14 @@ class Model(ABC):
         return self.build()
 
     @abstractmethod
-    def identity(self, steps: int = 1) -> dict[str, Any]:
-        """Plain values that fix a training of so many steps, beside optimiser, start and sample weights."""
+    def identity(self, steps: int = 1, seed: int | None = None) -> dict[str, Any]:
+        """Plain values that fix a training of so many steps from a start, beside optimiser and sample weights.
+
+        Raises
+        ------
+        UserError
+            The model has no such start.
+        """
 
     @abstractmethod
     def footprint(self, optimiser: Optimiser | None) -> Footprint:
@@ -68,7 +74,7 @@ class Model(ABC):
         Raises
         ------
         UserError
-            The model has one start only.
+            The model has one start only, or none of its own.
         """
 
     @property

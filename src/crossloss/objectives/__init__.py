@@ -22,7 +22,7 @@ from crossloss.objectives.registry import TYPES, fingerprint, from_dict, registe
 from crossloss.objectives.ripa import Ripa, ripa
 from crossloss.objectives.separation import Separation, separation
 from crossloss.objectives.similarity import Similarity, similarity
-from crossloss.objectives.userfile import load, load_objectives
+from crossloss.objectives.userfile import load, load_objectives, parse_objectives
 from crossloss.objectives.weat import Weat
 from crossloss.objectives.word_objective import Coverage, WordObjective
 from crossloss.objectives.wordsets import names, weat
@@ -66,6 +66,7 @@ __all__ = [
     "measured",
     "names",
     "one_sided",
+    "parse_objectives",
     "permutation_test",
     "projection",
     "rare_words",

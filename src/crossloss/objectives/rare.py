@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crossloss.core import Objective, UserError
+from crossloss.display import count, probability, value
 from crossloss.objectives.algebra import BaseObjective
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
@@ -24,6 +25,19 @@ class RareWords:
     words: tuple[tuple[str, int], ...]
     value: float | None = None
     p_value: float | None = None
+
+    def sentence(self, name: str) -> str:
+        """Name the words, and what the objective of that name is without them."""
+        listed = ", ".join(f"{word} {count(n)}" for word, n in self.words[:12])
+        more = f" and {len(self.words) - 12} more" if len(self.words) > 12 else ""
+        are = "One word is" if len(self.words) == 1 else f"{len(self.words)} words are"
+        text = (
+            f"{are} rare in the corpus, fewer than {RARE} times: {listed}{more}; a few sentences decide where they lie."
+        )
+        if self.value is None:
+            return text
+        them = "it" if len(self.words) == 1 else "them"
+        return f"{text} Without {them} {name} is {value(self.value)} (p {probability(self.p_value)})."
 
 
 def rare_words(objective: Objective, counts: Mapping[str, int], view: WordView | None = None) -> RareWords | None:

@@ -1,6 +1,6 @@
 """Objectives by what a user writes: a name, one word of a command line, or YAML with strict strings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +97,29 @@ def load_objectives(given: str) -> list[Any]:
     if given.lower().endswith((".yaml", ".yml")):
         return load(given)
     return [find(given, {})]
+
+
+def parse_objectives(names: Sequence[str], known: Sequence[Any] = ()) -> list[Any]:
+    """Objectives as ``load_objectives`` reads each, or by the names of ``known`` ones (a run's), each once.
+
+    Raises
+    ------
+    UserError
+        One that there is not, none at all, or two of one name.
+    """
+    own = {objective.name: objective for objective in known}
+    chosen: list[Any] = []
+    for name in names:
+        try:
+            chosen += [own[name]] if name in own else load_objectives(name)
+        except UserError as error:
+            if own:
+                raise UserError(f"{str(error).rstrip('.')}; the run has {', '.join(own)}.") from error
+            raise
+    if not chosen:
+        raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own.")
+    named = [objective.name for objective in chosen]
+    if len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
+        raise UserError(f"Two objectives are named {twice}: give each once, or other names in a .yaml file.")
+    return chosen

@@ -36,6 +36,14 @@ class Coverage:
     present: tuple[tuple[str, int], ...]
     missing: tuple[str, ...]
 
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """For a table: the set, how many of its words are present, which with their counts, and which are missing."""
+        name = self.side if self.label == self.side else f"{self.side}: {self.label}"
+        words = ", ".join(f"{word} {count}" for word, count in self.present)
+        number = f"{len(self.present)} of {len(self.present) + len(self.missing)}"
+        return name, number, words, ", ".join(self.missing)
+
 
 class WordObjective(BaseObjective):
     """An objective made of named sets of words, ``sets``.

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from crossloss.core import Objective, UserError
-from crossloss.display import html_table
+from crossloss.display import Table, effect, html_table, percent, spread, value
 from crossloss.models.skipgram.hard_debias import cluster_purity, hard_debias, most_biased
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import neighbours, neighbours_kept, overlap
@@ -153,6 +153,42 @@ class Evaluation:
         for group, (before, after) in self.purity.items():
             found |= {f"{start}.purity.{group}": after, f"debias.original.purity.{group}": before}
         return found | {f"{start}{one}.seconds": self.seconds, f"{start}{one}.moved": self.moved}
+
+    def summary(self) -> list[str]:
+        """What it did to each objective from the run's own start, and to words it was not fitted to; a line each."""
+        lines = []
+        for name, (before, after) in self.effects.items():
+            lines.append(f"{self.method}: {name} goes from {value(before)} to {value(after)} (own start, retrained).")
+            if name in self.held_out_words:
+                effects, statistics = (" to ".join(map(value, self.held_out_words[name][i : i + 2])) for i in (0, 2))
+                lines.append(
+                    f"  Fitted to half of its words, the other half goes from {effects} (statistic {statistics})."
+                )
+        if not self.reached and self.chosen:
+            lines.append("No update of the sweep kept the quality; this is the one that kept most of it.")
+        elif not self.reached:
+            lines.append("The targets were not reached within the allowed change; this is the nearest.")
+        for group, (before, after) in self.purity.items():
+            both = f"{percent(before)} right before, {percent(after)} after"
+            lines.append(f"Two clusters tell the words most biased by {group} apart: {both}.")
+        if self.chosen:
+            lines.append(f"Chosen of the sweep: {self.chosen['size']} samples, {self.chosen['passes']} passes.")
+        return lines
+
+    def tables(self) -> list[Table]:
+        """Every figure on starts that it was not fitted to, before and after, beside the noise between starts."""
+        noise = ("", "within noise")
+        rows = [
+            (r.figure, spread(r.before), spread(r.after), effect(r.change), value(r.noise), noise[r.within_noise])
+            for r in self.rows
+        ]
+        title = f"{self.method}, from {len(self.seeds)} starts not fitted to; noise: sd between starts"
+        return [Table(title, ("figure", "before", "after", "change", "noise", ""), rows)]
+
+    def save(self, run: Run) -> None:
+        """Write debias-NAME.json into the run's folder, and its figures."""
+        run.store.save(f"debias-{self.name}.json", self.to_json())
+        run.store.log_metrics(self.metrics())
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name} {before:+.3g} -> {after:+.3g}" for name, (before, after) in self.effects.items())

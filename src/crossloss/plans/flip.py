@@ -71,6 +71,12 @@ class SmallestFlip:
         verb = "decides" if len(self.removed) == 1 else "decide"
         return f"{several} {verb} {self.name}: retrained without them, {what}."
 
+    def metrics(self) -> dict[str, float]:
+        """Flat figures robustness.NAME.smallest_set, .share, .retrained; robustness.NAME.significance.* of p."""
+        start = f"robustness.{self.name}" + (".significance" if self.verdict == "insignificant" else "")
+        figures = {"smallest_set": len(self.removed), "share": self.share, "retrained": self.after}
+        return {f"{start}.{name}": float(value) for name, value in figures.items()} if self.found else {}
+
 
 def smallest_flip(
     scores: Scores, objective: str | Weat | None = None, verdict: str = "zero", *, most: float = 0.05

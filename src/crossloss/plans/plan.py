@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
-from crossloss.display import html_table
+from crossloss.display import Table, percent, several, value
 from crossloss.files import read_table
 from crossloss.inputs import read_only
 from crossloss.models.skipgram.hard_debias import debiased_parameters
-from crossloss.objectives.bounds import UNBOUNDED, Bounds
+from crossloss.objectives.bounds import UNBOUNDED, Bounds, described
 from crossloss.plans.depleted import DepletedWord
 from crossloss.plans.sweep import Cell
 from crossloss.plans.update import Update
@@ -178,6 +178,34 @@ class Plan:
         low, high = self.bounds.get(self.objective, UNBOUNDED)
         return not low <= value <= high
 
+    def _written(self, name: str, prediction: float) -> str:
+        """Write a predicted value; one that the objective can never take with what it can."""
+        low, high = self.bounds.get(name, UNBOUNDED)
+        beyond = f", which is beyond first order: it lies {described((low, high))}"
+        return value(prediction) + beyond * (not low <= prediction <= high)
+
+    def summary(self) -> list[str]:
+        """What it does to each objective, how it was reached, and the words that it depletes; a line each."""
+        doing = f"removing {self.size:,} of {int((self.before > 0).sum()):,} sentences ({percent(self.share)})"
+        if self.method != "remove":
+            doing = f"{self.label}, {percent(self.moved)} of the weight changed, {several(self.size, 'sentence')} out,"
+        short, lines = "" if self.reached else " (the target was not reached)", []
+        for name in self.targets:
+            now, predicted = value(self.values[name]), self._written(name, self.predictions[name])
+            if name in self.results:
+                after = value(self.results[name])
+                brings = f"brings {name} from {now} to {after}, retrained (predicted {predicted})"
+                lines.append(f"Plan: {doing} {brings}{short}.")
+            else:
+                lines.append(f"Plan: {doing} is predicted to bring {name} from {now} to {predicted}{short}.")
+            if self.path:
+                rounds = ", then ".join(f"{r.size:,} out: {value(r.retrained[name])}" for r in self.path)
+                lines.append(f"  Retrained on the way: {rounds}.")
+        if self.path and len(self.targets) == 1 and self.method == "remove":
+            size, prediction = self.first_order
+            lines.append(f"  First order alone: {size:,} sentences for {self._written(self.objective, prediction)}.")
+        return [*lines, *(f"  {word.sentence(not self.results)}" for word in self.depleted_words)]
+
     def apply(self, run: Run, *, seed: int | None = None, held_in: np.ndarray | None = None) -> Run:
         """The corrected model: trained with the weights, then debiased, then stepped on, as the method has it.
 
@@ -249,7 +277,8 @@ class Plan:
             for name, target in self.targets.items()
         ]
         headings = ("objective", "now", "target", "predicted", "retrained")
-        return html_table(f"{self.method}: {self.size:,} samples out, {self.moved:.2%} of the weight", headings, rows)
+        title = f"{self.method}: {self.size:,} samples out, {self.moved:.2%} of the weight"
+        return Table(title, headings, rows).html()
 
 
 def removal_curve(

@@ -65,6 +65,12 @@ class Transfer:
         error = np.sqrt(sum(s**2 / len(self.before) for s in self.spread))
         return bool(abs(np.mean(self.after) - np.mean(self.before)) > 2 * error)
 
+    def metrics(self, start: str) -> dict[str, float]:
+        """Flat figures START.before, .before_sd, .after, .after_sd."""
+        sides = zip(("before", "after"), (self.before, self.after), self.spread, strict=True)
+        pairs = [(side, float(np.mean(values)), sd) for side, values, sd in sides]
+        return {f"{start}.{side}": mean for side, mean, _ in pairs} | {f"{start}.{s}_sd": sd for s, _, sd in pairs}
+
     @property
     def verdict(self) -> str:
         """In a few words, whether it carries over and to which side."""

@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -14,8 +14,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from crossloss.report.data import Curve, FidelityRow, ObjectiveReport
 from crossloss.report.text import clean
+
+Curve = tuple[Sequence[int] | np.ndarray, Sequence[float] | np.ndarray, Sequence[tuple[int, float]]]
+"""Counts of samples removed, ascending; the objective as predicted of each; (count, objective) as retrained."""
 
 # Blue and vermillion of Okabe and Ito's palette, which colour-blind people tell apart; what they stand for differs in
 # shape as well. Drawn in these colours, then handed to the page's style sheet, so that dark mode reaches the figures.
@@ -51,49 +53,51 @@ _MOST_POINTS = 400
 _LONGEST_NAME = 40
 
 
-def overview(objectives: Sequence[ObjectiveReport], label: str, key: str = "overview") -> str:
+def overview(
+    values: Mapping[str, float],
+    predicted: Mapping[str, float],
+    retrained: Mapping[str, float],
+    targets: Collection[float],
+    label: str,
+    key: str = "overview",
+) -> str:
     """Draw each objective as a row: a ring where it is, a bar where its plan is predicted to bring it, a dot retrained.
 
-    ``label`` and ``key`` are those of :func:`removal_curve`.
-
-    Returns
-    -------
-    str
-        An ``<svg>`` element.
+    ``label`` and ``key`` are those of :func:`removal_curve`. Returns an ``<svg>`` element.
     """
-    plans = [o.plan for o in objectives]
+    names = list(values)
 
     def draw(axes: Axes) -> None:
-        rows = range(len(objectives))
-        for target in {plan.target for plan in plans if plan}:
+        for target in targets:
             axes.axvline(target, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
-        for row, o in enumerate(objectives):
-            ends = [o.effect, *([] if o.plan is None else [o.plan.predicted, o.plan.retrained])]
-            drawn = [x for x in ends if x is not None]
-            axes.plot((min(drawn), max(drawn)), (row, row), color=GRID, linewidth=3, zorder=1, solid_capstyle="round")
-        ring = {"color": MUTED, "markerfacecolor": "none", "markersize": 7, "linestyle": "none"}
-        axes.plot([o.effect for o in objectives], rows, "o", label="now", **ring)  # type: ignore[arg-type]
-        for label, marker, size, colour, values in (
-            ("predicted", "|", 15, BLUE, [plan and plan.predicted for plan in plans]),
-            ("retrained", "o", 7, ORANGE, [plan and plan.retrained for plan in plans]),
+        for row, name in enumerate(names):
+            ends = [by_name[name] for by_name in (values, predicted, retrained) if name in by_name]
+            axes.plot((min(ends), max(ends)), (row, row), color=GRID, linewidth=3, zorder=1, solid_capstyle="round")
+        ring: Any = {"color": MUTED, "markerfacecolor": "none", "markersize": 7, "linestyle": "none"}
+        axes.plot(list(values.values()), range(len(names)), "o", label="now", **ring)
+        for label, marker, size, colour, given in (
+            ("predicted", "|", 15, BLUE, predicted),
+            ("retrained", "o", 7, ORANGE, retrained),
         ):
-            shown = [(x, row) for row, x in enumerate(values) if x is not None]
-            if shown:
-                x, y = zip(*shown, strict=True)
-                axes.plot(x, y, marker, markersize=size, markeredgewidth=2, color=colour, label=label, linestyle="none")
-        axes.set_yticks(rows, [clean(o.name)[:24] for o in objectives], parse_math=False)
-        axes.set_ylim(len(objectives) - 0.5, -0.5)
+            if given:
+                rows = [names.index(name) for name in given]
+                style: Any = {"markersize": size, "markeredgewidth": 2, "color": colour, "linestyle": "none"}
+                axes.plot(list(given.values()), rows, marker, label=label, **style)
+        axes.set_yticks(range(len(names)), [clean(name)[:24] for name in names], parse_math=False)
+        axes.set_ylim(len(names) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("score")
         axes.margins(x=0.06)
         axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3, handletextpad=0.3, columnspacing=1.4)
 
-    return _svg(draw, (4.6, 1.1 + 0.34 * len(objectives)), label, key)
+    return _svg(draw, (4.6, 1.1 + 0.34 * len(names)), label, key)
 
 
-def removal_curve(curve: Curve, target: float, name: str, label: str, key: str = "curve") -> str:
-    """Draw f against the number of sentences removed: predicted as a line, retrained as points.
+def removal_curve(
+    curve: Curve, target: float, name: str, label: str, key: str = "curve", noun: str = "sentence"
+) -> str:
+    """Draw f against the number of samples removed: predicted as a line, retrained as points.
 
     Parameters
     ----------
@@ -102,8 +106,8 @@ def removal_curve(curve: Curve, target: float, name: str, label: str, key: str =
         target, whichever is later; all of it where there is neither.
     target : float
         Dashed line.
-    name : str
-        Of the objective, at the axis.
+    name, noun : str
+        Of the objective and of a sample, at the axes.
     label : str
         What a reader who cannot see the figure hears.
     key : str
@@ -114,8 +118,8 @@ def removal_curve(curve: Curve, target: float, name: str, label: str, key: str =
     str
         An ``<svg>`` element.
     """
-    counts, predicted = np.asarray(curve.counts, float), np.asarray(curve.predicted, float)
-    shown = counts <= _reach(counts, predicted, [c for c, _ in curve.retrained], target)
+    counts, predicted, retrained = np.asarray(curve[0], float), np.asarray(curve[1], float), curve[2]
+    shown = counts <= _reach(counts, predicted, [c for c, _ in retrained], target)
     counts, predicted = counts[shown], predicted[shown]
     if len(counts) > _MOST_POINTS:
         thin = np.unique(np.linspace(0, len(counts) - 1, _MOST_POINTS).astype(int))
@@ -128,10 +132,10 @@ def removal_curve(curve: Curve, target: float, name: str, label: str, key: str =
             textcoords="offset points", color=MUTED, ha="right", va="bottom", fontsize=9.5,
         )  # fmt: skip
         axes.plot(counts, predicted, color=BLUE, linewidth=2, label="predicted")
-        if curve.retrained:
-            at, value = zip(*curve.retrained, strict=True)
+        if retrained:
+            at, value = zip(*retrained, strict=True)
             axes.plot(at, value, "o:", color=ORANGE, markersize=7, linewidth=1, label="retrained")
-        axes.set_xlabel("sentences removed")
+        axes.set_xlabel(f"{clean(noun)}s removed", parse_math=False)
         axes.set_ylabel(clean(name)[:_LONGEST_NAME], parse_math=False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -150,24 +154,19 @@ def _reach(counts: np.ndarray, predicted: np.ndarray, retrained: Sequence[int], 
     return 1.5 * max(ends) if ends and max(ends) > 0 else float("inf")
 
 
-def fidelity_panel(row: FidelityRow, label: str, key: str = "fidelity") -> str:
+def fidelity_panel(row: Any, label: str, key: str = "fidelity") -> str:
     """Draw the change that one estimator predicted for each subset against the change retraining gave.
 
-    ``label`` and ``key`` are those of :func:`removal_curve`. The unrolled estimator, whose prediction is in
-    f's unit, gets the line on which they are equal.
-
-    Returns
-    -------
-    str
-        An ``<svg>`` element.
+    ``label`` and ``key`` are those of :func:`removal_curve`. The unrolled estimator, whose prediction is in f's unit,
+    gets the line on which they are equal. Returns an ``<svg>`` element.
     """
 
     def draw(axes: Axes) -> None:
         if row.estimator == "unrolled":
-            both = [*row.predicted, *row.found]
+            both = [*row.predicted, *row.retrained]
             ends = (min(both), max(both))
             axes.plot(ends, ends, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), label="equal")
-        axes.plot(row.predicted, row.found, "o", color=BLUE, markersize=5, alpha=0.8)
+        axes.plot(row.predicted, row.retrained, "o", color=BLUE, markersize=5, alpha=0.8)
         axes.set_title(
             clean(row.estimator)[:_LONGEST_NAME], fontsize=11, fontweight="bold", loc="left", parse_math=False
         )

@@ -1,46 +1,219 @@
-"""The page of a run: one HTML string that needs nothing else."""
+"""The page of a run: one HTML string that needs nothing else, read from what was scored, planned and validated."""
 
 import base64
 import hashlib
 import re
+import shlex
+from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
 
-from crossloss.core import UserError
+import numpy as np
+
+from crossloss.core import Objective, UserError
 from crossloss.extras import needed
+from crossloss.models.base import Model
+from crossloss.models.skipgram.model import SkipGram
+from crossloss.models.skipgram.quality import quality
+from crossloss.objectives import BaseObjective, Weat, measured, rare_words
 from crossloss.report import words
-from crossloss.report.data import Explained, Report
+from crossloss.report.samples import displayed
 from crossloss.report.text import Piece, clean, highlight
+from crossloss.run.run import Run, settings_of
+from crossloss.run.train import environment
+from crossloss.scores import Scored
+from crossloss.validation.spread import Spread
 
-SHOWN_PAIRS = 6
+SAMPLES, SHOWN_PAIRS, CURVE_POINTS = 50, 6, 200
+PYTHON = {
+    "validate": "cl.validate(run)",
+    "plan --target 0": "cl.plan(scores, {{{name!r}: 0.0}})",
+    "plan --robustness": "cl.smallest_flip(scores, {name!r})",
+}
+"""What a command of the command line is in Python."""
 
 
-def render(report: Report) -> str:
+class Contents:
+    """A run as its page reads it: nothing is copied, ``run.results`` and ``run.model`` are looked up."""
+
+    def __init__(self, run: Run, show: Any = None) -> None:
+        self.run, self.model, self.results = run, run.model, run.results  # type: ignore[attr-defined]
+        self.scores, self.noun = self.results.scores, run.model.sample_noun
+        self.values, self.trained = self.scores.values, int((run.weights > 0).sum())
+        every = list(self.results.plans.values())
+        self.plans = {name: [p for p in every if name in p.targets] for name in self.values}
+        self.plan = {name: plans[-1] for name, plans in self.plans.items() if plans}
+        validation = self.results.validation
+        self.fidelity = validation.fidelity if validation else {}
+        self.strongest = validation.strongest if validation else {}
+        self.checks = {}
+        if validation:
+            known = validation.plans
+            self.checks = {n: known[p.name] for n, p in self.plan.items() if p.name in known}
+        self.candidate = self.model.candidates(run.weights)
+        self.ranked = {
+            o.name: (
+                [s for s in self.scores.amplifiers(SAMPLES, o) if s.score > 0],
+                [s for s in self.scores.mitigators(SAMPLES, o) if s.score < 0],
+            )
+            for o in self.objectives
+        }
+        self.parts = show is None and type(self.model).explain is not Model.explain
+        shown = [s.sample for both in self.ranked.values() for ranked in both for s in ranked]
+        self.content = displayed(self.model, shown, show)
+
+    @property
+    def objectives(self) -> list[Objective]:
+        """Those scored."""
+        return self.scores.objectives  # type: ignore[no-any-return]
+
+    def explain(self, objective: Objective, s: Scored) -> Any:
+        """A sample taken apart, where the model's samples have parts and nothing else is shown of them."""
+        return self.scores.explain(s.sample, objective) if self.parts else None
+
+    def removed(self, s: Scored, contribution: float) -> float:
+        """Turn a contribution to the score into an effect if removed, the only sign that readers meet."""
+        return float(-contribution * self.scores.removable[s.sample])
+
+    def first(self, name: str) -> Scored | None:
+        """The sample to show first: the strongest that the plan removes, of those trained on."""
+        below = name in self.plan and self.plan[name].targets[name] > self.values[name]
+        return next((s for s in self.ranked[name][below] if not self.candidate[s.sample]), None)
+
+    def changes(self, name: str) -> dict[int, float]:
+        """What retraining without each of the strongest samples gave, by sample."""
+        checked = self.strongest.get(name)
+        return checked.changes if checked else {}
+
+    def retrained(self) -> dict[str, float]:
+        """The objectives after training with their plans, of those that were retrained."""
+        after = {name: words.retrained(name, plan, self.checks.get(name)) for name, plan in self.plan.items()}
+        return {name: value for name, value in after.items() if value is not None}
+
+    def predicted(self) -> dict[str, float]:
+        """The objectives as their plans are predicted to bring them."""
+        return {name: plan.predictions[name] for name, plan in self.plan.items() if name in plan.predictions}
+
+    def targets(self) -> set[float]:
+        """Where the plans are to bring them."""
+        return {plan.targets[name] for name, plan in self.plan.items()}
+
+    def spreads(self) -> dict[str, Spread]:
+        """Spreads over starts of the objectives scored."""
+        return {name: self.results.spreads[name] for name in self.values if name in self.results.spreads}
+
+    def flips(self, name: str) -> Sequence[Sequence[str]]:
+        """How few samples decide an objective, and what they have in common: a list of sentences each."""
+        return self.results.flips.get(name, ())  # type: ignore[no-any-return]
+
+    def curve(self, name: str) -> Any:
+        """Counts, predictions and retrained points of a removal for one objective; None of other plans."""
+        plan, check = self.plan.get(name), self.checks.get(name)
+        if plan is None or plan.method != "remove" or len(plan.targets) > 1 or not plan.size:
+            return None
+        end = min(len(plan.curve) - 1, 2 * max(plan.size, plan.first_order[0]))
+        counts = np.unique(np.linspace(0, end, CURVE_POINTS).round().astype(int))
+        path = check.curve if check else [(step.size, step.retrained[name]) for step in plan.path]
+        return counts, plan.curve[counts], [(0, plan.values[name]), *path] if path else []
+
+    def tested(self, objective: Objective) -> Any:
+        """The permutation test of an objective, where it has one."""
+        return measured(objective, self.run.view).tested if isinstance(objective, BaseObjective) else None
+
+    def coverage(self, objective: Objective) -> Sequence[Any]:
+        """Words of an objective by set, with their occurrences."""
+        if not isinstance(objective, BaseObjective) or not isinstance(self.model, SkipGram):
+            return ()
+        return objective.coverage(self.model.vocabulary.occurrences)
+
+    def caveats(self, objective: Objective) -> list[str]:
+        """Sentences that a reader must not miss."""
+        name, plan, spread = objective.name, self.plan.get(objective.name), self.results.spreads.get(objective.name)
+        texts = (
+            [word.sentence(words.retrained(name, plan, None) is None) for word in plan.depleted_words] if plan else []
+        )
+        if spread and spread.exceeds_value:
+            texts.append(words.starts(name, spread))
+        if isinstance(self.model, SkipGram):
+            texts.append(words.rare(name, rare_words(objective, self.model.vocabulary.occurrences, self.run.view)))
+        if any(row.missing for row in self.coverage(objective)):
+            texts.append("Words that the corpus lacks are left out of their set; the other sets stay as they are.")
+        return [text for text in texts if text]
+
+    def source(self) -> tuple[str, list[str]]:
+        """What was trained on: its name, and counts."""
+        counts = [words.several(self.trained, self.noun)]
+        if not isinstance(self.model, SkipGram):
+            return f"{self.model.kind} model", counts
+        corpus = self.model.corpus
+        documents = {name for name, w in zip(corpus.documents, self.run.weights, strict=True) if w > 0 and name}
+        if documents:
+            counts.append(words.several(len(documents), "document"))
+        return corpus.source, [*counts, words.several(int(self.model.vocabulary.counts.sum()), "word")]
+
+    def quality(self) -> list[tuple[str, float | None, int, Spread | None]]:
+        """Word similarity benchmarks: correlation, pairs covered, spread over starts."""
+        if not isinstance(self.model, SkipGram):
+            return []
+        found, spreads = quality(self.run.view.words, self.run.view.vectors.cpu().numpy()), self.results.spreads
+        return [
+            ("WordSim-353", found.wordsim353, found.wordsim353_pairs, spreads.get("wordsim353")),
+            ("SimLex-999", found.simlex999, found.simlex999_pairs, spreads.get("simlex999")),
+        ]
+
+    def facts(self) -> dict[str, dict[str, str]]:
+        """Settings, versions and times."""
+        store, settings, rule = self.run.store, settings_of(self.run), self.run.origin["optimiser"] or {}
+        settings |= {
+            name: f"{value['by_step'][0]:g} to {value['by_step'][-1]:g}, by step"
+            for name, value in rule.items()
+            if isinstance(value, dict) and value.get("by_step")
+        }
+        if "type" in settings:
+            settings["optimiser"] = settings.pop("type")
+        if isinstance(self.model, SkipGram):
+            settings |= {"prior": f"{self.model.build().prior:g}"}
+            settings |= {"vocabulary": words.several(len(self.model.vocabulary.words), "word")}
+        versions = store.manifest.get("environment") or environment()
+        times = {
+            name.removesuffix(".seconds"): words.duration(value)
+            for name, value in store.metrics.items()
+            if name in ("train.seconds", "score.seconds")
+        }
+        shown = {"Settings": settings | {"estimator": self.scores.estimator}, "Versions": versions, "Time": times}
+        return {
+            heading: {name.replace("_", " "): str(value) for name, value in facts.items() if value is not None}
+            for heading, facts in shown.items()
+            if facts
+        }
+
+    def command(self, verb: str, name: str = "") -> str:
+        """A command for this run, quoted for a shell; where the command line does not reach it, its Python."""
+        if self.run.store.path is None or not isinstance(self.model, SkipGram):
+            return PYTHON[verb].format(name=name)
+        verb, *options = verb.split(" ", 1)
+        named = ["--objective", shlex.quote(name)] if name else []
+        return " ".join(["crossloss", verb, shlex.quote(str(self.run.store.path)), *named, *options])
+
+
+def render(run: Run, show: Any = None) -> str:
     """Write the page of a run.
 
-    Whatever the corpus holds is escaped, and control characters and lone surrogates appear as U+FFFD: the
-    result encodes to UTF-8 and runs nothing but its own script, which its policy knows by hash. The same report gives
-    the same bytes.
-
-    Parameters
-    ----------
-    report : Report
-
-    Returns
-    -------
-    str
-        HTML with its style, script and figures inline.
+    Whatever samples and names hold is escaped, and control characters and lone surrogates appear as U+FFFD: the
+    result encodes to UTF-8 and runs nothing but its own script, which its policy knows by hash. The same run gives the
+    same bytes.
 
     Raises
     ------
     UserError
-        The extra ``report`` is not installed, or there is no objective to show.
+        The extra ``report`` is not installed, nothing was scored, or as ``displayed``.
     """
     with needed("report", "A report"):
         import jinja2
 
         from crossloss.report import figures
-    if not report.objectives:
-        raise UserError("There is nothing to report: score at least one objective first.")
+    if run.results.scores is None:  # type: ignore[attr-defined]
+        raise UserError("There is nothing to report: score at least one objective first, cl.score(run, [objective]).")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("crossloss", "report"),
         autoescape=True,
@@ -49,33 +222,21 @@ def render(report: Report) -> str:
         undefined=jinja2.StrictUndefined,
     )
     for write in (
-        words.value, words.effect, words.probability, words.count, words.several, words.percent,
-        words.duration, words.spread, words.interval, words.answer,
+        words.value, words.effect, words.probability, words.count, words.several, words.percent, words.spread,
     ):  # fmt: skip
         environment.filters[write.__name__] = write
+    environment.tests["weat"] = lambda o: isinstance(o, Weat)
     environment.filters |= {"file_name": _file_name, "standalone": figures.standalone}
     script = files("crossloss.report").joinpath("script.js").read_text(encoding="utf-8")
     page = environment.get_template("template.html.j2").render(
-        report=report,
-        words=words,
-        figures=figures,
-        pieces=_pieces,
-        removed=_removed,
-        shown_pairs=SHOWN_PAIRS,
-        policy=policy(script),
-        script=script,
-    )
+        page=Contents(run, show), words=words, figures=figures, pieces=_pieces,
+        shown_pairs=SHOWN_PAIRS, policy=policy(script), script=script,
+    )  # fmt: skip
     return clean(page)
 
 
-def _pieces(sentence: Explained) -> list[Piece]:
-    return highlight(sentence.text, sentence.spans)
-
-
-def _removed(sentence: Explained, contribution: float) -> float:
-    """Turn a contribution to the score into an effect if removed, the only sign that readers meet."""
-    mass = -sentence.effect_if_removed / sentence.score if sentence.score else 1.0
-    return -contribution * mass
+def _pieces(text: str, taken: Any) -> list[Piece]:
+    return highlight(text, () if taken is None else taken.spans)
 
 
 def policy(script: str) -> str:

@@ -8,11 +8,9 @@ from itertools import pairwise
 
 Span = tuple[int, int, float]
 
-LEVELS = 4
-LONGEST = 2000
-CONTEXT = 80
-# Below this part of the strongest word of its sentence a word stays plain.
+LEVELS, LONGEST, CONTEXT = 4, 2000, 80
 FAINT = 0.1
+"""Part of the strongest word of its sentence below which a word stays plain."""
 
 # NUL, C0 and C1 controls (ANSI escapes among them) but tab and newline; lone surrogates, which no encoding
 # has; the two noncharacters that HTML forbids.
@@ -23,15 +21,8 @@ _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 class Piece:
     """A stretch of a text shown in one way.
 
-    Attributes
-    ----------
-    text : str
-        A slice of the original, unescaped; "" where ``left_out`` characters were cut.
-    contribution : float
-        Sum of the spans that cover it.
-    level : int
-        -4 (lowers most) to 4 (raises most); 0 is plain.
-    left_out : int
+    ``text`` is a slice of the original, "" where ``left_out`` characters were cut; ``contribution`` the sum of the
+    spans that cover it; ``level`` -4 (lowers most) to 4 (raises most), 0 is plain.
     """
 
     text: str
@@ -45,21 +36,11 @@ def clean(text: str) -> str:
     return _HIDDEN.sub("\ufffd", text)
 
 
-def highlight(text: str, spans: Iterable[Span], longest: int = LONGEST) -> list[Piece]:
-    """Split a text into pieces of equal contribution.
+def highlight(text: str, spans: Iterable[Span] = (), longest: int = LONGEST) -> list[Piece]:
+    """Split a text into pieces of equal contribution, which joined are the text but for what was left out.
 
-    Parameters
-    ----------
-    text : str
-    spans : iterable of (start, end, contribution)
-        May overlap (contributions add up) and reach outside of the text (they are clipped).
-    longest : int
-        Of a longer text about this many characters are kept, around the strongest spans.
-
-    Returns
-    -------
-    list of Piece
-        Joined, their texts are the original but for what was left out.
+    ``spans`` (start, end, contribution) may overlap (contributions add up) and reach outside of the text (they are
+    clipped). Of a longer text about ``longest`` characters are shown, around the strongest spans.
     """
     inside = [
         (max(start, 0), min(end, len(text)), value)
@@ -68,7 +49,7 @@ def highlight(text: str, spans: Iterable[Span], longest: int = LONGEST) -> list[
     ]
     pieces: list[Piece] = []
     at = 0
-    for start, end in _kept(len(text), inside, longest):
+    for start, end in _windows(len(text), inside, longest):
         if start > at:
             pieces.append(Piece("", left_out=start - at))
         at = end
@@ -89,7 +70,7 @@ def _level(value: float, strongest: float) -> int:
     return int(math.copysign(math.ceil(LEVELS * abs(value) / strongest), value))
 
 
-def _kept(length: int, spans: Sequence[Span], longest: int) -> list[tuple[int, int]]:
+def _windows(length: int, spans: Sequence[Span], longest: int) -> list[tuple[int, int]]:
     """Disjoint ascending stretches that are shown: all, or the surroundings of the strongest spans."""
     if length <= longest:
         return [(0, length)] if length else []

@@ -1,265 +1,235 @@
-"""Numbers and sentences of a page: the answer, the verdict on the estimators, and how figures are written."""
+"""Sentences for people, on pages and in terminals: the answer, and how far it can be trusted."""
 
-import math
-import shlex
-from collections.abc import Sequence
-from statistics import fmean, stdev
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from crossloss.objectives import RARE, RareWords
-from crossloss.report.data import Explained, FidelityRow, ObjectiveReport, Report
-from crossloss.validation.spread import Spread
+from crossloss.display import (
+    agreement,
+    count,
+    duration,
+    effect,
+    percent,
+    probability,
+    several,
+    signed,
+    spread,
+    value,
+)
+from crossloss.objectives import RareWords
 
+if TYPE_CHECKING:
+    from crossloss.validation.spread import Spread
 
-def value(x: float) -> str:
-    """Write an objective's value with two decimals, three where two would show nothing: 1.56, −0.006."""
-    if not math.isfinite(x):
-        return "not a number" if math.isnan(x) else ("∞" if x > 0 else "−∞")
-    shown = f"{x:.2f}" if abs(x) >= 0.0095 or x == 0 else f"{x:.3f}"
-    return _sign(shown)
+Plan: TypeAlias = Any
+PlanCheck: TypeAlias = Any
+Compared: TypeAlias = Any
 
+__all__ = ["count", "duration", "effect", "percent", "probability", "several", "spread", "value"]
 
-def effect(x: float) -> str:
-    """Write an effect with its sign and four decimals, or two figures of a smaller one: +0.0042, −0.000013."""
-    if not math.isfinite(x):
-        return value(x)
-    if abs(x) >= 0.00095 or x == 0:
-        return _sign(f"{x:+.4f}")
-    return _sign(("+" if x > 0 else "") + _figures(x))
-
-
-def probability(p: float | None) -> str:
-    """Write a p-value with two figures and no exponent; a dash for None."""
-    if p is None or math.isnan(p):
-        return "–"
-    return f"{p:.2f}" if p >= 0.1 else _figures(p)
+UNITLESS = ("gradient-dot", "tracin", "co-occurrence")
+"""Estimators whose scores have no unit."""
 
 
-def count(n: int) -> str:
-    """Write a count with thousands: 180,153."""
-    return f"{n:,}"
-
-
-def several(n: int, noun: str) -> str:
-    """Write a count with its noun in the right number: 1 sentence, 2 sentences."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def percent(share: float) -> str:
-    """Write a share with two figures: 10 %, 0.056 %."""
-    shown = f"{100 * share:.0f}" if share >= 0.095 else _figures(100 * share)
-    return (shown.rstrip("0").rstrip(".") if "." in shown else shown) + " %"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people say them: 0.4 s, 21 s, 3 min 20 s, 1 h 05 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def spread(values: Sequence[float]) -> str:
-    """Write mean and standard deviation of retrainings, or the one value."""
-    mean = value(fmean(values))
-    return mean if len(values) < 2 else f"{mean} ± {stdev(values):.2f}"
-
-
-def starts(name: str, over: Spread | None) -> str:
-    """Say how far an objective depends on where the vectors started; "" of one start."""
+def starts(name: str, over: "Spread | None") -> str:
+    """Say how far an objective depends on where the parameters started; "" of one start."""
     if over is None or len(over.values) < 2:
         return ""
-    said = f"From {len(over.values)} starts {name} is {spread(over.values)}."
+    text = f"From {len(over.values)} starts {name} is {spread(over.values)}."
     if over.exceeds_value:
-        said += " The starts differ by more than its size: not even its sign is a property of the corpus."
-    return said
+        text += " The starts differ by more than its size: not even its sign is a property of the data."
+    return text
 
 
-def spreads(report: Report) -> str:
-    """Write every objective with its spread over starts; "" where it was not measured."""
-    measured = [(o, o.starts) for o in report.objectives if o.starts and len(o.starts.values) > 1]
+def all_starts(over: "Mapping[str, Spread]") -> str:
+    """Write several figures with their spread over starts; "" where it was not measured."""
+    measured = {name: figure for name, figure in over.items() if len(figure.values) > 1}
     if not measured:
         return ""
-    each = ", ".join(f"{o.name} {spread(over.values)}" for o, over in measured)
-    unsure = [o.name for o, over in measured if over.exceeds_value]
-    said = f"Over {len(measured[0][1].values)} starts of the initial vectors (mean ± sd): {each}."
-    if unsure:
-        said += f" Of {' and '.join(unsure)} not even the sign is a property of the corpus."
-    return said
+    each = ", ".join(f"{name} {spread(figure.values)}" for name, figure in measured.items())
+    number = len(next(iter(measured.values())).values)
+    text = f"Over {number} starts of the initial parameters (mean ± sd): {each}."
+    if unsure := [name for name, figure in measured.items() if figure.exceeds_value]:
+        text += f" Of {' and '.join(unsure)} not even the sign is a property of the data."
+    return text
 
 
 def strongest_checked(name: str, pearson: float, slope: float, number: int) -> str:
-    """Say how well predictions of the strongest sentences held, each left out alone."""
-    said = f"Each of the {number} strongest of {name} was left out alone and the model trained again: correlation of "
-    said += f"predicted with retrained effect {_two(pearson)}, slope {_two(slope)}."
+    """Say how well predictions of the strongest samples held, each left out alone."""
+    text = f"Each of the {number} strongest of {name} was left out alone and the model trained again: correlation of "
+    text += f"predicted with retrained effect {agreement(pearson)}, slope {agreement(slope)}."
     if not 0.8 <= slope <= 1.25:
-        said += f" Single effects are {'larger' if slope > 1 else 'smaller'} than predicted."
-    return said
+        text += f" Single effects are {'larger' if slope > 1 else 'smaller'} than predicted."
+    return text
 
 
-def rare(name: str, found: RareWords | None) -> str:
+def rare(name: str, known: RareWords | None) -> str:
     """Name the rare words of an objective and what it is without them; "" where there are none."""
-    if found is None:
-        return ""
-    listed = ", ".join(f"{word} {count(n)}" for word, n in found.words[:12])
-    more = f" and {len(found.words) - 12} more" if len(found.words) > 12 else ""
-    are = "One word is" if len(found.words) == 1 else f"{len(found.words)} words are"
-    said = f"{are} rare in the corpus, fewer than {RARE} times: {listed}{more}; a few sentences decide where they lie."
-    if found.value is not None:
-        them = "it" if len(found.words) == 1 else "them"
-        said += f" Without {them} {name} is {value(found.value)} (p {probability(found.p_value)})."
-    return said
+    return "" if known is None else known.sentence(name)
 
 
-def _figures(x: float) -> str:
-    """Two figures without an exponent, nine decimals at most."""
-    return f"{x:.{max(0, min(1 - math.floor(math.log10(abs(x))), 9))}f}" if x else "0"
+def title(values: Mapping[str, float], noun: str) -> str:
+    """Write the question that a page answers."""
+    if len(values) > 1:
+        return f"Which {noun}s made these {len(values)} scores?"
+    ((name, now),) = values.items()
+    return f"Which {noun}s made {name} {value(now)}?"
 
 
-def _sign(number: str) -> str:
-    if not any(c in "123456789" for c in number):
-        return number.lstrip("+-")
-    return number.replace("-", "\u2212")
+def retrained(name: str, plan: Plan, check: PlanCheck | None) -> float | None:
+    """The objective after training with its plan; None where nobody has."""
+    after: float | None = plan.results.get(name) if check is None else check.retrained
+    return after
 
 
-def command(verb: str, report: Report, objective: str = "") -> str:
-    """Write the command of a verb for this run, quoted for a shell."""
-    named = f" --objective {shlex.quote(objective)}" if objective else ""
-    return f"crossloss {verb} {shlex.quote(report.run)}{named}"
+def doing(plan: Plan, noun: str) -> str:
+    """Name what a plan does: Removing 922 of 180,153 sentences."""
+    trained = int((plan.before > 0).sum())
+    if plan.method == "remove":
+        return f"Removing {count(plan.size)} of {several(trained, noun)}"
+    out = f"{count(plan.size)} of {several(trained, noun)} out"
+    return f"The plan {plan.method} (weight changed {percent(plan.moved)}, {out})"
 
 
-def title(report: Report) -> str:
-    """Write the question that the page answers."""
-    first, *more = report.objectives
-    if more:
-        return f"Which sentences made these {len(report.objectives)} scores?"
-    return f"Which sentences made {first.name} {value(first.effect)}?"
-
-
-def answer(report: Report, objective: ObjectiveReport) -> str:
-    """Write the answer for one objective: what removing the plan does, as predicted and as retrained."""
-    plan, name, now = objective.plan, objective.name, value(objective.effect)
+def answer(
+    name: str, values: Mapping[str, float], plan: Plan | None, check: PlanCheck | None = None, noun: str = "sentence"
+) -> str:
+    """Write the answer for one objective: what its plan does, as predicted and as retrained."""
+    now = value(values[name])
     if plan is None:
-        scored = "no plan to change it yet" if objective.amplifiers else "its sentences are not scored yet"
-        return f"{name} is {now}; {scored}."
-    if plan.size == 0 and not plan.reached:
-        return f"{name} is {now}; no removal that was tried brings it nearer to {value(plan.target)}."
-    if plan.size == 0:
-        return f"{name} is {now}, already at the target of {value(plan.target)}: nothing to remove."
-    removing = f"Removing {count(plan.size)} of {several(report.n_samples, 'sentence')}"
-    short = "" if plan.reached else f", short of the target of {value(plan.target)}"
-    if plan.retrained is None:
-        said = f"{removing} is predicted to bring {name} from {now} to {value(plan.predicted)}"
-        return f"{said}{short}; not yet retrained without them."
-    said = f"{removing} brings {name} from {now} to {value(plan.retrained)} (predicted {value(plan.predicted)}){short}"
-    if not plan.other_seeds:
-        return f"{said}."
-    before, after = zip(*plan.other_seeds, strict=True)
-    seeds = several(len(after), "other start")
-    return f"{said}; from {seeds}, which it was not fitted to, from {spread(before)} to {spread(after)}."
+        return f"{name} is {now}; no plan to change it yet."
+    target, removal = plan.targets[name], plan.method == "remove"
+    if removal and plan.size == 0 and not plan.reached:
+        return f"{name} is {now}; no removal that was tried brings it nearer to {value(target)}."
+    if removal and plan.size == 0:
+        return f"{name} is {now}, already at the target of {value(target)}: nothing to remove."
+    short = "" if plan.reached else f", short of the target of {value(target)}"
+    after, predicted = retrained(name, plan, check), plan.predictions.get(name)
+    if after is None:
+        ends = "the target" if predicted is None else value(predicted)
+        with_it = "without them" if removal else "with it"
+        text = f"{doing(plan, noun)} is predicted to bring {name} from {now} to {ends}"
+        return f"{text}{short}; not yet retrained {with_it}."
+    expected = "" if predicted is None else f" (predicted {value(predicted)})"
+    text = f"{doing(plan, noun)} brings {name} from {now} to {value(after)}{expected}{short}"
+    if not check or not check.other_seeds:
+        return f"{text}."
+    before, others = zip(*check.other_seeds, strict=True)
+    seeds = several(len(others), "other start")
+    return f"{text}; from {seeds}, which it was not fitted to, from {spread(before)} to {spread(others)}."
 
 
-def answers(report: Report) -> str:
-    """Write the answer for several objectives in one sentence: what their plans do, each with its own."""
-    objectives = report.objectives
-    plans = [(o, o.plan) for o in objectives if o.plan is not None and o.plan.size]
-    if not plans:
-        values = ", ".join(f"{o.name} {value(o.effect)}" for o in objectives)
-        return f"They are {values}; there is no plan to change them yet."
-    sizes = sorted({plan.size for _, plan in plans})
+def answers(
+    values: Mapping[str, float], plans: Mapping[str, Plan], checks: Mapping[str, PlanCheck], noun: str = "sentence"
+) -> str:
+    """Write the answer for several objectives in one sentence: what their plans do."""
+    if len(values) == 1:
+        (name,) = values
+        return answer(name, values, plans.get(name), checks.get(name), noun)
+    acting = {name: plans[name] for name in values if name in plans and (plans[name].size or plans[name].moved)}
+    if not acting:
+        listed = ", ".join(f"{name} {value(now)}" for name, now in values.items())
+        return f"They are {listed}; there is no plan to change them yet."
+    methods = sorted({plan.method for plan in acting.values()})
+    sizes = sorted({plan.size for plan in acting.values()})
     removed = count(sizes[0]) if len(sizes) == 1 else f"{count(sizes[0])} to {count(sizes[-1])}"
-    targets = {plan.target for _, plan in plans}
-    target = f"its target of {_sign(f'{targets.pop():g}')}" if len(targets) == 1 else "its target"
-    who = "each" if len(plans) == len(objectives) else f"{len(plans)} of them"
-    short = [o.name for o, plan in plans if not plan.reached]
-    retrained = [(o, plan) for o, plan in plans if plan.retrained is not None]
-    brings = "brings" if retrained else "is predicted to bring"
-    said = f"Removing {removed} of {several(report.n_samples, 'sentence')} {brings} {who} to {target}"
+    trained = int((next(iter(acting.values())).before > 0).sum())
+    head = f"Removing {removed} of {several(trained, noun)}"
+    if methods != ["remove"]:
+        head = f"Changing the weights of {several(trained, noun)} ({', '.join(methods)})"
+    targets = {plan.targets[name] for name, plan in acting.items()}
+    target = f"its target of {signed(f'{targets.pop():g}')}" if len(targets) == 1 else "its target"
+    who = "each" if len(acting) == len(values) else f"{len(acting)} of them"
+    short = [name for name, plan in acting.items() if not plan.reached]
+    after = {name: retrained(name, plan, checks.get(name)) for name, plan in acting.items()}
+    measured = {name: there for name, there in after.items() if there is not None}
+    text = f"{head} {'brings' if measured else 'is predicted to bring'} {who} to {target}"
     if short:
-        said += f" ({', '.join(short)} only nearer to it)"
-    if not retrained:
-        return f"{said}; not yet retrained without them."
-    each = ", ".join(f"{o.name} {value(p.retrained)} (predicted {value(p.predicted)})" for o, p in retrained)  # type: ignore[arg-type]
-    said = f"{said}. Retrained: {each}."
-    others = [(o, [after for _, after in plan.other_seeds]) for o, plan in retrained if plan.other_seeds]
+        text += f" ({', '.join(short)} only nearer to it)"
+    if not measured:
+        return f"{text}; not yet retrained."
+    each = ", ".join(f"{n} {value(x)} (predicted {value(acting[n].predictions[n])})" for n, x in measured.items())
+    text = f"{text}. Retrained: {each}."
+    others = {n: [last for _, last in checks[n].other_seeds] for n in measured if n in checks and checks[n].other_seeds}
     if not others:
-        return said
-    seeds = several(len(others[0][1]), "other start")
-    return f"{said} From {seeds}, not fitted to: {', '.join(f'{o.name} {spread(after)}' for o, after in others)}."
+        return text
+    seeds = several(len(next(iter(others.values()))), "other start")
+    return f"{text} From {seeds}, not fitted to: {', '.join(f'{n} {spread(v)}' for n, v in others.items())}."
 
 
-def strongest(objective: ObjectiveReport) -> Explained | None:
-    """Pick the sentence to show first: the strongest that the plan removes, of those trained on."""
-    plan = objective.plan
-    below = plan is not None and plan.target > objective.effect
-    ranked = objective.mitigators if below else objective.amplifiers
-    return next((s for s in ranked if not s.candidate), None)
+def guide(estimator: str, noun: str) -> tuple[str, str]:
+    """Say what the sign of an effect is; then what its unit is."""
+    sign = f"A positive effect if removed means: removing this {noun} is predicted to raise the score."
+    if estimator in UNITLESS:
+        return sign, f"A negative one means removal lowers it. Effects of {estimator} have no unit: their order counts."
+    return sign, "A negative one means removal lowers it. The unit is the score’s own."
 
 
-def trust(report: Report) -> str:
-    """Write how far the scores were checked against retraining, "" where nobody has."""
-    rows = [(o.name, row) for o in report.objectives for row in o.fidelity if row.estimator == "unrolled"]
+def elsewhere(estimator: str, kind: str) -> str:
+    """Say how far scores of a model that was trained elsewhere can be trusted."""
+    text = (
+        f"This model was trained elsewhere, so there is no training to go back over: its scores ({estimator}) are "
+        "estimates at its final parameters. Use them as a ranking, where its training had converged, and check a few."
+    )
+    if kind == "skip-gram":
+        text += (
+            " Those of gensim’s models correlated with retraining by 0.3 to 0.9, and off in size by factors of 0.65 to"
+            " 1.9."
+        )
+    return text
+
+
+def trust(fidelity: "Mapping[str, Sequence[Compared]]", estimator: str = "unrolled", noun: str = "sentence") -> str:
+    """Write how far the scores of an estimator were checked against retraining, "" where nobody has."""
+    rows = [(name, row) for name, compared in fidelity.items() for row in compared if row.estimator == estimator]
     if not rows:
         return ""
     # Never pooled: one size speaks for the page, the one that most objectives share, first come first.
-    shares = [row.subset_share for _, row in rows]
+    shares = [row.share for _, row in rows]
     share = max(shares, key=shares.count)
-    chosen = [(name, row) for name, row in rows if row.subset_share == share]
+    chosen = [(name, row.fidelity) for name, row in rows if row.share == share]
     subsets = {row.subsets for _, row in chosen}
     if len(chosen) == 1:
         _, row = chosen[0]
         each = interval(row.pearson, row.pearson_low, row.pearson_high)
     else:
-        each = ", ".join(f"{name} {_two(row.pearson)}" for name, row in chosen)
+        each = ", ".join(f"{name} {agreement(row.pearson)}" for name, row in chosen)
     times = several(subsets.pop(), "time") if len(subsets) == 1 else "many times"
     return (
-        f"Checked by retraining {times} without a random {percent(share)} of the sentences; "
-        f"correlation of predicted with found change: {each}."
+        f"Checked by retraining {times} without a random {percent(share)} of the {noun}s; "
+        f"correlation of predicted with retrained change: {each}."
     )
 
 
-def verdicts(rows: Sequence[FidelityRow]) -> list[str]:
+def verdicts(rows: "Sequence[Compared]", estimator: str = "unrolled", noun: str = "sentence") -> list[str]:
     """Say, for each subset size, which estimator predicted retraining best, in plain words."""
-    said = []
-    for share in sorted({row.subset_share for row in rows}):
-        of_size = [row for row in rows if row.subset_share == share]
-        own = next((row for row in of_size if row.estimator == "unrolled"), None)
-        others = sorted((r for r in of_size if r is not own), key=lambda r: -r.pearson)
+    texts = []
+    for share in sorted({row.share for row in rows}):
+        of_size = [row for row in rows if row.share == share]
+        own = next((row for row in of_size if row.estimator == estimator), None)
+        others = sorted((r for r in of_size if r is not own), key=lambda r: -r.fidelity.pearson)
         if own is None or not others:
             continue
-        head = f"Without {percent(share)} of the sentences"
-        better = [r for r in others if r.pearson > own.pearson]
+        head, mine = f"Without {percent(share)} of the {noun}s", own.fidelity.pearson
+        better = [r for r in others if r.fidelity.pearson > mine]
         if not better:
             best = others[0]
-            said.append(
-                f"{head}, unrolled predicted retraining best: Pearson {_two(own.pearson)}, against "
-                f"{_two(best.pearson)} for {best.estimator}{_overlap(best, own)}."
+            texts.append(
+                f"{head}, {estimator} predicted retraining best: Pearson {agreement(mine)}, against "
+                f"{agreement(best.fidelity.pearson)} for {best.estimator}{_overlap(best, own)}."
             )
         for r in better:
-            said.append(
-                f"{head}, {r.estimator} did better than unrolled: Pearson {_two(r.pearson)} against "
-                f"{_two(own.pearson)}{_overlap(r, own)}."
+            texts.append(
+                f"{head}, {r.estimator} did better than {estimator}: Pearson {agreement(r.fidelity.pearson)} against "
+                f"{agreement(mine)}{_overlap(r, own)}."
             )
-    return said
+    return texts
 
 
-def _overlap(a: FidelityRow, b: FidelityRow) -> str:
-    meet = a.pearson_low <= b.pearson_high and b.pearson_low <= a.pearson_high
+def _overlap(a: "Compared", b: "Compared") -> str:
+    meet = a.fidelity.pearson_low <= b.fidelity.pearson_high and b.fidelity.pearson_low <= a.fidelity.pearson_high
     return ", but their intervals overlap" if meet else ""
-
-
-def _two(x: float) -> str:
-    # 0.996 must not be read as 1, nor the small slope of a baseline as nothing; a large one has no unit of ours.
-    if abs(x) >= 100:
-        return _sign(f"{x:,.0f}")
-    if 0 < abs(x) < 0.095:
-        return _sign(_figures(x))
-    return _sign(f"{x:.3f}" if 0.995 <= abs(x) < 1 else f"{x:.2f}")
 
 
 def interval(middle: float, low: float, high: float) -> str:
     """Write a figure with its interval: 0.98 (0.95 to 0.99)."""
-    return f"{_two(middle)} ({_two(low)} to {_two(high)})"
+    return f"{agreement(middle)} ({agreement(low)} to {agreement(high)})"

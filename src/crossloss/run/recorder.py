@@ -57,6 +57,10 @@ class Recorder:
     """
 
     def __init__(self, field: TorchField, model: nn.Module, optimizer: torch.optim.Optimizer, memory: str = "4GB"):
+        if not isinstance(field, TorchField):
+            raise UserError(
+                f"A Recorder records a TorchField, not a {type(field).__name__}: use cl.train(field, out=...)."
+            )
         kind = type(optimizer)
         if kind not in SETTINGS:
             raise UserError(f"{kind.__name__} cannot be recorded: use torch.optim.SGD, Adam or AdamW.")
@@ -125,17 +129,27 @@ class Recorder:
         w = as_weights(None, field).to(field.device)
         check_field(field, start, w)
         run = open_run(field, rule, steps, None, w, out, overwrite, self.budget, initial=start, every=self._every)
-        training = run.trajectory
-        training.states.put(0, rule.init(start))
-        before = 0
-        for t, state in steps_from(field, rule, w, training.states.get(0), 0, steps):
+        try:
+            self._replay(run.trajectory)
+            write_run(run, rows=self._rows)
+        except BaseException as error:
+            if isinstance(error, UserError):
+                run.trajectory.states.clear()  # what was refused is no run to go on with
+            run.close()
+            raise
+        return run
+
+    def _replay(self, training: Training) -> None:
+        """Take all steps again and compare."""
+        states, before = training.states, 0
+        states.put(0, training.optimiser.init(training.initial))
+        steps = steps_from(training.field, training.optimiser, training.weights, states.get(0), 0, training.steps)
+        for t, state in steps:
             if t in self._kept:
                 self._compare(training, t, before, state["theta"])
                 before = t
-            if t % self._every == 0 or t == steps:
-                training.states.put(t, state)
-        write_run(run, rows=self._rows)
-        return run
+            if t % self._every == 0 or t == training.steps:
+                states.put(t, state)
 
     def _theta(self) -> Tensor:
         return self.field.layout.flat(self._parameters)

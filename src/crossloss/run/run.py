@@ -12,13 +12,14 @@ from torch import Tensor
 
 from crossloss import optimisers
 from crossloss.core import Field, Objective, Optimiser, UserError
+from crossloss.display import html_table
 from crossloss.inputs import not_negative, weight_numbers
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, fingerprint, from_dict, to_dict
 from crossloss.progress import track
 from crossloss.run.results import Results
 from crossloss.run.store import Store
-from crossloss.run.trajectory import MemoryStates, Training
+from crossloss.run.trajectory import MemoryStates, Training, without_steps
 
 
 @dataclass(eq=False)
@@ -104,8 +105,9 @@ class Run:
             More than one, of a run that has no other starts.
         """
         if skip + count > 1 and not self.has_starts:
-            self.model.start(0)  # says why
-            raise UserError("A model that was trained elsewhere cannot be trained from other starts.")
+            if self.steps or not self.model.has_starts:
+                self.model.start(0)  # says why
+            raise UserError("A model that was trained elsewhere has one start: train it here, cl.train(field, ...).")
         first = 0 if self.seed is None else self.seed
         return [self.seed if i == 0 else first + i for i in range(skip, skip + count)]
 
@@ -176,15 +178,8 @@ class Run:
 
     def at(self, theta: Tensor) -> "Run":
         """The same model at other parameters (p,), which no training led to."""
-        from crossloss.run.train import standing  # the two make each other
-
-        return standing(self.model, self.field, self.trajectory.weights, theta, self.memory, self.seed)
-
-    def view_of(self, theta: Tensor, seed: int | None) -> Any:
-        """Other final parameters (p,) of the same model as objectives see them, from the start ``seed``."""
-        if seed == self.seed:
-            return self.field.view(theta)
-        return self.model.started(self.model.start(seed)).view(theta)
+        without = without_steps(self.field, self.trajectory.weights, theta)
+        return Run(self.model, self.field, without, self.seed, self.memory, Store())
 
     def values(self, objectives: Sequence[Objective]) -> dict[str, float]:
         """Objectives by name, at the final parameters."""
@@ -245,11 +240,16 @@ class Run:
         trained = f"{self.steps} steps" if self.steps else "trained elsewhere"
         return f"Run({self.model.kind}, {self.model.samples:,} {self.model.sample_noun}s, {trained}{where})"
 
+    def _repr_html_(self) -> str:
+        rows = [(name, value) for name, value in settings_of(self).items() if value is not None]
+        figures = [(name, float(value)) for name, value in self.store.metrics.items()]
+        return html_table(repr(self), ("what", "value"), [*rows, *figures])
+
 
 def origin_of(model: Model, optimiser: Optimiser, steps: int, seed: int | None) -> dict[str, Any]:
     """What fixes a training beside its sample weights, as plain values."""
     rule = optimisers.to_dict(optimiser, steps) if steps else None
-    return {"field": model.identity(max(steps, 1)), "optimiser": rule, "steps": steps, "seed": seed}
+    return {"field": model.identity(max(steps, 1), seed), "optimiser": rule, "steps": steps, "seed": seed}
 
 
 def settings_of(run: Run) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import crossloss
 from crossloss import distributed, files, optimisers
-from crossloss.core import Field, Optimiser, UserError
+from crossloss.core import Optimiser, UserError
 from crossloss.memory import parse_bytes, peak_memory
 from crossloss.models.base import Model
 from crossloss.models.skipgram.model import SkipGram
@@ -22,7 +22,7 @@ from crossloss.progress import track
 from crossloss.run.folder import RunFolder
 from crossloss.run.run import Run, as_weights, origin_of, settings_of
 from crossloss.run.store import Store, content_key
-from crossloss.run.trajectory import FolderStates, MemoryStates, States, Training, without_steps
+from crossloss.run.trajectory import FolderStates, MemoryStates, NoTrajectory, States, Training, without_steps
 
 MEMORY = "4GB"
 """Default budget of a run."""
@@ -78,6 +78,12 @@ def train(
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise UserError(f"steps is {steps!r}: it must be a whole number, at least 1.")
     rule = field.optimiser() if optimiser is None else optimiser
+    if isinstance(rule, type) or not all(callable(getattr(rule, name, None)) for name in ("init", "step", "adjoint")):
+        what = f"the class {rule.__name__}" if isinstance(rule, type) else f"a {type(rule).__name__}"
+        raise UserError(
+            f"The optimiser is {what}: give cl.SGD(lr=0.1), cl.Adam(...) or another one here, or record a loop of "
+            "torch.optim with cl.Recorder."
+        )
     w = as_weights(weights, field)
     seed = field.first_seed if seed is None else seed
     run = open_run(field, rule, int(steps), seed, w, out, overwrite, parse_bytes(memory), given=weights is not None)
@@ -119,6 +125,8 @@ def open_run(
     if out is not None:
         known = content_key(weights.cpu().numpy()) if given else None
         identity = origin_of(model, optimiser, steps, seed) | {"weights": known}
+        if initial is not None:
+            identity["start"] = files.digest(initial.cpu().numpy())
         store = _open_folder(Path(out), identity, overwrite)
     try:
         if given:
@@ -149,7 +157,14 @@ def write_run(run: Run, *, seconds: float | None = None, rows: Sequence[Tensor] 
         store.mark_done("train", key)
 
 
-def imported(field: Model, weights: object = None, *, memory: str = MEMORY) -> Run:
+def imported(
+    field: Model,
+    weights: object = None,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    memory: str = MEMORY,
+) -> Run:
     """A model that was trained elsewhere, as it is now: a run without steps.
 
     Estimators of the final parameters score it (inverse Hessian, gradient dot); what needs the steps says so.
@@ -160,11 +175,14 @@ def imported(field: Model, weights: object = None, *, memory: str = MEMORY) -> R
         Of ``cl.from_gensim``, ``cl.from_word2vec``, or a ``TorchField`` of a trained module.
     weights : (n,) array, optional
         Sample weights that it was trained with; 1 by default.
+    out, overwrite, memory
+        As for ``train``: scores and report go into the run folder ``out``.
 
     Raises
     ------
     UserError
-        Weights that do not fit; losses or parameters that are not finite.
+        Weights that do not fit; losses or parameters that are not finite; a corpus without trained vectors; a folder
+        that holds something else.
 
     Examples
     --------
@@ -172,14 +190,17 @@ def imported(field: Model, weights: object = None, *, memory: str = MEMORY) -> R
     >>> scores = cl.score(run, [weat], estimator="inverse-hessian-cg")
     """
     _require_model(field)
-    built, w, theta = field.build(), as_weights(weights, field), field.start(None)
-    field.check_imported(theta, w)
-    return standing(field, built, w, theta, parse_bytes(memory), None)
-
-
-def standing(model: Model, field: Field, weights: Tensor, theta: Tensor, memory: int, seed: int | None) -> Run:
-    """Parameters (p,) as a run without steps."""
-    return Run(model, field, without_steps(field, weights, theta), seed, memory, Store())
+    w = as_weights(weights, field)
+    field.start(None)  # refuses, before the work, a model that brings no parameters
+    run = open_run(
+        field, NoTrajectory(), 0, None, w, out, overwrite, parse_bytes(memory), given=weights is not None
+    )  # fmt: skip
+    try:
+        write_run(run)
+    except BaseException:
+        run.close()
+        raise
+    return run
 
 
 def load(
@@ -207,6 +228,8 @@ def load(
     >>> run = cl.load("runs/mine")
     >>> run = cl.load("runs/torch", cl.TorchField(model, loss, data))
     """
+    if field is not None:
+        _require_model(field)
     folder = RunFolder(Path(path))
     try:
         identity = folder.manifest.get("identity", {})
@@ -219,16 +242,21 @@ def load(
                 )
             field = SkipGram.from_folder(folder.path, identity["field"])
         else:
+            if identity["field"]["model"] != field.kind:
+                raise UserError(
+                    f"{path} holds a {identity['field']['model']} run and the field is of {field.kind}: pass the one "
+                    "it was of."
+                )
             batches = folder.load("batches.safetensors")
             if batches is not None and isinstance(field, TorchField):
                 ends = np.cumsum(batches["lengths"])[:-1]
                 field = field.ordered([torch.from_numpy(part) for part in np.split(batches["rows"], ends)])
-            if (known := field.identity(identity["steps"])) != identity["field"]:
+            if (known := field.identity(max(identity["steps"], 1), identity["seed"])) != identity["field"]:
                 different = ", ".join(_differences(identity["field"], known))
                 raise UserError(
                     f"{path} holds the run of another field (different: {different}): pass the one it was of."
                 )
-        rule = optimisers.from_dict(identity["optimiser"]) if optimiser is None else optimiser
+        rule = _rule(path, identity, optimiser)
         weights = (
             None if identity["weights"] is None else files.read_arrays(folder.file("weights.safetensors"))["weights"]
         )
@@ -243,6 +271,19 @@ def load(
     return run
 
 
+def _rule(path: str | Path, identity: dict[str, Any], given: Optimiser | None) -> Optimiser:
+    """The run's optimiser; UserError where another one is given."""
+    known, steps = identity["optimiser"], identity["steps"]
+    if given is None:
+        return optimisers.from_dict(known) if steps else NoTrajectory()
+    if not steps:
+        raise UserError(f"{path} holds a model that was trained elsewhere: leave the optimiser out.")
+    if (ours := optimisers.to_dict(given, steps)) != known:
+        different = ", ".join(_differences(known, ours))
+        raise UserError(f"{path} was trained with another optimiser (different: {different}): pass the one it was.")
+    return given
+
+
 def _require_model(field: object) -> None:
     if not isinstance(field, Model):
         raise UserError(f"A {type(field).__name__} cannot be trained: pass cl.SkipGram(corpus) or cl.TorchField(...).")
@@ -252,7 +293,8 @@ def _open_folder(path: Path, identity: dict[str, Any], overwrite: bool) -> RunFo
     folder = RunFolder(path, create=True, overwrite=overwrite)
     known = folder.manifest.get("identity")
     if known is not None and known != identity:
-        if not overwrite:
+        begun = folder.manifest["stages"] or next((path / "states").glob("*.safetensors"), None)
+        if begun and not overwrite:
             folder.close()
             raise UserError(
                 f"{path} holds another run (different: {', '.join(_differences(known, identity))}): "
@@ -268,7 +310,11 @@ def _differences(known: Any, given: Any, name: str = "") -> list[str]:
     if not (isinstance(known, dict) and isinstance(given, dict)):
         return [] if known == given else [name]
     both = sorted({*known, *given})
-    return [found for key in both for found in _differences(known.get(key), given.get(key), key)]
+    return [
+        found
+        for key in both
+        for found in _differences(known.get(key), given.get(key), name if key == "by_step" else key)
+    ]
 
 
 def environment() -> dict[str, str]:
@@ -295,13 +341,16 @@ def _assemble(
     initial: Tensor | None = None,
     every: int | None = None,
 ) -> Run:
-    model.build(store.path)
-    rule, initial = model.prepare(optimiser), model.start(seed) if initial is None else initial
-    weights = weights.to(model.device)
+    built, initial = model.build(store.path), model.start(seed) if initial is None else initial
+    weights, key = weights.to(model.device), content_key(store.manifest.get("identity"))
+    if not steps:
+        model.check_imported(initial, weights)
+        store.set_meta(training=key)
+        return Run(model, built, without_steps(built, weights, initial), seed, memory, store)
+    rule = model.prepare(optimiser)
     model.check_start(initial, weights)
     states: States = MemoryStates()
     if isinstance(store, RunFolder):
-        key = content_key(store.manifest["identity"])
         states = FolderStates(store.file("states"), initial.device)
         if store.manifest.get("training") != key:
             states.clear()

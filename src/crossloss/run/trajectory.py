@@ -33,6 +33,10 @@ class States(Protocol):
         """Steps kept, ascending."""
         ...
 
+    def clear(self) -> None:
+        """Delete all states."""
+        ...
+
 
 class MemoryStates:
     """States in memory."""
@@ -51,6 +55,10 @@ class MemoryStates:
     def kept(self) -> list[int]:
         """Steps kept, ascending."""
         return sorted(self._states)
+
+    def clear(self) -> None:
+        """Delete all states."""
+        self._states.clear()
 
 
 class FolderStates:
@@ -219,8 +227,8 @@ class NoTrajectory:
 
     def _refuse(self) -> NoReturn:
         raise UserError(
-            "This model was trained elsewhere, so there is no run to go back over: use inverse-hessian or "
-            "gradient-dot, or fine-tune it here first."
+            "This model was trained elsewhere, so there is no run to go back over: score it with inverse-hessian or "
+            "gradient-dot, or train on from it here, cl.train(field, ...)."
         )
 
     def init(self, theta: Tensor) -> State:

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from crossloss.core import UserError
+from crossloss.display import several
 
 TEXT_COLUMNS = ("text", "sentence")
+NOTES = 10
+"""Notes on how a source was read that are shown."""
 NO_COLUMN = ""
 """Asked for as the column of ids: none is taken, rows are numbered."""
 
@@ -40,6 +43,25 @@ class SourceInfo:
     passed_over: int = 0  # files of a folder that are empty, hidden, or of a kind that is not read
     delimiter: str = ","  # what parts the columns of a csv
     notes: list[str] = field(default_factory=list)  # what else a reader should know of it, a clause each
+
+    def summary(self, source: str) -> list[str]:
+        """What the source of that name turned out to be, a line, and a line for each of the first ten notes."""
+        kinds = {"folder": f"folder of {several(self.files, 'file')}", "text": "text, a sentence a line"}
+        parts = [kinds.get(self.layout, self.layout)]
+        if self.columns is not None:
+            text, document, id = self.columns
+            parts[0] += f", text from column {text}"
+            parts.append(f"document from {document}" if document else "no document")
+            parts.append(f"id from {id}" if id else "ids are row numbers")
+            if self.unused:
+                more = f" and {len(self.unused) - 8} more" if len(self.unused) > 8 else ""
+                parts.append(f"not used: {', '.join(self.unused[:8])}{more}")
+        parts.append(several(self.rows, "row" if self.columns else "line"))
+        if self.skipped:
+            parts.append(f"{self.skipped:,} without text skipped")
+        if self.passed_over:
+            parts.append(f"{several(self.passed_over, 'file')} passed over")
+        return [f"{source}: {'; '.join(parts)}", *(f"Hint: {source}: {note}." for note in self.notes[:NOTES])]
 
 
 class EmptyFile(UserError):

@@ -11,9 +11,22 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import Progress
+from crossloss.display import several
 from crossloss.text.encoding import refusing
 from crossloss.text.rows import Columns, SourceInfo
-from crossloss.text.tokens import FORM, PLAIN, TOKEN_PATTERN, Form, Token, finder, plain, prepared, tokenize, word_of
+from crossloss.text.tokens import (
+    FORM,
+    PLAIN,
+    SPLIT,
+    TOKEN_PATTERN,
+    Form,
+    Token,
+    finder,
+    plain,
+    prepared,
+    tokenize,
+    word_of,
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,22 @@ class Corpus:
     def __getitem__(self, i: int) -> Sample:
         weight = float(self.weights[i])
         return Sample(i, self.ids[i], self.documents[i], self.texts[i], weight, self.token_pattern, self.form)
+
+    def summary(self) -> list[str]:
+        """What was read, a line each: the source, sentences and words, and another rule of words than the usual."""
+        lines = [] if self.found is None or self.found.layout == "builtin" else self.found.summary(self.source)
+        trained, documents = int((self.weights > 0).sum()), len(set(self.documents) - {""})
+        parts = [several(trained, "sentence")]
+        if documents:
+            parts.append(several(documents, "document"))
+        parts.append(several(len(self.tokens), "word"))
+        if trained < len(self):
+            parts.append(several(len(self) - trained, "candidate"))
+        lines.append(f"{self.source}: {', '.join(parts)}")
+        if self.token_pattern != TOKEN_PATTERN:
+            split = self.token_pattern == SPLIT
+            lines.append(f"Words: {'what stands between white space' if split else self.token_pattern}")
+        return lines
 
     @cached_property
     def digest(self) -> str:

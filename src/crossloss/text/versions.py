@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from crossloss.core import UserError
+from crossloss.display import Table, count
 from crossloss.text.encoding import read_text
 from crossloss.text.layouts import lines_of
 from crossloss.text.read import Corpus
@@ -44,6 +45,12 @@ class Versions:
         """Rows of the file, malformed ones too."""
         return len(self.before) + len(self.same) + len(self.malformed)
 
+    @property
+    def left_out(self) -> str:
+        """Say which rows are left out as malformed; "" where none is."""
+        lines = ", ".join(map(str, self.malformed[:5])) + (", ..." if len(self.malformed) > 5 else "")
+        return f"{self.source}: malformed rows are left out (lines {lines})." if self.malformed else ""
+
 
 def read_versions(path: str | Path) -> Versions:
     """Read pairs of versions from a file (each layout also as .gz or .bz2) or a folder with WNC.
@@ -67,6 +74,14 @@ def read_versions(path: str | Path) -> Versions:
 def inspect_files(path: str | Path) -> list[Versions]:
     """Every WNC file of a folder, or the one file given, each read on its own, with pairs or without."""
     return [_read(file) for file in _files(Path(path), WNC_FILES)]
+
+
+def versions_table(inspected: list[Versions]) -> Table:
+    """What files with pairs of versions hold."""
+    headings = ("file", "layout", "rows", "pairs", "of one version", "malformed")
+    numbers = [(v.rows, len(v.before), len(v.same), len(v.malformed)) for v in inspected]
+    rows = [(v.source, v.layout, *map(count, each)) for v, each in zip(inspected, numbers, strict=True)]
+    return Table("Files", headings, rows)
 
 
 def _files(path: Path, *choices: tuple[str, ...]) -> list[Path]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from crossloss.display import agreement
 from crossloss.progress import track
 from crossloss.reading import near_duplicates, select
 from crossloss.run.retrainer import Retrainer, changes, without
@@ -35,6 +36,19 @@ class Strongest:
     def changes(self) -> dict[int, float]:
         """Retrained change by sample."""
         return dict(zip(self.samples, self.retrained, strict=True))
+
+    def summary(self, name: str) -> list[str]:
+        """How well predictions of the strongest samples held, each left out alone."""
+        if self.fidelity is None:
+            return []
+        r, slope = self.fidelity.pearson, self.fidelity.slope
+        text = (
+            f"Each of the {len(self.samples)} strongest of {name} was left out alone and the model trained again: "
+            f"correlation of predicted with retrained effect {agreement(r)}, slope {agreement(slope)}."
+        )
+        if not 0.8 <= slope <= 1.25:
+            text += f" Single effects are {'larger' if slope > 1 else 'smaller'} than predicted."
+        return [text]
 
     def metrics(self, start: str) -> dict[str, float]:
         """Flat figures START.strongest.pearson, .slope, and the others of ``Fidelity``."""

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from crossloss.core import Objective, Progress, UserError
-from crossloss.display import html_table
+from crossloss.display import Table, html_table, percent, spread, value
 from crossloss.objectives import BaseObjective, Weat, as_objective
 from crossloss.plans.plan import Plan
 from crossloss.progress import track
@@ -57,6 +57,27 @@ class PlanCheck:
     other_seeds: list[tuple[float, float]] = field(default_factory=list)
     random_removal: list[float] = field(default_factory=list)
     random_with_test_word: list[float] = field(default_factory=list)
+
+    def summary(self, plan: Plan) -> list[str]:
+        """What retraining with the plan gave, from its own start and from others, and beside random removals."""
+        now, predicted = value(plan.value), value(plan.predicted)
+        lines = [
+            f"Retrained without the {plan.size:,} sentences of the plan, {plan.objective} is {value(self.retrained)} "
+            f"(predicted {predicted}, before {now})."
+        ]
+        if self.other_seeds:
+            before, after = ([pair[side] for pair in self.other_seeds] for side in (0, 1))
+            lines.append(
+                f"  From {len(after)} other starts, which it was not fitted to: {spread(before)} before, "
+                f"{spread(after)} after."
+            )
+        for label, values in (
+            ("as many random sentences", self.random_removal),
+            ("as many random sentences with a test word", self.random_with_test_word),
+        ):
+            if values:
+                lines.append(f"  Without {label}: {spread(values)}.")
+        return lines
 
 
 @dataclass(frozen=True)
@@ -112,6 +133,21 @@ class Validation:
             table.setdefault(name, []).extend(row for row in rows if row.share not in known)
         strongest = self.strongest or earlier.strongest
         return Validation(table, self.plans, self.subsets or earlier.subsets, self.share, strongest)
+
+    def tables(self) -> list[Table]:
+        """Fidelity of each estimator, with 95 % intervals; nothing where no subset was left out."""
+        headings = ("test", "left out", "estimator", "Pearson", "Spearman (LDS)", "slope")
+        rows = []
+        for name, compared in self.fidelity.items():
+            for row in compared:
+                f = row.fidelity
+                rows.append((
+                    name, f"{f.subsets} x {percent(row.share)}", row.estimator,
+                    f"{f.pearson:.3f} [{f.pearson_low:.3f}, {f.pearson_high:.3f}]",
+                    f"{f.spearman:.3f} [{f.spearman_low:.3f}, {f.spearman_high:.3f}]",
+                    f"{f.slope:.3g} [{f.slope_low:.3g}, {f.slope_high:.3g}]",
+                ))  # fmt: skip
+        return [Table("Fidelity over random subsets of one size (95 % intervals)", headings, rows)] if rows else []
 
     def _rows(self) -> list[tuple[str, str, float, float, int]]:
         return [

@@ -7,6 +7,7 @@ import torch
 
 from crossloss import distributed
 from crossloss.core import UserError
+from crossloss.display import duration
 from crossloss.models.skipgram.footprint import footprint
 from crossloss.models.skipgram.products import products
 from crossloss.models.skipgram.settings import Settings
@@ -36,6 +37,20 @@ class Estimate:
     train_seconds: float
     score_seconds: float
     memory_bytes: int
+
+    def summary(self, available: int, *, trainings: float = 0, scorings: float = 0) -> list[str]:
+        """Write what a run takes, beside the bytes available; and what so many trainings and scorings take in all."""
+        each = duration(self.train_seconds)
+        lines = [
+            f"Estimate: training {each}, scoring {duration(self.score_seconds)}, each retraining {each}; memory "
+            f"{self.memory_bytes / 1e9:.1f} GB of {available / 1e9:.1f} GB free."
+        ]
+        if trainings:
+            total = duration(trainings * self.train_seconds + scorings * self.score_seconds)
+            lines.append(
+                f"In all: about {trainings:.0f} trainings and {scorings:.0f} scorings, {total} or somewhat more."
+            )
+        return lines
 
 
 def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds: float = 0.2) -> float:

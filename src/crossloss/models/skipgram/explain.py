@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from crossloss.display import Table, effect, percent
 from crossloss.text.pairs import PairCounts, expected_cooccurrences
 from crossloss.text.samples import Corpus
 from crossloss.text.tokens import tokenize
@@ -58,6 +59,22 @@ class Explanation:
     def effect_if_removed(self) -> float:
         """Minus the score, times the sample's weight (1 of a text that is no sample)."""
         return -self.score * self.weight
+
+    def summary(self, name: str) -> str:
+        """Write what removing it, or adding it where it was not trained on, is predicted to do to the objective."""
+        change, verb = (self.effect_if_added, "adding") if self.sample is None else (self.effect_if_removed, "removing")
+        start = "Not trained on. Effect if added" if self.sample is None else "Effect if removed"
+        direction, size = "lower" if change < 0 else "raise", effect(abs(change)).lstrip("+")
+        text = f"{start} {effect(change)}: {verb} it is predicted to {direction} {name} by {size}."
+        if self.unseen:
+            text += f" {percent(self.unseen)} of its expected word pairs occur nowhere in the corpus and are left out."
+        return text
+
+    def table(self, count: int = 12) -> Table:
+        """Its strongest word pairs, each with its part of the effect."""
+        factor = 1.0 if self.sample is None else -self.weight
+        rows = [(effect(factor * value), f"{a} - {b}") for a, b, value in self.pairs[:count]]
+        return Table("Word pairs, by their part of that effect", ("effect", "pair"), rows)
 
     @property
     def effect_if_added(self) -> float:

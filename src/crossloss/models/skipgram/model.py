@@ -87,24 +87,47 @@ class SkipGram(Model):
                 {normal(word, corpus.form) for word in normalise_all(keep_words, "keep_words", least=0, unique=False)}
             )
         )
-        self.vectors = None if vectors is None else vectors.detach().clone()
+        self.vectors = None if vectors is None else self._as_vectors(vectors)
         self._vocabulary = vocabulary
         self._counts: PairCounts | None = None
         self._field: SkipGramField | None = None
         self._mapped = False
 
     def changed(self, **settings: Any) -> "SkipGram":
-        """The same corpus and words with other settings; pair counts are shared where they are the same."""
-        other = SkipGram(self.corpus, keep_words=self.keep_words, **(self.settings.model_dump() | settings))
-        if other.settings.counting == self.settings.counting and self.vectors is None:
+        """The same corpus, words and given vectors with other settings; equal pair counts are shared.
+
+        Raises
+        ------
+        UserError
+            As the class; given vectors of which a setting would change words or dimension.
+        """
+        mine, vectors = self.settings, self.vectors
+        other = SkipGram(self.corpus, keep_words=self.keep_words, vectors=vectors, **(mine.model_dump() | settings))
+        same = other.settings.counting == mine.counting
+        if vectors is not None:
+            fixed = ("dimension", "min_count", "max_words", "subsample")
+            for name in fixed:
+                if getattr(other.settings, name) != getattr(mine, name):
+                    raise UserError(
+                        f"The {name} of given vectors is theirs: leave it out, or start anew with cl.SkipGram(corpus)."
+                    )
+            other._vocabulary = self._vocabulary
+        if same:
             other._vocabulary, other._counts, other._mapped = self._vocabulary, self._counts, self._mapped
         return other
 
     def with_vectors(self, vectors: Tensor) -> "SkipGram":
         """The same model that starts from these word and context vectors, (p,)."""
         other = copy.copy(self)
-        other.vectors = vectors.detach().clone()
+        other.vectors = self._as_vectors(vectors)
         return other
+
+    def _as_vectors(self, vectors: Any) -> Tensor:
+        """Given vectors, flat, in the field's dtype, a copy."""
+        flat = torch.as_tensor(vectors).detach().reshape(-1)
+        if not bool(torch.isfinite(flat).all()):
+            raise UserError("The given vectors are not finite: train that model again with a smaller learning rate.")
+        return flat.to("cpu", self.settings.torch_dtype, copy=True)
 
     @property
     def samples(self) -> int:
@@ -213,8 +236,10 @@ class SkipGram(Model):
         """The field whose view shows where each word began."""
         return self.build().started(theta)
 
-    def identity(self, steps: int = 1) -> dict[str, Any]:
+    def identity(self, steps: int = 1, seed: int | None = None) -> dict[str, Any]:
         """Corpus, words, settings, and the vectors to start from."""
+        if self.vectors is not None:
+            self._check_seed(seed)
         known: dict[str, Any] = {
             "model": self.kind,
             "corpus": self.corpus.digest,
@@ -262,11 +287,29 @@ class SkipGram(Model):
 
     def start(self, seed: int | None) -> Tensor:
         """Initial vectors (p,) drawn from the seed and each word, or those given."""
-        if self.vectors is not None:
-            if seed is not None:
-                raise UserError("This model starts from given vectors: it has no other starts, so leave the seed out.")
-            return self.vectors.to(self.build().device, self.build().dtype)
-        return self.build().initial(0 if seed is None else seed)
+        self._check_seed(seed)
+        field = self.build()
+        if self.vectors is None:
+            return field.initial(0 if seed is None else seed)
+        if self.vectors.numel() != field.parameters:
+            raise UserError(
+                f"The given vectors are {self.vectors.numel():,} numbers, and {field.size:,} words with contexts of "
+                f"dimension {field.dimension} are {field.parameters:,}: give vectors with their vocabulary."
+            )
+        return self.vectors.to(field.device)
+
+    def _check_seed(self, seed: int | None) -> None:
+        """Refuse a start that is not there."""
+        if self.vectors is not None and seed is not None:
+            raise UserError(
+                "This model starts from given vectors and has no other starts: leave the seed out, or train its corpus "
+                "from the beginning, cl.train(cl.SkipGram(corpus))."
+            )
+        if self.vectors is None and seed is None:
+            raise UserError(
+                "A corpus brings no trained vectors: pass cl.from_gensim(model, corpus) or cl.from_word2vec(file, "
+                "corpus), or train it here, cl.train(field)."
+            )
 
     def optimiser(self) -> Optimiser:
         """Heavy ball, lr 4, momentum rising to .8."""

@@ -63,9 +63,9 @@ class Recipe(BaseModel):
 
 def stored_settings(notes: Mapping[str, Any]) -> dict[str, Any]:
     """Settings and recipe of the run that a plan is of, flat."""
-    rule = notes.get("optimiser", {})
+    rule = notes.get("optimiser") or {}
     recipe = {"lr": rule.get("scale"), "momentum": dict(rule.get("momentum", {})).get("last")}
-    recipe |= {"steps": notes.get("steps"), "seed": notes.get("seed")}
+    recipe |= {"steps": notes.get("steps") or None, "seed": notes.get("seed")}
     return dict(notes.get("field", {}).get("settings", {})) | {k: v for k, v in recipe.items() if v is not None}
 
 

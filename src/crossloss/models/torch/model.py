@@ -11,7 +11,7 @@ from crossloss.core import FULL_BATCH, Objective, Optimiser, UserError
 from crossloss.files import digest
 from crossloss.memory import Footprint
 from crossloss.models.base import Model
-from crossloss.models.torch.data import leaves
+from crossloss.models.torch.data import GivenOrder, leaves
 from crossloss.models.torch.finite import check_finite
 from crossloss.models.torch.outer import check_objectives
 
@@ -20,8 +20,24 @@ if TYPE_CHECKING:
 
 Show = Callable[[int], Any] | Sequence[Any]
 """What people are shown of a sample: by its number a text, a mapping (a row), or an image."""
+
+
+def check_show(show: object, n: int) -> None:
+    """Refuse what is no function and no list of one item a sample."""
+    if show is None or callable(show):
+        return
+    if hasattr(show, "columns"):
+        raise UserError('show is a table: give its rows, table.to_pylist() or frame.to_dict("records").')
+    if isinstance(show, str | bytes | Mapping) or not (hasattr(show, "__len__") and hasattr(show, "__getitem__")):
+        raise UserError(
+            f"show is a {type(show).__name__}: give a list of one item a sample, or a function of its number."
+        )
+    if len(show) != n:
+        raise UserError(f"show has {len(show)} items and the data have {n} samples: give one for each.")
+
+
 LOOKED_AT = 10
-"""Batches that identify an order."""
+"""Batches that identify an order that is drawn; one that is given is looked at whole."""
 DIGITS = 5
 """Significant digits to which two processes must agree that a field is the same."""
 
@@ -32,6 +48,7 @@ class TorchModel(Model):
     kind, sample_noun, data_noun = "torch", "sample", "the field"
     starts: Callable[[int], nn.Module] | None = None
     shown: Show | None = None
+    _columns: Mapping[str, Sequence[str]] | None = None
 
     @property
     def _field(self) -> "TorchField":
@@ -74,22 +91,22 @@ class TorchModel(Model):
         """Whether ``starts`` was given."""
         return self.starts is not None
 
-    def identity(self, steps: int = 1) -> dict[str, Any]:
-        """Parameters, data and batches by hash; the loss, which is code, by what it gives."""
+    def identity(self, steps: int = 1, seed: int | None = None) -> dict[str, Any]:
+        """Parameters, data, batches and start by hash; the loss, which is code, by what it gives."""
         field = self._field
         theta, w = field.initial, torch.ones(field.samples, dtype=torch.float64, device=field.device)
         self.check_start(theta, w)
         data = hashlib.sha256()
         for leaf in leaves(field._rows):
             data.update(f"{leaf.dtype} {tuple(leaf.shape)} {digest(_bytes(leaf))}".encode())
-        batches = hashlib.sha256(
-            "".join(digest(field.batch(t).cpu().numpy()) for t in range(min(steps, LOOKED_AT))).encode()
-        )
+        looked_at = steps if isinstance(field.order, GivenOrder) else min(steps, LOOKED_AT)
+        batches = hashlib.sha256("".join(digest(field.batch(t).cpu().numpy()) for t in range(looked_at)).encode())
         return {
             "model": self.kind,
             "parameters": [list(map(str, field.layout.names)), digest(_bytes(theta))],
             "data": data.hexdigest(),
             "batches": batches.hexdigest(),
+            "start": None if seed is None else digest(_bytes(self.start(seed))),
             "dropout_seed": field.dropout_seed,
             "loss": [_rounded(field.loss(theta, w, step)) for step in (0, FULL_BATCH)],
             "gradient": _rounded(float(field.gradient(theta, w, 0).double().norm())),
@@ -124,11 +141,25 @@ class TorchModel(Model):
             return super().show(sample)
         return self.shown(sample) if callable(self.shown) else self.shown[sample]
 
-    def columns(self) -> Mapping[str, Sequence[Any]]:
-        """The texts, where ``show`` is a list of them."""
-        if isinstance(self.shown, Sequence) and all(isinstance(item, str) for item in self.shown):
-            return {"text": self.shown}
+    def columns(self) -> Mapping[str, Sequence[str]]:
+        """What ``show`` gives, where it is texts, or rows of a table; computed once."""
+        if self._columns is None:
+            self._columns = {}
+            if self.shown is not None and isinstance(self.show(0), str | Mapping):
+                self._columns = _columns([self.show(i) for i in range(self.samples)])
+        return self._columns
+
+
+def _columns(items: Sequence[Any]) -> Mapping[str, Sequence[str]]:
+    """Texts, or rows, by column; none of anything else."""
+    if all(isinstance(item, str) for item in items):
+        return {"text": items}
+    if not all(isinstance(item, Mapping) for item in items):
         return {}
+    names = dict.fromkeys(str(name) for item in items for name in item)
+    rows = [{str(name): str(value) for name, value in item.items()} for item in items]
+    own = ("sample", "weight")  # what tables of scores have themselves
+    return {f"row.{name}" if name in own else name: [row.get(name, "") for row in rows] for name in names}
 
 
 def _bytes(tensor: Tensor) -> Any:

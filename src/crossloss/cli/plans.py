@@ -1,0 +1,127 @@
+"""The commands that plan and check by retraining: plan, validate."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+import crossloss as cl
+from crossloss.cli.options import Count, Named, RunArgument, opened
+from crossloss.cli.printing import print_line, print_lines, print_result, print_tables, print_transfer
+from crossloss.models.skipgram.model import require_skipgram
+from crossloss.objectives import Weat
+from crossloss.objectives.bounds import check_target
+from crossloss.plans import METHODS, transfer
+from crossloss.plans.evaluate import metrics_of
+from crossloss.plans.flip import VERDICTS
+from crossloss.plans.update import ARMS
+from crossloss.reading import ranking
+from crossloss.stored import save_flip, stored_scores, stored_targets
+
+
+def make_plans(scores: cl.Scores, targets: Mapping[str, float], **settings: Any) -> dict[str, cl.Plan]:
+    """A plan for each target, saved in the run's folder."""
+    plans = {name: cl.plan(scores, {name: target}, **settings) for name, target in targets.items()}
+    for made in plans.values():
+        made.save(scores.run)
+    return plans
+
+
+def print_validation(scores: cl.Scores, plans: Mapping[str, cl.Plan], count: int, **settings: Any) -> None:
+    """Validate, save the scores with what retraining gave, and print it with the strongest sentences and plans."""
+    validation = cl.validate(scores.run, scores.objectives, plans=plans, **settings)
+    scores.save()
+    for name in scores.names:
+        checked = validation.strongest.get(name)
+        if count:
+            print_tables(ranking(scores, name, count, retrained=checked.changes if checked else None))
+        print_lines(checked.summary(name) if checked else ())
+        print_result(plans[name])
+    for name, check in validation.plans.items():
+        print_lines(check.summary(plans[name]))
+    print_result(validation)
+
+
+def plan(
+    run: RunArgument,
+    objective: Named = None,
+    method: Annotated[str, typer.Option(help=f"{', '.join(METHODS)}.")] = "remove",
+    target: Annotated[float, typer.Option(help="Where the objectives should go; away from 0: more biased.")] = 0.0,
+    starts: Annotated[int, typer.Option(min=1, help="Starts to which remove and reweight are fitted.")] = 1,
+    group: Annotated[list[str] | None, typer.Option(help="Word sets of hard debias: gender, race.")] = None,
+    evaluation: Annotated[bool, typer.Option("--evaluate", help="Judge it on starts and words not fitted to.")] = False,
+    held_out_starts: Annotated[int, typer.Option(min=2, help="Further starts that it is judged by.")] = 5,
+    held_out_words: Annotated[bool, typer.Option(help="Fit to half of the words too, and judge by the others.")] = True,
+    transferred: Annotated[bool, typer.Option("--transfer", help="Train gensim's Word2Vec before and after.")] = False,
+    robustness: Annotated[bool, typer.Option("--robustness", help="How few sentences decide each test?")] = False,
+    min_count: Annotated[int, typer.Option(min=0, help="Robustness of the tests without rarer words.")] = 0,
+) -> None:
+    """Plan which sentences to leave out or to weigh otherwise, so that objectives reach a target.
+
+    Retrains on the way. A removal, undo, reinforce and both are one plan for each objective; other methods one for all.
+    With --robustness no plan is made: it finds, by retraining, how few sentences decide each test.
+    """
+    with opened(run, objective) as (trained, objectives, names):
+        chosen = [o for o in objectives if o.name in names]
+        for o in chosen:
+            check_target(o, target, trained.model.word_index)
+        if robustness:
+            _print_robustness(trained, chosen, min_count)
+            return
+        scores = stored_scores(trained, objectives)
+        single = (method == "remove" and starts == 1) or method.rpartition("+")[2] in ARMS
+        aims = [{name: target} for name in names] if single else [dict.fromkeys(names, target)]
+        evaluations = []
+        for wanted in aims:
+            made = cl.plan(scores, wanted, method=method, starts=starts, groups=group or ("gender",))
+            made.save(trained)
+            print_result(made)
+            if evaluation:
+                evaluations.append(cl.evaluate(made, trained, chosen, seeds=held_out_starts, words=held_out_words))
+                evaluations[-1].save(trained)
+                print_result(evaluations[-1])
+            path = run / f"plan-{made.name}.parquet"
+            if method != "hard":
+                print_line(f"Train with it: crossloss train CORPUS --weights {path} --out FIXED")
+                print_line(f"Or elsewhere: crossloss export {run} --format corpus --plan {path} --out FIXED")
+            if transferred:
+                seeds = range(1, held_out_starts + 1)
+                print_transfer(trained, made.name, transfer(trained, chosen, made.weights, seeds))
+        if evaluations:
+            trained.store.log_metrics(metrics_of(evaluations))
+
+
+def _print_robustness(run: cl.Run, tests: list[Any], min_count: int) -> None:
+    for o in tests:
+        if not isinstance(o, Weat):
+            raise cl.UserError(f"--robustness is for association tests, and {o.name} is none: name them (--objective).")
+    owners = [o.name for o in tests]
+    if min_count:
+        counts = require_skipgram(run.model, "--min-count").vocabulary.occurrences
+        label = f" (words of {min_count} occurrences or more)"
+        tests = [replace(o.frequent(counts, min_count), name=f"{o.name}{label}") for o in tests]
+    scores = cl.score(run, tests)
+    for o, owner in zip(tests, owners, strict=True):
+        for verdict in VERDICTS:
+            first, *more = save_flip(run, cl.smallest_flip(scores, o, verdict), owner)
+            print_lines([first, *(f"  {line}" for line in more)])
+
+
+def validate(
+    run: RunArgument,
+    subsets: Annotated[int, typer.Option(min=3, help="Random subsets to retrain without.")] = 30,
+    share: Annotated[float, typer.Option(help="Part of the sentences that each subset leaves out.")] = 0.1,
+    starts: Annotated[int, typer.Option(min=0, help="Other starts to retrain the plans from.")] = 5,
+    removals: Annotated[int, typer.Option(min=0, help="Random sets of each plan's size to retrain without.")] = 3,
+    count: Count = 5,
+) -> None:
+    """Check scores by retraining: without random subsets, without each sentence shown, and with the plans."""
+    if not 0 < share < 1:
+        raise cl.UserError(f"A share of {share:g} leaves out nothing or everything: give one between 0 and 1.")
+    with opened(run, None) as (trained, objectives, names):
+        scores = cl.score(trained, objectives)
+        plans = make_plans(scores, stored_targets(trained, names))
+        more = {"seeds": starts, "removals": removals, "strongest": count}
+        print_validation(scores, plans, count, subsets=subsets, share=share, **more)
+        print_line(f"Report: {cl.report(trained)}")

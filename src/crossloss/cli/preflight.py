@@ -1,0 +1,69 @@
+"""What is printed before anything long begins: what the corpus is, which words occur, the time and memory it takes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crossloss.cli.printing import print_line, print_lines, print_table
+from crossloss.display import Table
+from crossloss.memory import available_memory, parse_bytes
+from crossloss.models.skipgram.estimate import check_memory, estimate
+from crossloss.models.skipgram.settings import make_settings, split_settings
+from crossloss.objectives import BaseObjective, rare_words
+from crossloss.progress import track
+from crossloss.text.read import Corpus, read
+from crossloss.text.tokens import cut
+from crossloss.text.vocabulary import build_vocabulary
+
+
+def read_corpus(corpus: str, reading: dict[str, Any]) -> Corpus:
+    """Read a corpus with progress, and print what it is."""
+    with track("reading") as progress:
+        made = read(corpus, progress=progress, **reading)
+    print_lines(made.summary())
+    return made
+
+
+def print_preflight(
+    corpus: Corpus, objectives: Sequence[BaseObjective], settings: Mapping[str, Any], memory: str, **passes: float
+) -> None:
+    """Print which words of the objectives occur and what the run will take; refuse what does not fit.
+
+    ``passes`` are the ``trainings`` and ``scorings`` of the whole command, about.
+    """
+    given, recipe = split_settings(**settings)
+    chosen = make_settings(**given)
+    vocabulary = build_vocabulary(
+        corpus,
+        min_count=chosen.min_count,
+        max_words=chosen.max_words or None,
+        keep_words=[word for objective in objectives for word in objective.words],
+        subsample=chosen.subsample,
+    )
+    cost = estimate(
+        chosen, corpus, vocabulary, steps=recipe.steps, objectives=len(objectives), memory=parse_bytes(memory)
+    )
+    print_line(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
+    for objective in objectives:
+        _print_words(objective, vocabulary.occurrences, corpus)
+    available = available_memory()
+    print_lines(cost.summary(available, **passes))
+    check_memory(cost.memory_bytes, available)
+    for objective in objectives:
+        objective.lookup(vocabulary.index)
+
+
+def _print_words(objective: BaseObjective, counts: Mapping[str, int], corpus: Corpus) -> None:
+    """The words of an objective with their counts, those missing, those that the token pattern cuts, and rare ones."""
+    name, coverage = objective.name, objective.coverage(counts)
+    if coverage:
+        headings = ("set", "present", "words", "missing (left out)")
+        print_table(Table(f"{name}: words and their occurrences", headings, [row.row for row in coverage]))
+    missing = [word for row in coverage for word in row.missing]
+    if parts := cut(missing, corpus.token_pattern, corpus.form):
+        shown = ", ".join(f"{word} ({' '.join(made) or 'nothing'})" for word, made in parts.items())
+        print_line(
+            f"Hint: {name}: the token pattern cuts, and so never finds, {shown}: choose another --token-pattern, or "
+            "--tokens where spaces part words."
+        )
+    if rare := rare_words(objective, counts):
+        print_line(f"{name}. {rare.sentence(name)}")

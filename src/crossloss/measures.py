@@ -1,0 +1,147 @@
+"""What a trained model is: its objectives with their p-values, benchmarks, their spread over starts, rare words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crossloss.core import Objective
+from crossloss.display import Table, probability, spread, value
+from crossloss.models.skipgram.model import SkipGram
+from crossloss.models.skipgram.quality import Quality, quality
+from crossloss.objectives import BaseObjective, Measured, RareWords, measured, rare_words
+from crossloss.run.run import Run
+from crossloss.validation.spread import STARTS, Spread, over_starts
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Objectives and benchmarks of a run, with their spread over starts, and rare words.
+
+    Attributes
+    ----------
+    objectives : list of Objective
+    values : dict of str to Measured
+        By objective; tests with their p-values.
+    quality : Quality or None
+        Benchmarks of word vectors, and the pairs that they cover; None of a model without words.
+    spreads : dict of str to Spread
+        By objective or benchmark.
+    rare : dict of str to RareWords
+        Of the objectives that have some.
+    """
+
+    objectives: list[Any]
+    values: dict[str, Measured]
+    quality: Quality | None
+    spreads: dict[str, Spread]
+    rare: dict[str, RareWords]
+
+    def metrics(self) -> dict[str, float | None]:
+        """Flat figures weat.NAME.effect, .p_value, .starts.mean (...), objective.NAME.value, quality.wordsim353, ..."""
+        figures: dict[str, float | None] = {}
+        for name, (number, result) in self.values.items():
+            if result is None:
+                figures[f"objective.{name}.value"] = number
+                continue
+            for key in ("effect", "statistic", "p_value", "p_value_two_sided"):
+                figures[f"weat.{name}.{key}"] = getattr(result, key)
+        for _, key, figure, pairs in self._quality():
+            figures |= {f"quality.{key}": figure, f"quality.{key}.pairs": pairs}
+        for name, over in self.spreads.items():
+            tested = name in self.values and self.values[name].tested is not None
+            kind = "weat" if tested else "objective" if name in self.values else "quality"
+            figures |= over.metrics(f"{kind}.{name}")
+        for name, words in self.rare.items():
+            start = f"weat.{name}.without_rare"
+            figures |= {f"{start}.effect": words.value, f"{start}.p_value": words.p_value}
+        return figures
+
+    def tables(self) -> list[Table]:
+        """Association tests, and the other objectives, where there are any."""
+        starts = max((len(over.values) for over in self.spreads.values()), default=1)
+        over = [f"over {starts} starts"] if starts > 1 else []
+        tests, others = [], []
+        for objective in self.objectives:
+            number, r = self.values[objective.name]
+            between = [spread(self.spreads[objective.name].values)] if over else []
+            if r is None:
+                others.append((objective.name, value(number), *between, getattr(objective, "quantity", "value")))
+                continue
+            p, splits = (r.p_value, r.p_value_two_sided), f"{r.splits:,} {'all' if r.exact else 'drawn'}"
+            tests.append((objective.name, value(r.effect), *between, value(r.statistic), *map(probability, p), splits))
+        columns = ("statistic", "p one-sided", "p two-sided", "splits")
+        made = [
+            Table("Association tests", ("test", "effect size", *over, *columns), tests),
+            Table("Objectives", ("objective", "value", *over, "what it is"), others),
+        ]
+        return [table for table in made if table.rows]
+
+    def summary(self) -> list[str]:
+        """What the sign of each objective means, what its starts and its rare words say of it; then the benchmarks."""
+        lines = []
+        for objective in self.objectives:
+            name, parts = objective.name, []
+            if isinstance(objective, BaseObjective):
+                parts.append(objective.interpretation())
+            if (over := self.spreads.get(name)) and over.exceeds_value:
+                parts.append(
+                    f"From {len(over.values)} starts {name} is {spread(over.values)}. The starts differ by more than "
+                    "its size: not even its sign is a property of the corpus."
+                )
+            if name in self.rare:
+                parts.append(self.rare[name].sentence(name))
+            if parts:
+                lines.append(f"{name}. {' '.join(parts)}")
+        lines += [
+            f"{name}: Spearman {figure:.3f} on {pairs} pairs" for name, _, figure, pairs in self._quality() if figure
+        ]
+        return lines
+
+    def _quality(self) -> list[tuple[str, str, float | None, int]]:
+        q = self.quality
+        return [] if q is None else [
+            ("WordSim-353", "wordsim353", q.wordsim353, q.wordsim353_pairs),
+            ("SimLex-999", "simlex999", q.simlex999, q.simlex999_pairs),
+        ]  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"Measures({', '.join(f'{name} {m.value:+.4g}' for name, m in self.values.items())})"
+
+    def _repr_html_(self) -> str:
+        return "".join(table.html() for table in self.tables())
+
+
+def measure(run: Run, objectives: Sequence[Objective], *, starts: int = STARTS) -> Measures:
+    """Measure objectives, those that are tests with their p-values, and benchmarks, both over ``starts``.
+
+    The figures go into the run's metrics. Trains ``starts - 1`` times; in a run folder nothing is trained twice.
+
+    Parameters
+    ----------
+    run : Run
+    objectives : sequence of Objective
+    starts : int
+        Initial seeds, the run's own first; 1: no training.
+
+    Raises
+    ------
+    UserError
+        As ``over_starts``.
+
+    Examples
+    --------
+    >>> measures = cl.measure(run, [weat], starts=5)
+    >>> print(measures.values["weat7"].tested.p_value)
+    """
+    view, model = run.view, run.model
+    counts = model.vocabulary.occurrences if isinstance(model, SkipGram) else None
+    made = Measures(
+        list(objectives),
+        {o.name: measured(o, view) for o in objectives},
+        None if counts is None else quality(view.words, view.vectors.cpu().numpy()),
+        over_starts(run, objectives, starts),
+        {o.name: rare for o in objectives if counts is not None and (rare := rare_words(o, counts, view))},
+    )
+    run.store.log_metrics(made.metrics())
+    run.store.set_meta(starts=starts)
+    return made

@@ -1,0 +1,36 @@
+"""What a notebook shows of runs and results."""
+
+from html.parser import HTMLParser
+
+import crossloss as cl
+from dense import random_sentences
+from train_on import train_on
+
+
+class Table(HTMLParser):
+    """The tags of a table, and what its cells hold."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.cells = [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.cells.append(data)
+
+
+def test_a_run_is_a_table_of_its_settings_and_figures(tmp_path):
+    odd = tmp_path / "<script>alert(1)<"
+    corpus = cl.from_sentences(random_sentences(3, sentences=30))
+    with train_on(corpus, min_count=1, dimension=3, steps=4, lr=0.5, out=odd) as run:
+        run.store.log_metrics({"weat.<b>.effect": 0.123456})
+        table = Table(run._repr_html_())
+    assert set(table.tags) <= {"table", "caption", "tr", "th", "td"}
+    assert table.cells[0].startswith("Run(skip-gram, ")
+    assert "4 steps" in table.cells[0]
+    assert "<script>" in table.cells[0]
+    shown = dict(zip(table.cells[3::2], table.cells[4::2], strict=True))
+    assert (shown["dimension"], shown["steps"], shown["weat.<b>.effect"]) == ("3", "4", "0.1235")
