@@ -75,22 +75,11 @@ NOTES = (
 
 @dataclass
 class DebiasStudy:
-    """Results.
+    """Effects of the run as it is; evaluations of corrections of all tests at once, then of each test's updates.
 
-    Attributes
-    ----------
-    original : dict
-        Effects of the run as it is, by test.
-    evaluations : list of Evaluation
-        Of the corrections of all tests at once, then of each test's updates.
-    over : Evaluation
-        Reweighted the wrong way round.
-    walks : dict of test -> list of (passes, effects of all tests)
-        Of the update that is best for the test; pass 0 is the run as it is.
-    flips : list of str
-        How few sentences decide each test, and what they have in common.
-    transferred : dict of method -> dict of test -> Transfer
-        What plans do to gensim's Word2Vec.
+    ``over`` is reweighted the wrong way round. ``walks``, by test: (passes, effects of all tests) of the update that is
+    best for it, pass 0 the run as it is. ``flips``: how few sentences decide each test. ``transferred``, by method:
+    what its plan does to gensim's Word2Vec, by test.
     """
 
     original: dict[str, float]
@@ -142,26 +131,10 @@ def study(
 ) -> DebiasStudy:
     """Correct every test in every way; all pieces are in the run's store, so that a stopped study goes on.
 
-    Parameters
-    ----------
-    run : Run
-    tests : sequence of Weat
-    starts, others : int
-        Starts that remove and reweight are fitted to, beside the variant with one, and further ones that judge all.
-    groups : sequence of str
-        Word sets of hard debias.
-    most_steps : int
-        See ``MOST_STEPS``.
-    least : int
-        Count of a test word below which it is left out when the smallest flips are sought once more; it is not where
-        a set would keep fewer than two words.
-    models : int
-        Of gensim's Word2Vec before and after each of ``TRANSFERRED``; without gensim none is trained.
-
-    Raises
-    ------
-    UserError
-        Fewer than two starts to fit to or to be judged by, or a test that cannot be corrected.
+    Remove and reweight are fitted to ``starts`` starts, beside the variant with one, and ``others`` judge all.
+    ``groups`` are word sets of hard debias. Test words that occur less than ``least`` times are left out when flips are
+    sought once more, unless a set would keep fewer than two. ``models`` of gensim's Word2Vec are trained before and
+    after each of ``TRANSFERRED``, where there is gensim. UserError: a test that cannot be corrected, before the work.
     """
     if starts < 2:
         raise cl.UserError("The study compares fitting to one start with several: give at least two starts.")

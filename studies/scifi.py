@@ -85,21 +85,9 @@ class Removal:
 class WordStudy:
     """Everything about one word.
 
-    Attributes
-    ----------
-    word, universe : str
-        The universe is where the word's rate is highest.
-    count : int
-        Occurrences.
-    value : float
-        Displacement: mean over dimensions of (e_final - e_initial)^2.
-    neighbours : list of Neighbour
-    chance : float
-        Share of the vocabulary that counts as inside of its universe.
-    amplifiers, mitigators : list of Sentence
-        Those that moved it, and those that would push it back; none for words that are only measured.
-    removals : list of Removal
-    fidelity : list of Compared
+    Its universe is where its rate is highest, and ``chance`` the share of the vocabulary that counts as inside of it;
+    ``value`` is its displacement, the mean over dimensions of (e_final - e_initial)^2. Amplifiers moved it, mitigators
+    would push it back; words that are only measured have none.
     """
 
     word: str
@@ -187,24 +175,10 @@ def study(
     share: float = 0.1,
     sizes: Sequence[int] = SIZES,
 ) -> list[WordStudy]:
-    """Study words one by one; one set of retrainings serves all.
+    """Study ``words``, which are explained and retrained without their strongest sentences, and ``others``.
 
-    Parameters
-    ----------
-    run : Run
-    labels : sequence of str
-        The universe of each sample.
-    words, others : sequences of str
-        Words to explain and retrain without; further words to measure.
-    subsets, share : int, float
-        Random subsets to retrain without, and the part of the sentences that each leaves out.
-    sizes : sequence of int
-        Strongest sentences to retrain without, of each word.
-
-    Raises
-    ------
-    UserError
-        A word is not in the vocabulary.
+    ``labels`` are the universe of each sample. One set of retrainings, without ``subsets`` random parts of the
+    sentences (``share`` of them each), serves all; ``sizes`` are numbers of strongest sentences to retrain without.
     """
     every, model = list(dict.fromkeys([*words, *others])), run.model
     objectives = {word: displacement(word) for word in every}

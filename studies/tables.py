@@ -40,29 +40,26 @@ class Marked:
 
     def pieces(self) -> list[tuple[str, float | None]]:
         """Stretches of the text, with the part of the effect where they are marked and None where not."""
-        strongest = max((abs(effect) for *_, effect in self.spans), default=0.0)
         pieces: list[tuple[str, float | None]] = []
         at = 0
-        for start, end, effect in sorted(self.spans):
-            if self.tag != "mark" or abs(effect) > FAINT * strongest:
-                pieces += [(self.text[at:start], None), (self.text[start:end], effect)]
+        for start, end, part in sorted(self.spans):
+            if self.tag != "mark" or abs(part) > FAINT * self._strongest:
+                pieces += [(self.text[at:start], None), (self.text[start:end], part)]
                 at = end
         return [piece for piece in [*pieces, (self.text[at:], None)] if piece[0]]
 
+    @property
+    def _strongest(self) -> float:
+        return max((abs(part) for *_, part in self.spans), default=0.0)
+
+    def _tagged(self, text: str, part: float) -> str:
+        colour = "" if not part else "raises" if part > 0 else "lowers"
+        much = " much" if abs(part) > MUCH * self._strongest else ""
+        return f'<{self.tag} class="{colour}{much}" title="{effect(part)}">{escape(text)}</{self.tag}>'
+
     def html(self) -> str:
         """The text with tags; a word without colour has no part in the effect."""
-        strongest = max((abs(effect) for *_, effect in self.spans), default=0.0)
-        shown = []
-        for text, part in self.pieces():
-            if part is None:
-                shown.append(escape(text))
-                continue
-            kind = (
-                ""
-                if not part
-                else ("raises" if part > 0 else "lowers") + (" much" if abs(part) > MUCH * strongest else "")
-            )
-            shown.append(f'<{self.tag} class="{kind}" title="{effect(part)}">{escape(text)}</{self.tag}>')
+        shown = (escape(text) if part is None else self._tagged(text, part) for text, part in self.pieces())
         return f"<bdi>{''.join(shown)}</bdi>"
 
     def __str__(self) -> str:
@@ -126,13 +123,7 @@ class Figure:
 
 
 def figure(name: str, title: str, notes: str, panels: int, draw: Callable[[Sequence[Any]], None]) -> Figure:
-    """Let ``draw`` fill that many axes of matplotlib, two a row; the same bytes for the same numbers.
-
-    Raises
-    ------
-    UserError
-        The extra ``report`` is not installed.
-    """
+    """Let ``draw`` fill that many axes of matplotlib, two a row; the same bytes for the same numbers."""
     require_matplotlib()
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -167,19 +158,9 @@ def require_matplotlib() -> None:
 def write(
     folder: Path, name: str, title: str, notes: Sequence[str], parts: Sequence[Table | Figure], command: str = ""
 ) -> Path:
-    """Write study-NAME.html, study-NAME.csv and study-NAME-FIGURE.svg; returns the page's path.
+    """Write study-NAME.html, .csv and -FIGURE.svg; the page's path. ``notes`` stand before the parts, in their order.
 
-    Parameters
-    ----------
-    folder : Path
-    name, title : str
-        Of the study.
-    notes : sequence of str
-        Paragraphs before the first table.
-    parts : sequence of Table and Figure
-        In their order on the page; tables without rows are left out.
-    command : str
-        What the page says it was made by.
+    Tables without rows are left out. ``command`` is what the page says it was made by.
     """
     parts = [part for part in parts if isinstance(part, Figure) or part.rows]
     lines = io.StringIO()

@@ -68,24 +68,12 @@ class Applied:
 
 @dataclass(frozen=True)
 class Convention:
-    """What one convention of negatives gave, by test.
+    """What one convention of negatives gave, by (side,) test (and "A", which amplify its size most, or "M", mitigate).
 
-    Attributes
-    ----------
-    measured : dict of (side, test) -> PermutationResult
-    sentences : dict of (side, test, "A" or "M") -> list of Sentence
-        Those that amplify the size of the test most, and those that mitigate it most.
-    shared : dict of test -> list of (before, after, effect if removed on D_B, on D_N)
-        Sentences that are strong on both sides.
-    overlap : dict of test -> int
-        How many of D_B's strongest sentences are among D_N's, of as many as ``applied`` has edits.
-    edits : dict of test -> list of Edit
-        The strongest of D_B.
-    applied : dict of (test, set) -> Applied
-        ``top``: the strongest either way; ``nearer``: those that bring the test nearest to zero; ``random``: as many at
-        random, the same for every test; ``all``: D_N.
-    agreement : dict of test -> float
-        Correlation of the edits' effects as predicted on D_B and on D_N.
+    ``shared`` are sentences strong on both sides, (before, after, effect if removed on D_B, on D_N); ``overlap`` is how
+    many of D_B's strongest are among D_N's, ``agreement`` the correlation of the edits' effects on either side.
+    ``applied`` is by test and set: the edits strongest either way (top), those that bring the test nearest to zero
+    (nearer), as many at random, the same for every test (random), and all of them (all), which is D_N.
     """
 
     measured: dict[tuple[str, str], PermutationResult]
@@ -137,17 +125,9 @@ def enough_text(corpus: cl.Corpus, tests: Sequence[Weat]) -> None:
 
 
 def study(run: cl.Run, both: VersionedCorpus, tests: Sequence[Weat], *, applied: int = APPLIED) -> WncStudy:
-    """Train the other side and the other convention, score, and apply edits; a stopped study goes on.
+    """Train the other side and the other convention, score, and make edits, ``applied`` at once; a stopped one goes on.
 
-    Parameters
-    ----------
-    run : Run
-        D_B in word2vec's convention, in a folder; the other three runs are folders in it.
-    both : VersionedCorpus
-        What it was trained on.
-    tests : sequence of Weat
-    applied : int
-        Edits applied at once.
+    ``run`` is D_B in word2vec's convention, in a folder, trained on ``both``; the other three are folders in it.
     """
     conventions = {}
     for label, convention in CONVENTIONS.items():

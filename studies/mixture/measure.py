@@ -11,20 +11,8 @@ from torch import Tensor
 
 import crossloss as cl
 from crossloss.statistics import pearson, slope
+from studies.mixture import model as models
 from studies.mixture.estimators import CONSTANT, PUBLISHED, TANGENT, estimators, tangents, unrolled_p_constant
-from studies.mixture.model import (
-    CROSS,
-    LOSSES,
-    Points,
-    accuracy,
-    draw,
-    field,
-    initial,
-    leave_one_out,
-    objectives,
-    retrain,
-    values,
-)
 
 OPTIMISERS = {"sgd": cl.SGD(0.1), "adam-1e-8": cl.Adam(0.01, eps=1e-8), "adam-1e-3": cl.Adam(0.01, eps=1e-3)}
 SHORT = ("unrolled", "gradient-dot", PUBLISHED)
@@ -73,18 +61,20 @@ def measure(seed: int, setup: Setup, *, full: bool = True, advance: Advance = la
     ``full``: every estimator, the tangent predictions and an example for the figures, the held-out point that the
     clustering gets most wrong; else the estimators of the ablation.
     """
-    points, held = draw(seed, setup.each)
+    points, held = models.draw(seed, setup.each)
     result: dict[str, Any] = {"seed": seed, "setup": asdict(setup), "classes": held.y.tolist(), "losses": {}}
     effects: dict[str, dict[str, np.ndarray]] = {}
-    for number, loss in enumerate(LOSSES):
+    for number, loss in enumerate(models.LOSSES):
         run = cl.train(
-            field(points, loss, initial(points, setup.activation, seed)), OPTIMISERS[setup.optimiser], steps=setup.steps
+            models.field(points, loss, models.initial(points, setup.activation, seed)),
+            OPTIMISERS[setup.optimiser],
+            steps=setup.steps,
         )
         result["losses"][loss], effects[loss] = _measure(
-            run, points, held, full, lambda share, number=number: advance((number + share) / len(LOSSES))
+            run, points, held, full, lambda share, number=number: advance((number + share) / len(models.LOSSES))
         )
     if full:
-        point = int(np.std(effects[CROSS]["retrained"], axis=1).argmax())
+        point = int(np.std(effects[models.CROSS]["retrained"], axis=1).argmax())
         result["example"] = {"point": point, "x": held.x[point].tolist(), "class": int(held.y[point])} | {
             loss: {name: [float(f"{effect:.6g}") for effect in rows[point]] for name, rows in of.items()}
             for loss, of in effects.items()
@@ -93,11 +83,11 @@ def measure(seed: int, setup: Setup, *, full: bool = True, advance: Advance = la
 
 
 def _measure(
-    run: cl.Run, points: Points, held: Points, full: bool, advance: Advance
+    run: cl.Run, points: models.Points, held: models.Points, full: bool, advance: Advance
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Figures of one loss; and the effects (k, n) by estimator, "retrained" for what retraining gave."""
-    wanted, begun = objectives(held), time.perf_counter()
-    effects = {"retrained": _changes(run, held, leave_one_out(len(points.x)))}
+    wanted, begun = models.objectives(held), time.perf_counter()
+    effects = {"retrained": _changes(run, held, models.leave_one_out(len(points.x)))}
     retrain_seconds = round(time.perf_counter() - begun, 3)
     model = run.field.module
     ways: dict[str, Callable[[], Tensor]] = {
@@ -120,8 +110,8 @@ def _measure(
             scored[name] = {"refused": str(refusal)}
         scored[name]["seconds"] = round(time.perf_counter() - begun, 3)
     result: dict[str, Any] = {
-        "accuracy": accuracy(run, points),
-        "held_out_accuracy": accuracy(run, held),
+        "accuracy": models.accuracy(run, points),
+        "held_out_accuracy": models.accuracy(run, held),
         "loss": run.loss,
         "gradient_norm": float(run.field.gradient(run.theta, run.trajectory.weights, 0).norm()),
         "retrain_seconds": retrain_seconds,
@@ -134,13 +124,13 @@ def _measure(
     return result, effects
 
 
-def _changes(run: cl.Run, held: Points, weights: Tensor) -> np.ndarray:
+def _changes(run: cl.Run, held: models.Points, weights: Tensor) -> np.ndarray:
     """Change of every objective by each retraining, (k, m)."""
-    before = values(run.field, run.theta[None], held)
-    return (values(run.field, retrain(run, weights), held) - before).T.numpy()
+    before = models.values(run.field, run.theta[None], held)
+    return (models.values(run.field, models.retrain(run, weights), held) - before).T.numpy()
 
 
-def _tangent_changes(run: cl.Run, held: Points) -> Tensor:
+def _tangent_changes(run: cl.Run, held: models.Points) -> Tensor:
     """Change of every objective at theta - d theta/d w_i, (k, n): the tangent through the true objective."""
-    before = values(run.field, run.theta[None], held)
-    return (values(run.field, run.theta - tangents(run), held) - before).T
+    before = models.values(run.field, run.theta[None], held)
+    return (models.values(run.field, run.theta - tangents(run), held) - before).T

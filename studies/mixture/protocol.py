@@ -21,25 +21,9 @@ from torch import Tensor
 
 import crossloss as cl
 from crossloss.estimators import Unrolled
+from studies.mixture import model as models
 from studies.mixture.estimators import PublishedLissa
 from studies.mixture.measure import Advance, agreement
-from studies.mixture.model import (
-    CROSS,
-    LOSSES,
-    MATCHED,
-    MEANS,
-    Clusterer,
-    Points,
-    accuracy,
-    divergence,
-    draw,
-    field,
-    initial,
-    leave_one_out,
-    objectives,
-    retrain,
-    values,
-)
 
 NOISE = 0.5
 
@@ -57,16 +41,16 @@ PAPER = Protocol()
 
 def measure(seed: int, protocol: Protocol, *, advance: Advance = lambda share: None) -> dict[str, Any]:
     """One seed: r at every point for both losses, LiSSA and unrolled, both ground truths."""
-    raw, _ = draw(seed, protocol.each)
+    raw, _ = models.draw(seed, protocol.each)
     start = _start(raw, seed)
 
-    def trained(points: Points, loss: str) -> cl.Run:
-        return cl.train(field(points, loss, start), cl.Adam(), steps=protocol.steps)
+    def trained(points: models.Points, loss: str) -> cl.Run:
+        return cl.train(models.field(points, loss, start), cl.Adam(), steps=protocol.steps)
 
-    supervised = trained(raw, MATCHED)
-    labels = Points(raw.x, reset_labels(supervised.view, raw))
-    right = Points(raw.x, reset_labels(start, raw))
-    carried = carried_retraining(field(labels, MATCHED, start), labels, protocol.steps, advance)
+    supervised = trained(raw, models.MATCHED)
+    labels = models.Points(raw.x, reset_labels(supervised.view, raw))
+    right = models.Points(raw.x, reset_labels(start, raw))
+    carried = carried_retraining(models.field(labels, models.MATCHED, start), labels, protocol.steps, advance)
     published = (_values(supervised, labels) - carried).numpy()
     result: dict[str, Any] = {
         "seed": seed,
@@ -75,15 +59,15 @@ def measure(seed: int, protocol: Protocol, *, advance: Advance = lambda share: N
         "labels": labels.y.tolist(),
         "losses": {},
     }
-    for loss in LOSSES:
-        run = supervised if loss == MATCHED else trained(raw, loss)
-        lissa = published_scores(run, Points(raw.x, reset_labels(run.view, raw)), loss).numpy()
+    for loss in models.LOSSES:
+        run = supervised if loss == models.MATCHED else trained(raw, loss)
+        lissa = published_scores(run, models.Points(raw.x, reset_labels(run.view, raw)), loss).numpy()
         again = trained(right, loss)
-        after = values(again.field, retrain(again, leave_one_out(len(raw.x))), right).T
+        after = models.values(again.field, models.retrain(again, models.leave_one_out(len(raw.x))), right).T
         corrected = (_values(again, right) - after).numpy()
-        exact = Unrolled()(again.trajectory, objectives(right)).samples().numpy()
+        exact = Unrolled()(again.trajectory, models.objectives(right)).samples().numpy()
         result["losses"][loss] = {
-            "accuracy": accuracy(again, right),
+            "accuracy": models.accuracy(again, right),
             "estimators": {
                 "lissa-published.published": agreement(lissa, published),
                 "lissa-published.corrected": agreement(lissa, corrected),
@@ -93,46 +77,48 @@ def measure(seed: int, protocol: Protocol, *, advance: Advance = lambda share: N
     return result
 
 
-def _start(points: Points, seed: int) -> Clusterer:
+def _start(points: models.Points, seed: int) -> models.Clusterer:
     """K-means centres in an order of their own, with the published noise."""
-    model, generator = initial(points, "relu", seed), torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(MEANS), generator=generator)
+    model, generator = models.initial(points, "relu", seed), torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(models.MEANS), generator=generator)
     noise = torch.randn(model.centres.shape, generator=generator, dtype=torch.float64)
     with torch.no_grad():
         model.centres.copy_(model.centres[order] + NOISE * noise)
     return model
 
 
-def reset_labels(model: Callable[[Tensor], Tensor], points: Points) -> Tensor:
+def reset_labels(model: Callable[[Tensor], Tensor], points: models.Points) -> Tensor:
     """For each point the cluster in which a model puts the mean of its Gaussian, (n,)."""
     with torch.no_grad():
-        return model(torch.tensor(MEANS, dtype=torch.float64)).argmax(1)[points.y]
+        return model(torch.tensor(models.MEANS, dtype=torch.float64)).argmax(1)[points.y]
 
 
-def _values(run: cl.Run, points: Points) -> Tensor:
+def _values(run: cl.Run, points: models.Points) -> Tensor:
     """Of every objective before retraining, (k, 1)."""
-    return values(run.field, run.theta[None], points).T
+    return models.values(run.field, run.theta[None], points).T
 
 
-def published_scores(run: cl.Run, points: Points, loss: str) -> Tensor:
+def published_scores(run: cl.Run, points: models.Points, loss: str) -> Tensor:
     """LiSSA's scores (k, n), of the trained parameters with the labels ``points.y``.
 
     The published KL of a single sample is a mean over its three clusters ("batchmean" of one row).
     """
-    of = field(points, loss, run.field.module)
-    if loss == CROSS:
-        of.sample_loss = lambda q, batch, p: divergence(q, p) / len(MEANS)
-    return PublishedLissa()(cl.imported(of, run.weights).at(run.theta).trajectory, objectives(points)).samples()
+    of = models.field(points, loss, run.field.module)
+    if loss == models.CROSS:
+        of.sample_loss = lambda q, batch, p: models.divergence(q, p) / len(models.MEANS)
+    return PublishedLissa()(cl.imported(of, run.weights).at(run.theta).trajectory, models.objectives(points)).samples()
 
 
-def carried_retraining(of: cl.TorchField, points: Points, steps: int, advance: Advance = lambda share: None) -> Tensor:
+def carried_retraining(
+    of: cl.TorchField, points: models.Points, steps: int, advance: Advance = lambda share: None
+) -> Tensor:
     """F of every test point (k) after each retraining (n) of its own sweep, (k, n); one Adam through all of them.
 
     Sweep j retrains without every sample in turn, from the same start, and serves test point j alone. The loss is a
     mean over the n - 1 samples that are left.
     """
     n, adam, start, t = of.samples, cl.Adam(), of.initial, 0
-    weights = leave_one_out(n) * n / (n - 1)
+    weights = models.leave_one_out(n) * n / (n - 1)
     state = adam.init(start)
     after = torch.empty(n, n, dtype=torch.float64)
     thetas = torch.empty(n, len(start), dtype=torch.float64)
@@ -146,5 +132,5 @@ def carried_retraining(of: cl.TorchField, points: Points, steps: int, advance: A
                 state = adam.step(state, g, t)
                 t += 1
             thetas[i] = state["theta"]
-        after[j] = values(of, thetas, Points(points.x[j : j + 1], points.y[j : j + 1]))[:, 0]
+        after[j] = models.values(of, thetas, models.Points(points.x[j : j + 1], points.y[j : j + 1]))[:, 0]
     return after

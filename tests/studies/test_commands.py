@@ -11,7 +11,7 @@ import typer
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SHOWN = sorted({line for p in PAGES for line in re.findall(r"python -m studies\.[^`#\n]+", p.read_text("utf-8"))})
+SHOWN = sorted({line for p in PAGES for line in re.findall(r"python -m studies\.\w+ --[^`#\n]+", p.read_text("utf-8"))})
 PRIVATE = ("pipeline", "cli", "terminal", "report")
 
 
