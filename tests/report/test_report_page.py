@@ -174,6 +174,7 @@ def test_a_plan_of_other_weights_and_one_for_two_objectives_are_shown():
     first, second = bare("f", 1.5), bare("g", 0.5)
     both = plan("both", 0.0, method="reweight", size=0, moved=0.031)
     both.targets, both.predictions, both.results = ({"f": a, "g": b} for a, b in ((0.0, 0.1), (0.2, 0.3), (0.25, 0.35)))
+    both.values = {"f": 1.5, "g": 0.5}
     first.plans = [both]
     text = Page(page_of(first, second)).text
     assert "Changing the weights of 180,153 sentences (reweight) brings each to its target" in text

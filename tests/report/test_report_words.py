@@ -64,6 +64,18 @@ def test_the_answer_of_other_weights_says_what_changed():
     )
 
 
+def test_a_plan_for_several_starts_is_of_their_mean():
+    made = plan(NAME, 1.4, method="reweight", size=0, moved=0.031, predicted=0.1, retrained=0.02, starts=5)
+    assert words.answer(NAME, VALUES, made).endswith("from 1.40 to 0.02 (predicted 0.10, mean of 5 starts).")
+
+
+def test_hard_debias_acts_without_other_weights():
+    made = plan(NAME, 1.56, method="hard", size=0, moved=0.0, retrained=0.3)
+    assert "(hard) brings 1 of them to its target of 0. Retrained: paper-career 0.30" in words.answers(
+        {**VALUES, "other": 0.5}, {NAME: made}, {}
+    )
+
+
 def test_a_spread_larger_than_the_value_is_said():
     assert words.starts("f", Spread((0.5,))) == ""
     assert words.starts("f", Spread((0.5, 0.7))) == "From 2 starts f is 0.60 ± 0.14."
