@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from crossloss.core import Objective, UserError
+from crossloss.core import UserError
 from crossloss.display import html_table, several, spread
+from crossloss.objectives import as_objective
 from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
@@ -57,7 +59,7 @@ class Spread:
         }
 
 
-def over_starts(run: Run, objectives: Sequence[Objective], starts: int = STARTS) -> dict[str, Spread]:
+def over_starts(run: Run, objectives: Sequence[Any], starts: int = STARTS) -> dict[str, Spread]:
     """Objectives, ``wordsim353`` and ``simlex999`` of a run and of the same run from other seeds.
 
     Trains ``starts - 1`` times; in a run folder nothing is trained twice.
@@ -65,7 +67,8 @@ def over_starts(run: Run, objectives: Sequence[Objective], starts: int = STARTS)
     Parameters
     ----------
     run : Run
-    objectives : sequence of Objective
+    objectives : sequence
+        Objectives, or functions of ``run.view``.
     starts : int
         At least 1, the run's own; the others are the seeds that follow it.
 
@@ -87,7 +90,7 @@ def over_starts(run: Run, objectives: Sequence[Objective], starts: int = STARTS)
     """
     if starts < 1:
         raise UserError("Give at least one start: the run's own.")
-    retrainer, rows = Retrainer(run, objectives), []
+    retrainer, rows = Retrainer(run, [as_objective(o) for o in objectives]), []
     with track("training from other starts") as progress:
         for done in range(starts):
             progress(done, starts)

@@ -2,18 +2,19 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, UserError
+from crossloss.models.threads import one_core_where_small
 from crossloss.models.torch.curvature import KINDS, of_field
 from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_order, load_rows
 from crossloss.models.torch.finite import refuse_not_finite
 from crossloss.models.torch.linearisation import SampleInfluence, TorchLinearisation
-from crossloss.models.torch.model import Show, TorchModel, check_show
+from crossloss.models.torch.model import Show, TorchModel, load_show
 from crossloss.models.torch.module import gradient_of, own_copy, padding_rows, seeded, unchanged_buffers
 from crossloss.models.torch.outer import Outer
 from crossloss.models.torch.view import Layout, ModelView, first_part
@@ -99,10 +100,9 @@ class TorchField(TorchModel, Field):
         self.outer = Outer(model)
         self._place(own_copy(model))
         self._rows, self._samples = load_rows(data, self.device)
-        check_show(show, self._samples)
         if starts is not None and (not callable(starts) or isinstance(starts, nn.Module)):
             raise UserError(f"starts is a {type(starts).__name__}: give a function, lambda seed: a new module.")
-        self.starts, self.shown = starts, show
+        self.starts, self.shown = starts, load_show(show, self._samples)
         self.order: Order | None = load_order(data, self.samples, batch_size, seed, order)
         self.sample_loss, self.forward = sample_loss, forward
         self.regulariser, self.frozen = regulariser, frozen
@@ -157,10 +157,9 @@ class TorchField(TorchModel, Field):
 
     def loss(self, theta: Tensor, w: Tensor, step: int = FULL_BATCH) -> float:
         """Training loss of a step; of all samples by default."""
-        w = w.to(theta)
-        with torch.no_grad():
+        w, batch = w.to(theta), self.batch(step)
+        with self.few_threads(batch), torch.no_grad():
             target = self._target(theta, w)
-            batch = self.batch(step)
             parts = [self._data_loss(theta, w[c], c, target, len(batch), step) for c in self._chunks(batch, step)]
             penalty = float(self._penalty(theta)) if self.regulariser else 0.0
         return sum(float(part) for part in parts) + penalty
@@ -173,10 +172,13 @@ class TorchField(TorchModel, Field):
         UserError
             It is not finite though theta is, because of some sample: says which.
         """
-        w = w.to(theta)
+        batch = self.batch(step)
+        with self.few_threads(batch):
+            return self._gradient(theta, w.to(theta), step, batch)
+
+    def _gradient(self, theta: Tensor, w: Tensor, step: int, batch: Tensor) -> Tensor:
         with torch.no_grad():
             target = self._target(theta, w)
-        batch = self.batch(step)
         total: Tensor | None = None
         for rows in self._chunks(batch, step):
             y = theta.detach().requires_grad_(True)
@@ -206,6 +208,11 @@ class TorchField(TorchModel, Field):
         if self.order is None or step == FULL_BATCH:
             return torch.arange(self.samples, device=self.device)
         return self.order(step).to(self.device)
+
+    def few_threads(self, batch: Tensor) -> AbstractContextManager[None]:
+        """One thread for a pass over a batch of a small model, whose operations are over before threads meet."""
+        rows = len(batch) if self.frozen is None else self.samples
+        return one_core_where_small(rows * self.layout.initial.numel(), self.device)
 
     def _seed(self, step: int) -> int | None:
         return None if self.dropout_seed is None or step == FULL_BATCH else self.dropout_seed + step
