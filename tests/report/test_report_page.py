@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from report_sample import Line, bare, check, objective, page_of, plan, report
 
 import crossloss
+from crossloss import display
 from crossloss.core import UserError
-from crossloss.report import render, words
+from crossloss.report import render
 from crossloss.report.text import clean
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -103,7 +104,7 @@ def test_the_test_of_an_objective_stands_with_its_value():
     tested = crossloss.permutation_test(o, run.view)
     assert tested.splits == 35  # 3 of 7 names: donna is missing
     row = re.search(r"<tr><th scope=\"row\">paper-career<br>.*?</tr>", render(run), re.S)
-    for shown in (words.probability(tested.p_value), words.probability(tested.p_value_two_sided), ">35<"):
+    for shown in (display.probability(tested.p_value), display.probability(tested.p_value_two_sided), ">35<"):
         assert shown in row[0]
 
 

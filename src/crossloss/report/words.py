@@ -1,38 +1,15 @@
-"""Sentences for people, on pages and in terminals: the answer, and how far it can be trusted."""
+"""Sentences of a page: the answer, and how far it can be trusted."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from crossloss.display import (
-    agreement,
-    count,
-    duration,
-    effect,
-    percent,
-    probability,
-    several,
-    signed,
-    spread,
-    value,
-)
+from crossloss.display import agreement, count, percent, several, signed, spread, value
 from crossloss.models.skipgram.from_word2vec import TRUST
 from crossloss.plans.plan import Plan
 from crossloss.validation.spread import Spread
 from crossloss.validation.validate import Compared, PlanCheck
 
-__all__ = ["count", "duration", "effect", "percent", "probability", "several", "spread", "value"]
-
 UNITLESS = ("gradient-dot", "tracin", "co-occurrence")
 """Estimators whose scores have no unit."""
-
-
-def starts(name: str, over: Spread) -> str:
-    """Say how far an objective depends on where the parameters started; "" of one start."""
-    if len(over.values) < 2:
-        return ""
-    text = f"From {len(over.values)} starts {name} is {spread(over.values)}."
-    if over.exceeds_value:
-        text += " The starts differ by more than its size: not even its sign is a property of the data."
-    return text
 
 
 def all_starts(names: Iterable[str], over: Mapping[str, Spread]) -> str:
