@@ -255,10 +255,10 @@ def run_folder(rng: Random, folder: Path) -> str:
     else:
         shutil.copy(victim, victim.with_name(f"0{victim.name}"))
     told = f"{kind} {victim.relative_to(run)}"
-    scored = ["score", str(run), "--show", "1"]
+    scored = ["score", str(run), "--count", "1"]
     again = ["train", f"{home}/c.txt", "--out", str(run), "--objective", f"{home}/t.yaml", *options()]
     exported = ["export", str(run), "--format", "projector", "--out", str(folder / "new")]
-    command_ = rng.choice([scored, scored, scored, ["info", str(run)], ["plan", str(run)], exported, again])
+    command_ = rng.choice([scored, scored, scored, ["show", str(run), "--info"], ["plan", str(run)], exported, again])
     try:
         said = judged(command_)
         if said == "read" and command_ is scored:

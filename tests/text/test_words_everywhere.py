@@ -68,7 +68,7 @@ def check(monkeypatch, capsys, tmp_path):
     def run(text, sets, *options):
         (tmp_path / "c.txt").write_text(text)
         (tmp_path / "t.yaml").write_text(json.dumps({"mine": sets}))
-        given = ["check", tmp_path / "c.txt", "--objective", tmp_path / "t.yaml", "--min-count", "1", *options]
+        given = ["run", tmp_path / "c.txt", "--dry-run", "--objective", tmp_path / "t.yaml", "--min-count", "1", *options]
         monkeypatch.setattr(sys, "argv", ["crossloss", *map(str, given)])
         monkeypatch.setattr(signal, "signal", lambda *unused: None)
         monkeypatch.setenv("COLUMNS", "1000")
