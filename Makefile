@@ -10,7 +10,7 @@ DATA ?= ../shared/data
 .PHONY: demo test check coverage mutants pages docs wheel bench bench-full bench-peers lock clean
 
 demo: $(READY)
-	$(BIN)/crossloss demo --out runs/demo
+	$(BIN)/crossloss run --demo --out runs/demo
 
 test: $(READY) docs
 	$(BIN)/pytest -m "not slow and not browser"

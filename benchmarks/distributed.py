@@ -97,7 +97,7 @@ def passes(record: Record, corpus: str, case: str, kept: Path) -> None:
     folder = kept / case
     if not folder.exists():
         words = cl.objectives.weat(TEST).words
-        cl.train(cl.read(corpus), keep_words=words, out=folder, steps=1, **CASES[case]).close()
+        cl.train(cl.SkipGram(cl.read(corpus), keep_words=words, **CASES[case]), steps=1, out=folder).close()
     for count in (1, 2):
         command = torchrun(count, __file__, corpus, "--worker", str(folder), "--out", str(record.path), "--case", case)
         subprocess.run(command, env=one_thread(), check=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from crossloss.plans.starts import Starts
 from record import RESULTS, Record
+from trained import train_on
 
 import crossloss as cl
 from crossloss.models.skipgram.quality import quality
@@ -48,7 +48,7 @@ def measure(record: Record, corpus: cl.Corpus, name: str, row: dict[str, Any], s
     settings = BASE | {key: value for key, value in row.items() if key not in ("rare", "share")}
     tests = [weat(test) for test in TESTS]
     start = time.perf_counter()
-    run = cl.train(corpus, keep_words=[w for test in tests for w in test.words], **settings, memory="8GB")
+    run = train_on(corpus, keep_words=[w for test in tests for w in test.words], **settings, memory="8GB")
     seconds = time.perf_counter() - start
     counts = dict(zip(run.model.vocabulary.words, run.model.vocabulary.counts.tolist(), strict=True))
     tests = [trimmed(test, counts, least) for least in row.get("rare", (0,)) for test in tests]
@@ -59,7 +59,7 @@ def measure(record: Record, corpus: cl.Corpus, name: str, row: dict[str, Any], s
     }  # fmt: skip
     share = row.get("share", 0.1)
     drawn = random_subsets(run.weights, share=share, count=subsets, seed=0)
-    centred = Starts(run, tests).slopes((1 - share) * run.weights)
+    centred = cl.score(run.retrain((1 - share) * run.weights), tests).samples
     retrainer = Retrainer(run, tests)
     retrained = [retrainer(without(run.weights, removed)) for removed in drawn]
     for test, derivatives in zip(tests, centred, strict=True):

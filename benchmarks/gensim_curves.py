@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from gensim.models import Word2Vec
 from record import RESULTS, Record
+from trained import train_on
 
 import crossloss as cl
 from crossloss.models.skipgram.quality import quality
@@ -42,7 +43,7 @@ def put(record: Record, key: str, words: list[str], vectors: np.ndarray, seconds
 def ours(record: Record, corpus: cl.Corpus, least: int, key: str, seed: int, momentum: float) -> None:
     """One run, measured on the way; the counting that precedes it is in the clock."""
     keep = [word for name in TESTS for word in weat(name).words]
-    run = cl.train(corpus, keep_words=keep, min_count=least, max_words=0, steps=1, seed=seed, momentum=momentum)
+    run = train_on(corpus, keep_words=keep, min_count=least, max_words=0, steps=1, seed=seed, momentum=momentum)
     begun = time.perf_counter()
     count_pairs(corpus, run.model.vocabulary, window=run.model.settings.window)
     spent = time.perf_counter() - begun

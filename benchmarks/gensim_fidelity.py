@@ -32,11 +32,11 @@ from fidelity_grid import trimmed
 from gensim import utils
 from gensim.models import Word2Vec
 from record import RESULTS, Record
+from trained import train_on
 
 import crossloss as cl
 from crossloss.core import FULL_BATCH, UserError
 from crossloss.estimators import ConjugateGradient, InverseHessian, gradient_dot, unrolled
-from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.objectives import weat
 from crossloss.optimisers import HeavyBall
 from crossloss.run.retrainer import without
@@ -110,8 +110,8 @@ def main() -> None:
     drawn = random_subsets(corpus.weights, share=0.1, count=given.subsets, seed=0)
 
     model = train_gensim(corpus, keep, given.min_count, given.dimension, given.epochs)
-    imported = from_gensim(model, corpus, dtype=torch.float32)
-    field, w = imported.field, imported.weights
+    imported = cl.imported(cl.from_gensim(model, corpus, dtype="float32"))
+    field, w = imported.field, imported.trajectory.weights
     record.put(
         "settings",
         f"{Path(given.corpus).name}, min count {given.min_count} and the tests' words, d {given.dimension}, "
@@ -128,11 +128,11 @@ def main() -> None:
     def training(weights: torch.Tensor, start: torch.Tensor) -> Training:
         scale = HeavyBall(4.0 * field.step_scale(), 0.8)
         found = Training(field, scale, weights, given.steps, start, MemoryStates(), given.steps)
-        found.finish()
+        found.run_to_end()
         return found
 
     on = training(w, imported.theta).changed(states=MemoryStates(), every=1)
-    on.finish()
+    on.run_to_end()
     before = np.array(values(field, on.theta))
     for label, theta in (("gensim", imported.theta), ("continued", on.theta)):
         record.put(f"{label}.loss", field.loss(theta, w))
@@ -184,7 +184,7 @@ def main() -> None:
     every("continued.at-gensim", without_steps(field, w, imported.theta), found, before)
     every("continued.at-end", without_steps(field, w, on.theta), found, before)
 
-    run = cl.train(
+    run = train_on(
         corpus, keep_words=sorted(keep), min_count=given.min_count, max_words=0, dimension=given.dimension, memory="1GB"
     )
     now = np.array(values(run.field, run.trajectory.theta))
@@ -198,7 +198,7 @@ def main() -> None:
         [
             kept(
                 f"own/{settings}/{i}",
-                lambda removed=removed: values(run.field, run.retrain(without(corpus.weights, removed))),
+                lambda removed=removed: values(run.field, run.retrain(without(corpus.weights, removed)).theta),
             )
             for i, removed in enumerate(drawn)
         ]

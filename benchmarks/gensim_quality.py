@@ -14,6 +14,7 @@ import gensim
 import numpy as np
 from gensim.models import Word2Vec
 from record import RESULTS, Record
+from trained import train_on
 
 import crossloss as cl
 from crossloss.models.skipgram.quality import quality
@@ -64,7 +65,7 @@ def main() -> None:
 
     def ours(label: str, seed: int) -> None:
         start = time.perf_counter()
-        run = cl.train(
+        run = train_on(
             corpus, keep_words=keep_words, min_count=given.min_count, max_words=0, seed=seed
         )  # fmt: skip
         put(f"{label}.seed{seed}", run.model.vocabulary.words, run.view.vectors.numpy(), time.perf_counter() - start)

@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import torch
 from record import RESULTS, environment
+from trained import train_on
 
 import crossloss as cl
 from crossloss.files import LEDGER
-from crossloss.models.skipgram.settings import split_settings
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
 
@@ -35,9 +35,7 @@ OWN = ("seconds", "peak_memory")
 
 def work(corpus: Path, out: Path) -> None:
     """What the command run does, but for the page at its end."""
-    given, recipe = split_settings(**SETTINGS)
-    model = cl.SkipGram(cl.read(corpus), keep_words=TEST.words, **given)
-    with cl.train(model, recipe.optimiser, steps=recipe.steps, out=out) as run:
+    with train_on(cl.read(corpus), keep_words=TEST.words, out=out, **SETTINGS) as run:
         run.remember([TEST])
         cl.measure(run, [TEST])
         scores = cl.score(run, [TEST])

@@ -5,10 +5,15 @@ without curvature: (U X, -C X^T). Eight words, d = 2, float64, dense solves. Pri
 at the end and at the end: how much the scores change from damping to damping (|new - old| / |old|), and how they
 agree with the derivative of the run.
 
-    OMP_NUM_THREADS=1 PYTHONPATH=src:tests python benchmarks/null_directions.py
+    OMP_NUM_THREADS=1 python benchmarks/null_directions.py
 """
 
+import sys
+from pathlib import Path
+
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import small
 from crossloss.estimators import InverseHessian, unrolled

@@ -87,7 +87,7 @@ def main() -> None:
     keep = [word for objective in chosen.values() for word in objective.words]
     keep += [word for name in cl.objectives.names() for word in weat(name).words]
     record = Record(given.out)
-    with cl.train(corpus, keep_words=keep, out=given.run, **SETTINGS) as run:
+    with cl.train(cl.SkipGram(corpus, keep_words=keep, **SETTINGS), out=given.run) as run:
         chosen["absolute-near-zero"] = nearest_zero(run.view)
         named = {name: replace(objective, name=name) for name, objective in chosen.items()}
         objectives = list(named.values())

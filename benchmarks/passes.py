@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from record import RESULTS, Record
+from trained import train_on
 
 import crossloss as cl
 from crossloss.memory import peak_memory
@@ -43,7 +44,7 @@ def gemm_speeds(rows: int, inner: int, columns: int) -> dict[str, float]:
 
 
 def measure(record: Record, corpus: cl.Corpus, words: int, dimension: int, window: int) -> None:
-    run = cl.train(corpus, min_count=1, max_words=words, dimension=dimension, window=window, steps=1)
+    run = train_on(corpus, min_count=1, max_words=words, dimension=dimension, window=window, steps=1)
     field, theta, w = run.field, run.trajectory.theta, run.trajectory.weights
     speeds: list[float] = []
     for shape, sizes in (

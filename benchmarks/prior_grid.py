@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from record import RESULTS, Record
+from trained import train_on
 
 import crossloss as cl
 from crossloss.models.skipgram.quality import quality
@@ -58,7 +59,7 @@ class Cell:
         self.objectives: list[Any] = list(map(displacement, SCIFI_WORDS) if scifi else map(weat, TESTS))
         keep = [word for objective in self.objectives for word in objective.words]
         start = time.perf_counter()
-        self.run = cl.train(
+        self.run = train_on(
             cl.read(data / file), keep_words=keep, prior=float(prior), steps=int(steps), memory="8GB", **settings
         )
         record.put(f"{name}.train_seconds", time.perf_counter() - start)
@@ -69,7 +70,7 @@ class Cell:
         stored = self.record.figures.get(f"{self.name}.{key}")
         if stored is not None:
             return list(stored)
-        view = self.run.view(self.run.retrain(weights, seed=seed), seed=seed)
+        view = self.run.retrain(weights, seed=seed).view
         values = [float(o(view)) for o in self.objectives]
         if measured:
             judged = quality(view.words, view.vectors.cpu().numpy())

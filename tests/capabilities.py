@@ -52,10 +52,13 @@ class Column:
     name : str
         Head of the column.
     objective : callable
+    toward : float
+        Where plans bring it, in units of its value: what removals can do.
     """
 
     name: str
     objective: Any = WEAT
+    toward = 0.9
 
     def field(self, folder: Path) -> Any:
         """A new model; ``folder`` is for files that it is read from."""
@@ -112,6 +115,7 @@ def sample_loss(out: torch.Tensor, batch: Any) -> torch.Tensor:
 class Torch(Column):
     name = "torch field"
     objective = staticmethod(held_out)
+    toward = 1.02
 
     def field(self, folder: Path, model: nn.Module | None = None) -> Any:
         return cl.TorchField(

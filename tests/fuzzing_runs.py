@@ -160,11 +160,11 @@ def arguments(rng: Random, folder: Path) -> str:
     }  # fmt: skip
     verb = rng.choice([*OPTIONS, "train", "run", text(rng, 1)])
     argv = [verb]
-    on_corpus = verb in ("check", "train", "run")
+    on_corpus = verb in ("train", "run")
     place = [f"{home}/c.txt", f"{home}/t.yaml", str(home)] if on_corpus else [str(run), str(run), f"{home}/c.txt"]
     if rng.random() < 0.95:
         argv.append(rng.choice([*place[:1] * 5, *place, text(rng), rng.choice(VALUES)]))
-    if verb == "explain" and rng.random() < 0.9:
+    if verb in ("show", "edits") and rng.random() < 0.5:
         argv.append(rng.choice(["waa wab wai", text(rng), rng.choice(VALUES)]))
     named = [o for o in OPTIONS.get(verb, []) if rng.random() < 0.4]
     if on_corpus:

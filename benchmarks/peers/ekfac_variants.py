@@ -35,7 +35,7 @@ class Digits:
     def __init__(self) -> None:
         problem = load("digits")
         self.field = cl.TorchField(problem.model, lambda out, b: cross_entropy(out, b[1]), (problem.x, problem.y))
-        self.run = cl.trained(self.field)
+        self.run = cl.imported(self.field)
         three = cl.objectives.each(
             lambda view, x, t: digits_measure(view(x), t).mean(-1), problem.queries, problem.targets
         )

@@ -22,20 +22,20 @@ from crossloss.estimators import ConjugateGradient, InverseHessian
 def with_trained(problem: Problem, estimator: str) -> Tensor:
     field = cl.TorchField(problem.model, lambda out, b: cross_entropy(out, b[1]), (problem.x, problem.y))
     nll = cl.objectives.each(lambda view, x, t: mixture_measure(view(x), t), problem.queries, problem.targets)
-    return -cl.score(cl.trained(field), nll, estimator, damping=problem.decay).samples
+    return -cl.score(cl.imported(field), nll, estimator, damping=problem.decay).samples
 
 
 def with_solver(problem: Problem, tolerance: float) -> Tensor:
     field = cl.TorchField(problem.model, lambda out, b: cross_entropy(out, b[1]), (problem.x, problem.y))
     nll = cl.objectives.each(lambda view, x, t: mixture_measure(view(x), t), problem.queries, problem.targets)
     estimator = InverseHessian(solver=ConjugateGradient(tolerance), damping=problem.decay)
-    return -estimator(cl.trained(field).training, nll).samples()
+    return -estimator(cl.imported(field).trajectory, nll).samples()
 
 
 def with_digits(problem: Problem, estimator: str, damping: float = 0.0) -> Tensor:
     field = cl.TorchField(problem.model, lambda out, b: cross_entropy(out, b[1]), (problem.x, problem.y))
     three = cl.objectives.each(lambda view, x, t: digits_measure(view(x), t).mean(-1), problem.queries, problem.targets)
-    return -cl.score(cl.trained(field), three, estimator, damping=damping).samples
+    return -cl.score(cl.imported(field), three, estimator, damping=damping).samples
 
 
 def with_run(problem: Problem, estimator: str) -> Tensor:
@@ -49,7 +49,7 @@ def with_run(problem: Problem, estimator: str) -> Tensor:
 def with_words(problem: Problem, estimator: str) -> Tensor:
     field = cl.TorchField(problem.model, lambda out, batch: out, problem.x)
     return -cl.score(
-        cl.trained(field), [lambda view: weat(view["words.weight"])], estimator, damping=problem.decay
+        cl.imported(field), [lambda view: weat(view["words.weight"])], estimator, damping=problem.decay
     ).samples
 
 

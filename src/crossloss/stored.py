@@ -1,12 +1,16 @@
 """What the folder of a run holds of its results, for a process that did not make them."""
 
 from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 
 from crossloss.core import Objective
-from crossloss.plans import SmallestFlip, plan, read_plan
-from crossloss.plans.fitting import ROUNDS
+from crossloss.objectives import BaseObjective
+from crossloss.plans import Plan, SmallestFlip, read_plan
+from crossloss.plans.depleted import depleted_words
 from crossloss.plans.flip import in_common, sentences
-from crossloss.plans.make import rounds_stored
+from crossloss.plans.make import compute_plan, rounds_stored
 from crossloss.run.run import Run
 from crossloss.scores import Scores, score
 from crossloss.validation import over_starts
@@ -42,13 +46,43 @@ def save_flip(run: Run, flip: SmallestFlip, owner: str) -> list[str]:
     return lines
 
 
-def restore(scores: Scores) -> None:
-    """Set ``run.results`` to what the folder holds of plans, validation and starts, for ``cl.report``."""
-    run = scores.run
-    for name, target in stored_targets(run, scores.names).items():
-        chosen = scores.objectives[scores.index_of(name)]
-        plan(scores, {name: target}, rounds=ROUNDS if rounds_stored(scores, chosen, target) else 0)
-    run.results.validation = stored_validation(run)
-    run.results.flips = {name: list(sets.values()) for name, sets in (run.store.load(ROBUSTNESS) or {}).items()}
-    if number := run.store.manifest.get("starts"):
-        run.results.spreads = over_starts(run, scores.objectives, number)
+def restore(run: Run) -> None:
+    """Set ``run.results`` to what the folder holds of scores, plans, validation, starts and flips, for ``cl.report``.
+
+    What was found in this process stays. Scores are made where they are not stored, if the run has objectives.
+    """
+    results, manifest = run.results, run.store.manifest
+    if results.scores is None and run.objectives and (run.steps or "estimator" in manifest):
+        score(run, run.objectives, **manifest.get("estimator", {}))
+    if results.scores is None or run.store.path is None:
+        return
+    for path in sorted(run.store.path.glob("plan-*.parquet")):
+        name = path.stem.removeprefix("plan-")
+        if name not in results.plans and (made := _restored_plan(results.scores, path)):
+            results.plans[name] = made
+    results.validation = results.validation or stored_validation(run)
+    flips = {name: list(sets.values()) for name, sets in (run.store.load(ROBUSTNESS) or {}).items()}
+    results.flips = flips | results.flips
+    if not results.spreads and (number := manifest.get("starts")):
+        over_starts(run, results.scores.objectives, number)
+
+
+def _restored_plan(scores: Scores, path: Path) -> Plan | None:
+    """The plan of a file: with its rounds, where they are stored; None where its objectives were not scored."""
+    weights, known = read_plan(path)
+    targets = known.get("targets", {})
+    if not targets or not set(targets) <= set(scores.names):
+        return None
+    chosen = [scores.objectives[scores.index_of(name)] for name in targets]
+    removal = known["method"] == "remove" and len(chosen) == known["starts"] == 1
+    if removal and rounds_stored(scores, chosen[0], targets[chosen[0].name]):
+        made = compute_plan(scores, targets, method="remove")
+        if np.array_equal(made.weights, weights):
+            return made
+    removed = np.flatnonzero((weights == 0) & (scores.run.weights > 0))
+    words = [word for o in chosen if isinstance(o, BaseObjective) for word in o.words]
+    return Plan(
+        known["method"], targets, known["values"], known["predicted"], known["retrained"], weights, scores.run.weights,
+        [], known["reached"], known["starts"], np.stack([scores.of(name) for name in targets]),
+        depleted_words=depleted_words(scores.run, words, removed),
+    )  # fmt: skip

@@ -37,7 +37,7 @@ def test_a_command_in_the_documentation_is_one(page, line):
 
 
 @pytest.mark.parametrize(
-    "line", ["crossloss learn x", "crossloss report a --sort", "crossloss plan", "crossloss score a b"]
+    "line", ["crossloss learn x", "crossloss show a --sort", "crossloss plan", "crossloss score a b"]
 )
 def test_one_that_is_none_would_be_found(line):
     with pytest.raises(Exception, match=r"no command|[Nn]o such option|Missing|unexpected extra"):

@@ -63,7 +63,8 @@ def test_the_snippets_of_a_page_run_in_their_order(page, tmp_path, monkeypatch):
     if page.name == "formats.md":
         names["model"] = word2vec(gensim)
     for block in blocks(page):
-        if block.kind == "python" and "with " not in block.note:  # with wefe: a package that tests have not
+        # with wefe: a package that tests have not; notest: on data that are not here
+        if block.kind == "python" and "with " not in block.note and block.note != "notest":
             # Lines of the page, so that a traceback names them.
             exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
 
@@ -79,6 +80,32 @@ def test_the_readmes_torch_example_runs_when_it_is_pasted(tmp_path, monkeypatch)
     (block,) = (b for b in blocks(ROOT / "README.md") if b.kind == "python" and "TorchField" in b.text)
     monkeypatch.chdir(tmp_path)
     exec(compile(block.text, "README.md", "exec"), {})
+
+
+SHORT = {"README.md": ROOT / "README.md"} | {
+    name: ROOT / "docs" / "howto" / name for name in ("gensim.md", "pytorch.md")
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_twelve_lines_end_in_a_plan_checked_by_retraining_and_a_report(name, tmp_path, monkeypatch):
+    if name == "gensim.md":
+        pytest.importorskip("gensim")
+    (tmp_path / "corpus.txt").write_text("\n".join(corpus()), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    known = [block for block in blocks(SHORT[name]) if block.kind == "python"]
+    number = next(i for i, b in enumerate(known) if "cl.plan(" in b.text and "cl.report(run)" in b.text)
+    assert len(known[number].text.splitlines()) <= 12
+    names: dict[str, object] = {}
+    for block in known[: number + 1]:
+        exec(compile("\n" * block.line + block.text, str(SHORT[name]), "exec"), names)
+    plan, run, fixed = names["plan"], names["run"], names["fixed"]
+    objective = names["scores"].objectives[0]
+    assert plan.size > 0
+    assert plan.retrained == pytest.approx(float(objective(fixed.view)), rel=1e-4)
+    assert abs(plan.retrained - plan.target) < abs(plan.value - plan.target) / 2
+    page = (run.store.path / "report.html").read_text(encoding="utf-8")
+    assert objective.name in page
 
 
 def test_the_pytorch_page_shows_predictions_within_a_tenth(capsys, tmp_path, monkeypatch):

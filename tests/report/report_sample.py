@@ -10,17 +10,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from crossloss.plans.rare import UsedUp
-from crossloss.validation.statistics import Fidelity
 
 import crossloss as cl
 from crossloss.models.skipgram.explain import Explanation
 from crossloss.objectives import Weat
+from crossloss.plans.depleted import DepletedWord
 from crossloss.report import render
+from crossloss.run.results import Results
 from crossloss.scores import Scored
+from crossloss.statistics import Fidelity
 from crossloss.validation.spread import Spread
 from crossloss.validation.strongest import Strongest
-from crossloss.validation.validate import PlanCheck
+from crossloss.validation.validate import Compared, PlanCheck, Validation
 from train_on import train_on
 
 LINES = [
@@ -134,9 +135,7 @@ def fidelity(estimator: str, r: float, scale: float, share: float = 0.1, seed: i
         r, r - 0.03, min(r + 0.02, 1.0), r - 0.01, r - 0.06, min(r + 0.03, 1.0),
         0.96 / scale, 0.9 / scale, 1.03 / scale, 30,
     )  # fmt: skip
-    return SimpleNamespace(
-        estimator=estimator, share=share, predicted=predicted, retrained=retrained, fidelity=agreement
-    )
+    return Compared(estimator, share, predicted, retrained, agreement)
 
 
 def plan(name: str, value: float, **changes: Any) -> Any:
@@ -146,9 +145,9 @@ def plan(name: str, value: float, **changes: Any) -> Any:
     known = {
         "name": name, "method": "remove", "targets": {name: changes.pop("target", 0.0)}, "values": {name: value},
         "predictions": {name: predicted}, "results": {} if retrained is None else {name: retrained},
-        "before": np.ones(n), "size": size, "share": size / n, "moved": size / n, "reached": True,
+        "starts": 1, "before": np.ones(n), "size": size, "share": size / n, "moved": size / n, "reached": True,
         "curve": value - 2.2 * (np.arange(3001) / 1400) ** 0.8, "path": [] if retrained is None else path,
-        "first_order": (1310, 0.0004), "depleted_words": [UsedUp("amy", 3, 4, size)],
+        "first_order": (1310, 0.0004), "depleted_words": [DepletedWord("amy", 3, 4, size)],
     }  # fmt: skip
     return SimpleNamespace(**(known | changes))
 
@@ -208,12 +207,14 @@ def report(*given: Given, estimator: str = "unrolled", folder: str | None = "run
         path=folder, manifest=MANIFEST | manifest, metrics={"train.seconds": 21.4, "score.seconds": 4210.0}
     )
     by_name = {g.objective.name: g for g in every}
-    validation = SimpleNamespace(
+    validation = Validation(
         fidelity={n: g.fidelity for n, g in by_name.items()},
-        plans={p.name: g.check for g in every for p in g.plans if g.check},
+        plans={n: g.check for n, g in by_name.items() if g.check},
+        subsets=30,
+        share=0.1,
         strongest={n: g.strongest for n, g in by_name.items() if g.strongest},
     )
-    run.results = SimpleNamespace(
+    run.results = Results(
         scores=scores,
         plans={f"{i}{p.name}": p for g in every for i, p in enumerate(g.plans)},
         validation=validation,

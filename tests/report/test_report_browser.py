@@ -7,8 +7,6 @@ from hostile import ACT, hostile_page
 from in_browser import browser, dom, root_tag, without_policy
 from report_sample import Line, bare, objective, page_of
 
-from fuzzing_runs import hostile_run
-
 pytestmark = browser
 
 
@@ -25,6 +23,8 @@ def test_the_policy_stops_what_would_get_through(tmp_path):
 
 
 def test_a_hostile_corpus_runs_nothing_from_file_to_page(tmp_path):
+    from fuzzing_runs import hostile_run
+
     out, _ = hostile_run(tmp_path)
     page = (out / "report.html").read_text(encoding="utf-8")
     for shown in (page, without_policy(page)):

@@ -2,7 +2,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from report_sample import fidelity
+from report_sample import fidelity, plan
 
 from crossloss.report.figures import fidelity_panel, overview, removal_curve
 
@@ -81,13 +81,13 @@ def test_a_curve_of_one_point_and_a_flat_one_can_be_drawn():
 
 def test_the_overview_has_a_row_of_marks_where_the_numbers_say():
     values = {"first": 2.0, "second": -1.0}
-    drawn = overview(values, {"first": 0.0}, {"first": 0.5}, {0.0}, "label")
+    drawn = overview(values, {"first": plan("first", 2.0, predicted=0.0)}, {"first": 0.5}, "label")
     places = dots(drawn)  # Now, both rows; predicted; retrained.
     assert len(places) == 4
     (now, y), (second, below), (predicted, _), (retrained, _) = places
     assert (retrained - predicted) / (now - predicted) == pytest.approx(0.25)
     assert (second - predicted) / (now - predicted) == pytest.approx(-0.5)
     assert below > y
-    bare = overview(values, {}, {}, set(), "label")
+    bare = overview(values, {}, {}, "label")
     assert len(dots(bare)) == 2
     assert ">retrained</text>" not in bare

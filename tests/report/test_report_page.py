@@ -147,7 +147,8 @@ def test_what_raises_is_no_mitigator():
 def test_several_objectives_are_answered_in_one_sentence_and_one_picture():
     values = {"paper-career": 1.56, "paper-math": 0.9, "paper-art": -1.2, "paper-race": 0.2}
     objectives = [objective(name, now) for name, now in values.items()]
-    objectives[1].plans, objectives[1].check = [plan("paper-math", 0.9, size=36)], check(retrained=0.08)
+    objectives[1].plans = [plan("paper-math", 0.9, size=36, retrained=0.08)]
+    objectives[1].check = check(retrained=0.08, curve=[(36, 0.08)])
     objectives[2].plans = [plan("paper-art", -1.2, reached=False)]
     objectives[3].plans, objectives[3].check = [], None
     html = page_of(*objectives)
@@ -182,6 +183,15 @@ def test_a_plan_of_other_weights_and_one_for_two_objectives_are_shown():
             in text
         )
     assert text.count("with the plan’s weights, predicted") == 2
+
+
+@pytest.mark.parametrize("earlier", [{"retrained": 0.7}, {"curve": [(10, -0.4853)]}])
+def test_what_was_checked_of_an_earlier_plan_is_not_said_of_this(earlier):
+    o = objective()
+    o.check = check(**earlier)
+    text = Page(page_of(o)).text
+    assert "brings paper-career from 1.56 to −0.49 (predicted −0.001)." in text
+    assert "0.17 ± 0.11" not in text
 
 
 def test_every_plan_for_an_objective_is_shown():

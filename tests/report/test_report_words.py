@@ -6,7 +6,9 @@ from report_sample import bare, check, fidelity, objective, plan, report
 from crossloss.objectives import RareWords
 from crossloss.report import words
 from crossloss.report.page import Contents
+from crossloss.statistics import Fidelity
 from crossloss.validation.spread import Spread
+from crossloss.validation.strongest import Strongest
 
 
 @pytest.mark.parametrize(
@@ -69,33 +71,37 @@ def test_a_spread_larger_than_the_value_is_said():
     assert unsure.endswith(
         "0.17 ± 0.70. The starts differ by more than its size: not even its sign is a property of the data."
     )
-    shown = words.all_starts({"paper-career": Spread((0.1, -0.5, 0.9)), "other": Spread((1.5, 1.6))})
+    shown = words.all_starts(
+        ["paper-career", "other", "more"], {"paper-career": Spread((0.1, -0.5, 0.9)), "other": Spread((1.5, 1.6))}
+    )
     assert shown == (
         "Over 3 starts of the initial parameters (mean ± sd): paper-career 0.17 ± 0.70, other 1.55 ± 0.07. Of "
         "paper-career not even the sign is a property of the data."
     )
-    assert words.all_starts({}) == words.all_starts({"f": Spread((0.1,))}) == ""
+    assert words.all_starts(["f"], {}) == words.all_starts(["f"], {"f": Spread((0.1,))}) == ""
 
 
 def test_rare_words_are_named_with_what_the_test_is_without_them():
-    assert words.rare("f", None) == ""
-    assert words.rare("f", RareWords((("tia", 6),), 0.4, 0.03)) == (
+    assert RareWords((("tia", 6),), 0.4, 0.03).sentence("f") == (
         "One word is rare in the corpus, fewer than 50 times: tia 6; a few sentences decide where they lie. Without it "
         "f is 0.40 (p 0.030)."
     )
-    many = words.rare("f", RareWords(tuple((f"w{i}", i) for i in range(1, 15))))
+    many = RareWords(tuple((f"w{i}", i) for i in range(1, 15))).sentence("f")
     assert "14 words are rare" in many
     assert "w12 12 and 2 more" in many
     assert "Without" not in many
 
 
 def test_the_strongest_are_said_to_be_larger_than_predicted():
-    assert words.strongest_checked("f", 0.97, 1.1, 10) == (
+    def summary(r, slope):
+        return Strongest([0] * 10, [], [], Fidelity(r, *[0.9] * 5, slope, 0.9, 1.1, 10)).summary("f")[0]
+
+    assert summary(0.97, 1.1) == (
         "Each of the 10 strongest of f was left out alone and the model trained again: correlation of predicted with "
         "retrained effect 0.97, slope 1.10."
     )
-    assert words.strongest_checked("f", 0.9, 2.2, 10).endswith("Single effects are larger than predicted.")
-    assert words.strongest_checked("f", 0.9, 0.5, 10).endswith("Single effects are smaller than predicted.")
+    assert summary(0.9, 2.2).endswith("Single effects are larger than predicted.")
+    assert summary(0.9, 0.5).endswith("Single effects are smaller than predicted.")
 
 
 @pytest.mark.parametrize(
@@ -163,8 +169,8 @@ def test_effects_without_a_unit_are_said_to_have_none():
 
 
 def test_scores_of_a_model_trained_elsewhere_are_a_ranking():
-    assert "Use them as a ranking" in words.elsewhere("inverse-hessian", "torch")
-    assert "0.3 to 0.9" in words.elsewhere("inverse-hessian-word-blocks", "skip-gram")
+    assert "Use such scores as a ranking" in words.elsewhere("inverse-hessian", "torch")
+    assert "a ranking and no exact effects" in words.elsewhere("inverse-hessian-word-blocks", "skip-gram")
 
 
 def test_commands_are_quoted_for_a_shell():

@@ -1,6 +1,7 @@
 """What makes two runs different: a folder is never taken for the run of something else."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch import nn
@@ -153,6 +154,8 @@ SHOWN = {
     "texts": ([f"t{i}" for i in range(N)], "t3", ["text"]),
     "a function": (lambda i: f"t{i}", "t3", ["text"]),
     "rows": ([{"age": i, "sample": "x"} for i in range(N)], "age: 3, row.sample: x", ["age", "row.sample"]),
+    "a table": (pa.table({"age": range(N)}), "age: 3", ["age"]),
+    "rows with images": (lambda i: {"image": torch.rand(2, 2), "label": torch.tensor(i)}, "label: 3", ["label"]),
     "images": (torch.rand(N, 2, 2), "sample 3", []),
 }
 

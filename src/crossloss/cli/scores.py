@@ -18,7 +18,7 @@ from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import parse_objectives
 from crossloss.reading import ranking
 from crossloss.scores import ESTIMATOR_NAMES, UNROLLED
-from crossloss.stored import restore, stored_scores
+from crossloss.stored import stored_scores
 from crossloss.text.tokens import stop_words
 
 IMPORTED = {"estimator": "inverse-hessian-word-blocks", "damping": 1e-6}
@@ -118,7 +118,6 @@ def show(
     with opened(run, objective) as (trained, objectives, names):
         scores = stored_scores(trained, objectives)
         if html:
-            restore(scores)
             print_line(f"Report: {cl.report(trained)}")
             return
         for name in names:

@@ -184,6 +184,13 @@ class Plan:
         beyond = f", which is beyond first order: it lies {described((low, high))}"
         return value(prediction) + beyond * (not low <= prediction <= high)
 
+    def _alone(self) -> str:
+        """Say what first order alone would remove; "" of what is no removal for one objective."""
+        if len(self.targets) != 1 or self.method != "remove":
+            return ""
+        size, prediction = self.first_order
+        return f"First order alone: {size:,} sentences for {self._written(self.objective, prediction)}. "
+
     def summary(self) -> list[str]:
         """What it does to each objective, how it was reached, and the words that it depletes; a line each."""
         doing = f"removing {self.size:,} of {int((self.before > 0).sum()):,} sentences ({percent(self.share)})"
@@ -200,10 +207,7 @@ class Plan:
                 lines.append(f"Plan: {doing} is predicted to bring {name} from {now} to {predicted}{short}.")
             if self.path:
                 rounds = ", then ".join(f"{r.size:,} out: {value(r.retrained[name])}" for r in self.path)
-                lines.append(f"  Retrained on the way: {rounds}.")
-        if self.path and len(self.targets) == 1 and self.method == "remove":
-            size, prediction = self.first_order
-            lines.append(f"  First order alone: {size:,} sentences for {self._written(self.objective, prediction)}.")
+                lines.append(f"  {self._alone()}Retrained on the way: {rounds}.")
         return [*lines, *(f"  {word.sentence(not self.results)}" for word in self.depleted_words)]
 
     def apply(self, run: Run, *, seed: int | None = None, held_in: np.ndarray | None = None) -> Run:

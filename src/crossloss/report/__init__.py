@@ -12,6 +12,7 @@ from crossloss.core import UserError
 from crossloss.report.page import render
 from crossloss.run.folder import RunFolder
 from crossloss.run.run import Run
+from crossloss.stored import restore
 
 __all__ = ["render", "report"]
 
@@ -22,7 +23,7 @@ def report(run: Run, *, path: str | Path | None = None, show: Any = None) -> Pat
     Parameters
     ----------
     run : Run
-        Scored: ``cl.score(run, [objective])``.
+        Scored: ``cl.score(run, [objective])``; of a folder, with the objectives of its manifest.
     path : str or Path, optional
         report.html in the run's folder where None.
     show : callable, sequence or DataFrame, optional
@@ -49,8 +50,9 @@ def report(run: Run, *, path: str | Path | None = None, show: Any = None) -> Pat
         raise UserError(f"A report is of a run, not of a {type(run).__name__}: cl.report(run).")
     if path is None and not isinstance(run.store, RunFolder):
         raise UserError('This run is in memory: say where its page goes, cl.report(run, path="report.html").')
-    target = run.store.file("report.html") if path is None else Path(path)  # type: ignore[attr-defined]
+    target = run.store.file("report.html") if isinstance(run.store, RunFolder) and path is None else Path(path or "")
     if target.is_dir() or not target.parent.is_dir():
         raise UserError(f"{target} is no place for a page: give the path of a file in a folder that is there.")
+    restore(run)
     files.write_text(target, render(run, show))
     return target

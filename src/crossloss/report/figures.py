@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -14,7 +14,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from crossloss.plans.plan import Plan
 from crossloss.report.text import clean
+from crossloss.validation.validate import Compared
 
 Curve = tuple[Sequence[int] | np.ndarray, Sequence[float] | np.ndarray, Sequence[tuple[int, float]]]
 """Counts of samples removed, ascending; the objective as predicted of each; (count, objective) as retrained."""
@@ -53,22 +55,16 @@ _MOST_POINTS = 400
 _LONGEST_NAME = 40
 
 
-def overview(
-    values: Mapping[str, float],
-    predicted: Mapping[str, float],
-    retrained: Mapping[str, float],
-    targets: Collection[float],
-    label: str,
-    key: str = "overview",
-) -> str:
+def overview(values: Mapping[str, float], plans: Mapping[str, Plan], retrained: Mapping[str, float], label: str) -> str:
     """Draw each objective as a row: a ring where it is, a bar where its plan is predicted to bring it, a dot retrained.
 
-    ``label`` and ``key`` are those of :func:`removal_curve`. Returns an ``<svg>`` element.
+    ``label`` is that of ``removal_curve``. Returns an ``<svg>`` element.
     """
+    predicted = {name: plan.predictions[name] for name, plan in plans.items()}
     names = list(values)
 
     def draw(axes: Axes) -> None:
-        for target in targets:
+        for target in {plan.targets[name] for name, plan in plans.items()}:
             axes.axvline(target, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
         for row, name in enumerate(names):
             ends = [by_name[name] for by_name in (values, predicted, retrained) if name in by_name]
@@ -91,7 +87,7 @@ def overview(
         axes.margins(x=0.06)
         axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3, handletextpad=0.3, columnspacing=1.4)
 
-    return _svg(draw, (4.6, 1.1 + 0.34 * len(names)), label, key)
+    return _svg(draw, (4.6, 1.1 + 0.34 * len(names)), label, "overview")
 
 
 def removal_curve(
@@ -99,24 +95,9 @@ def removal_curve(
 ) -> str:
     """Draw f against the number of samples removed: predicted as a line, retrained as points.
 
-    Parameters
-    ----------
-    curve : Curve
-        Shown up to half as far again as the last retrained point or the first predicted crossing of the
-        target, whichever is later; all of it where there is neither.
-    target : float
-        Dashed line.
-    name, noun : str
-        Of the objective and of a sample, at the axes.
-    label : str
-        What a reader who cannot see the figure hears.
-    key : str
-        Prefix of the SVG's ids, unique in a page.
-
-    Returns
-    -------
-    str
-        An ``<svg>`` element.
+    The curve is shown up to half as far again as the last retrained point or the first predicted crossing of the
+    target, whichever is later; all of it where there is neither. ``name`` and ``noun`` stand at the axes, ``label`` is
+    what a reader who cannot see the figure hears, ``key`` a prefix of ids. Returns an ``<svg>`` element.
     """
     counts, predicted, retrained = np.asarray(curve[0], float), np.asarray(curve[1], float), curve[2]
     shown = counts <= _reach(counts, predicted, [c for c, _ in retrained], target)
@@ -154,7 +135,7 @@ def _reach(counts: np.ndarray, predicted: np.ndarray, retrained: Sequence[int], 
     return 1.5 * max(ends) if ends and max(ends) > 0 else float("inf")
 
 
-def fidelity_panel(row: Any, label: str, key: str = "fidelity") -> str:
+def fidelity_panel(row: Compared, label: str, key: str = "fidelity") -> str:
     """Draw the change that one estimator predicted for each subset against the change retraining gave.
 
     ``label`` and ``key`` are those of :func:`removal_curve`. The unrolled estimator, whose prediction is in f's unit,

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from crossloss.models.base import Model
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import BaseObjective, Weat, measured, rare_words
+from crossloss.plans.flip import in_common, sentences
+from crossloss.plans.plan import Plan
 from crossloss.report import words
 from crossloss.report.samples import displayed
 from crossloss.report.text import Piece, clean, highlight
@@ -23,6 +26,7 @@ from crossloss.run.run import Run, settings_of
 from crossloss.run.train import environment
 from crossloss.scores import Scored
 from crossloss.validation.spread import Spread
+from crossloss.validation.validate import PlanCheck
 
 SAMPLES, SHOWN_PAIRS, CURVE_POINTS = 50, 6, 200
 PYTHON = {
@@ -37,35 +41,32 @@ class Contents:
     """A run as its page reads it: nothing is copied, ``run.results`` and ``run.model`` are looked up."""
 
     def __init__(self, run: Run, show: Any = None) -> None:
-        self.run, self.model, self.results = run, run.model, run.results  # type: ignore[attr-defined]
+        self.run, self.model, self.results = run, run.model, run.results
         self.scores, self.noun = self.results.scores, run.model.sample_noun
         self.values, self.trained = self.scores.values, int((run.weights > 0).sum())
-        every = list(self.results.plans.values())
-        self.plans = {name: [p for p in every if name in p.targets] for name in self.values}
-        self.plan = {name: plans[-1] for name, plans in self.plans.items() if plans}
         validation = self.results.validation
         self.fidelity = validation.fidelity if validation else {}
         self.strongest = validation.strongest if validation else {}
-        self.checks = {}
-        if validation:
-            known = validation.plans
-            self.checks = {n: known[p.name] for n, p in self.plan.items() if p.name in known}
+        checks = validation.plans if validation else {}
+        self.plans = {name: self._plans(name, checks.get(name)) for name in self.values}
+        self.plan = {name: plans[-1] for name, plans in self.plans.items() if plans}
+        self.checks = {name: checks[name] for name, plan in self.plan.items() if _is_of(checks.get(name), plan, name)}
         self.candidate = self.model.candidates(run.weights)
         self.ranked = {
             o.name: (
                 [s for s in self.scores.amplifiers(SAMPLES, o) if s.score > 0],
                 [s for s in self.scores.mitigators(SAMPLES, o) if s.score < 0],
             )
-            for o in self.objectives
+            for o in self.scores.objectives
         }
         self.parts = show is None and type(self.model).explain is not Model.explain
         shown = [s.sample for both in self.ranked.values() for ranked in both for s in ranked]
         self.content = displayed(self.model, shown, show)
 
-    @property
-    def objectives(self) -> list[Objective]:
-        """Those scored."""
-        return self.scores.objectives  # type: ignore[no-any-return]
+    def _plans(self, name: str, check: PlanCheck | None) -> list[Plan]:
+        """Plans for an objective; the last, which is shown in full, is one that was checked, or else a removal."""
+        plans = [plan for plan in self.results.plans.values() if name in plan.targets]
+        return sorted(plans, key=lambda plan: (_is_of(check, plan, name), plan.method == "remove"))
 
     def explain(self, objective: Objective, s: Scored) -> Any:
         """A sample taken apart, where the model's samples have parts and nothing else is shown of them."""
@@ -80,31 +81,15 @@ class Contents:
         below = name in self.plan and self.plan[name].targets[name] > self.values[name]
         return next((s for s in self.ranked[name][below] if not self.candidate[s.sample]), None)
 
-    def changes(self, name: str) -> dict[int, float]:
-        """What retraining without each of the strongest samples gave, by sample."""
-        checked = self.strongest.get(name)
-        return checked.changes if checked else {}
-
     def retrained(self) -> dict[str, float]:
         """The objectives after training with their plans, of those that were retrained."""
         after = {name: words.retrained(name, plan, self.checks.get(name)) for name, plan in self.plan.items()}
         return {name: value for name, value in after.items() if value is not None}
 
-    def predicted(self) -> dict[str, float]:
-        """The objectives as their plans are predicted to bring them."""
-        return {name: plan.predictions[name] for name, plan in self.plan.items() if name in plan.predictions}
-
-    def targets(self) -> set[float]:
-        """Where the plans are to bring them."""
-        return {plan.targets[name] for name, plan in self.plan.items()}
-
-    def spreads(self) -> dict[str, Spread]:
-        """Spreads over starts of the objectives scored."""
-        return {name: self.results.spreads[name] for name in self.values if name in self.results.spreads}
-
-    def flips(self, name: str) -> Sequence[Sequence[str]]:
-        """How few samples decide an objective, and what they have in common: a list of sentences each."""
-        return self.results.flips.get(name, ())  # type: ignore[no-any-return]
+    def flips(self, name: str) -> list[Sequence[str]]:
+        """How few samples decide an objective, and what they have in common: sentences, as stored or of a flip."""
+        flips = self.results.flips.get(name, ())
+        return [f if isinstance(f, list) else sentences(f, in_common(self.run, f.removed)) for f in flips]
 
     def curve(self, name: str) -> Any:
         """Counts, predictions and retrained points of a removal for one objective; None of other plans."""
@@ -135,7 +120,8 @@ class Contents:
         if spread and spread.exceeds_value:
             texts.append(words.starts(name, spread))
         if isinstance(self.model, SkipGram):
-            texts.append(words.rare(name, rare_words(objective, self.model.vocabulary.occurrences, self.run.view)))
+            rare = rare_words(objective, self.model.vocabulary.occurrences, self.run.view)
+            texts += [rare.sentence(name)] if rare else []
         if any(row.missing for row in self.coverage(objective)):
             texts.append("Words that the corpus lacks are left out of their set; the other sets stay as they are.")
         return [text for text in texts if text]
@@ -212,7 +198,7 @@ def render(run: Run, show: Any = None) -> str:
         import jinja2
 
         from crossloss.report import figures
-    if run.results.scores is None:  # type: ignore[attr-defined]
+    if run.results.scores is None:
         raise UserError("There is nothing to report: score at least one objective first, cl.score(run, [objective]).")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("crossloss", "report"),
@@ -233,6 +219,14 @@ def render(run: Run, show: Any = None) -> str:
         shown_pairs=SHOWN_PAIRS, policy=policy(script), script=script,
     )  # fmt: skip
     return clean(page)
+
+
+def _is_of(check: PlanCheck | None, plan: Plan, name: str) -> bool:
+    """Whether a plan was checked, and not an earlier one for the same objective."""
+    if check is None or len(plan.targets) > 1 or (check.curve and check.curve[-1][0] != plan.size):
+        return False
+    known = plan.results.get(name) if plan.starts == 1 else None
+    return known is None or math.isclose(check.retrained, known, rel_tol=1e-5, abs_tol=1e-7)
 
 
 def _pieces(text: str, taken: Any) -> list[Piece]:

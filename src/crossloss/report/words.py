@@ -1,7 +1,6 @@
 """Sentences for people, on pages and in terminals: the answer, and how far it can be trusted."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
 
 from crossloss.display import (
     agreement,
@@ -15,14 +14,10 @@ from crossloss.display import (
     spread,
     value,
 )
-from crossloss.objectives import RareWords
-
-if TYPE_CHECKING:
-    from crossloss.validation.spread import Spread
-
-Plan: TypeAlias = Any
-PlanCheck: TypeAlias = Any
-Compared: TypeAlias = Any
+from crossloss.models.skipgram.from_word2vec import TRUST
+from crossloss.plans.plan import Plan
+from crossloss.validation.spread import Spread
+from crossloss.validation.validate import Compared, PlanCheck
 
 __all__ = ["count", "duration", "effect", "percent", "probability", "several", "spread", "value"]
 
@@ -30,9 +25,9 @@ UNITLESS = ("gradient-dot", "tracin", "co-occurrence")
 """Estimators whose scores have no unit."""
 
 
-def starts(name: str, over: "Spread | None") -> str:
+def starts(name: str, over: Spread) -> str:
     """Say how far an objective depends on where the parameters started; "" of one start."""
-    if over is None or len(over.values) < 2:
+    if len(over.values) < 2:
         return ""
     text = f"From {len(over.values)} starts {name} is {spread(over.values)}."
     if over.exceeds_value:
@@ -40,9 +35,9 @@ def starts(name: str, over: "Spread | None") -> str:
     return text
 
 
-def all_starts(over: "Mapping[str, Spread]") -> str:
-    """Write several figures with their spread over starts; "" where it was not measured."""
-    measured = {name: figure for name, figure in over.items() if len(figure.values) > 1}
+def all_starts(names: Iterable[str], over: Mapping[str, Spread]) -> str:
+    """Write figures of these names with their spread over starts; "" where it was not measured."""
+    measured = {name: over[name] for name in names if name in over and len(over[name].values) > 1}
     if not measured:
         return ""
     each = ", ".join(f"{name} {spread(figure.values)}" for name, figure in measured.items())
@@ -51,20 +46,6 @@ def all_starts(over: "Mapping[str, Spread]") -> str:
     if unsure := [name for name, figure in measured.items() if figure.exceeds_value]:
         text += f" Of {' and '.join(unsure)} not even the sign is a property of the data."
     return text
-
-
-def strongest_checked(name: str, pearson: float, slope: float, number: int) -> str:
-    """Say how well predictions of the strongest samples held, each left out alone."""
-    text = f"Each of the {number} strongest of {name} was left out alone and the model trained again: correlation of "
-    text += f"predicted with retrained effect {agreement(pearson)}, slope {agreement(slope)}."
-    if not 0.8 <= slope <= 1.25:
-        text += f" Single effects are {'larger' if slope > 1 else 'smaller'} than predicted."
-    return text
-
-
-def rare(name: str, known: RareWords | None) -> str:
-    """Name the rare words of an objective and what it is without them; "" where there are none."""
-    return "" if known is None else known.sentence(name)
 
 
 def title(values: Mapping[str, float], noun: str) -> str:
@@ -77,8 +58,7 @@ def title(values: Mapping[str, float], noun: str) -> str:
 
 def retrained(name: str, plan: Plan, check: PlanCheck | None) -> float | None:
     """The objective after training with its plan; None where nobody has."""
-    after: float | None = plan.results.get(name) if check is None else check.retrained
-    return after
+    return plan.results.get(name) if check is None else check.retrained
 
 
 def doing(plan: Plan, noun: str) -> str:
@@ -166,19 +146,13 @@ def guide(estimator: str, noun: str) -> tuple[str, str]:
 
 def elsewhere(estimator: str, kind: str) -> str:
     """Say how far scores of a model that was trained elsewhere can be trusted."""
-    text = (
-        f"This model was trained elsewhere, so there is no training to go back over: its scores ({estimator}) are "
-        "estimates at its final parameters. Use them as a ranking, where its training had converged, and check a few."
-    )
+    text = f"This model was trained elsewhere, and is scored ({estimator}) at its final parameters alone."
     if kind == "skip-gram":
-        text += (
-            " Those of gensim’s models correlated with retraining by 0.3 to 0.9, and off in size by factors of 0.65 to"
-            " 1.9."
-        )
-    return text
+        return f"{text} {TRUST}"
+    return f"{text} Use such scores as a ranking, where its training had converged, and check a few by retraining."
 
 
-def trust(fidelity: "Mapping[str, Sequence[Compared]]", estimator: str = "unrolled", noun: str = "sentence") -> str:
+def trust(fidelity: Mapping[str, Sequence[Compared]], estimator: str = "unrolled", noun: str = "sentence") -> str:
     """Write how far the scores of an estimator were checked against retraining, "" where nobody has."""
     rows = [(name, row) for name, compared in fidelity.items() for row in compared if row.estimator == estimator]
     if not rows:
@@ -200,7 +174,7 @@ def trust(fidelity: "Mapping[str, Sequence[Compared]]", estimator: str = "unroll
     )
 
 
-def verdicts(rows: "Sequence[Compared]", estimator: str = "unrolled", noun: str = "sentence") -> list[str]:
+def verdicts(rows: Sequence[Compared], estimator: str = "unrolled", noun: str = "sentence") -> list[str]:
     """Say, for each subset size, which estimator predicted retraining best, in plain words."""
     texts = []
     for share in sorted({row.share for row in rows}):
@@ -225,7 +199,7 @@ def verdicts(rows: "Sequence[Compared]", estimator: str = "unrolled", noun: str 
     return texts
 
 
-def _overlap(a: "Compared", b: "Compared") -> str:
+def _overlap(a: Compared, b: Compared) -> str:
     meet = a.fidelity.pearson_low <= b.fidelity.pearson_high and b.fidelity.pearson_low <= a.fidelity.pearson_high
     return ", but their intervals overlap" if meet else ""
 

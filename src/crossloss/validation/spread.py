@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from crossloss.core import Objective, UserError
+from crossloss.core import UserError
+from crossloss.display import html_table, several, spread
+from crossloss.objectives import as_objective
 from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
@@ -14,7 +17,7 @@ from crossloss.statistics import deviation
 STARTS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Spread:
     """One figure of models that differ in their seed alone.
 
@@ -41,6 +44,12 @@ class Spread:
         """Whether the starts differ by more than the value of the run or their mean: then not even its sign is sure."""
         return self.sd > min(abs(self.values[0]), abs(self.mean))
 
+    def __repr__(self) -> str:
+        return f"Spread({spread(self.values)} over {several(len(self.values), 'start')})"
+
+    def _repr_html_(self) -> str:
+        return html_table("Over starts", ("mean", "sd", "starts"), [(self.mean, self.sd, len(self.values))])
+
     def metrics(self, start: str) -> dict[str, float]:
         """Flat figures START.starts.mean, .sd, .count."""
         return {
@@ -50,7 +59,7 @@ class Spread:
         }
 
 
-def over_starts(run: Run, objectives: Sequence[Objective], starts: int = STARTS) -> dict[str, Spread]:
+def over_starts(run: Run, objectives: Sequence[Any], starts: int = STARTS) -> dict[str, Spread]:
     """Objectives, ``wordsim353`` and ``simlex999`` of a run and of the same run from other seeds.
 
     Trains ``starts - 1`` times; in a run folder nothing is trained twice.
@@ -58,7 +67,8 @@ def over_starts(run: Run, objectives: Sequence[Objective], starts: int = STARTS)
     Parameters
     ----------
     run : Run
-    objectives : sequence of Objective
+    objectives : sequence
+        Objectives, or functions of ``run.view``.
     starts : int
         At least 1, the run's own; the others are the seeds that follow it.
 
@@ -80,7 +90,7 @@ def over_starts(run: Run, objectives: Sequence[Objective], starts: int = STARTS)
     """
     if starts < 1:
         raise UserError("Give at least one start: the run's own.")
-    retrainer, rows = Retrainer(run, objectives), []
+    retrainer, rows = Retrainer(run, [as_objective(o) for o in objectives]), []
     with track("training from other starts") as progress:
         for done in range(starts):
             progress(done, starts)

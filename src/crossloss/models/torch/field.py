@@ -14,7 +14,7 @@ from crossloss.models.torch.curvature import KINDS, of_field
 from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_order, load_rows
 from crossloss.models.torch.finite import refuse_not_finite
 from crossloss.models.torch.linearisation import SampleInfluence, TorchLinearisation
-from crossloss.models.torch.model import Show, TorchModel, check_show
+from crossloss.models.torch.model import Show, TorchModel, load_show
 from crossloss.models.torch.module import gradient_of, own_copy, padding_rows, seeded, unchanged_buffers
 from crossloss.models.torch.outer import Outer
 from crossloss.models.torch.view import Layout, ModelView, first_part
@@ -100,10 +100,9 @@ class TorchField(TorchModel, Field):
         self.outer = Outer(model)
         self._place(own_copy(model))
         self._rows, self._samples = load_rows(data, self.device)
-        check_show(show, self._samples)
         if starts is not None and (not callable(starts) or isinstance(starts, nn.Module)):
             raise UserError(f"starts is a {type(starts).__name__}: give a function, lambda seed: a new module.")
-        self.starts, self.shown = starts, show
+        self.starts, self.shown = starts, load_show(show, self._samples)
         self.order: Order | None = load_order(data, self.samples, batch_size, seed, order)
         self.sample_loss, self.forward = sample_loss, forward
         self.regulariser, self.frozen = regulariser, frozen

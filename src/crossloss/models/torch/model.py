@@ -20,26 +20,35 @@ if TYPE_CHECKING:
 
 Show = Callable[[int], Any] | Sequence[Any]
 """What people are shown of a sample: by its number a text, a mapping (a row), or an image."""
+LOOKED_AT = 10
+"""Batches that identify an order that is drawn; one that is given is looked at whole."""
+DIGITS = 5
+"""Significant digits to which two processes must agree that a field is the same."""
 
 
-def check_show(show: object, n: int) -> None:
-    """Refuse what is no function and no list of one item a sample."""
+def load_show(show: Any, n: int) -> Show | None:
+    """A function, or one item a sample: the rows of a table, where one is given.
+
+    Raises
+    ------
+    UserError
+        Something else, or another number of items.
+    """
     if show is None or callable(show):
-        return
-    if hasattr(show, "columns"):
-        raise UserError('show is a table: give its rows, table.to_pylist() or frame.to_dict("records").')
+        function: Show | None = show
+        return function
+    if hasattr(show, "iloc"):
+        show = show.to_dict("records")
+    elif hasattr(show, "to_pylist"):
+        show = show.to_pylist()
     if isinstance(show, str | bytes | Mapping) or not (hasattr(show, "__len__") and hasattr(show, "__getitem__")):
         raise UserError(
             f"show is a {type(show).__name__}: give a list of one item a sample, or a function of its number."
         )
     if len(show) != n:
         raise UserError(f"show has {len(show)} items and the data have {n} samples: give one for each.")
-
-
-LOOKED_AT = 10
-"""Batches that identify an order that is drawn; one that is given is looked at whole."""
-DIGITS = 5
-"""Significant digits to which two processes must agree that a field is the same."""
+    items: Show = show
+    return items
 
 
 class TorchModel(Model):
@@ -48,7 +57,7 @@ class TorchModel(Model):
     kind, sample_noun, data_noun = "torch", "sample", "the field"
     starts: Callable[[int], nn.Module] | None = None
     shown: Show | None = None
-    _columns: Mapping[str, Sequence[str]] | None = None
+    _columns: Mapping[str, Sequence[Any]] | None = None
 
     @property
     def _field(self) -> "TorchField":
@@ -141,7 +150,7 @@ class TorchModel(Model):
             return super().show(sample)
         return self.shown(sample) if callable(self.shown) else self.shown[sample]
 
-    def columns(self) -> Mapping[str, Sequence[str]]:
+    def columns(self) -> Mapping[str, Sequence[Any]]:
         """What ``show`` gives, where it is texts, or rows of a table; computed once."""
         if self._columns is None:
             self._columns = {}
@@ -150,16 +159,29 @@ class TorchModel(Model):
         return self._columns
 
 
-def _columns(items: Sequence[Any]) -> Mapping[str, Sequence[str]]:
+def _columns(items: Sequence[Any]) -> Mapping[str, Sequence[Any]]:
     """Texts, or rows, by column; none of anything else."""
     if all(isinstance(item, str) for item in items):
         return {"text": items}
     if not all(isinstance(item, Mapping) for item in items):
         return {}
-    names = dict.fromkeys(str(name) for item in items for name in item)
-    rows = [{str(name): str(value) for name, value in item.items()} for item in items]
+    names = dict.fromkeys(name for item in items for name in item)
+    made = {str(name): [_text(item.get(name)) for item in items] for name in names}
     own = ("sample", "weight")  # what tables of scores have themselves
-    return {f"row.{name}" if name in own else name: [row.get(name, "") for row in rows] for name in names}
+    return {
+        f"row.{name}" if name in own else name: texts
+        for name, texts in made.items()
+        if all(text is not None for text in texts)  # images are for reports only
+    }
+
+
+def _text(value: Any) -> str | None:
+    """A text or a number of a row; None for anything larger."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, str | int | float) else None
 
 
 def _bytes(tensor: Tensor) -> Any:
