@@ -17,8 +17,8 @@ test: $(READY) docs
 	$(BIN)/pytest -m "slow or browser"
 
 check: $(READY)
-	$(BIN)/ruff format --check src tests benchmarks docs
-	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src studies tests benchmarks docs
+	$(BIN)/ruff check src studies tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow and not browser"
 
@@ -59,7 +59,7 @@ bench-full: bench
 	$(BIN)/python benchmarks/passes.py --corpus $(DATA)/wikipedia-180k.tsv.gz --out benchmarks/results/passes-180k.json
 	$(BIN)/python benchmarks/gensim_quality.py $(DATA)/wikipedia-180k.tsv.gz
 	$(BIN)/python benchmarks/fidelity_grid.py $(DATA)/wikipedia-180k.tsv.gz
-	$(BIN)/python benchmarks/mixture.py --run runs/mixture
+	PYTHONPATH=. $(BIN)/python benchmarks/mixture.py --run runs/mixture
 	$(BIN)/python benchmarks/gensim_fidelity.py $(DATA)/wikipedia-20k.tsv.gz --kept runs/gensim.json
 
 # Other packages, each with its own pinned venv (they conflict): about 5 GB under benchmarks/peers/.venvs.

@@ -1,9 +1,9 @@
 """The mixture study (paper Sec. 4.1) as recorded figures: shares of held-out points whose scores predict retraining.
 
-    OMP_NUM_THREADS=1 python benchmarks/mixture.py --run runs/mixture
-    OMP_NUM_THREADS=1 python benchmarks/mixture.py --run runs/mixture-protocol --paper-protocol
+    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/mixture.py --run runs/mixture
+    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/mixture.py --run runs/mixture-protocol --paper-protocol
 
-The same as ``crossloss study mixture``; seeds that the folder holds are not measured again.
+The same as ``python -m studies.mixture``; seeds that the folder holds are not measured again.
 """
 
 import argparse
@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 from record import RESULTS, environment
 
-from crossloss.studies.mixture import page
-from crossloss.studies.mixture.study import metrics, run_protocol, run_seeds, short, summary
+from crossloss.run.folder import RunFolder
+from studies import tables
+from studies.mixture import page
+from studies.mixture.study import metrics, run_protocol, run_seeds, short, summary
 
 
 def main() -> None:
@@ -24,10 +26,10 @@ def main() -> None:
     parser.add_argument("--paper-protocol", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    given.run.mkdir(parents=True, exist_ok=True)
     seeds = range(given.seeds or (6 if given.paper_protocol else 10))
-    found = (run_protocol if given.paper_protocol else run_seeds)(given.run, seeds)
-    page.write(found, given.run, environment()["command"])
+    with RunFolder(given.run, create=True) as store:
+        found = (run_protocol if given.paper_protocol else run_seeds)(store, seeds)
+        tables.write(given.run, "mixture", *page.page(found), environment()["command"])
     print("\n".join(summary(found)))
     result = {"environment": environment(), "seeds": list(seeds), "figures": metrics(found)}
     if not given.paper_protocol:

@@ -1,6 +1,6 @@
 """ReLU in the mixture study over many more seeds: whether its share of predicted points is a matter of a few runs.
 
-    OMP_NUM_THREADS=1 python benchmarks/mixture_relu.py --run runs/mixture-relu --seeds 40
+    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/mixture_relu.py --run runs/mixture-relu --seeds 40
 
 Seeds that the folder holds are not measured again.
 """
@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from record import RESULTS, Record
 
-from crossloss.studies.mixture.model import LOSSES
-from crossloss.studies.mixture.seed import ABLATION, compact, measure, silent
-from crossloss.studies.mixture.study import short, stored
+from crossloss.run.folder import RunFolder
+from studies.mixture.measure import ABLATION, measure
+from studies.mixture.model import LOSSES
+from studies.mixture.study import short
 
 SETUP = ABLATION["relu"]
 
@@ -27,12 +28,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     record = Record(RESULTS / "mixture-relu.json")
-    found = []
+    found, store = [], RunFolder(given.run, create=True)
     for seed in range(given.seeds):
-        path = given.run / f"relu-{seed:03d}.json"
-        found.append(
-            stored(path, asdict(SETUP), lambda s=seed: compact(measure(s, SETUP, full=False, progress=silent)))
-        )
+        key = f"seeds/relu-{seed:03d}"
+        found.append(store.get_or_make(key, asdict(SETUP), make=lambda s=seed: measure(s, SETUP, full=False)))
         for loss in LOSSES:
             r = [np.asarray(one["losses"][loss]["estimators"]["unrolled"]["r"]) for one in found]
             shares = np.array([(values > 0.8).mean() for values in r])

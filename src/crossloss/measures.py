@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossloss.core import Objective
 from crossloss.display import Table, probability, spread, value
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import Quality, quality
-from crossloss.objectives import BaseObjective, Measured, RareWords, measured, rare_words
+from crossloss.objectives import BaseObjective, Measured, RareWords, as_objective, measured, rare_words
 from crossloss.run.run import Run
 from crossloss.validation.spread import STARTS, Spread, over_starts
 
@@ -111,7 +110,7 @@ class Measures:
         return "".join(table.html() for table in self.tables())
 
 
-def measure(run: Run, objectives: Sequence[Objective], *, starts: int = STARTS) -> Measures:
+def measure(run: Run, objectives: Sequence[Any], *, starts: int = STARTS) -> Measures:
     """Measure objectives, those that are tests with their p-values, and benchmarks, both over ``starts``.
 
     The figures go into the run's metrics. Trains ``starts - 1`` times; in a run folder nothing is trained twice.
@@ -119,7 +118,8 @@ def measure(run: Run, objectives: Sequence[Objective], *, starts: int = STARTS) 
     Parameters
     ----------
     run : Run
-    objectives : sequence of Objective
+    objectives : sequence
+        Objectives, or functions of ``run.view``.
     starts : int
         Initial seeds, the run's own first; 1: no training.
 
@@ -133,14 +133,14 @@ def measure(run: Run, objectives: Sequence[Objective], *, starts: int = STARTS) 
     >>> measures = cl.measure(run, [weat], starts=5)
     >>> print(measures.values["weat7"].tested.p_value)
     """
-    view, model = run.view, run.model
+    view, model, chosen = run.view, run.model, [as_objective(o) for o in objectives]
     counts = model.vocabulary.occurrences if isinstance(model, SkipGram) else None
     made = Measures(
-        list(objectives),
-        {o.name: measured(o, view) for o in objectives},
+        chosen,
+        {o.name: measured(o, view) for o in chosen},
         None if counts is None else quality(view.words, view.vectors.cpu().numpy()),
-        over_starts(run, objectives, starts),
-        {o.name: rare for o in objectives if counts is not None and (rare := rare_words(o, counts, view))},
+        over_starts(run, chosen, starts),
+        {o.name: rare for o in chosen if counts is not None and (rare := rare_words(o, counts, view))},
     )
     run.store.log_metrics(made.metrics())
     run.store.set_meta(starts=starts)

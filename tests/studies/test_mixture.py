@@ -9,31 +9,31 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import crossloss as cl
-from crossloss.cli import app
 from crossloss.core import UserError
 from crossloss.estimators import predict, unrolled
-from crossloss.studies.mixture import data, model, page, protocol, retrain, seed, study
-from crossloss.studies.mixture.estimators import PublishedLissa, constant_target, estimators, tangents
+from crossloss.run.store import Store
+from studies.mixture import measure, model, page, protocol, study
+from studies.mixture.estimators import PublishedLissa, constant_target, estimators, tangents
+from studies.mixture.measure import OPTIMISERS, Setup
 
 EACH, STEPS = 5, 12
-SMALL = seed.Setup(each=EACH, steps=STEPS)
+SMALL = Setup(each=EACH, steps=STEPS)
 
 
 def trained(loss, optimiser=None, activation="gelu"):
-    points, held = data.draw(3, EACH)
+    points, held = model.draw(3, EACH)
     field = model.field(points, loss, model.initial(points, activation, 3))
     return cl.train(field, optimiser or cl.SGD(0.1), steps=STEPS), points, held
 
 
 @pytest.mark.parametrize("loss", model.LOSSES)
-@pytest.mark.parametrize("optimiser", seed.OPTIMISERS)
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_stacked_retraining_equals_retraining_one_by_one(loss, optimiser):
-    run, points, _ = trained(loss, seed.OPTIMISERS[optimiser])
-    weights = retrain.leave_one_out(len(points.x))
-    together = retrain.retrain(run, weights)
+    run, points, _ = trained(loss, OPTIMISERS[optimiser])
+    weights = model.leave_one_out(len(points.x))
+    together = model.retrain(run, weights)
     for i, w in enumerate(weights):
         assert w[i] == 0
         assert w.sum() == len(points.x) - 1
@@ -45,7 +45,7 @@ def test_fields_that_cannot_be_stacked_are_refused():
     run, points, _ = trained("matched")
     run.field = run.field.ordered([[0, 1]] * STEPS)
     with pytest.raises(UserError, match="full-batch"):
-        retrain.retrain(run, retrain.leave_one_out(len(points.x)))
+        model.retrain(run, model.leave_one_out(len(points.x)))
 
 
 def test_target_is_xie_s_equation_and_a_sample_of_weight_zero_is_not_in_it():
@@ -61,7 +61,7 @@ def test_target_is_xie_s_equation_and_a_sample_of_weight_zero_is_not_in_it():
 
 
 def test_q_is_the_student_t_similarity():
-    points, _ = data.draw(0, 4)
+    points, _ = model.draw(0, 4)
     net = model.initial(points, "relu", 0)
     assert sum(p.numel() for p in net.parameters()) == 228
     z, centres = net.encoder(points.x).tolist(), net.centres.tolist()
@@ -79,19 +79,19 @@ def test_centres_are_matched_to_their_gaussians():
 
 
 def test_points_are_those_of_the_paper():
-    points, held = data.draw(1, 5_000)
+    points, held = model.draw(1, 5_000)
     for part in (points, held):
-        for c, mean in enumerate(data.MEANS):
+        for c, mean in enumerate(model.MEANS):
             assert part.x[part.y == c].mean(0).tolist() == pytest.approx(mean, abs=0.08)
             assert part.x[part.y == c].std(0).tolist() == pytest.approx([1.25, 1.25], rel=0.05)
     assert not torch.equal(points.x, held.x)
-    assert torch.equal(data.draw(1, 7)[0].x, data.draw(1, 7)[0].x)
+    assert torch.equal(model.draw(1, 7)[0].x, model.draw(1, 7)[0].x)
 
 
 @pytest.mark.parametrize("loss", model.LOSSES)
 def test_tangents_are_what_predict_gives_and_unrolled_scores_their_slope(loss):
     run, _, held = trained(loss)
-    moved = tangents(run.trajectory)
+    moved = tangents(run)
     objectives = model.objectives(held)
     for i in (0, 7, 14):
         assert (predict(run.trajectory, objectives, without=[i]).theta - (run.theta - moved[i])).abs().max() < 1e-8
@@ -153,21 +153,21 @@ def test_the_ggn_is_that_of_the_matched_loss():
     curved = torch.diag_embed(q) - q[:, :, None] * q[:, None, :]
     exact = torch.einsum("nap,nab,nbq->pq", jacobian, curved, jacobian) / n
     net = model.initial(points, "gelu", 3)
-    ggn = estimators(points, net)["inverse-hessian-ggn"].curvature(theta, run.trajectory.weights)
+    ggn = estimators(points, net)["inverse-hessian-ggn"]().curvature(theta, run.trajectory.weights)
     a = torch.randn(2, len(theta), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert (ggn.product(a) - a @ exact).abs().max() < 1e-9 * (a @ exact).abs().max()
 
 
 def test_agreement_is_pearson_and_slope_and_0_where_nothing_varies():
     x = np.array([[1.0, 2.0, 4.0], [1.0, 1.0, 1.0]])
-    found = seed.agreement(x, np.array([[3.0, 5.0, 10.0], [1.0, 2.0, 3.0]]))
+    found = measure.agreement(x, np.array([[3.0, 5.0, 10.0], [1.0, 2.0, 3.0]]))
     assert found["r"] == [pytest.approx(np.corrcoef([1, 2, 4], [3, 5, 10])[0, 1], abs=1e-6), 0]
     assert found["slope"] == [pytest.approx(np.polyfit([1, 2, 4], [3, 5, 10], 1)[0], rel=1e-5), 0]
 
 
 @pytest.fixture(scope="module")
 def measured():
-    return seed.compact(seed.measure(3, SMALL))
+    return measure.measure(3, SMALL)
 
 
 def test_a_seed_is_measured_with_every_estimator(measured):
@@ -194,7 +194,7 @@ def test_a_seed_is_measured_with_every_estimator(measured):
 
 def test_the_published_retraining_is_torch_s_adam_carried_through():
     """Against the loop of the published code: one torch.optim.Adam, the model reset, its moments not."""
-    points, _ = data.draw(2, 2)
+    points, _ = model.draw(2, 2)
     net = model.initial(points, "relu", 2)
     field = model.field(points, "matched", net)
     found = protocol.carried_retraining(field, points, steps=2)
@@ -213,17 +213,17 @@ def test_the_published_retraining_is_torch_s_adam_carried_through():
             with torch.no_grad():
                 expected[j, i] = model.likelihood(live(points.x), points.y)[j]
     assert (found - expected).abs().max() < 1e-9
-    fresh = model.values(field, retrain.retrain(cl.train(field, cl.Adam(), steps=2), retrain.leave_one_out(n)), points)
+    fresh = model.values(field, model.retrain(cl.train(field, cl.Adam(), steps=2), model.leave_one_out(n)), points)
     assert (found - fresh.T).abs().max() > 1e-4
 
 
 def test_labels_are_the_cluster_of_each_gaussian_s_mean():
-    points, _ = data.draw(1, 3)
+    points, _ = model.draw(1, 3)
     net = model.initial(points, "gelu", 1)
     order = [2, 0, 1]
     with torch.no_grad():
         net.centres.copy_(net.centres[order])
-    y = protocol.reset_labels_of(net, points)
+    y = protocol.reset_labels(net, points)
     assert [order[c] for c in y.tolist()] == points.y.tolist()
 
 
@@ -245,55 +245,97 @@ def test_figures_are_over_held_out_points_classes_and_seeds():
     assert [(f["seed"], f["loss"]) for f in study.short(found)] == [(0, "cross"), (0, "matched")]
 
 
-def test_a_study_is_written_and_goes_on_where_it_was(tmp_path, monkeypatch, measured):
-    calls = []
-    monkeypatch.setattr(study, "measure", lambda s, setup, **more: calls.append(s) or copy.deepcopy(measured))
-    settings = {"base": SMALL, "ablation": {}}
-    found = study.run_seeds(tmp_path, [3], **settings)
-    study.run_seeds(tmp_path, [3, 4], **settings)
-    assert calls == [3, 4]
-    assert found[study.MAIN] == [measured]
-    with pytest.raises(UserError, match="other settings"):
-        study.run_seeds(tmp_path, [3], base=seed.Setup(each=EACH, steps=STEPS + 1), ablation={})
-    with pytest.raises(UserError, match="other kind"):
-        study.run_protocol(tmp_path, [3])
-    html = page.write(found, tmp_path, "crossloss <study>").read_text()
+@pytest.fixture
+def mixture(tmp_path, as_user):
+    """``python -m studies.mixture --out PATH ...``, and the path."""
+    return lambda *given: (*as_user("mixture", "--out", tmp_path / "out", *given), tmp_path / "out")
+
+
+SIZE = ("--each", EACH, "--steps", STEPS)
+
+
+def test_the_study_from_the_command_line_goes_on_where_it_was(mixture, measured, monkeypatch):
+    code, text, errors, out = mixture("--seeds", 1, "--first-seed", 3, *SIZE)
+    assert code == 0, errors
+    assert "study-mixture.html" in text
+    assert "cross, unrolled: r above .8" in text
+    stored = {path: path.read_bytes() for path in (out / "seeds").iterdir()}
+    assert sorted(path.name.rpartition("-")[0] for path in stored) == [
+        "adam-1e-3-003", "adam-1e-8-003", "main-003", "relu-003", "tanh-003",
+    ]  # fmt: skip
+    html = (out / "study-mixture.html").read_text()
     assert "default-src 'none'" in html
-    assert "crossloss &lt;study&gt;" in html
+    assert "python -m studies.mixture --out" in html
     assert html.count("<svg") == 2
     assert not re.search(r"<script|src=|@import|url\(http", html)
-    values = json.loads((tmp_path / "metrics.json").read_text())
+    values = json.loads((out / "metrics.json").read_text())
     tables = {}
-    for part in (tmp_path / "study-mixture.csv").read_text().strip().split("\n\n"):
+    for part in (out / "study-mixture.csv").read_text().strip().split("\n\n"):
         (title,), *lines = csv.reader(part.splitlines())
         tables[title] = {line[0]: dict(zip(lines[0], line, strict=True)) for line in lines[1:]}
     for loss in model.LOSSES:
         r = np.array(measured["losses"][loss]["estimators"]["unrolled"]["r"])
         assert values[f"mixture.{loss}.unrolled.share_above_0.95"] == pytest.approx(np.mean(r > 0.95))
-        table = next(rows for title, rows in tables.items() if f"with the {loss} loss" in title)
+        table = next(rows for title, rows in tables.items() if f"the {loss} loss" in title)
         assert table["unrolled"]["r > 0.8, all"] == f"{100 * np.mean(r > 0.8):.1f} %"
         assert table["the paper"]["r > 0.8, class 0"] == "100.0 %"
     for name in ("study-mixture-strongest.svg", "study-mixture-correlations.svg"):
-        ElementTree.parse(tmp_path / name)
+        ElementTree.parse(out / name)
+    whole = {path: path.read_bytes() for path in out.glob("study-*")}
+    assert mixture("--seeds", 1, "--first-seed", 3, *SIZE)[0] == 0
+    assert whole == {path: path.read_bytes() for path in out.glob("study-*")}, "measured again: seconds would differ"
+    code, _, errors, _ = mixture("--paper-protocol")
+    assert (code, errors.count("Error:")) == (2, 1)
+    assert "holds the mixture study, not the paper's mixture protocol: choose another --out." in errors
 
 
-def test_the_protocol_from_the_command_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "PAPER", protocol.Protocol(each=3))
-    out = tmp_path / "p"
-    result = CliRunner().invoke(app, ["study", "mixture", "--out", str(out), "--seeds", "2", "--paper-protocol"])
-    assert result.exit_code == 0, result.output
+def test_seeds_and_settings_that_the_store_holds_are_not_measured_again(monkeypatch, measured):
+    calls, store = [], Store()
+    monkeypatch.setattr(measure, "measure", lambda s, setup, **more: calls.append((s, setup.steps)) or measured)
+    monkeypatch.setattr(study, "ABLATION", {})
+    seeds = study.run_seeds(store, [3], each=EACH, steps=STEPS)
+    assert seeds == {study.MAIN: [measured]}
+    study.run_seeds(store, [3, 4], each=EACH, steps=STEPS)
+    study.run_seeds(store, [3], each=EACH, steps=STEPS + 1)
+    assert calls == [(3, STEPS), (4, STEPS), (3, STEPS + 1)]
+
+
+def test_a_folder_of_something_else_and_wrong_options_are_refused(mixture, tmp_path):
+    code, _, errors, out = mixture("--seeds", 0)
+    assert code == 2
+    assert re.search(r"--seeds.*1.*\. See python -m studies.mixture --help\.$", errors)
+    cl.train(small_words(), steps=2, out=out).close()
+    code, _, errors, _ = mixture("--seeds", 1)
+    assert code == 2
+    assert errors.endswith("holds a run, not the mixture study: choose another --out.")
+
+
+def small_words():
+    return cl.SkipGram(cl.from_sentences(["a b c d", "b c d a", "c d a b"]), min_count=1, dimension=2)
+
+
+def test_titles_of_the_page_say_which_seed_the_figures_show(measured):
+    title, notes, parts = page.page({study.MAIN: [measured]})
+    assert "retraining" in title
+    assert notes[-1] == "Seeds: 3."
+    assert "seed 3" in next(p.notes for p in parts if getattr(p, "name", "") == "strongest")
+
+
+def test_the_protocol_from_the_command_line(mixture):
+    code, _, errors, out = mixture("--seeds", 2, "--paper-protocol", "--each", 3)
+    assert code == 0, errors
     values = json.loads((out / "metrics.json").read_text())
     for loss in model.LOSSES:
         for name in ("lissa-published.published", "lissa-published.corrected", "unrolled.corrected"):
             assert 0 <= values[f"mixture.protocol.{loss}.{name}.share_above_0.8"] <= 1
     assert "ground truth" in (out / "study-mixture.html").read_text()
-    assert sorted(p.name for p in (out / "protocol").iterdir()) == ["000.json", "001.json"]
+    assert sorted(p.name[:12] for p in (out / "seeds").iterdir()) == ["protocol-000", "protocol-001"]
 
 
 @pytest.mark.parametrize("loss", model.LOSSES)
 def test_the_protocol_s_scores_are_those_of_the_published_loop(loss):
     """One point after the other: torch's NLLLoss, and KLDivLoss "batchmean" on the flat row, with its division by 3."""
-    points, _ = data.draw(4, 2)
+    points, _ = model.draw(4, 2)
     run = cl.train(model.field(points, loss, model.initial(points, "relu", 4)), cl.Adam(), steps=2)
     found = protocol.published_scores(run, points, loss)
     live = copy.deepcopy(run.field.module)

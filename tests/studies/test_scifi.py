@@ -7,17 +7,14 @@ import re
 import numpy as np
 import pytest
 
-from crossloss import pipeline
-from crossloss.core import UserError
+import crossloss as cl
 from crossloss.objectives import displacement
 from crossloss.reading import select
 from crossloss.run.retrainer import without
 from crossloss.run.run import Run
-from crossloss.run.train import load
-from crossloss.scores import score
-from crossloss.studies import scifi
+from crossloss.text.tokens import pattern_without, stop_words
+from studies import scifi, tables
 
-pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 pytest.importorskip("gensim")
 WORLDS = {
@@ -27,7 +24,7 @@ WORLDS = {
 }
 COMMON = ["planet", "night", "battle", "friend"]
 HOSTILE = "Dooku <script>alert(1)</script> \x1b[31m sith duel saber"
-SETTINGS = {"dimension": 6, "steps": 12, "lr": 0.5, "dtype": "float64", "min_count": 2, "subsample": 0.0}
+SETTINGS = {"dimension": 6, "dtype": "float64", "min_count": 2, "subsample": 0.0}
 
 
 def rows():
@@ -41,20 +38,30 @@ def rows():
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scifi")
-    corpus, out = folder / "c.tsv", folder / "run"
-    corpus.write_text("universe\tdocument\tsentence\n" + "\n".join(rows()))
+def corpus(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scifi") / "c.tsv"
+    path.write_text("universe\tdocument\tsentence\n" + "\n".join(rows()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(corpus):
+    text = cl.read(corpus, token_pattern=pattern_without(stop_words()))
+    labels = cl.read(corpus, document="universe").documents
+    words, out = [*scifi.WORDS, "tardis"], corpus.parent / "run"
+    model = cl.SkipGram(text, keep_words=[*words, *scifi.OTHERS], **(scifi.SETTINGS | SETTINGS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scifi, "SHOWN", 100)
-        patch.setattr(scifi.scifi_study, "__kwdefaults__", scifi.scifi_study.__kwdefaults__ | {"sizes": (2, 5)})
-        study, page = pipeline.study_scifi(corpus, out, ["Tardis"], subsets=4, command="crossloss", **SETTINGS)
-        first = {path.name: path.read_bytes() for path in out.glob("study-*")}
-        patch.setattr(Run, "retrain", lambda *unused, **more: pytest.fail("a finished study retrains nothing"))
-        pipeline.study_scifi(corpus, out, ["Tardis"], subsets=4, command="crossloss", **SETTINGS)
-        again = {path.name: path.read_bytes() for path in out.glob("study-*")}
-    with load(out) as run:
-        yield {s.word: s for s in study}, run, page, first, again
+        with cl.train(model, cl.HeavyBall(0.5), steps=12, out=out) as run:
+            study = scifi.study(run, labels, words, subsets=4, sizes=(2, 5))
+            patch.setattr(Run, "retrain", lambda *unused, **more: pytest.fail("a finished study retrains nothing"))
+            again = scifi.study(run, labels, words, subsets=4, sizes=(2, 5))
+            page = tables.write(out, "scifi", "Words", scifi.NOTES, scifi.page(study))
+            first = {path.name: path.read_bytes() for path in out.glob("study-*")}
+            tables.write(out, "scifi", "Words", scifi.NOTES, scifi.page(again))
+        second = {path.name: path.read_bytes() for path in out.glob("study-*")}
+    with cl.load(out) as run:
+        yield {s.word: s for s in study}, run, page, first, second
 
 
 def test_stop_words_are_out_and_named_words_in(made):
@@ -74,11 +81,11 @@ def test_universes_and_precision(made):
         cosines = dict(zip(run.model.vocabulary.words, unit @ unit[run.model.vocabulary.index[s.word]], strict=True))
         del cosines[s.word]
         nearest = sorted(cosines, key=lambda word: -cosines[word])[:10]
-        assert [n.word for n in s.neighbours] == nearest
-        assert all(n.inside == (own[n.word] == s.universe) for n in s.neighbours if n.word in own)
-        assert s.precision == pytest.approx(np.mean([n.inside for n in s.neighbours]))
+        assert [word for word, *_ in s.neighbours] == nearest
+        assert all(inside == (own[word] == s.universe) for word, _, inside in s.neighbours if word in own)
+        assert s.precision == pytest.approx(np.mean([inside for *_, inside in s.neighbours]))
     # Inside by hand, for a word that occurs everywhere and one that is only where the word is not.
-    everywhere = scifi.Universes(run, [row.split("\t")[0] for row in rows()])
+    everywhere = scifi.Universes(run.model, [row.split("\t")[0] for row in rows()])
     counts = dict.fromkeys(WORLDS, 0)
     sizes = dict(counts)
     for row in rows():
@@ -95,7 +102,7 @@ def test_universes_and_precision(made):
 def test_removals_are_of_the_strongest_and_as_retrained(made):
     study, run, *_ = made
     objective = displacement("kirk")
-    scores = score(run, [displacement(word) for word in study])
+    scores = cl.score(run, [displacement(word) for word in study])
     strongest = np.argsort(-scores.of(objective), kind="stable")[:5]
     assert set(select(scores, objective, sign=1)[:5]) == set(strongest)
     removal = study["kirk"].removals[1]
@@ -121,7 +128,7 @@ def test_sentences_are_taken_apart_and_folded(made):
 
 
 def test_the_page_is_escaped_and_the_figures_are_kept(made):
-    study, run, page, first, again = made
+    study, _, page, first, again = made
     assert first == again
     assert set(first) >= {"study-scifi.html", "study-scifi.csv", "study-scifi-fidelity.svg", "study-scifi-removed.svg"}
     text = page.read_text()
@@ -131,18 +138,44 @@ def test_the_page_is_escaped_and_the_figures_are_kept(made):
     assert not re.search(r"(src|href)=\"https?:", text)
     listed = list(csv.reader(first["study-scifi.csv"].decode().splitlines()))
     assert any(row[:2] == ["dooku", f"{study['dooku'].count:,}"] for row in listed)
-    metrics = json.loads((run.store.path / "metrics.json").read_text())
-    for word in study:
-        assert metrics[f"scifi.{word}.precision_at_10"] == study[word].precision
+    for word, one in study.items():
+        metrics = one.metrics()
+        assert metrics[f"scifi.{word}.precision_at_10"] == one.precision
         assert -1 <= metrics[f"scifi.{word}.fidelity.pearson"] <= 1
-    assert metrics["scifi.tardis.removed_5.retrained"] == study["tardis"].removals[1].retrained
+    assert study["tardis"].metrics()["scifi.tardis.removed_5.retrained"] == study["tardis"].removals[1].retrained
 
 
-def test_what_is_missing_is_said(tmp_path):
-    corpus = tmp_path / "c.tsv"
-    corpus.write_text("document\tsentence\nd\tkirk spock\n")
-    with pytest.raises(UserError, match="no column universe"):
-        pipeline.study_scifi(corpus, tmp_path / "run")
-    corpus.write_text("universe\tdocument\tsentence\n" + "\n".join(rows()))
-    with pytest.raises(UserError, match="the vocabulary lacks the word 'yoda'"):
-        pipeline.study_scifi(corpus, tmp_path / "run", ["Yoda"], **SETTINGS)
+def test_the_command(corpus, as_user, tmp_path):
+    given = ("--corpus", corpus, "--out", tmp_path / "run", "--word", "Tardis", "--subsets", 4, "--sizes", "2,5")
+    given += ("--dimension", 4, "--steps", 8, "--min-count", 2)
+    code, text, errors = as_user("scifi", *given)
+    assert code == 0, errors
+    assert "about 13 trainings and 2 scorings" in text
+    assert text.index("about 13 trainings") < text.index("Nearest 10 words")
+    assert "study-scifi.html" in text
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    stored = json.loads((tmp_path / "run" / "scifi.json").read_text())
+    assert list(stored) == sorted(["dooku", "kirk", "doctor", "tardis", "spock", "dalek", "vader"])
+    assert metrics["scifi.tardis.removed_5.retrained"] == stored["tardis"]["removals"][1]["retrained"]
+    first = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("study-*")}
+    assert {"study-scifi.html", "study-scifi.csv", "study-scifi-fidelity.svg", "study-scifi-removed.svg"} == set(first)
+    retrained = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "retrains").iterdir()}
+    assert len(retrained) == 4 + 4 * 2
+    assert as_user("scifi", *given)[0] == 0
+    assert first == {path.name: path.read_bytes() for path in (tmp_path / "run").glob("study-*")}
+    assert retrained == {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "retrains").iterdir()}
+
+
+def test_what_is_missing_is_said_before_the_work(corpus, as_user, tmp_path):
+    other = tmp_path / "c.tsv"
+    other.write_text("document\tsentence\nd\tkirk spock\n")
+    for given, why in (
+        (("--corpus", other), "no column universe"),
+        (("--corpus", corpus, "--word", "Yoda"), "the vocabulary lacks the word 'yoda'"),
+        (("--corpus", corpus, "--sizes", "2;5"), "--sizes is '2;5': give whole numbers"),
+    ):
+        code, _, errors = as_user("scifi", "--out", tmp_path / "run", "--min-count", 2, *given)
+        assert code == 2
+        assert errors.startswith("Error: ")
+        assert why in errors
+        assert not (tmp_path / "run").exists()

@@ -9,21 +9,18 @@ import numpy as np
 import pytest
 
 import crossloss as cl
-from crossloss import pipeline as stages
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
-from crossloss.studies import wnc as studying
-from crossloss.studies import wnc_page
-from crossloss.studies.wnc import CONVENTIONS, enough_text, train_biased
 from crossloss.text.versions import Versions, combine_versions, read_versions
 from dense import random_sentences
+from studies import command, tables, wnc
+from studies.wnc import CONVENTIONS, enough_text
 
-pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
 TWO = Weat("two<b>", tuple(WORDS[1:5]), tuple(WORDS[16:20]), tuple(WORDS[20:24]), tuple(WORDS[24:28]))
-SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 15, "lr": 0.5, "dtype": "float64"}
+SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "dtype": "float64"}
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -43,14 +40,28 @@ def written(out):
     return {p.name: p.read_bytes() for p in out.glob("study-wnc*")}
 
 
+def trained(both, tests, out):
+    model = cl.SkipGram(
+        both.corpus, keep_words=[w for t in tests for w in t.words], **SETTINGS, **CONVENTIONS["word2vec"]
+    )
+    return cl.train(model, cl.HeavyBall(0.5), steps=15, weights=both.weights("before"), out=out)
+
+
+def studied(out):
+    with trained(both(), [ONE, TWO], out) as run:
+        study = wnc.study(run, both(), [ONE, TWO])
+        page = tables.write(out, "wnc", "WNC", wnc.notes(study), wnc.page(study))
+    return study, page
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("wnc") / "run"
-    study, page = stages.study_wnc(both(), [ONE, TWO], out, **SETTINGS)
+    study, page = studied(out)
     first = written(out)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("crossloss.run.trajectory.steps_from", lambda *a: pytest.fail("trained again"))
-        stages.study_wnc(both(), [ONE, TWO], out, **SETTINGS)
+        studied(out)
     return study, page, out, first, written(out)
 
 
@@ -128,20 +139,20 @@ def test_sentences_are_of_the_side_and_ranked_among_all(made):
             assert s.rank == 1 + (size > size[i]).sum()
             assert sum(v for *_, v in s.spans) == pytest.approx(s.effect, rel=1e-5)
         shared = study.conventions["word2vec"].shared[test.name]
-        assert all(a * b > 0 for a, b in (s.effects for s in shared))
+        assert all(a * b > 0 for _, _, a, b in shared)
 
 
 def test_near_duplicates_are_one_sentence(tmp_path):
     planted = ["waa wai wac wal", "wac wal waa wai", "waa wai wac wal"]
     found = versions()
     both = combine_versions(replace(found, same=[*found.same, *planted]))
-    with train_biased(both, [ONE], tmp_path / "run", **SETTINGS) as run:
+    with trained(both, [ONE], tmp_path / "run") as run:
         scores = cl.score(run, [ONE])
         numbers = [i for i, text in enumerate(run.model.corpus.texts) if text in planted]
         sign = float(np.sign(scores.of()[numbers[0]]))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(studying, "SENTENCES_SHOWN", len(run.model.corpus))
-            shown = studying._sentences(scores, both, "one", sign)
+            patch.setattr(wnc, "SENTENCES_SHOWN", len(run.model.corpus))
+            shown = wnc._sentences(scores, both, "one", sign)
     sets = [set(s.text.split()) for s in shown]
     assert all(len(a & b) < 0.8 * len(a | b) for i, a in enumerate(sets) for b in sets[:i])
     (mine,) = (s for s in shown if s.text in planted)
@@ -167,9 +178,8 @@ def test_the_page_is_escaped_marks_what_changed_and_needs_nothing(made):
 
 
 def test_the_figures_are_in_the_metrics(made):
-    study, _, out, *_ = made
-    with cl.load(out) as run:
-        metrics = run.store.metrics
+    study, *_ = made
+    metrics = study.metrics()
     top = study.conventions["word2vec"].applied["one", "top"]
     assert metrics["edits.one.top100.predicted"] == top.predicted
     assert metrics["edits.one.top100.retrained"] == top.retrained
@@ -187,30 +197,29 @@ def test_a_second_study_trains_nothing_and_writes_the_same_bytes(made):
 
 def test_the_paper_stands_beside_its_own_tests_only(made):
     study, *_ = made
-    assert not any("Table 3" in str(row[0]) for row in wnc_page.summary(study)[0][2])
-    named = dict(zip(wnc_page.TESTS, ("one", "two<b>") * 2, strict=True))
+    assert not any("Table 3" in str(row[0]) for row in wnc.page(study)[0].rows)
+    named = dict(zip(command.PAPER_TESTS, ("one", "two<b>") * 2, strict=True))
     both_sides = {
         label: type(c)(
             **vars(c)
-            | {"measured": {(side, t): c.measured[side, old] for side in wnc_page.NAMES for t, old in named.items()}}
-            | {"applied": {(t, s): c.applied[old, s] for s in wnc_page.SETS for t, old in named.items()}}
+            | {"measured": {(side, t): c.measured[side, old] for side in wnc.NAMES for t, old in named.items()}}
+            | {"applied": {(t, s): c.applied[old, s] for s in wnc.SETS for t, old in named.items()}}
             | {"overlap": dict.fromkeys(named, 1), "agreement": dict.fromkeys(named, 1.0)}
+            | {"edits": {t: [] for t in named}, "shared": {t: [] for t in named}}
+            | {"sentences": {(side, t, kind): [] for side in wnc.NAMES for t in named for kind in "AM"}}
         )
         for label, c in study.conventions.items()
     }
     whole = type(study)(list(named), study.sizes, study.applied, both_sides)
-    rows = wnc_page.plain_tables(wnc_page.summary(whole))[0][2]
-    assert ["D_B, the paper (Table 3)", "0.48", "0.52", "\u22120.43", "0.53"] in rows
-    assert wnc_page.effects_figure(whole).count("printed in the paper") == 4
+    table, figure, *_ = wnc.page(whole)
+    assert ["D_B, the paper (Table 3)", "0.48", "0.52", "\u22120.43", "0.53"] in table.rows
+    assert figure.svg.count("printed in the paper") == 4
 
 
 def test_too_little_text_asks_for_a_background(tmp_path):
     few = combine_versions(Versions("few.tsv", "header", ["waa wab wac"], ["waa wab"], [], []))
     with pytest.raises(UserError, match="--background FILE adds"):
         enough_text(few.corpus, [ONE])
-    with pytest.raises(UserError, match="--background FILE adds"):
-        train_biased(few, [ONE], tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
@@ -224,41 +233,34 @@ def download(tmp_path):
     return tmp_path / "WNC"
 
 
-def test_the_commands(download, tmp_path, monkeypatch, capsys):
-    from crossloss import cli
-
-    def crossloss(*arguments):
-        monkeypatch.setattr("sys.argv", ["crossloss", *map(str, arguments)])
-        monkeypatch.setattr("signal.signal", lambda *unused: None)
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        assert not stopped.value.code
-        return " ".join(capsys.readouterr().out.split())
-
-    said = crossloss("data", "wnc", download)
-    assert re.search(r"biased.full │ original │ 41 │ 40 │ 0 │ 1 ", said)
-    assert re.search(r"neutral.gz │ original │ 1 │ 0 │ 1 │ 0 ", said)
-    assert "lines 41" in said
-    assert "https://github.com/" in said
+def test_the_command(download, tmp_path, as_user):
     (tmp_path / "t.yaml").write_text(str({"mine": {s: list(getattr(ONE, s)) for s in "XYAB"}}).replace("'", '"'))
     (tmp_path / "more.txt").write_text("\n".join(random_sentences(9, sentences=59)))
-    made = ["--corpus", download, "--out", tmp_path / "run", "--background", tmp_path / "more.txt"]
-    small = ["--dimension", 4, "--steps", 8, "--min-count", 1, "--objective", tmp_path / "t.yaml"]
-    said = crossloss("study", "wnc", *made, *small)
-    assert "malformed" in said
-    assert "about 10 trainings and 4 scorings" in said
-    assert "D_N, paper" in said
-    assert "strongest either way" in said
-    assert "study-wnc.html" in said
-    said = crossloss("edits", tmp_path / "run", download, "--apply", 5, "--show", 2)
-    assert "replacing is predicted to change mine by" in said
-    assert "5 strongest edits changes mine by" in said
-    assert "left out;" not in said, "both versions are samples of the run"
+    given = ("--corpus", download, "--out", tmp_path / "run", "--objective", tmp_path / "t.yaml", "--dimension", 4)
+    given += ("--steps", 8, "--min-count", 1)
+    code, _, errors = as_user("wnc", *given[:-6], "--corpus", few_in(tmp_path))
+    assert (code, errors.count("Error: ")) == (2, 1)
+    assert "--background FILE adds the same text to both sides." in errors
+    assert not (tmp_path / "run").exists()
+    code, text, errors = as_user("wnc", *given, "--background", tmp_path / "more.txt")
+    assert code == 0, errors
+    assert re.search(r"WNC │ original │ 41 │ 40 │ 0 │ 1 ", text)
+    assert text.index("about 10 trainings and 4 scorings") < text.index("D_N, paper")
+    assert "strongest either way" in text
+    assert "study-wnc.html" in text
     with cl.load(tmp_path / "run") as run:
-        found = read_versions(download)
+        versions = read_versions(download)
         scores = cl.score(run, [Weat("mine", ONE.X, ONE.Y, ONE.A, ONE.B)])
-        again = cl.score_edits(scores, found.before, found.after)
-        assert len(again) == 40
-        assert run.store.metrics["edits.mine.top5.predicted"] == pytest.approx(
-            again.of()[again.strongest(5)].sum(), rel=1e-6
-        )
+        edits = cl.score_edits(scores, versions.before, versions.after)
+        assert len(edits) == 40
+        assert not edits.unseen.any(), "both versions are samples of the run"
+        metrics = run.store.metrics
+        top = edits.of()[edits.strongest(100)].sum()
+        assert metrics["edits.mine.top100.predicted"] == pytest.approx(top, rel=1e-6)
+        assert metrics["wnc.word2vec.biased.mine.effect"] == pytest.approx(scores.values["mine"])
+        assert [o["name"] for o in run.store.manifest["objectives"]] == ["mine"]
+
+
+def few_in(tmp_path):
+    (tmp_path / "few.tsv").write_text("before\tafter\nwaa wab wac\twaa wab\n")
+    return tmp_path / "few.tsv"

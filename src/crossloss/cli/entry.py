@@ -57,7 +57,8 @@ def main() -> None:
             printing.print_error("Memory ran out: lower --max-words, --dimension or --memory.")
         elif hasattr(error, "format_message"):  # typer's for a wrong use
             sentence = error.format_message().rstrip(". ")
-            printing.print_error(sentence and f"{sentence}. See crossloss --help.")
+            end = "" if sentence.endswith("?") else "."
+            printing.print_error(sentence and f"{sentence}{end} See crossloss --help.")
         else:
             raise
     sys.exit(2)

@@ -6,7 +6,7 @@ import torch
 
 from crossloss.models.skipgram import influence as influence_module
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.threads import each_in_a_thread
+from crossloss.models.threads import each_in_a_thread
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
 from crossloss.text.vocabulary import build_vocabulary

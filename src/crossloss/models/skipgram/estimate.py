@@ -11,8 +11,8 @@ from crossloss.display import duration
 from crossloss.models.skipgram.footprint import footprint
 from crossloss.models.skipgram.products import products
 from crossloss.models.skipgram.settings import Settings
-from crossloss.models.skipgram.threads import one_core
 from crossloss.models.skipgram.tiles import TILE_CPU, TILE_GPU
+from crossloss.models.threads import one_core
 from crossloss.text.pairs import estimate_pairs
 from crossloss.text.read import Corpus
 from crossloss.text.vocabulary import Vocabulary

@@ -33,8 +33,8 @@ from crossloss.models.skipgram.influence import PairInfluence, own_blocks
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.products import products
 from crossloss.models.skipgram.text import log_likelihood
-from crossloss.models.skipgram.threads import each_in_a_thread, one_core
 from crossloss.models.skipgram.tiles import Tiling, joined, observe, strips, summed
+from crossloss.models.threads import each_in_a_thread, one_core
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
 

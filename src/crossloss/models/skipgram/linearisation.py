@@ -8,8 +8,8 @@ from torch import Tensor
 from crossloss import distributed
 from crossloss.core import Accumulator, Linearisation
 from crossloss.models.skipgram.influence import PairInfluence
-from crossloss.models.skipgram.threads import each_in_a_thread, one_core
 from crossloss.models.skipgram.tiles import joined, observe, strips, summed
+from crossloss.models.threads import each_in_a_thread, one_core
 
 if TYPE_CHECKING:
     from crossloss.models.skipgram.field import SkipGramField

@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, UserError
+from crossloss.models.threads import one_core_where_small
 from crossloss.models.torch.curvature import KINDS, of_field
 from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_order, load_rows
 from crossloss.models.torch.finite import refuse_not_finite
@@ -156,10 +157,9 @@ class TorchField(TorchModel, Field):
 
     def loss(self, theta: Tensor, w: Tensor, step: int = FULL_BATCH) -> float:
         """Training loss of a step; of all samples by default."""
-        w = w.to(theta)
-        with torch.no_grad():
+        w, batch = w.to(theta), self.batch(step)
+        with self.few_threads(batch), torch.no_grad():
             target = self._target(theta, w)
-            batch = self.batch(step)
             parts = [self._data_loss(theta, w[c], c, target, len(batch), step) for c in self._chunks(batch, step)]
             penalty = float(self._penalty(theta)) if self.regulariser else 0.0
         return sum(float(part) for part in parts) + penalty
@@ -172,10 +172,13 @@ class TorchField(TorchModel, Field):
         UserError
             It is not finite though theta is, because of some sample: says which.
         """
-        w = w.to(theta)
+        batch = self.batch(step)
+        with self.few_threads(batch):
+            return self._gradient(theta, w.to(theta), step, batch)
+
+    def _gradient(self, theta: Tensor, w: Tensor, step: int, batch: Tensor) -> Tensor:
         with torch.no_grad():
             target = self._target(theta, w)
-        batch = self.batch(step)
         total: Tensor | None = None
         for rows in self._chunks(batch, step):
             y = theta.detach().requires_grad_(True)
@@ -205,6 +208,11 @@ class TorchField(TorchModel, Field):
         if self.order is None or step == FULL_BATCH:
             return torch.arange(self.samples, device=self.device)
         return self.order(step).to(self.device)
+
+    def few_threads(self, batch: Tensor) -> AbstractContextManager[None]:
+        """One thread for a pass over a batch of a small model, whose operations are over before threads meet."""
+        rows = len(batch) if self.frozen is None else self.samples
+        return one_core_where_small(rows * self.layout.initial.numel(), self.device)
 
     def _seed(self, step: int) -> int | None:
         return None if self.dropout_seed is None or step == FULL_BATCH else self.dropout_seed + step

@@ -24,27 +24,30 @@ class TorchLinearisation(Linearisation):
     def __init__(self, field: "TorchField", theta: Tensor, w: Tensor, step: int) -> None:
         super().__init__(field, theta, w, step)
         self._theta, self._weights = _leaf(theta), _leaf(w.to(theta))
-        self._target = field._target(self._theta, self._weights)
         self._batch = field.batch(step)
+        with field.few_threads(self._batch):
+            self._target = field._target(self._theta, self._weights)
         self._parts = field._chunks(self._batch, step)
         self._only: _Chunk | None = None
 
     def pullback(self, a: Tensor, into: Accumulator) -> Tensor:
         """J^T a (k, p), by one vjp of g with respect to (theta, w); d<g, a>/dw into ``into``."""
         back = torch.zeros_like(a)
-        self._pull(a, into, back)
+        with self.field.few_threads(self._batch):
+            self._pull(a, into, back)
         return back
 
     def weight_gradient(self, a: Tensor, into: Accumulator) -> None:
         """D<g, a>/dw into ``into``, without J^T a; by the units where there are fewer of them."""
-        if len(a) <= a.shape[1]:
-            self._pull(a, into, None)
-            return
-        assert isinstance(into, SampleInfluence)
-        units = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
-        by_unit = self.field.accumulator(len(units))
-        self._pull(units, by_unit, None)
-        into.sums += a.double() @ by_unit.sums
+        with self.field.few_threads(self._batch):
+            if len(a) <= a.shape[1]:
+                self._pull(a, into, None)
+                return
+            assert isinstance(into, SampleInfluence)
+            units = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
+            by_unit = self.field.accumulator(len(units))
+            self._pull(units, by_unit, None)
+            into.sums += a.double() @ by_unit.sums
 
     def _pull(self, a: Tensor, into: Accumulator, back: Tensor | None) -> None:
         """D<g, a>/dw into ``into``, and J^T a into ``back`` where it is wanted."""

@@ -1,4 +1,4 @@
-"""Deep embedded clustering and its matched model: one module, two losses, as torch fields.
+"""Three Gaussians in the plane; deep embedded clustering and its matched model: one module, two losses, two fields.
 
 Whatever trains them (one run, or all leave-one-out runs stacked) takes module, losses and target from here.
 """
@@ -12,17 +12,34 @@ from scipy.cluster.vq import kmeans2
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from crossloss.models.torch import ModelView, TorchField
-from crossloss.run.run import Run
-from crossloss.studies.mixture.data import MEANS, Points
+import crossloss as cl
+from crossloss.models.threads import one_core
+from crossloss.models.torch import ModelView
 
+MEANS = ((0.0, 0.0), (5.0, 5.0), (5.0, -5.0))
+STD = 1.25
+"""Of both coordinates (paper Sec. 4.1)."""
 CROSS, MATCHED = "cross", "matched"
 LOSSES = (CROSS, MATCHED)
 """Trained with deep embedded clustering's loss, or with the objective's own."""
-
 ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "tanh": nn.Tanh}
 WIDTH = 12
 RESTARTS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Points x (n, 2) float64, and the Gaussian y (n,) int64 that each was drawn from."""
+
+    x: Tensor
+    y: Tensor
+
+
+def draw(seed: int, each: int = 50) -> tuple[Points, Points]:
+    """Training and held-out points, ``each`` of every Gaussian in both."""
+    generator, y = np.random.default_rng(seed), np.repeat(np.arange(len(MEANS)), each)
+    first, second = (torch.from_numpy(generator.normal(np.asarray(MEANS)[y], STD)) for _ in range(2))
+    return Points(first, torch.from_numpy(y)), Points(second, torch.from_numpy(y))
 
 
 class Clusterer(nn.Module):
@@ -38,7 +55,7 @@ class Clusterer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Similarities q of the points x (n, 2), in rows that sum to 1."""
-        near: Tensor = 1 / (1 + ((self.encoder(x)[:, None] - self.centres) ** 2).sum(2))
+        near = 1 / (1 + ((self.encoder(x)[:, None] - self.centres) ** 2).sum(2))
         return near / near.sum(1, keepdim=True)
 
 
@@ -73,28 +90,23 @@ def initial(points: Points, activation: str, seed: int) -> Clusterer:
 
 def matched_centres(encoded: Tensor, y: Tensor, seed: int) -> Tensor:
     """Centres of k-means (3, d), the best of ten starts, in the order of the Gaussians they match."""
-    found = [
-        kmeans2(encoded.numpy(), len(MEANS), minit="++", rng=np.random.default_rng([seed, start]), missing="raise")
+    z = encoded.numpy()
+    starts = [
+        kmeans2(z, len(MEANS), minit="++", rng=np.random.default_rng([seed, start]), missing="raise")
         for start in range(RESTARTS)
     ]
-    centres, labels = min(found, key=lambda pair: float(((encoded.numpy() - pair[0][pair[1]]) ** 2).sum()))
+    centres, labels = min(starts, key=lambda pair: float(((z - pair[0][pair[1]]) ** 2).sum()))
     right = np.zeros((len(MEANS), len(MEANS)), dtype=np.int64)
     np.add.at(right, (y.numpy(), labels), 1)
     return torch.from_numpy(centres[linear_sum_assignment(-right)[1]])
 
 
-def field_of(run: Run) -> TorchField:
-    """The field of a run of the study."""
-    assert isinstance(run.field, TorchField)
-    return run.field
-
-
-def field(points: Points, loss: str, model: Clusterer) -> TorchField:
+def field(points: Points, loss: str, model: nn.Module) -> cl.TorchField:
     """The field of the mean loss over all points, ``cross`` or ``matched``."""
     data = {"x": points.x, "y": points.y}
     if loss == MATCHED:
-        return TorchField(model, lambda q, batch: likelihood(q, batch["y"]), data)
-    return TorchField(
+        return cl.TorchField(model, lambda q, batch: likelihood(q, batch["y"]), data)
+    return cl.TorchField(
         model, lambda q, batch, p: divergence(q, p), data, frozen=lambda view, w: target(view(points.x.to(w)), w)
     )
 
@@ -117,18 +129,50 @@ def objectives(points: Points) -> Sequence[PointLikelihood]:
     return [PointLikelihood(f"point-{i}", points.x[i : i + 1], points.y[i : i + 1]) for i in range(len(points.x))]
 
 
-def values(of: TorchField, thetas: Tensor, points: Points) -> Tensor:
+def values(of: cl.TorchField, thetas: Tensor, points: Points) -> Tensor:
     """-log q_{i, y} of every point (k) at every row of ``thetas`` (m, p): (m, k)."""
-
-    def one(theta: Tensor) -> Tensor:
-        return likelihood(of.view(theta)(points.x), points.y)
-
     with torch.no_grad():
-        found: Tensor = torch.vmap(one)(thetas)
-    return found
+        return torch.vmap(lambda theta: likelihood(of.view(theta)(points.x), points.y))(thetas)
 
 
-def accuracy(of: TorchField, theta: Tensor, points: Points) -> float:
+def accuracy(run: cl.Run, points: Points) -> float:
     """Share of points whose likeliest cluster is their Gaussian's."""
     with torch.no_grad():
-        return float((of.view(theta)(points.x).argmax(1) == points.y).double().mean())
+        return float((run.view(points.x).argmax(1) == points.y).double().mean())
+
+
+@one_core()
+def retrain(run: cl.Run, weights: Tensor) -> Tensor:
+    """Final parameters (m, p) of the same run with each row of ``weights`` (m, n), all at once, stacked by vmap.
+
+    Field, loss, target, optimiser and steps are the run's own; equal to ``run.retrain`` row by row.
+
+    Raises
+    ------
+    UserError
+        A field with mini-batches, dropout or a regulariser, or a retraining diverged.
+    """
+    of, training = run.field, run.trajectory
+    if of.order is not None or of.dropout_seed is not None or of.regulariser is not None:
+        raise cl.UserError(
+            "Only full-batch fields without dropout and regulariser are retrained together: use retrain."
+        )
+
+    def loss(theta: Tensor, w: Tensor) -> Tensor:
+        view = of.view(theta)
+        constant = () if of.frozen is None else (of.frozen(view, w).detach(),)
+        return (w * of.sample_loss(of.forward(view, of.rows), of.rows, *constant)).sum() / of.samples
+
+    gradient = torch.vmap(torch.func.grad(loss))
+    w = weights.to(training.initial)
+    state = run.optimiser.init(training.initial.expand(len(w), -1).contiguous())
+    for t in range(run.steps):
+        state = run.optimiser.step(state, gradient(state["theta"], w).detach(), t)
+    if not bool(torch.isfinite(state["theta"]).all()):
+        raise cl.UserError("A retraining diverged: train with a smaller lr.")
+    return state["theta"]
+
+
+def leave_one_out(n: int) -> Tensor:
+    """Weights (n, n) float64: row i is without sample i."""
+    return 1 - torch.eye(n, dtype=torch.float64)

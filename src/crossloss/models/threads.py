@@ -1,18 +1,20 @@
-"""One thread a tile: Python threads that each run torch's operations on one core.
+"""One thread where torch's would only wait for each other: a tile of skip-gram, a pass of a small torch model.
 
-Torch would split every operation of a tile between the cores and wait for all of them at its end, thousands of
-times a pass; one busy core more on the machine, and all wait for it (docs/performance.md). Here each thread takes
-its own strips of words and meets the others once a pass.
+Torch splits every operation between the cores and waits for all of them at its end, thousands of times a pass; one
+busy core more on the machine, and all wait for it (docs/performance.md). Large skip-gram passes have Python threads
+instead: each takes its own strips of words and meets the others once a pass.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 import torch
 
 T = TypeVar("T")
+SMALL = 20_000_000
+"""Parameters times samples of a pass below which torch's threads cost more than they save (benchmarks/threads.py)."""
 
 
 @contextmanager
@@ -24,6 +26,11 @@ def one_core() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def one_core_where_small(work: int, device: torch.device) -> AbstractContextManager[None]:
+    """``one_core`` for a pass on the CPU of fewer than ``SMALL`` parameters times samples; else nothing."""
+    return one_core() if device.type == "cpu" and work < SMALL else nullcontext()
 
 
 def each_in_a_thread(work: Callable[[T], object], shares: Sequence[T]) -> None:

@@ -1,0 +1,48 @@
+"""Commands of studies that the pages show can be given as they stand, and studies use public names only."""
+
+import ast
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import typer
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SHOWN = sorted({line for p in PAGES for line in re.findall(r"python -m studies\.\w+ --[^`#\n]+", p.read_text("utf-8"))})
+PRIVATE = ("pipeline", "cli", "terminal", "report")
+
+
+def parse(line):
+    """Read the options without carrying the command out."""
+    name, *words = shlex.split(line.removeprefix("python -m studies."))
+    module = import_module(f"studies.{name}.__main__" if name == "mixture" else f"studies.{name}")
+    app = typer.Typer()
+    app.command()(getattr(module, name))
+    command = typer.main.get_command(app)
+    if "--help" not in words:
+        command.parse_args(typer.Context(command), words)
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_a_command_in_the_documentation_is_one(line):
+    parse(line)
+
+
+def test_all_four_are_shown_and_one_that_is_none_would_be_found():
+    assert {re.search(r"studies\.(\w+)", line)[1] for line in SHOWN} == {"mixture", "debias", "scifi", "wnc"}
+    with pytest.raises(Exception, match=r"[Nn]o such option"):
+        parse("python -m studies.wnc --corpus x --out y --sort")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_studies_use_public_names_only(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("crossloss"):
+            assert node.module.split(".")[1:2] not in [[name] for name in PRIVATE]
+            assert not any(alias.name.startswith("_") or alias.name in PRIVATE for alias in node.names)
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            assert isinstance(node.value, ast.Name), ast.unparse(node)
+            assert node.value.id == "self", f"{ast.unparse(node)} is private to another"
