@@ -83,10 +83,7 @@ class Measures:
             if isinstance(objective, BaseObjective):
                 parts.append(objective.interpretation())
             if (over := self.spreads.get(name)) and over.exceeds_value:
-                parts.append(
-                    f"From {len(over.values)} starts {name} is {spread(over.values)}. The starts differ by more than "
-                    "its size: not even its sign is a property of the corpus."
-                )
+                parts.append(over.sentence(name))
             if name in self.rare:
                 parts.append(self.rare[name].sentence(name))
             if parts:

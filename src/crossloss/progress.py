@@ -20,9 +20,20 @@ def _quiet(name: str) -> Iterator[Progress]:
     yield lambda done, total: None
 
 
+_shown: ContextVar[RichProgress | None] = ContextVar("shown", default=None)
+"""The bars that stand on the terminal."""
+
+
 @contextmanager
 def _bar(name: str) -> Iterator[Progress]:
-    """Show one bar with elapsed and remaining time while the block runs."""
+    """Show one bar with elapsed and remaining time while the block runs; one inside of another goes when it is done."""
+    if (outer := _shown.get()) is not None:
+        task = outer.add_task(name, total=None)
+        try:
+            yield lambda done, total: outer.update(task, completed=done, total=total)
+        finally:
+            outer.remove_task(task)
+        return
     columns = (
         TextColumn("{task.description:<28}"),
         BarColumn(),
@@ -32,8 +43,11 @@ def _bar(name: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with RichProgress(*columns, console=Console(stderr=True, quiet=not distributed.first())) as shown:
-        task = shown.add_task(name, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+        token, task = _shown.set(shown), shown.add_task(name, total=None)
+        try:
+            yield lambda done, total: shown.update(task, completed=done, total=total)
+        finally:
+            _shown.reset(token)
 
 
 _tracker: ContextVar[Tracker] = ContextVar("tracker", default=_quiet)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from report_sample import Line, bare, check, objective, page_of, plan, report
 
 import crossloss
+from crossloss import display
 from crossloss.core import UserError
-from crossloss.report import render, words
+from crossloss.report import render
 from crossloss.report.text import clean
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -103,7 +104,7 @@ def test_the_test_of_an_objective_stands_with_its_value():
     tested = crossloss.permutation_test(o, run.view)
     assert tested.splits == 35  # 3 of 7 names: donna is missing
     row = re.search(r"<tr><th scope=\"row\">paper-career<br>.*?</tr>", render(run), re.S)
-    for shown in (words.probability(tested.p_value), words.probability(tested.p_value_two_sided), ">35<"):
+    for shown in (display.probability(tested.p_value), display.probability(tested.p_value_two_sided), ">35<"):
         assert shown in row[0]
 
 
@@ -174,6 +175,7 @@ def test_a_plan_of_other_weights_and_one_for_two_objectives_are_shown():
     first, second = bare("f", 1.5), bare("g", 0.5)
     both = plan("both", 0.0, method="reweight", size=0, moved=0.031)
     both.targets, both.predictions, both.results = ({"f": a, "g": b} for a, b in ((0.0, 0.1), (0.2, 0.3), (0.25, 0.35)))
+    both.values = {"f": 1.5, "g": 0.5}
     first.plans = [both]
     text = Page(page_of(first, second)).text
     assert "Changing the weights of 180,153 sentences (reweight) brings each to its target" in text

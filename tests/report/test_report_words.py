@@ -3,6 +3,7 @@ import shlex
 import pytest
 from report_sample import bare, check, fidelity, objective, plan, report
 
+from crossloss import display
 from crossloss.objectives import RareWords
 from crossloss.report import words
 from crossloss.report.page import Contents
@@ -14,17 +15,17 @@ from crossloss.validation.strongest import Strongest
 @pytest.mark.parametrize(
     ("write", "number", "shown"),
     [
-        (words.value, 1.5634, "1.56"), (words.value, -1.0452, "−1.05"), (words.value, -0.0061, "−0.006"),
-        (words.value, -0.00001, "0.000"), (words.value, float("nan"), "not a number"),
-        (words.effect, -0.0042, "−0.0042"), (words.effect, 0.00013, "+0.00013"), (words.effect, 0.0, "0.0000"),
-        (words.effect, -0.000013, "−0.000013"), (words.effect, 1.5, "+1.5000"),
-        (words.probability, 0.0496, "0.050"), (words.probability, 0.0000012, "0.0000012"),
-        (words.probability, 1.0, "1.00"), (words.probability, None, "–"),
-        (words.percent, 0.1, "10 %"), (words.percent, 0.00056, "0.056 %"), (words.percent, 1.0, "100 %"),
-        (words.percent, 0.0, "0 %"),
-        (words.duration, 0.42, "0.4 s"), (words.duration, 21.4, "21 s"), (words.duration, 59.9, "1 min 00 s"),
-        (words.duration, 200, "3 min 20 s"), (words.duration, 3900, "1 h 05 min"),
-        (words.count, 180153, "180,153"),
+        (display.value, 1.5634, "1.56"), (display.value, -1.0452, "−1.05"), (display.value, -0.0061, "−0.006"),
+        (display.value, -0.00001, "0.000"), (display.value, float("nan"), "not a number"),
+        (display.effect, -0.0042, "−0.0042"), (display.effect, 0.00013, "+0.00013"), (display.effect, 0.0, "0.0000"),
+        (display.effect, -0.000013, "−0.000013"), (display.effect, 1.5, "+1.5000"),
+        (display.probability, 0.0496, "0.050"), (display.probability, 0.0000012, "0.0000012"),
+        (display.probability, 1.0, "1.00"), (display.probability, None, "–"),
+        (display.percent, 0.1, "10 %"), (display.percent, 0.00056, "0.056 %"), (display.percent, 1.0, "100 %"),
+        (display.percent, 0.0, "0 %"),
+        (display.duration, 0.42, "0.4 s"), (display.duration, 21.4, "21 s"), (display.duration, 59.9, "1 min 00 s"),
+        (display.duration, 200, "3 min 20 s"), (display.duration, 3900, "1 h 05 min"),
+        (display.count, 180153, "180,153"),
     ],
 )  # fmt: skip
 def test_numbers(write, number, shown):
@@ -37,8 +38,8 @@ def test_figures_near_one_are_not_rounded_to_it():
 
 
 def test_spread_is_mean_and_sample_deviation():
-    assert words.spread([1.0, 2.0, 4.0]) == "2.33 ± 1.53"
-    assert words.spread([1.0]) == "1.00"
+    assert display.spread([1.0, 2.0, 4.0]) == "2.33 ± 1.53"
+    assert display.spread([1.0]) == "1.00"
 
 
 NAME, VALUES = "paper-career", {"paper-career": 1.56}
@@ -64,10 +65,21 @@ def test_the_answer_of_other_weights_says_what_changed():
     )
 
 
+def test_a_plan_for_several_starts_is_of_their_mean():
+    made = plan(NAME, 1.4, method="reweight", size=0, moved=0.031, predicted=0.1, retrained=0.02, starts=5)
+    assert words.answer(NAME, VALUES, made).endswith("from 1.40 to 0.02 (predicted 0.10, mean of 5 starts).")
+
+
+def test_hard_debias_acts_without_other_weights():
+    made = plan(NAME, 1.56, method="hard", size=0, moved=0.0, retrained=0.3)
+    assert "(hard) brings 1 of them to its target of 0. Retrained: paper-career 0.30" in words.answers(
+        {**VALUES, "other": 0.5}, {NAME: made}, {}
+    )
+
+
 def test_a_spread_larger_than_the_value_is_said():
-    assert words.starts("f", Spread((0.5,))) == ""
-    assert words.starts("f", Spread((0.5, 0.7))) == "From 2 starts f is 0.60 ± 0.14."
-    unsure = words.starts("f", Spread((0.9, -0.5, 0.1)))
+    assert Spread((0.5, 0.7)).sentence("f") == "From 2 starts f is 0.60 ± 0.14."
+    unsure = Spread((0.9, -0.5, 0.1)).sentence("f")
     assert unsure.endswith(
         "0.17 ± 0.70. The starts differ by more than its size: not even its sign is a property of the data."
     )

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 import crossloss as cl
-from crossloss.cli.options import Count, Named, opened
-from crossloss.cli.printing import print_line, print_lines, print_table
+from crossloss.cli.options import Count, Named, only_one, opened
+from crossloss.cli.printing import print_line, print_table
 from crossloss.display import effect, percent, several
 from crossloss.export import FORMATS
 from crossloss.export import export as write
@@ -35,10 +35,11 @@ def edits(
     --check says what a download of the Wiki Neutrality Corpus holds, rows, pairs and malformed rows, and where it is
     published.
     """
+    only_one({"--check": check, "--apply or --objective": apply or objective})
     if check:
         inspected = inspect_files(file or run)
         print_table(versions_table(inspected))
-        print_lines(filter(None, (v.left_out for v in inspected)))
+        print_line(*filter(None, (v.left_out for v in inspected)))
         print_line(
             f"The Wiki Neutrality Corpus (Pryzant et al. 2020) is published at {WNC}: biased.full has the pairs."
         )

@@ -116,6 +116,13 @@ def with_options(name: str, options: Options) -> Callable[[Callable[..., None]],
     return decorate
 
 
+def only_one(given: Mapping[str, object]) -> None:
+    """Refuse what asks for different things at once, by its name on the command line; UserError names those given."""
+    named = [name for name, value in given.items() if value]
+    if len(named) > 1:
+        raise UserError(f"{' and '.join(named)} ask for different things: give one of them.")
+
+
 @contextmanager
 def opened(path: Path, names: Sequence[str] | None) -> Iterator[tuple[Run, list[Any], list[str]]]:
     """Open a finished run; all of its objectives, to which those named are added; and the names of those asked for.

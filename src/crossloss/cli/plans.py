@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 import crossloss as cl
-from crossloss.cli.options import Count, Named, RunArgument, opened
-from crossloss.cli.printing import print_line, print_lines, print_result, print_tables, print_transfer
+from crossloss.cli.options import Count, Named, RunArgument, only_one, opened
+from crossloss.cli.printing import print_line, print_result, print_table, print_transfer
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Weat
 from crossloss.objectives.bounds import check_target
@@ -35,11 +35,11 @@ def print_validation(scores: cl.Scores, plans: Mapping[str, cl.Plan], count: int
     for name in scores.names:
         checked = validation.strongest.get(name)
         if count:
-            print_tables(ranking(scores, name, count, retrained=checked.changes if checked else None))
-        print_lines(checked.summary(name) if checked else ())
+            print_table(*ranking(scores, name, count, retrained=checked.changes if checked else None))
+        print_line(*checked.summary(name) if checked else ())
         print_result(plans[name])
     for name, check in validation.plans.items():
-        print_lines(check.summary(plans[name]))
+        print_line(*check.summary(plans[name]))
     print_result(validation)
 
 
@@ -62,6 +62,11 @@ def plan(
     Retrains on the way. A removal, undo, reinforce and both are one plan for each objective; other methods one for all.
     With --robustness no plan is made: it finds, by retraining, how few sentences decide each test.
     """
+    only_one({"--robustness": robustness, "what a plan is made by": method != "remove" or evaluation or transferred})
+    if min_count and not robustness:
+        raise cl.UserError("--min-count leaves rarer words out of the tests of --robustness: give both.")
+    if group and "hard" not in method.split("+"):
+        raise cl.UserError("--group names word sets of hard debias: give a --method with hard in it.")
     with opened(run, objective) as (trained, objectives, names):
         chosen = [o for o in objectives if o.name in names]
         for o in chosen:
@@ -105,7 +110,7 @@ def _print_robustness(run: cl.Run, tests: list[Any], min_count: int) -> None:
     for o, owner in zip(tests, owners, strict=True):
         for verdict in VERDICTS:
             first, *more = save_flip(run, cl.smallest_flip(scores, o, verdict), owner)
-            print_lines([first, *(f"  {line}" for line in more)])
+            print_line(first, *(f"  {line}" for line in more))
 
 
 def validate(

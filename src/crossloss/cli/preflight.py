@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crossloss.cli.printing import print_line, print_lines, print_table
+from crossloss.cli.printing import print_line, print_table
 from crossloss.display import Table
 from crossloss.memory import available_memory, parse_bytes
 from crossloss.models.skipgram.estimate import check_memory, estimate
@@ -19,7 +19,7 @@ def read_corpus(corpus: str, reading: dict[str, Any]) -> Corpus:
     """Read a corpus with progress, and print what it is."""
     with track("reading") as progress:
         made = read(corpus, progress=progress, **reading)
-    print_lines(made.summary())
+    print_line(*made.summary())
     return made
 
 
@@ -46,7 +46,7 @@ def print_preflight(
     for objective in objectives:
         _print_words(objective, vocabulary.occurrences, corpus)
     available = available_memory()
-    print_lines(cost.summary(available, **passes))
+    print_line(*cost.summary(available, **passes))
     check_memory(cost.memory_bytes, available)
     for objective in objectives:
         objective.lookup(vocabulary.index)

@@ -1,7 +1,7 @@
 """What commands print: lines and tables, with text of a corpus as text."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -25,15 +25,10 @@ def safe_text(text: str, longest: int = LONGEST) -> Text:
     return Text(shown if len(shown) <= longest else shown[: longest - 1] + "…")
 
 
-def print_line(text: str) -> None:
-    """Print a line, which may name files, columns and sentences of others."""
-    console.print(safe_text(text))
-
-
-def print_lines(lines: Iterable[str]) -> None:
-    """Print some lines."""
+def print_line(*lines: str) -> None:
+    """Print lines, which may name files, columns and sentences of others."""
     for line in lines:
-        print_line(line)
+        console.print(safe_text(line))
 
 
 def print_error(text: str) -> None:
@@ -43,23 +38,18 @@ def print_error(text: str) -> None:
         errors.print(safe_text(f"Error: {sentence}"), style="red", soft_wrap=True)
 
 
-def print_table(table: Table) -> None:
-    """Print a table; columns of numbers are set right, rows of long texts are parted by lines."""
-    cells = [[_cell(cell) for cell in row] for row in table.rows]
-    long = any(len(cell) > 60 for row in cells for cell in row)
-    shown = RichTable(title=safe_text(table.title), title_justify="left", show_lines=long)
-    for number, heading in enumerate(table.headings):
-        figures = all(not any(map(str.isalpha, row[number].plain)) for row in cells)
-        shown.add_column(heading, justify="right" if cells and figures else "left")
-    for row in cells:
-        shown.add_row(*row)
-    console.print(shown)
-
-
-def print_tables(tables: Iterable[Table]) -> None:
-    """Print some tables."""
+def print_table(*tables: Table) -> None:
+    """Print tables; columns of numbers are set right, rows of long texts are parted by lines."""
     for table in tables:
-        print_table(table)
+        cells = [[_cell(cell) for cell in row] for row in table.rows]
+        long = any(len(cell) > 60 for row in cells for cell in row)
+        shown = RichTable(title=safe_text(table.title), title_justify="left", show_lines=long)
+        for number, heading in enumerate(table.headings):
+            figures = all(not any(map(str.isalpha, row[number].plain)) for row in cells)
+            shown.add_column(safe_text(heading), justify="right" if cells and figures else "left")
+        for row in cells:
+            shown.add_row(*row)
+        console.print(shown)
 
 
 def _cell(cell: Any) -> Text:
@@ -83,8 +73,8 @@ def print_run(run: Run) -> None:
 
 def print_result(result: Any) -> None:
     """Print what a result shows of itself: its tables, then its lines, whichever it has."""
-    print_tables(result.tables() if hasattr(result, "tables") else ())
-    print_lines(result.summary() if hasattr(result, "summary") else ())
+    print_table(*result.tables() if hasattr(result, "tables") else ())
+    print_line(*result.summary() if hasattr(result, "summary") else ())
 
 
 def print_transfer(run: Run, plan: str, transferred: Mapping[str, Transfer]) -> None:

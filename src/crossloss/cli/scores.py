@@ -8,9 +8,19 @@ from typing import Annotated, Any
 import typer
 
 import crossloss as cl
-from crossloss.cli.options import READING, SETTINGS, Count, Named, RunArgument, command_line, opened, with_options
+from crossloss.cli.options import (
+    READING,
+    SETTINGS,
+    Count,
+    Named,
+    RunArgument,
+    command_line,
+    only_one,
+    opened,
+    with_options,
+)
 from crossloss.cli.preflight import read_corpus
-from crossloss.cli.printing import print_line, print_lines, print_result, print_run, print_table, print_tables
+from crossloss.cli.printing import print_line, print_result, print_run, print_table
 from crossloss.concepts import association_test, concepts_summary, concepts_table
 from crossloss.display import Table, effect
 from crossloss.models.skipgram.from_word2vec import TRUST
@@ -65,7 +75,7 @@ def score(
         scores = cl.score(trained, objectives, **chosen)
         scores.save()
         for name in names:
-            print_tables(ranking(scores, name, count))
+            print_table(*ranking(scores, name, count))
         if model is not None:
             trained.store.set_meta(estimator=chosen)
             print_line(f"Estimator {chosen['estimator']}, damping {chosen['damping']:g}. {TRUST}")
@@ -109,6 +119,8 @@ def show(
     count: Count = 10,
 ) -> None:
     """Show the strongest sentences, near-duplicates as one; or take one apart; or documents, concepts, the report."""
+    filters = {"a sentence": sentence is not None, "--word or --document": word or document}
+    only_one(filters | {"--documents": documents, "--concepts": concepts, "--html": html, "--info": info})
     if words and not concepts:
         raise cl.UserError("--words are groups for --concepts: give both, or --word for the sentences with a word.")
     if info:
@@ -124,7 +136,7 @@ def show(
             if sentence is not None:
                 ids = require_skipgram(trained.model, "Taking a sentence apart").corpus.ids
                 parts = scores.explain(ids.index(sentence) if sentence in ids else sentence, name)
-                print_lines([parts.text, parts.summary(name)])
+                print_line(parts.text, parts.summary(name))
                 print_table(parts.table())
             elif concepts:
                 _print_concepts(scores, name, words or ())
@@ -133,7 +145,7 @@ def show(
                 headings = ("effect if removed", "document", "sentences")
                 print_table(Table(f"Documents by their effect on {name} if removed", headings, rows))
             else:
-                print_tables(ranking(scores, name, count, document=document, word=word))
+                print_table(*ranking(scores, name, count, document=document, word=word))
 
 
 def _print_concepts(scores: cl.Scores, name: str, words: Sequence[str]) -> None:
@@ -141,4 +153,4 @@ def _print_concepts(scores: cl.Scores, name: str, words: Sequence[str]) -> None:
     ignore = () if words else stop_words()
     groups = cl.concepts(scores, name, words=[group.split(",") for group in words], ignore=ignore)
     print_table(concepts_table(groups, test))
-    print_lines(concepts_summary(groups, test))
+    print_line(*concepts_summary(groups, test))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from crossloss import display
 from crossloss.core import Objective, UserError
 from crossloss.extras import needed
 from crossloss.models.base import Model
@@ -118,7 +119,7 @@ class Contents:
             [word.sentence(words.retrained(name, plan, None) is None) for word in plan.depleted_words] if plan else []
         )
         if spread and spread.exceeds_value:
-            texts.append(words.starts(name, spread))
+            texts.append(spread.sentence(name))
         if isinstance(self.model, SkipGram):
             rare = rare_words(objective, self.model.vocabulary.occurrences, self.run.view)
             texts += [rare.sentence(name)] if rare else []
@@ -128,14 +129,14 @@ class Contents:
 
     def source(self) -> tuple[str, list[str]]:
         """What was trained on: its name, and counts."""
-        counts = [words.several(self.trained, self.noun)]
+        counts = [display.several(self.trained, self.noun)]
         if not isinstance(self.model, SkipGram):
             return f"{self.model.kind} model", counts
         corpus = self.model.corpus
         documents = {name for name, w in zip(corpus.documents, self.run.weights, strict=True) if w > 0 and name}
         if documents:
-            counts.append(words.several(len(documents), "document"))
-        return corpus.source, [*counts, words.several(int(self.model.vocabulary.counts.sum()), "word")]
+            counts.append(display.several(len(documents), "document"))
+        return corpus.source, [*counts, display.several(int(self.model.vocabulary.counts.sum()), "word")]
 
     def quality(self) -> list[tuple[str, float | None, int, Spread | None]]:
         """Word similarity benchmarks: correlation, pairs covered, spread over starts."""
@@ -159,10 +160,10 @@ class Contents:
             settings["optimiser"] = settings.pop("type")
         if isinstance(self.model, SkipGram):
             settings |= {"prior": f"{self.model.build().prior:g}"}
-            settings |= {"vocabulary": words.several(len(self.model.vocabulary.words), "word")}
+            settings |= {"vocabulary": display.several(len(self.model.vocabulary.words), "word")}
         versions = store.manifest.get("environment") or environment()
         times = {
-            name.removesuffix(".seconds"): words.duration(value)
+            name.removesuffix(".seconds"): display.duration(value)
             for name, value in store.metrics.items()
             if name in ("train.seconds", "score.seconds")
         }
@@ -208,7 +209,8 @@ def render(run: Run, show: Any = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     for write in (
-        words.value, words.effect, words.probability, words.count, words.several, words.percent, words.spread,
+        display.value, display.effect, display.probability, display.count, display.several, display.percent,
+        display.spread,
     ):  # fmt: skip
         environment.filters[write.__name__] = write
     environment.tests["weat"] = lambda o: isinstance(o, Weat)

@@ -1,38 +1,15 @@
-"""Sentences for people, on pages and in terminals: the answer, and how far it can be trusted."""
+"""Sentences of a page: the answer, and how far it can be trusted."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from crossloss.display import (
-    agreement,
-    count,
-    duration,
-    effect,
-    percent,
-    probability,
-    several,
-    signed,
-    spread,
-    value,
-)
+from crossloss.display import agreement, count, percent, several, signed, spread, value
 from crossloss.models.skipgram.from_word2vec import TRUST
 from crossloss.plans.plan import Plan
 from crossloss.validation.spread import Spread
 from crossloss.validation.validate import Compared, PlanCheck
 
-__all__ = ["count", "duration", "effect", "percent", "probability", "several", "spread", "value"]
-
 UNITLESS = ("gradient-dot", "tracin", "co-occurrence")
 """Estimators whose scores have no unit."""
-
-
-def starts(name: str, over: Spread) -> str:
-    """Say how far an objective depends on where the parameters started; "" of one start."""
-    if len(over.values) < 2:
-        return ""
-    text = f"From {len(over.values)} starts {name} is {spread(over.values)}."
-    if over.exceeds_value:
-        text += " The starts differ by more than its size: not even its sign is a property of the data."
-    return text
 
 
 def all_starts(names: Iterable[str], over: Mapping[str, Spread]) -> str:
@@ -70,27 +47,30 @@ def doing(plan: Plan, noun: str) -> str:
     return f"The plan {plan.method} (weight changed {percent(plan.moved)}, {out})"
 
 
+def acts(plan: Plan) -> bool:
+    """Whether a plan changes anything."""
+    return bool(plan.size) or plan.method != "remove"
+
+
 def answer(
     name: str, values: Mapping[str, float], plan: Plan | None, check: PlanCheck | None = None, noun: str = "sentence"
 ) -> str:
     """Write the answer for one objective: what its plan does, as predicted and as retrained."""
-    now = value(values[name])
     if plan is None:
-        return f"{name} is {now}; no plan to change it yet."
+        return f"{name} is {value(values[name])}; no plan to change it yet."
+    now = value(plan.values[name])
     target, removal = plan.targets[name], plan.method == "remove"
     if removal and plan.size == 0 and not plan.reached:
         return f"{name} is {now}; no removal that was tried brings it nearer to {value(target)}."
     if removal and plan.size == 0:
         return f"{name} is {now}, already at the target of {value(target)}: nothing to remove."
     short = "" if plan.reached else f", short of the target of {value(target)}"
-    after, predicted = retrained(name, plan, check), plan.predictions.get(name)
+    after, predicted = retrained(name, plan, check), value(plan.predictions[name])
     if after is None:
-        ends = "the target" if predicted is None else value(predicted)
-        with_it = "without them" if removal else "with it"
-        text = f"{doing(plan, noun)} is predicted to bring {name} from {now} to {ends}"
-        return f"{text}{short}; not yet retrained {with_it}."
-    expected = "" if predicted is None else f" (predicted {value(predicted)})"
-    text = f"{doing(plan, noun)} brings {name} from {now} to {value(after)}{expected}{short}"
+        text = f"{doing(plan, noun)} is predicted to bring {name} from {now} to {predicted}{short}"
+        return f"{text}; not yet retrained with{'out them' if removal else ' it'}."
+    mean = f", mean of {plan.starts} starts" if plan.starts > 1 else ""
+    text = f"{doing(plan, noun)} brings {name} from {now} to {value(after)} (predicted {predicted}{mean}){short}"
     if not check or not check.other_seeds:
         return f"{text}."
     before, others = zip(*check.other_seeds, strict=True)
@@ -105,7 +85,7 @@ def answers(
     if len(values) == 1:
         (name,) = values
         return answer(name, values, plans.get(name), checks.get(name), noun)
-    acting = {name: plans[name] for name in values if name in plans and (plans[name].size or plans[name].moved)}
+    acting = {name: plans[name] for name in values if name in plans and acts(plans[name])}
     if not acting:
         listed = ", ".join(f"{name} {value(now)}" for name, now in values.items())
         return f"They are {listed}; there is no plan to change them yet."

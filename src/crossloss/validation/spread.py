@@ -44,6 +44,13 @@ class Spread:
         """Whether the starts differ by more than the value of the run or their mean: then not even its sign is sure."""
         return self.sd > min(abs(self.values[0]), abs(self.mean))
 
+    def sentence(self, name: str) -> str:
+        """How far the figure of this name depends on where the parameters started."""
+        text = f"From {several(len(self.values), 'start')} {name} is {spread(self.values)}."
+        if self.exceeds_value:
+            text += " The starts differ by more than its size: not even its sign is a property of the data."
+        return text
+
     def __repr__(self) -> str:
         return f"Spread({spread(self.values)} over {several(len(self.values), 'start')})"
 
