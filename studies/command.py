@@ -1,6 +1,5 @@
 """What the commands of all studies share: errors as one sentence, the folder, tests by name, an estimate first."""
 
-import re
 import shlex
 import signal
 import sys
@@ -69,13 +68,7 @@ def _stop(*unused: object) -> None:
 
 @contextmanager
 def study_folder(out: Path, kind: str) -> Iterator[RunFolder]:
-    """The folder of a study that has many runs: the store of all its results.
-
-    Raises
-    ------
-    UserError
-        It holds another study, or something else.
-    """
+    """The store of a study that has many runs; UserError where the folder holds another study, or something else."""
     used = (out / "manifest.json").exists()
     with RunFolder(out, create=True) as store:
         there = store.manifest.get("study")
@@ -86,13 +79,7 @@ def study_folder(out: Path, kind: str) -> Iterator[RunFolder]:
 
 
 def tests(names: Sequence[str]) -> list[cl.objectives.Weat]:
-    """Association tests by name or .yaml file; the paper's four where there are no names.
-
-    Raises
-    ------
-    UserError
-        Unknown names, two tests of one name, another objective.
-    """
+    """Association tests by name or .yaml file, the paper's four where there are none; UserError where one is none."""
     chosen = [objective for name in names or PAPER_TESTS for objective in cl.objectives.load_objectives(name)]
     known = [objective.name for objective in chosen]
     for objective in chosen:
@@ -109,13 +96,6 @@ def remember(run: cl.Run, objectives: Sequence[Any]) -> None:
     run.store.set_meta(command=command_line())
 
 
-def numbers(text: str, option: str) -> list[int]:
-    """Whole numbers of an option, 10,50,100; UserError where it is something else."""
-    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
-        raise cl.UserError(f"{option} is {text!r}: give whole numbers, such as 10,50,100.")
-    return [int(part) for part in text.split(",")]
-
-
 def preflight(
     corpus: cl.Corpus,
     objectives: Sequence[Any],
@@ -125,13 +105,7 @@ def preflight(
     trainings: int,
     scorings: int,
 ) -> Vocabulary:
-    """Print which words occur, and what time and memory the study takes; refuse what does not fit.
-
-    Raises
-    ------
-    UserError
-        Too little memory, or a word or too many words of an objective do not occur.
-    """
+    """Print which words occur, and what time and memory the study takes; UserError where words or memory do not do."""
     chosen = make_settings(**settings)
     vocabulary = build_vocabulary(
         corpus,

@@ -349,14 +349,16 @@ def scifi(
     steps: Annotated[int, typer.Option(min=1, help="Training steps; few, for displacement to be predictable.")] = STEPS,
     dimension: Annotated[int, typer.Option(min=1, help="Length of a word vector.")] = SETTINGS["dimension"],
     min_count: Annotated[int, typer.Option(min=1, help="Leave out words that occur less.")] = SETTINGS["min_count"],
-    sizes: Annotated[str, typer.Option(help="Numbers of strongest sentences to retrain without.")] = "10,50,100",
+    size: Annotated[
+        list[int] | None, typer.Option(min=1, help="Strongest sentences to retrain without; default: 10, 50 and 100.")
+    ] = None,
 ) -> None:
     """What moved Dooku, Kirk, the Doctor and other words to where they are (Table 1); a stopped study goes on."""
     words = list(dict.fromkeys([*WORDS, *map(normal, word or [])]))
     labels = cl.read(corpus, document="universe").documents
     text = cl.read(corpus, token_pattern=pattern_without(stop_words()))
     settings = SETTINGS | {"dimension": dimension, "min_count": min_count} | ({"max_words": 0} if full else {})
-    removed = command.numbers(sizes, "--sizes")
+    removed = sorted(set(size or SIZES))
     objectives = [displacement(name) for name in dict.fromkeys([*words, *OTHERS])]
     trainings = 1 + subsets + len(words) * len(removed)
     command.preflight(text, objectives, settings, steps=steps, trainings=trainings, scorings=2)

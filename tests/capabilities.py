@@ -139,7 +139,7 @@ class Recorded(Torch):
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.02, eps=1e-2)
         scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20)
         recorder, rows = cl.Recorder(field, model, optimizer), data()
-        for step in range(12):
+        for step in range(8):
             batch = (torch.arange(5) * 3 + step) % N
             recorder.batch(batch)
             optimizer.zero_grad()

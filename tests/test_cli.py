@@ -198,7 +198,7 @@ def test_bad_input_is_one_sentence_exit_code_two_and_loses_nothing(crossloss, fi
         (["score", corpus, "--model", corpus, "--objective", test], "--out RUN"),
         (["show", out, "--words", "waa,wab"], "groups for --concepts"),
         (["plan", out, "--method", "pray"], "there are: remove, reweight"),
-        (["plan", out, "--robustness", "--evaluate"], "--robustness and what a plan is made by ask for different things"),
+        (["plan", out, "--robustness", "--evaluate"], "what a plan is made by ask for different things"),
         (["plan", out, "--robustness", "--method", "undo"], "--robustness and what a plan is made by"),
         (["plan", out, "--min-count", "5"], "of --robustness: give both"),
         (["plan", out, "--group", "race"], "word sets of hard debias"),

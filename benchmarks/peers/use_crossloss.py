@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from numpy import ndarray
 from tasks import (
     DAMPINGS,
     DIGITS_MOMENTUM,
@@ -19,7 +20,7 @@ import crossloss as cl
 from crossloss.estimators import ConjugateGradient, InverseHessian
 
 
-def with_trained(problem: Problem, estimator: str) -> Tensor:
+def with_trained(problem: Problem, estimator: str) -> ndarray:
     field = cl.TorchField(problem.model, lambda out, b: cross_entropy(out, b[1]), (problem.x, problem.y))
     nll = cl.objectives.each(lambda view, x, t: mixture_measure(view(x), t), problem.queries, problem.targets)
     return -cl.score(cl.imported(field), nll, estimator, damping=problem.decay).samples
@@ -32,13 +33,13 @@ def with_solver(problem: Problem, tolerance: float) -> Tensor:
     return -estimator(cl.imported(field).trajectory, nll).samples()
 
 
-def with_digits(problem: Problem, estimator: str, damping: float = 0.0) -> Tensor:
+def with_digits(problem: Problem, estimator: str, damping: float = 0.0) -> ndarray:
     field = cl.TorchField(problem.model, lambda out, b: cross_entropy(out, b[1]), (problem.x, problem.y))
     three = cl.objectives.each(lambda view, x, t: digits_measure(view(x), t).mean(-1), problem.queries, problem.targets)
     return -cl.score(cl.imported(field), three, estimator, damping=damping).samples
 
 
-def with_run(problem: Problem, estimator: str) -> Tensor:
+def with_run(problem: Problem, estimator: str) -> ndarray:
     data, order = (problem.x, problem.y), list(problem.order)
     field = cl.TorchField(problem.untrained(), lambda out, b: cross_entropy(out, b[1]), data, order=order)
     run = cl.train(field, cl.SGD(DIGITS_RATE, momentum=DIGITS_MOMENTUM), steps=DIGITS_STEPS)
@@ -46,7 +47,7 @@ def with_run(problem: Problem, estimator: str) -> Tensor:
     return -cl.score(run, three, estimator).samples
 
 
-def with_words(problem: Problem, estimator: str) -> Tensor:
+def with_words(problem: Problem, estimator: str) -> ndarray:
     field = cl.TorchField(problem.model, lambda out, batch: out, problem.x)
     return -cl.score(
         cl.imported(field), [lambda view: weat(view["words.weight"])], estimator, damping=problem.decay

@@ -1,8 +1,12 @@
 """Python of the README and of the pages runs as it stands, from a folder with a corpus.txt and a plots.txt."""
 
+import io
 import random
 import re
 from collections.abc import Sequence
+from contextlib import chdir, redirect_stdout
+from dataclasses import dataclass
+from functools import cache
 
 import pytest
 from pages import PAGES, ROOT, blocks
@@ -52,21 +56,48 @@ def test_the_how_to_pages_have_snippets():
     assert {p.name for p in SNIPPETS} >= {"README.md", "gensim.md", "pytorch.md", "large.md", "objective.md"}
 
 
+@dataclass(frozen=True)
+class Executed:
+    """A page that has run: its names as they were after the block with a plan and a report, and what it printed."""
+
+    planned: dict[str, object]
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """Run a page's snippets, once for all tests."""
+
+    @cache
+    def run(page):
+        gensim = pytest.importorskip("gensim") if page.name in ("gensim.md", "formats.md") else None
+        folder, names, planned = tmp_path_factory.mktemp("page"), {}, {}
+        (folder / "corpus.txt").write_text("\n".join(corpus()), encoding="utf-8")
+        plots = [*PLOTS, *cl.objectives.weat("weat6").words]
+        (folder / "plots.txt").write_text("\n".join(corpus(more=plots)), encoding="utf-8")
+        with chdir(folder), redirect_stdout(io.StringIO()) as out:
+            if page.name == "formats.md":
+                names["model"] = word2vec(gensim)
+            for block in blocks(page):
+                # with wefe: a package that tests have not; notest: on data that are not here
+                if block.kind == "python" and "with " not in block.note and block.note != "notest":
+                    # Lines of the page, so that a traceback names them.
+                    exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+                    if is_short(block):
+                        planned = dict(names) | {"page": (names["run"].store.path / "report.html").read_text("utf-8")}
+        return Executed(planned, out.getvalue())
+
+    return run
+
+
+def is_short(block):
+    """Whether it is one of the snippets that go all the way."""
+    return "cl.plan(" in block.text and "cl.report(run)" in block.text
+
+
 @pytest.mark.parametrize("page", SNIPPETS, ids=lambda p: str(p.relative_to(ROOT)))
-def test_the_snippets_of_a_page_run_in_their_order(page, tmp_path, monkeypatch):
-    gensim = pytest.importorskip("gensim") if page.name in ("gensim.md", "formats.md") else None
-    (tmp_path / "corpus.txt").write_text("\n".join(corpus()), encoding="utf-8")
-    plots = [*PLOTS, *cl.objectives.weat("weat6").words]
-    (tmp_path / "plots.txt").write_text("\n".join(corpus(more=plots)), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    if page.name == "formats.md":
-        names["model"] = word2vec(gensim)
-    for block in blocks(page):
-        # with wefe: a package that tests have not; notest: on data that are not here
-        if block.kind == "python" and "with " not in block.note and block.note != "notest":
-            # Lines of the page, so that a traceback names them.
-            exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+def test_the_snippets_of_a_page_run_in_their_order(page, executed):
+    executed(page)
 
 
 def python_of(page):
@@ -82,38 +113,26 @@ def test_the_readmes_torch_example_runs_when_it_is_pasted(tmp_path, monkeypatch)
     exec(compile(block.text, "README.md", "exec"), {})
 
 
-SHORT = {"README.md": ROOT / "README.md"} | {
-    name: ROOT / "docs" / "howto" / name for name in ("gensim.md", "pytorch.md")
-}
+HOWTO = ROOT / "docs" / "howto"
 
 
-@pytest.mark.parametrize("name", SHORT)
-def test_twelve_lines_end_in_a_plan_checked_by_retraining_and_a_report(name, tmp_path, monkeypatch):
-    if name == "gensim.md":
-        pytest.importorskip("gensim")
-    (tmp_path / "corpus.txt").write_text("\n".join(corpus()), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    known = [block for block in blocks(SHORT[name]) if block.kind == "python"]
-    number = next(i for i, b in enumerate(known) if "cl.plan(" in b.text and "cl.report(run)" in b.text)
-    assert len(known[number].text.splitlines()) <= 12
-    names: dict[str, object] = {}
-    for block in known[: number + 1]:
-        exec(compile("\n" * block.line + block.text, str(SHORT[name]), "exec"), names)
-    plan, run, fixed = names["plan"], names["run"], names["fixed"]
-    objective = names["scores"].objectives[0]
+@pytest.mark.parametrize("page", [ROOT / "README.md", HOWTO / "gensim.md", HOWTO / "pytorch.md"], ids=lambda p: p.name)
+def test_twelve_lines_end_in_a_plan_checked_by_retraining_and_a_report(page, executed):
+    (block,) = (b for b in blocks(page) if b.kind == "python" and is_short(b))
+    assert len(block.text.splitlines()) <= 12
+    names = executed(page).planned
+    plan, objective = names["plan"], names["scores"].objectives[0]
     assert plan.size > 0
-    assert plan.retrained == pytest.approx(float(objective(fixed.view)), rel=1e-4)
+    assert plan.retrained == pytest.approx(float(objective(names["fixed"].view)), rel=1e-4)
     assert abs(plan.retrained - plan.target) < abs(plan.value - plan.target) / 2
-    page = (run.store.path / "report.html").read_text(encoding="utf-8")
-    assert objective.name in page
+    assert objective.name in names["page"]
 
 
-def test_the_pytorch_page_shows_predictions_within_a_tenth(capsys, tmp_path, monkeypatch):
+def test_the_pytorch_page_shows_predictions_within_a_tenth(executed):
     """What the page prints, read again: five samples, each predicted to a tenth of what retraining gives."""
-    text, checks = python_of(ROOT / "docs" / "howto" / "pytorch.md")
+    page = HOWTO / "pytorch.md"
+    _, checks = python_of(page)
     assert "assert abs(s.effect_if_removed - found) < 0.1 * abs(found)" in checks
-    monkeypatch.chdir(tmp_path)
-    exec(compile(text, "pytorch.md", "exec"), {})
-    printed = re.findall(r"sample \d+: predicted ([+-][\d.]+), found ([+-][\d.]+)", capsys.readouterr().out)
+    printed = re.findall(r"sample \d+: predicted ([+-][\d.]+), found ([+-][\d.]+)", executed(page).printed)
     assert len(printed) == 5
     assert all(abs(float(p) / float(f) - 1) < 0.1 for p, f in printed)

@@ -228,3 +228,8 @@ def test_the_table_carries_what_training_with_it_needs(run, fitted):
     assert notes["targets"] == {"one": 0.0, "two": 0.1}
     assert notes["starts"] == 1
     assert notes["method"] == "reweight"
+
+
+def test_a_plan_that_was_stored_keeps_the_seconds_that_it_took(run):
+    first, again = (planned(run, {"one": 0.1, "two": 0.0}, rounds=1) for _ in range(2))
+    assert again.seconds >= 0.5 * first.seconds, "not the moment in which it was read again"

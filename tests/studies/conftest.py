@@ -1,21 +1,29 @@
-"""``python -m studies.NAME`` as a user gives it, in a process of its own."""
+"""``python -m studies.NAME`` as a user gives it, within this process."""
 
-import subprocess
+import io
+import runpy
+import signal
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def as_user():
-    """(exit code, standard output, standard error in one line) of a study's command."""
+    """(exit code, standard output, standard error, each in one line) of a study's command."""
 
     def run(name, *arguments):
-        command = [sys.executable, "-m", f"studies.{name}", *map(str, arguments)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        return done.returncode, " ".join(done.stdout.split()), " ".join(done.stderr.split())
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [name, *map(str, arguments)])
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            patch.setattr(signal, "signal", lambda *unused: None)
+            patch.setenv("COLUMNS", "80")
+            try:
+                runpy.run_module(f"studies.{name}", run_name="__main__", alter_sys=True)
+            except SystemExit as ended:
+                code = ended.code or 0
+        return code, " ".join(out.getvalue().split()), " ".join(err.getvalue().split())
 
     return run

@@ -10,7 +10,7 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.models.skipgram.hard_debias import HardDebias
+from crossloss.models.skipgram.hard_debias import HardDebias, hard_debias
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
 from studies import debias, tables
@@ -20,6 +20,7 @@ pytest.importorskip("matplotlib")
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30)]
 ONE = Weat("one", tuple(WORDS[:4]), tuple(WORDS[4:8]), tuple(WORDS[8:12]), tuple(WORDS[12:16]))
 TWO = Weat("two<b>", tuple(WORDS[1:5]), tuple(WORDS[16:20]), tuple(WORDS[20:24]), tuple(WORDS[24:28]))
+PATCHED = ("plans.make", "plans.evaluate", "models.skipgram.hard_debias")
 HARD = HardDebias("gender", (("waa", "wae"), ("wab", "waf")), (("wac", "wag"),), ("waa", "wae", "wab"))
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 15, "lr": 0.3, "momentum": 0.9, "dtype": "float64"}
 
@@ -27,7 +28,7 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 5, "steps": 15, "lr": 0.3,
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("plans.make", "plans.evaluate", "models.skipgram.hard_debias"):
+        for module in PATCHED:
             patch.setattr(sys.modules[f"crossloss.{module}"], "hard_debias", lambda group: HARD)
         out = tmp_path_factory.mktemp("study") / "run"
         with train_on(cl.from_sentences(random_sentences(7, sentences=120)), out=out, **SETTINGS) as run:
@@ -145,7 +146,9 @@ def test_one_start_is_not_compared_with_itself(made):
         debias.study(made[0], [ONE], starts=1)
 
 
-def test_what_the_study_cannot_do_is_said_before_the_work(as_user, tmp_path):
+def test_what_the_study_cannot_do_is_said_before_the_work(as_user, tmp_path, monkeypatch):
+    for module in PATCHED:  # as it is, whatever the runs above were given
+        monkeypatch.setattr(sys.modules[f"crossloss.{module}"], "hard_debias", hard_debias)
     corpus, mine = tmp_path / "c.txt", tmp_path / "t.yaml"
     corpus.write_text("\n".join(random_sentences(7, sentences=60)))
     sets = {side: list(getattr(ONE, side)) for side in "XYAB"}

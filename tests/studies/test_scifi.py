@@ -146,7 +146,20 @@ def test_the_page_is_escaped_and_the_figures_are_kept(made):
 
 
 def test_the_command(corpus, as_user, tmp_path):
-    given = ("--corpus", corpus, "--out", tmp_path / "run", "--word", "Tardis", "--subsets", 4, "--sizes", "2,5")
+    given = (
+        "--corpus",
+        corpus,
+        "--out",
+        tmp_path / "run",
+        "--word",
+        "Tardis",
+        "--subsets",
+        4,
+        "--size",
+        2,
+        "--size",
+        5,
+    )
     given += ("--dimension", 4, "--steps", 8, "--min-count", 2)
     code, text, errors = as_user("scifi", *given)
     assert code == 0, errors
@@ -172,7 +185,7 @@ def test_what_is_missing_is_said_before_the_work(corpus, as_user, tmp_path):
     for given, why in (
         (("--corpus", other), "no column universe"),
         (("--corpus", corpus, "--word", "Yoda"), "the vocabulary lacks the word 'yoda'"),
-        (("--corpus", corpus, "--sizes", "2;5"), "--sizes is '2;5': give whole numbers"),
+        (("--corpus", corpus, "--size", "2,5"), "--size"),
     ):
         code, _, errors = as_user("scifi", "--out", tmp_path / "run", "--min-count", 2, *given)
         assert code == 2
