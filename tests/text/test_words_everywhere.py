@@ -68,7 +68,8 @@ def check(monkeypatch, capsys, tmp_path):
     def run(text, sets, *options):
         (tmp_path / "c.txt").write_text(text)
         (tmp_path / "t.yaml").write_text(json.dumps({"mine": sets}))
-        given = ["run", tmp_path / "c.txt", "--dry-run", "--objective", tmp_path / "t.yaml", "--min-count", "1", *options]
+        corpus, objective = tmp_path / "c.txt", tmp_path / "t.yaml"
+        given = ["run", corpus, "--dry-run", "--objective", objective, "--min-count", "1", *options]
         monkeypatch.setattr(sys, "argv", ["crossloss", *map(str, given)])
         monkeypatch.setattr(signal, "signal", lambda *unused: None)
         monkeypatch.setenv("COLUMNS", "1000")
