@@ -102,6 +102,8 @@ def concepts(
 ) -> list[Concept]:
     """Groups of words that the strongest samples pull in, those that pull most first.
 
+    In a run's folder they are stored as concepts-NAME.json, those found and those given, and among its metrics.
+
     Parameters
     ----------
     scores : Scores
@@ -113,8 +115,6 @@ def concepts(
         Words that make no concept: stop words.
     strongest, ranked, tested : int
         Samples looked at, words grouped, groups tested.
-
-    In a run's folder they are stored as concepts-NAME.json, those found and those given, and among its metrics.
 
     Raises
     ------
