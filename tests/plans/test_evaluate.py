@@ -127,3 +127,27 @@ def test_a_stopped_evaluation_goes_on_and_the_untouched_are_measured_once(run, p
 def test_one_start_is_not_enough(run, plan):
     with pytest.raises(UserError, match="at least two starts"):
         cl.evaluate(plan, run, [ONE], seeds=1)
+
+
+def test_a_torch_model_with_one_start_and_a_plain_function():
+    """Judged at its own start, which the evaluation says; functions are objectives everywhere."""
+    torch.manual_seed(0)
+    x = torch.randn(30, 3, dtype=torch.float64)
+    y = x.argmax(1)
+    field = cl.TorchField(
+        torch.nn.Linear(3, 3).double(),
+        lambda out, b: torch.nn.functional.cross_entropy(out, b["y"], reduction="none"),
+        {"x": x, "y": y},
+    )
+
+    def margin(model):
+        return model(x[:5]).square().mean()
+
+    run = cl.train(field, cl.SGD(0.2), steps=10)
+    plan = cl.plan(cl.score(run, [margin]), float(margin(run.view)) * 0.98)
+    found = cl.evaluate(plan, run, [margin])
+    assert found.seeds == [None]
+    assert found.effects["margin"] == (float(margin(run.view)), float(margin(run.retrain(plan.weights).view)))
+    assert found.row("margin").after == [found.effects["margin"][1]]
+    assert found.row("loss").before == [pytest.approx(run.loss)]
+    assert "its one start" in repr(found)

@@ -14,7 +14,7 @@ from crossloss.display import Table, effect, html_table, percent, spread, value
 from crossloss.models.skipgram.hard_debias import cluster_purity, hard_debias, most_biased
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import neighbours, neighbours_kept, overlap
-from crossloss.objectives import measured
+from crossloss.objectives import as_objective, measured
 from crossloss.objectives.weat import Weat
 from crossloss.plans.ensemble import held_out_seeds
 from crossloss.plans.make import compute_plan
@@ -182,7 +182,7 @@ class Evaluation:
             (r.figure, spread(r.before), spread(r.after), effect(r.change), value(r.noise), noise[r.within_noise])
             for r in self.rows
         ]
-        title = f"{self.method}, from {len(self.seeds)} starts not fitted to; noise: sd between starts"
+        title = f"{self.method}, from {self._judged_by}; noise: sd between starts"
         return [Table(title, ("figure", "before", "after", "change", "noise", ""), rows)]
 
     def save(self, run: Run) -> None:
@@ -190,14 +190,19 @@ class Evaluation:
         run.store.save(f"debias-{self.name}.json", self.to_json())
         run.store.log_metrics(self.metrics())
 
+    @property
+    def _judged_by(self) -> str:
+        """The starts, in words."""
+        return f"{len(self.seeds)} starts that it was not fitted to" if len(self.seeds) > 1 else "its one start"
+
     def __repr__(self) -> str:
         told = ", ".join(f"{name} {before:+.3g} -> {after:+.3g}" for name, (before, after) in self.effects.items())
-        return f"Evaluation({self.method}: {told}; {len(self.seeds)} starts that it was not fitted to)"
+        return f"Evaluation({self.method}: {told}; {self._judged_by})"
 
     def _repr_html_(self) -> str:
         rows = [(r.figure, float(np.mean(r.before)), float(np.mean(r.after)), r.noise) for r in self.rows]
         headings = ("figure", "before", "after", "sd between starts")
-        return html_table(f"{self.method} on {len(self.seeds)} starts that it was not fitted to", headings, rows)
+        return html_table(f"{self.method} on {self._judged_by}", headings, rows)
 
 
 def metrics_of(evaluations: Sequence[Evaluation]) -> dict[str, float]:
@@ -247,6 +252,7 @@ def evaluate(
     """
     if seeds < 2:
         raise UserError("The cost of a plan needs at least two starts, to tell it from the noise between starts.")
+    objectives = [as_objective(o) for o in objectives]
     others = held_out_seeds(run, plan.starts, seeds) if run.has_starts else [run.seed]
     before, after, seconds = [], [], []
     with track(f"evaluating {plan.label}") as progress:

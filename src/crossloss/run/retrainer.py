@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from crossloss.core import Objective, UserError
+from crossloss.objectives import as_objective
 from crossloss.run.run import Run
 from crossloss.run.store import content_key
 
@@ -23,7 +24,7 @@ class Retrainer:
     """
 
     def __init__(self, run: Run, objectives: Sequence[Objective]) -> None:
-        self.run, self.objectives = run, list(objectives)
+        self.run, self.objectives = run, [as_objective(o) for o in objectives]
         self._keys = {o.name: content_key(run.fingerprint(o)) for o in self.objectives}
 
     def __call__(self, weights: np.ndarray | None = None, *, seed: int | None = None) -> dict[str, float]:

@@ -15,7 +15,7 @@ from crossloss.core import Field, Objective, Optimiser, UserError
 from crossloss.display import html_table
 from crossloss.inputs import not_negative, weight_numbers
 from crossloss.models.base import Model
-from crossloss.objectives import BaseObjective, fingerprint, from_dict, to_dict
+from crossloss.objectives import BaseObjective, as_objective, fingerprint, from_dict, to_dict
 from crossloss.progress import track
 from crossloss.run.results import Results
 from crossloss.run.store import Store
@@ -185,13 +185,14 @@ class Run:
         """Objectives by name, at the final parameters."""
         view = self.view
         with torch.no_grad():
-            return {o.name: float(o(view)) for o in objectives}
+            return {o.name: float(o(view)) for o in map(as_objective, objectives)}
 
     def fingerprint(self, objective: Objective) -> Any:
         """What identifies an objective in this run's store, as plain values.
 
         A Python function is known by its name, its value and the length of its gradient at the run's parameters.
         """
+        objective = as_objective(objective)
         known = fingerprint(objective)
         if known is not None:
             return known
