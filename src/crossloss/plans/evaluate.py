@@ -193,7 +193,7 @@ class Evaluation:
     @property
     def _judged_by(self) -> str:
         """The starts, in words."""
-        return f"{len(self.seeds)} starts that it was not fitted to" if len(self.seeds) > 1 else "its one start"
+        return f"{len(self.seeds)} starts not fitted to" if len(self.seeds) > 1 else "its one start"
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name} {before:+.3g} -> {after:+.3g}" for name, (before, after) in self.effects.items())
