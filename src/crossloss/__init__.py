@@ -40,6 +40,7 @@ from crossloss.run.run import Run
 from crossloss.run.train import imported, load, train
 from crossloss.scores import Scores, score
 from crossloss.text.read import Corpus, from_sentences, read
+from crossloss.text.swaps import with_swaps
 from crossloss.validation import Spread, Validation, over_starts, validate
 
 __all__ = [
@@ -83,4 +84,5 @@ __all__ = [
     "smallest_flip",
     "train",
     "validate",
+    "with_swaps",
 ]

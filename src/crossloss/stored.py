@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from crossloss.core import Objective
 from crossloss.objectives import BaseObjective
-from crossloss.plans import Plan, SmallestFlip, read_plan
+from crossloss.objectives.bounds import bounds_of
+from crossloss.plans import Plan, PlanSettings, Round, SmallestFlip, read_plan
 from crossloss.plans.depleted import depleted_words
 from crossloss.plans.flip import in_common, sentences
-from crossloss.plans.make import compute_plan, rounds_stored
 from crossloss.run.run import Run
 from crossloss.scores import Scores, score
 from crossloss.validation import over_starts
@@ -68,21 +69,19 @@ def restore(run: Run) -> None:
 
 
 def _restored_plan(scores: Scores, path: Path) -> Plan | None:
-    """The plan of a file: with its rounds, where they are stored; None where its objectives were not scored."""
+    """The plan of a file; None where its objectives were not scored."""
     weights, known = read_plan(path)
     targets = known.get("targets", {})
     if not targets or not set(targets) <= set(scores.names):
         return None
     chosen = [scores.objectives[scores.index_of(name)] for name in targets]
-    removal = known["method"] == "remove" and len(chosen) == known["starts"] == 1
-    if removal and rounds_stored(scores, chosen[0], targets[chosen[0].name]):
-        made = compute_plan(scores, targets, method="remove")
-        if np.array_equal(made.weights, weights):
-            return made
-    removed = np.flatnonzero((weights == 0) & (scores.run.weights > 0))
+    index, before = scores.run.model.word_index, scores.run.weights
+    removed = np.flatnonzero((weights == 0) & (before > 0))
     words = [word for o in chosen if isinstance(o, BaseObjective) for word in o.words]
+    settings = TypeAdapter(PlanSettings).validate_python(known["settings"])
     return Plan(
-        known["method"], targets, known["values"], known["predicted"], known["retrained"], weights, scores.run.weights,
-        [], known["reached"], known["starts"], np.stack([scores.of(name) for name in targets]),
-        depleted_words=depleted_words(scores.run, words, removed),
+        settings, targets, known["values"], known["predicted"], known["retrained"], weights, before,
+        [Round(**each) for each in known["path"]], known["reached"], np.stack([scores.of(name) for name in targets]),
+        depleted_words=[] if settings.way == "swap" else depleted_words(scores.run, words, removed),
+        bounds={o.name: bounds_of(o, index) for o in chosen}, seconds=known["seconds"],
     )  # fmt: skip

@@ -12,7 +12,7 @@ from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
 from crossloss.plans.depleted import depleted_words
 from crossloss.plans.ensemble import SeedEnsemble
-from crossloss.plans.fitting import fit, removal
+from crossloss.plans.fitting import fit, removals, selection
 from crossloss.plans.plan import first_order_removal
 from dense import random_sentences
 from stopping import Stopping
@@ -158,7 +158,7 @@ def test_what_first_order_overshoots_is_made_good_by_a_smaller_set(trained):
     """Not by a few strong samples that come back, which would leave hundreds of weak ones out."""
     run, _ = trained
     strength = 0.08 / np.arange(1, len(run.model.corpus) + 1) ** 0.7
-    fitted = fit(Bent(run, strength), np.zeros(1), removal(run.weights, 0.02), tolerance=0.02)
+    fitted = fit(Bent(run, strength), np.zeros(1), selection(run.weights, removals(run.weights), 0.02), tolerance=0.02)
     smallest = int(np.searchsorted(np.cumsum(strength), 3**0.5 - 1)) + 1
     assert abs(fitted.means()[0]) <= 0.02
     assert fitted.sizes[0] > 2 * smallest

@@ -92,6 +92,10 @@ READING: Options = {
         "Unicode normal form of letters: NFKC (ligatures and wide letters are plain ones; the default) or NFC.",
     ),
     "candidates": _reading(Path | None, "Sentences not trained on, but scored: what would adding them do?"),
+    "swap": _reading(
+        list[str] | None,
+        "Score swapped versions of sentences too, for --method swap: gender, names, or a file of pairs of words.",
+    ),
 }
 
 

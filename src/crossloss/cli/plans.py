@@ -48,11 +48,16 @@ def plan(
     objective: Named = None,
     method: Annotated[str, typer.Option(help=f"{', '.join(METHODS)}.")] = "remove",
     target: Annotated[float, typer.Option(help="Where the objectives should go; away from 0: more biased.")] = 0.0,
-    starts: Annotated[int, typer.Option(min=1, help="Starts to which remove and reweight are fitted.")] = 1,
+    starts: Annotated[int, typer.Option(min=1, help="Starts to which remove, reweight and swap are fitted.")] = 1,
     group: Annotated[list[str] | None, typer.Option(help="Word sets of hard debias: gender, race.")] = None,
+    share: Annotated[float | None, typer.Option(help="Of swap: this part, drawn at random, whatever scores say.")] = None,
+    budget: Annotated[int | None, typer.Option(min=1, help="Of swap and remove: at most so many sentences.")] = None,
+    copies: Annotated[bool, typer.Option("--copies", help="Of swap: add the versions; their sentences stay.")] = False,
     evaluation: Annotated[bool, typer.Option("--evaluate", help="Judge it on starts and words not fitted to.")] = False,
     held_out_starts: Annotated[int, typer.Option(min=2, help="Further starts that it is judged by.")] = 5,
-    held_out_words: Annotated[bool, typer.Option(help="Fit to half of the words too, and judge by the others.")] = True,
+    halves: Annotated[
+        int, typer.Option(min=0, help="Times a half of the words is fitted to and the other half judged.")
+    ] = 5,
     transferred: Annotated[bool, typer.Option("--transfer", help="Train gensim's Word2Vec before and after.")] = False,
     robustness: Annotated[bool, typer.Option("--robustness", help="How few sentences decide each test?")] = False,
     min_count: Annotated[int, typer.Option(min=0, help="Robustness of the tests without rarer words.")] = 0,
@@ -79,11 +84,14 @@ def plan(
         aims = [{name: target} for name in names] if single else [dict.fromkeys(names, target)]
         evaluations = []
         for wanted in aims:
-            made = cl.plan(scores, wanted, method=method, starts=starts, groups=group or ("gender",))
+            made = cl.plan(
+                scores, wanted, method=method, starts=starts, groups=group or ("gender",), share=share, budget=budget,
+                copies=copies,
+            )  # fmt: skip
             made.save(trained)
             print_result(made)
             if evaluation:
-                evaluations.append(cl.evaluate(made, trained, chosen, seeds=held_out_starts, words=held_out_words))
+                evaluations.append(cl.evaluate(made, trained, chosen, seeds=held_out_starts, halves=halves))
                 evaluations[-1].save(trained)
                 print_result(evaluations[-1])
             path = run / f"plan-{made.name}.parquet"

@@ -11,14 +11,18 @@ from crossloss.models.skipgram.settings import make_settings, split_settings
 from crossloss.objectives import BaseObjective, rare_words
 from crossloss.progress import track
 from crossloss.text.read import Corpus, read
+from crossloss.text.swaps import with_swaps
 from crossloss.text.tokens import cut
 from crossloss.text.vocabulary import build_vocabulary
 
 
 def read_corpus(corpus: str, reading: dict[str, Any]) -> Corpus:
     """Read a corpus with progress, and print what it is."""
+    given = {name: value for name, value in reading.items() if name != "swap"}
     with track("reading") as progress:
-        made = read(corpus, progress=progress, **reading)
+        made = read(corpus, progress=progress, **given)
+    if "swap" in reading:
+        made = with_swaps(made, reading["swap"])
     print_line(*made.summary())
     return made
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from crossloss.core import Objective, UserError
-from crossloss.display import Table, effect, html_table, percent, spread, value
+from crossloss.display import Table, effect, html_table, percent, several, spread, value
 from crossloss.models.skipgram.hard_debias import cluster_purity, hard_debias, most_biased
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import neighbours, neighbours_kept, overlap
@@ -18,9 +18,11 @@ from crossloss.objectives import as_objective, measured
 from crossloss.objectives.weat import Weat
 from crossloss.plans.ensemble import held_out_seeds
 from crossloss.plans.make import compute_plan
-from crossloss.plans.plan import Plan
+from crossloss.plans.plan import FITTED, Plan
+from crossloss.plans.transfer import Transfer, transfer
 from crossloss.progress import track
 from crossloss.run.figures import figures, held_in_samples, held_out_loss
+from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
 from crossloss.scores import compute_scores
 from crossloss.statistics import deviation
@@ -28,6 +30,8 @@ from crossloss.statistics import deviation
 FIGURES = ("wordsim353", "simlex999", "analogies", "loss", "held_out_loss", "neighbours_kept")
 """What is measured beside objectives."""
 NEIGHBOUR_WORDS = 1000
+GROUPS = ("evaluate", "debias")
+"""What the names of figures begin with."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,27 @@ class Row:
 
 
 @dataclass(frozen=True)
+class HeldOutWords:
+    """The half of a test's words that a further plan was not fitted to, by draw of the halves; means over the starts.
+
+    An effect size can fall by noise in its denominator alone; the statistic has none.
+    """
+
+    before: list[float]
+    after: list[float]
+    statistic_before: list[float]
+    statistic_after: list[float]
+
+    @property
+    def carries_over(self) -> bool:
+        """Whether the mean comes at least half-way to 0, by more than twice the standard error of the change."""
+        change = np.array(self.after) - np.array(self.before)
+        error = deviation(change.tolist()) / np.sqrt(len(change)) if len(change) > 1 else 0.0
+        half = abs(np.mean(self.after)) <= abs(np.mean(self.before)) / 2
+        return bool(half and abs(change.mean()) > 2 * error)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """A plan, judged.
 
@@ -69,12 +94,11 @@ class Evaluation:
     targets : dict
     effects, p_values : dict of name -> (before, after)
         From the run's own start; p-values one-sided, of tests.
-    held_out_words : dict of name -> four floats
-        Effect before and after, statistic before and after, of the half of a test's words that a second plan was not
-        fitted to; empty where nothing was fitted or it was not asked for. (An effect size can fall by noise in its
-        denominator alone; the statistic has none.)
-    moved, removed : float, int
-        Share of the weight that was moved; samples out.
+    held_out_words : dict of name -> HeldOutWords
+        Empty where nothing was fitted or it was not asked for.
+    moved, changed_share, removed : float, float, int
+        Sum of the changes of the weights over their sum; part of the training weight that goes out or comes in,
+        whichever is more; samples out.
     reached : bool
     seconds, apply_seconds : float
         To make the plan, and to make a corrected model by it.
@@ -85,15 +109,19 @@ class Evaluation:
     chosen : dict
         Of undo, reinforce and both: the chosen cell of the sweep.
     purity : dict of group -> (before, after)
-        Where hard debias is in it: ``cluster_purity`` of the words most biased before.
+        ``cluster_purity`` of the words most biased before, from the run's own start: by gender, and by the groups of
+        hard debias, where the vocabulary has their words.
+    transfer : dict of name -> Transfer
+        The objectives in gensim's models of the corpus before and after, where that was asked for.
     """
 
     method: str
     targets: dict[str, float]
     effects: dict[str, tuple[float, float]]
     p_values: dict[str, tuple[float, float]]
-    held_out_words: dict[str, tuple[float, float, float, float]]
+    held_out_words: dict[str, HeldOutWords]
     moved: float
+    changed_share: float
     removed: int
     reached: bool
     seconds: float
@@ -102,6 +130,7 @@ class Evaluation:
     rows: list[Row]
     chosen: dict[str, Any] = field(default_factory=dict)
     purity: dict[str, tuple[float, float]] = field(default_factory=dict)
+    transfer: dict[str, Transfer] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -125,52 +154,60 @@ class Evaluation:
         return TypeAdapter(cls).validate_python(value)
 
     def metrics(self) -> dict[str, float]:
-        """Flat figures debias.METHOD.NAME.effect, .other_seeds.mean, ..., and debias.original.* beside them.
+        """Flat figures, of the corrected runs and, as METHOD original, of the run as it was.
 
-        Of undo, reinforce and both, which correct one objective each, the costs are debias.METHOD.NAME.wordsim353, ...
+        evaluate.METHOD.NAME.fitted (own start), .unseen_starts.mean, .sd, .held_out_words, .gensim.mean, and
+        evaluate.METHOD.wordsim353, .changed_share, ... ; the same as debias.METHOD.NAME.effect, .other_seeds.mean, .sd,
+        .mean_size, .farthest, .heldout_words, and debias.METHOD.wordsim353, ... Of undo, reinforce and both, which
+        correct one objective each, the costs are debias.METHOD.NAME.wordsim353, ...
         """
-        start = f"debias.{self.method}"
-        found: dict[str, float] = {}
-        for name, (before, after) in self.effects.items():
-            row = self.row(name)
-            for label, own, others in ((start, after, row.after), ("debias.original", before, row.before)):
-                found |= {
-                    f"{label}.{name}.effect": own,
-                    f"{label}.{name}.other_seeds.mean": float(np.mean(others)),
-                    f"{label}.{name}.other_seeds.sd": deviation(others),
-                    f"{label}.{name}.other_seeds.mean_size": float(np.mean(np.abs(others))),
-                    f"{label}.{name}.other_seeds.farthest": float(np.max(np.abs(others))),
-                }
-            if name in self.held_out_words:
-                effect_before, effect_after, *_ = self.held_out_words[name]
-                found[f"{start}.{name}.heldout_words"] = effect_after
-                found[f"{start}.{name}.heldout_words_before"] = effect_before
         one = f".{next(iter(self.targets))}" if self.chosen else ""
-        for row in self.rows:
-            if row.figure not in self.effects:
-                found[f"{start}{one}.{row.figure}"] = float(np.mean(row.after))
-                found[f"debias.original.{row.figure}"] = float(np.mean(row.before))
-        for group, (before, after) in self.purity.items():
-            found |= {f"{start}.purity.{group}": after, f"debias.original.purity.{group}": before}
-        return found | {f"{start}{one}.seconds": self.seconds, f"{start}{one}.moved": self.moved}
+        made: dict[str, float] = {}
+
+        def add(method: str, name: str, figures: Mapping[str, float]) -> None:
+            made.update({f"{group}.{method}{name}.{figure}": v for figure, v in figures.items() for group in GROUPS})
+
+        for name, own in self.effects.items():
+            row, held, other = self.row(name), self.held_out_words.get(name), self.transfer.get(name)
+            for end, method in enumerate(("original", self.method)):
+                figures = {"fitted": own[end], "effect": own[end]}
+                for label in ("unseen_starts", "other_seeds"):
+                    figures |= _spread(label, (row.before, row.after)[end])
+                if other is not None:
+                    figures |= _spread("gensim", (other.before, other.after)[end])
+                if held is not None and end:
+                    figures |= {"held_out_words": float(np.mean(held.after)), "held_out_words_sd": deviation(held.after)}
+                    figures |= {"heldout_words": figures["held_out_words"]}
+                    figures |= {f"{label}_before": float(np.mean(held.before)) for label in ("held_out_words", "heldout_words")}
+                add(method, f".{name}", figures)
+        costs = {row.figure: row for row in self.rows if row.figure not in self.effects}
+        purity = {f"purity.{group}": both for group, both in self.purity.items()}
+        add("original", "", {n: float(np.mean(row.before)) for n, row in costs.items()} | {n: v[0] for n, v in purity.items()})
+        add(self.method, one, {n: float(np.mean(row.after)) for n, row in costs.items()} | {n: v[1] for n, v in purity.items()})
+        add(self.method, one, {"seconds": self.seconds, "moved": self.moved, "changed_share": self.changed_share})
+        return made
 
     def summary(self) -> list[str]:
         """What it did to each objective from the run's own start, and to words it was not fitted to; a line each."""
         lines = []
         for name, (before, after) in self.effects.items():
             lines.append(f"{self.method}: {name} goes from {value(before)} to {value(after)} (own start, retrained).")
-            if name in self.held_out_words:
-                effects, statistics = (" to ".join(map(value, self.held_out_words[name][i : i + 2])) for i in (0, 2))
+            if held := self.held_out_words.get(name):
+                verdict = "It carries over" if held.carries_over else "It does not carry over"
                 lines.append(
-                    f"  Fitted to half of its words, the other half goes from {effects} (statistic {statistics})."
+                    f"  {verdict} to words that it was not fitted to: {spread(held.before)} to {spread(held.after)} "
+                    f"({several(len(held.before), 'draw')} of half of the words, sd between draws)."
                 )
+            if each := self.transfer.get(name):
+                lines.append(f"  In gensim's Word2Vec: {spread(each.before)} to {spread(each.after)} ({each.verdict}).")
         if not self.reached and self.chosen:
             lines.append("No update of the sweep kept the quality; this is the one that kept most of it.")
         elif not self.reached:
             lines.append("The targets were not reached within the allowed change; this is the nearest.")
-        for group, (before, after) in self.purity.items():
-            both = f"{percent(before)} right before, {percent(after)} after"
-            lines.append(f"Two clusters tell the words most biased by {group} apart: {both}.")
+        lines += [
+            f"Two clusters tell the words most biased by {group} apart: {percent(first)} right before, {percent(then)} after."
+            for group, (first, then) in self.purity.items()
+        ]
         if self.chosen:
             lines.append(f"Chosen of the sweep: {self.chosen['size']} samples, {self.chosen['passes']} passes.")
         return lines
@@ -186,8 +223,8 @@ class Evaluation:
         return [Table(title, ("figure", "before", "after", "change", "noise", ""), rows)]
 
     def save(self, run: Run) -> None:
-        """Write debias-NAME.json into the run's folder, and its figures."""
-        run.store.save(f"debias-{self.name}.json", self.to_json())
+        """Write evaluation-NAME.json into the run's folder, and its figures."""
+        run.store.save(f"evaluation-{self.name}.json", self.to_json())
         run.store.log_metrics(self.metrics())
 
     @property
@@ -205,8 +242,18 @@ class Evaluation:
         return html_table(f"{self.method} on {self._judged_by}", headings, rows)
 
 
+def _spread(label: str, values: Sequence[float]) -> dict[str, float]:
+    sizes = np.abs(values)
+    return {
+        f"{label}.mean": float(np.mean(values)),
+        f"{label}.sd": deviation(values),
+        f"{label}.mean_size": float(sizes.mean()),
+        f"{label}.farthest": float(sizes.max()),
+    }
+
+
 def metrics_of(evaluations: Sequence[Evaluation]) -> dict[str, float]:
-    """Figures of all evaluations of one method; of one objective each, debias.METHOD.wordsim353, ... is a mean."""
+    """Figures of all evaluations of one method; of one objective each, evaluate.METHOD.wordsim353, ... is a mean."""
     found: dict[str, float] = {}
     costs: dict[str, list[float]] = {}
     for evaluation in evaluations:
@@ -217,13 +264,20 @@ def metrics_of(evaluations: Sequence[Evaluation]) -> dict[str, float]:
                 if row.figure in FIGURES:
                     costs.setdefault(row.figure, []).append(float(np.mean(row.after)))
     method = evaluations[0].method
-    return found | {f"debias.{method}.{figure}": float(np.mean(each)) for figure, each in costs.items()}
+    means = {figure: float(np.mean(each)) for figure, each in costs.items()}
+    return found | {f"{group}.{method}.{figure}": mean for figure, mean in means.items() for group in GROUPS}
 
 
 def evaluate(
-    plan: Plan, run: Run, objectives: Sequence[Objective], *, seeds: int = 5, words: bool = True
+    plan: Plan,
+    run: Run,
+    objectives: Sequence[Objective],
+    *,
+    seeds: int = 5,
+    halves: int = 5,
+    gensim: int = 0,
 ) -> Evaluation:
-    """Judge a plan on starts, and on test words, that it was not fitted to; and say what it cost.
+    """Judge a plan on starts, on words and by a trainer that it was not fitted to; and say what it cost.
 
     Each start's figures are stored, so that a stopped evaluation goes on, and the untouched runs are measured once for
     all plans.
@@ -237,13 +291,15 @@ def evaluate(
         Measured; those of the plan among them.
     seeds : int
         Starts, at least two; a model with one start is judged by that one.
-    words : bool
-        Whether a second plan is fitted to half of the words of each test and judged by the others.
+    halves : int
+        So many times a half of each word set is drawn; another plan is fitted to it, and judged by the other half.
+    gensim : int
+        Seeds from which gensim's Word2Vec is trained on the corpus before and after.
 
     Raises
     ------
     UserError
-        Fewer than two starts; a test with fewer than four words a set, where ``words``.
+        Fewer than two starts; a test with fewer than four words a set, where ``halves``; gensim is not installed.
 
     Examples
     --------
@@ -253,7 +309,7 @@ def evaluate(
     if seeds < 2:
         raise UserError("The cost of a plan needs at least two starts, to tell it from the noise between starts.")
     objectives = [as_objective(o) for o in objectives]
-    others = held_out_seeds(run, plan.starts, seeds) if run.has_starts else [run.seed]
+    others = held_out_seeds(run, plan.settings.starts, seeds) if run.has_starts else [run.seed]
     before, after, seconds = [], [], []
     with track(f"evaluating {plan.label}") as progress:
         for number, seed in enumerate(others):
@@ -267,13 +323,6 @@ def evaluate(
     names = sorted(set.intersection(*(set(each) for each in (*before, *after))))
     made = plan.apply(run)
     results = [{o.name: measured(o, at.view) for o in objectives} for at in (run, made)]
-    held: dict[str, tuple[float, float, float, float]] = {}
-    if words and plan.method.rpartition("+")[2] in ("remove", "reweight"):
-        held = _held_out_words(plan, run, objectives)
-    purity = {}
-    for debias in map(hard_debias, plan.groups):
-        sides = most_biased(debias, run.view)
-        purity[debias.name] = (cluster_purity(run.view, *sides), cluster_purity(made.view, *sides))
     cell = None if plan.update is None else _cell(plan)
     return Evaluation(
         method=plan.label,
@@ -284,8 +333,9 @@ def evaluate(
             for name, first in results[0].items()
             if first.tested is not None and (then := results[1][name]).tested is not None
         },
-        held_out_words=held,
+        held_out_words=_held_out_words(plan, run, objectives, others, halves),
         moved=plan.moved,
+        changed_share=plan.changed_share,
         removed=plan.size,
         reached=plan.reached,
         seconds=plan.seconds,
@@ -293,8 +343,30 @@ def evaluate(
         seeds=list(others),
         rows=[Row(name, [each[name] for each in before], [each[name] for each in after]) for name in names],
         chosen={} if cell is None else asdict(cell),
-        purity=purity,
+        purity=_purity(plan, run, made),
+        transfer=_transferred(plan, run, objectives, range(1, gensim + 1)),
     )
+
+
+def _transferred(plan: Plan, run: Run, objectives: Sequence[Objective], seeds: Sequence[int]) -> dict[str, Transfer]:
+    """Of methods that change the corpus; others do nothing that another trainer could see."""
+    if not seeds or not plan.moved:
+        return {}
+    entry = run.store.entry("transfer", [run.fingerprint(o) for o in objectives])
+    return transfer(run, objectives, plan.weights, seeds, entry=entry)
+
+
+def _purity(plan: Plan, run: Run, made: Run) -> dict[str, tuple[float, float]]:
+    if not isinstance(run.model, SkipGram):
+        return {}
+    purity = {}
+    for group in dict.fromkeys(("gender", *plan.settings.hard)):
+        try:
+            first, second = most_biased(hard_debias(group), run.view)
+        except UserError:  # the vocabulary lacks the words of the group
+            continue
+        purity[group] = (cluster_purity(run.view, first, second), cluster_purity(made.view, first, second))
+    return purity
 
 
 def _cell(plan: Plan) -> Any:
@@ -332,7 +404,7 @@ def _at_start(plan: Plan, run: Run, objectives: Sequence[Objective], seed: int |
         found.pop("near", None)
         return {"before": figures_before | chance, "after": found, "seconds": seconds}
 
-    key = (plan.method, known, plan.weights, plan.targets, plan.groups, plan.starts, seed, other)
+    key = (plan.label, known, plan.weights, plan.targets, plan.settings.hard, seed, other)
     signed = None if plan.update is None else plan.update.signed(len(plan.weights))
     return run.store.get_or_make("retrains/after", *key, signed, make=corrected)
 
@@ -358,19 +430,41 @@ def _vectors(run: Run) -> np.ndarray:
 
 
 def _held_out_words(
-    plan: Plan, run: Run, objectives: Sequence[Objective]
-) -> dict[str, tuple[float, float, float, float]]:
-    """Fit to half of the words of each test and judge by the others, at the run's own start."""
-    tests = [o for o in objectives if isinstance(o, Weat) and o.name in plan.targets]
-    if len(tests) < len(plan.targets):
+    plan: Plan, run: Run, objectives: Sequence[Objective], seeds: Sequence[int | None], draws: int
+) -> dict[str, HeldOutWords]:
+    """Fit to half of the words of each test and judge by the others, on starts not fitted to."""
+    tests = [o for o in objectives if hasattr(o, "halves") and o.name in plan.targets]
+    if plan.settings.way not in FITTED or len(tests) < len(plan.targets):
         return {}
-    parts = {o.name: o.halves(run.model.word_index) for o in tests}
-    goals = {fitted.name: plan.targets[name] for name, (fitted, _) in parts.items()}
-    scores = compute_scores(run, [fitted for fitted, _ in parts.values()])
-    made = compute_plan(scores, goals, method=plan.method, starts=plan.starts, groups=plan.groups or ("gender",))
-    views = [run.view, made.apply(run).view]
-    found = {}
-    for name, (_, judged) in parts.items():
-        both = [float(replace(judged, kind=kind)(view)) for kind in ("effect", "statistic") for view in views]
-        found[name] = (both[0], both[1], both[2], both[3])
-    return found
+    rows: dict[str, list[list[float]]] = {o.name: [] for o in tests}
+    with track(f"{plan.label}: other words") as progress:
+        for draw in range(draws):
+            progress(draw, draws)
+            parts = {o.name: o.halves(run.model.word_index, draw) for o in tests}
+            goals = {fitted.name: plan.targets[name] for name, (fitted, _) in parts.items()}
+            judges = {name: _kinds(judged) for name, (_, judged) in parts.items()}
+            every = [judge for pair in judges.values() for judge in pair]
+            retrainer = Retrainer(run, every)
+
+            def corrected(goals: dict[str, float] = goals, parts: Any = parts, every: Any = every) -> list[Any]:
+                scores = compute_scores(run, [fitted for fitted, _ in parts.values()])
+                made = compute_plan(scores, goals, plan.settings)
+                return [made.apply(run, seed=seed).values(every) for seed in seeds]
+
+            known = [run.fingerprint(o) for o in every]
+            after = run.store.get_or_make(
+                "retrains/halves", asdict(plan.settings), plan.targets, known, list(seeds), make=corrected
+            )
+            before = [retrainer(seed=seed) for seed in seeds]
+            for name, pair in judges.items():
+                means = [float(np.mean([at[o.name] for at in side])) for o in pair for side in (before, after)]
+                rows[name].append(means)
+        progress(draws, draws)
+    return {name: HeldOutWords(*map(list, zip(*each, strict=True))) for name, each in rows.items() if each}
+
+
+def _kinds(judged: Any) -> tuple[Any, Any]:
+    """An objective and, of a test, its statistic."""
+    if not isinstance(judged, Weat):
+        return judged, judged
+    return tuple(replace(judged, kind=kind, name=f"{judged.name}.{kind}") for kind in ("effect", "statistic"))  # type: ignore[return-value]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from crossloss.core import UserError
 from crossloss.plans.ensemble import SeedEnsemble
@@ -163,29 +164,44 @@ def fit(
     return state
 
 
-def removal(before: np.ndarray, tolerance: float) -> Propose:
-    """Propose removals: each round the fewest samples anew, by their first-order effects at the current weights.
+def selection(before: np.ndarray, changes: csr_matrix, tolerance: float, most: float = np.inf) -> Propose:
+    """Propose which changes to make: each round the fewest anew, by their first-order effects at the current weights.
 
     So what first order overshot in the first round is made good by a smaller set, not by a few strong samples that
-    come back. Near the target, and where that does not help, the fewest samples are exchanged, in or out, whose effects
+    come back. Near the target, and where that does not help, the fewest changes are made or taken back whose effects
     close the gaps or a part of them.
+
+    Parameters
+    ----------
+    before : (n,) array
+    changes : (m, n) sparse matrix
+        What each change adds to the weights; no two change the same sample.
+    tolerance : float
+    most : float
+        At most so many changes.
     """
-    eligible = np.flatnonzero(before > 0)
 
     def propose(weights: np.ndarray, slopes: np.ndarray, gaps: np.ndarray, fraction: float) -> np.ndarray:
-        effects = -slopes * before
-        done = effects[:, weights < before].sum(axis=1)
+        effects = (changes @ slopes.T).T
+        made = np.asarray(changes @ (weights - before) > 0)
+        done = effects[:, made].sum(axis=1)
         if fraction == 1 and np.linalg.norm(gaps) > FINE * np.linalg.norm(done):
-            trial = before.copy()
-            trial[eligible[fewest(effects[:, eligible], done + gaps, within=tolerance / 2)]] = 0.0
-            return trial
-        exchange = before - 2 * weights  # -w where it is in, +w where it is out
-        chosen = eligible[fewest((slopes * exchange)[:, eligible], fraction * gaps, within=tolerance / 2)]
-        trial = weights.copy()
-        trial[chosen] += exchange[chosen]
-        return trial
+            chosen = fewest(effects, done + gaps, tolerance / 2, np.ones(len(made)), most)
+            made = np.zeros_like(made)
+            made[chosen] = True
+        else:
+            sign = np.where(made, -1.0, 1.0)
+            chosen = fewest(sign * effects, fraction * gaps, tolerance / 2, sign, most - made.sum())
+            made[chosen] = ~made[chosen]
+        return np.asarray(before + changes.T @ made)
 
     return propose
+
+
+def removals(before: np.ndarray) -> csr_matrix:
+    """Each sample trained on taken out, (m, n)."""
+    rows = np.flatnonzero(before > 0)
+    return csr_matrix((-before[rows], (np.arange(len(rows)), rows)), shape=(len(rows), len(before)))
 
 
 def reweighting(before: np.ndarray, bound: float) -> Propose:

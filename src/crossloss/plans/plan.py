@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,15 @@ from crossloss.inputs import read_only
 from crossloss.models.skipgram.hard_debias import debiased_parameters
 from crossloss.objectives.bounds import UNBOUNDED, Bounds, described
 from crossloss.plans.depleted import DepletedWord
-from crossloss.plans.sweep import Cell
+from crossloss.plans.sweep import PASSES, SIZES, Cell
 from crossloss.plans.update import Update
 from crossloss.run.run import Run
 from crossloss.text.read import Corpus
+
+
+HARD = "hard"
+FITTED = ("remove", "reweight", "swap")
+"""Methods that change sample weights, by rounds of retraining and scoring."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,48 @@ class Round:
     retrained: dict[str, float]
 
 
+@dataclass(frozen=True)
+class PlanSettings:
+    """How a plan is made: the parameters of ``cl.plan``."""
+
+    method: str = "remove"
+    starts: int = 1
+    tolerance: float | None = None
+    rounds: int = 12
+    bound: float = 2.0
+    groups: tuple[str, ...] = ("gender",)
+    sizes: tuple[int, ...] = SIZES
+    passes: tuple[int, ...] = PASSES
+    most_steps: int | None = None
+    share: float | None = None
+    budget: int | None = None
+    copies: bool = False
+
+    @property
+    def way(self) -> str:
+        """The method without hard debias before it."""
+        return self.method.rpartition("+")[2]
+
+    @property
+    def hard(self) -> tuple[str, ...]:
+        """Word sets of hard debias, where it is part of the method."""
+        return self.groups if HARD in self.method.split("+") else ()
+
+    @property
+    def label(self) -> str:
+        """The method as tables name it: swap is a share at random, swap-fewest by score; with -one-start of one."""
+        if self.way not in FITTED or self.share is not None:
+            return self.method
+        return self.method + "-fewest" * (self.way == "swap") + "-one-start" * (self.starts == 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What to train with next, and what it is for.
 
     Attributes
     ----------
-    method : str
+    settings : PlanSettings
     targets, values, predictions : dict of str to float
         By objective, in its unit: where it should be, is, and is predicted to be by the derivatives that the last
         change was made by. Of several starts, means over them.
@@ -50,12 +90,8 @@ class Plan:
         How it was reached, each round with derivatives at the weights where the last one ended.
     reached : bool
         Whether the targets were reached, as retrained; of a first-order plan, as predicted.
-    starts : int
-        Initial seeds that it was fitted to.
     scores : (k, n) float64 array
         Scores of the objectives at the run's own weights.
-    groups : tuple of str
-        Word sets of hard debias that is part of the method.
     update, sweep : Update or None, list of Cell
         Of undo, reinforce and both: the steps that were chosen, and all that were tried.
     depleted_words : list of DepletedWord
@@ -67,7 +103,7 @@ class Plan:
     seconds : float
     """
 
-    method: str
+    settings: PlanSettings
     targets: dict[str, float]
     values: dict[str, float]
     predictions: dict[str, float]
@@ -76,9 +112,7 @@ class Plan:
     before: np.ndarray
     path: list[Round]
     reached: bool
-    starts: int = 1
     scores: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    groups: tuple[str, ...] = ()
     update: Update | None = None
     sweep: list[Cell] = field(default_factory=list)
     depleted_words: list[DepletedWord] = field(default_factory=list)
@@ -118,17 +152,21 @@ class Plan:
         return self.results.get(self.objective)
 
     @property
-    def name(self) -> str:
-        """What its file is called: a removal by its objective, another method by its own name."""
-        one = len(self.targets) == 1 and self.method == "remove" and self.starts == 1
-        parts = [*self.targets] if one else [self.label, *(self.targets if self.update else ())]
-        return "-".join(parts)
+    def method(self) -> str:
+        """How it was made, such as remove."""
+        return self.settings.method
 
     @property
     def label(self) -> str:
-        """The method, with ``-one-start`` where it was fitted to one."""
-        fitted = self.method.rpartition("+")[2] in ("remove", "reweight")
-        return f"{self.method}-one-start" if fitted and self.starts == 1 else self.method
+        """The method as tables name it."""
+        return self.settings.label
+
+    @property
+    def name(self) -> str:
+        """What its file is called: a removal by its objective, another method by its own name."""
+        one = len(self.targets) == 1 and self.method == "remove" and self.settings.starts == 1
+        parts = [*self.targets] if one else [self.label, *(self.targets if self.update else ())]
+        return "-".join(parts)
 
     @cached_property
     def removed(self) -> np.ndarray:
@@ -137,6 +175,17 @@ class Plan:
         if len(self.scores) == 1:
             return np.asarray(self.ranking[gone[self.ranking]])
         return np.flatnonzero(gone)
+
+    @property
+    def added(self) -> np.ndarray:
+        """Candidates that come in, int64: swapped versions of sentences."""
+        return np.flatnonzero((self.weights > 0) & (self.before == 0))
+
+    @property
+    def changed_share(self) -> float:
+        """Part of the training weight that goes out, or that comes in where that is more."""
+        change = self.weights - self.before
+        return float(max(-change[change < 0].sum(), change[change > 0].sum()) / self.before.sum())
 
     @property
     def size(self) -> int:
@@ -194,7 +243,10 @@ class Plan:
     def summary(self) -> list[str]:
         """What it does to each objective, how it was reached, and the words that it depletes; a line each."""
         doing = f"removing {self.size:,} of {int((self.before > 0).sum()):,} sentences ({percent(self.share)})"
-        if self.method != "remove":
+        if self.settings.way == "swap":
+            what = "adding the swapped versions of" if self.settings.copies else "swapping the words of"
+            doing = f"{self.label}, {what} {several(len(self.added), 'sentence')} ({percent(self.changed_share)}),"
+        elif self.method != "remove":
             doing = f"{self.label}, {percent(self.moved)} of the weight changed, {several(self.size, 'sentence')} out,"
         short, lines = "" if self.reached else " (the target was not reached)", []
         for name in self.targets:
@@ -226,8 +278,8 @@ class Plan:
         seed = run.seed if seed is None else seed
         same = seed == run.seed and np.array_equal(weights, run.weights)
         made = run if same else run.retrain(weights, seed=seed)
-        if self.groups:
-            made = made.at(debiased_parameters(made.view, self.groups))
+        if self.settings.hard:
+            made = made.at(debiased_parameters(made.view, self.settings.hard))
         if self.update is not None:
             made = made.at(self.update.held_in(held_in).apply(run, made.theta))
         return made
@@ -235,7 +287,7 @@ class Plan:
     def to_table(self) -> pa.Table:
         """Sample and weight (of undo, reinforce and both passes too); what the plan is for in the metadata."""
         what: dict[str, Any] = {
-            "method": self.method,
+            "settings": asdict(self.settings),
             "targets": self.targets,
             "values": self.values,
             "predicted": self.predictions,
@@ -243,7 +295,8 @@ class Plan:
             "reached": self.reached,
             "size": self.size,
             "moved": self.moved,
-            "starts": self.starts,
+            "path": [asdict(round) for round in self.path],
+            "seconds": self.seconds,
         }
         table = plan_table(self.weights, what | self.origin)
         return table if self.update is None else table.append_column("passes", pa.array(self.update.signed(len(table))))
@@ -340,7 +393,7 @@ def first_order_removal(
     if not weights.any():
         raise UserError(f"Bringing {name} to {target:g} would remove every sample: choose a nearer target.")
     reached = bool((curve[size] - target) * np.sign(target - value) >= -1e-12)
-    known = {"method": "remove", "scores": np.asarray(scores, dtype=np.float64)[None]} | more
+    known = {"settings": PlanSettings(rounds=0), "scores": np.asarray(scores, dtype=np.float64)[None]} | more
     return Plan(
         **known, targets={name: float(target)}, values={name: float(value)}, predictions={name: float(curve[size])},
         results={}, weights=weights, before=np.asarray(before, dtype=np.float64), path=[], reached=reached,

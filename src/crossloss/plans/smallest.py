@@ -1,5 +1,7 @@
 """The smallest step that moves k linear functions of n weights by given amounts, within bounds: k small, n large."""
 
+from typing import Any
+
 import numpy as np
 import scipy.optimize
 import scipy.sparse
@@ -68,8 +70,16 @@ def smallest_step(
     return np.asarray(np.clip(current + step, low, high))
 
 
-def fewest(effects: np.ndarray, amounts: np.ndarray, within: float = 0.0) -> np.ndarray:
+def fewest(
+    effects: np.ndarray,
+    amounts: np.ndarray,
+    within: float = 0.0,
+    costs: np.ndarray | None = None,
+    budget: float = np.inf,
+) -> np.ndarray:
     """Fewest items whose effects (k, n) add up to the amounts (k,), nearly: their indices, ascending.
+
+    Their costs (n,), where they have any, add up to no more than the budget.
 
     The linear programme min sum z, effects z = amounts, 0 <= z <= 1 has a vertex with at most k fractions, so
     rounding it costs at most k items; for one amount it takes the largest effects first. What the rounding
@@ -93,7 +103,10 @@ def fewest(effects: np.ndarray, amounts: np.ndarray, within: float = 0.0) -> np.
     price = np.concatenate([np.ones(n), np.full(2 * k, 1e6)])
     equal = scipy.sparse.hstack([scipy.sparse.csc_matrix(a), scipy.sparse.eye(k), -scipy.sparse.eye(k)], format="csc")
     bounds = np.concatenate([np.tile([0.0, 1.0], (n, 1)), np.tile([0.0, np.inf], (2 * k, 1))])
-    found = scipy.optimize.linprog(price, A_eq=equal, b_eq=b, bounds=bounds, method="highs-ds")
+    limit: dict[str, Any] = {}
+    if costs is not None and np.isfinite(budget):
+        limit = {"A_ub": scipy.sparse.csr_matrix(np.concatenate([costs, np.zeros(2 * k)])), "b_ub": [budget]}
+    found = scipy.optimize.linprog(price, A_eq=equal, b_eq=b, bounds=bounds, method="highs-ds", **limit)
     if found.x is None:
         raise UserError(f"The linear programme of the removal failed ({found.message}): choose a nearer target.")
     chosen = found.x[:n] >= 0.5
@@ -103,6 +116,8 @@ def fewest(effects: np.ndarray, amounts: np.ndarray, within: float = 0.0) -> np.
         # Squared length of what is left after exchanging each item, less what it is now.
         sign = np.where(chosen, -1.0, 1.0)
         gain = sizes - 2 * sign * (residual @ effects)
+        if costs is not None:
+            gain = np.where(costs @ chosen + sign * costs > budget, np.inf, gain)
         best = int(np.argmin(gain))
         if gain[best] >= -1e-12 * (residual @ residual):
             break

@@ -227,7 +227,7 @@ def _is_of(check: PlanCheck | None, plan: Plan, name: str) -> bool:
     """Whether a plan was checked, and not an earlier one for the same objective."""
     if check is None or len(plan.targets) > 1 or (check.curve and check.curve[-1][0] != plan.size):
         return False
-    known = plan.results.get(name) if plan.starts == 1 else None
+    known = plan.results.get(name) if plan.settings.starts == 1 else None
     return known is None or math.isclose(check.retrained, known, rel_tol=1e-5, abs_tol=1e-7)
 
 

@@ -69,7 +69,7 @@ def answer(
     if after is None:
         text = f"{doing(plan, noun)} is predicted to bring {name} from {now} to {predicted}{short}"
         return f"{text}; not yet retrained with{'out them' if removal else ' it'}."
-    mean = f", mean of {plan.starts} starts" if plan.starts > 1 else ""
+    mean = f", mean of {plan.settings.starts} starts" if plan.settings.starts > 1 else ""
     text = f"{doing(plan, noun)} brings {name} from {now} to {value(after)} (predicted {predicted}{mean}){short}"
     if not check or not check.other_seeds:
         return f"{text}."

@@ -39,9 +39,14 @@ def figures(run: Run, objectives: Sequence[Objective]) -> dict[str, float]:
 
 
 def held_in_samples(run: Run, seed: int | None) -> np.ndarray:
-    """1 for samples that training sees, 0 for the 5 % held out, drawn by the seed, (n,) float64."""
+    """1 for samples that training sees, 0 for the 5 % held out, drawn by the seed, (n,) float64.
+
+    A swapped version of a sentence is held out with it.
+    """
     generator = np.random.default_rng([seed or 0, 353])
-    return (generator.random(run.model.samples) >= HELD_OUT).astype(np.float64)
+    held_in = (generator.random(run.model.samples) >= HELD_OUT).astype(np.float64)
+    originals = run.model.corpus.originals if isinstance(run.model, SkipGram) else None
+    return held_in if originals is None else np.where(originals >= 0, held_in[originals], held_in)
 
 
 def held_out_loss(model: SkipGram, theta: Tensor, held_in: np.ndarray) -> float:

@@ -63,6 +63,8 @@ class Corpus:
         What the source turned out to be; None for sentences at hand.
     token_pattern, form : str
         As in ``cl.read``.
+    originals : (n,) int64 array, optional
+        The sentence that a candidate is a version of (``cl.with_swaps``); -1 of others.
     """
 
     ids: list[str]
@@ -73,6 +75,7 @@ class Corpus:
     source: str = "sentences"
     found: SourceInfo | None = None
     form: Form = FORM
+    originals: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -139,6 +142,8 @@ class Corpus:
         }
         found = None if self.found is None else asdict(self.found)
         notes = {"token_pattern": self.token_pattern, "form": self.form, "source": self.source, "found": found}
+        if self.originals is not None:
+            columns["original"] = self.originals
         return pa.table(columns).replace_schema_metadata({"crossloss": json.dumps(notes)})
 
     @classmethod
@@ -152,7 +157,8 @@ class Corpus:
             if info is not None and info.columns is not None:
                 info.columns = Columns(*info.columns)
             pattern, source, form = str(notes["token_pattern"]), str(notes["source"]), notes.get("form", FORM)
-        return cls(ids, documents, texts, weights, pattern, source, info, form)
+            originals = table["original"].to_numpy() if "original" in table.column_names else None
+        return cls(ids, documents, texts, weights, pattern, source, info, form, originals)
 
 
 def tokenised(
