@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A plan, judged.
+    """What a plan does and costs, on starts and on test words that it was not fitted to.
 
     Attributes
     ----------
@@ -86,6 +86,13 @@ class Evaluation:
         Of undo, reinforce and both: the chosen cell of the sweep.
     purity : dict of group -> (before, after)
         Where hard debias is in it: ``cluster_purity`` of the words most biased before.
+
+    Examples
+    --------
+    >>> evaluation = cl.evaluate(cl.plan(scores, 0.5), run, scores.objectives, seeds=2, words=False)
+    >>> before, after = evaluation.effects["weat7"]
+    >>> for line in evaluation.summary():
+    ...     print(line)
     """
 
     method: str
@@ -247,8 +254,8 @@ def evaluate(
 
     Examples
     --------
-    >>> plan = cl.plan(scores, 0.0, method="reweight", starts=4)
-    >>> print(cl.evaluate(plan, run, scores.objectives))
+    >>> plan = cl.plan(scores, 0.5, method="reweight")
+    >>> print(cl.evaluate(plan, run, scores.objectives, seeds=2, words=False))
     """
     if seeds < 2:
         raise UserError("The cost of a plan needs at least two starts, to tell it from the noise between starts.")

@@ -84,8 +84,9 @@ def plan(
 
     Examples
     --------
-    >>> plan = cl.plan(cl.score(run, [weat]), 0.0)
+    >>> plan = cl.plan(scores, 0.5)
     >>> print(plan.size, plan.predicted, plan.retrained)
+    >>> gentle = cl.plan(scores, {"weat7": 0.5}, method="reweight")
     """
     made = compute_plan(
         scores, targets, method=method, objective=objective, starts=starts, tolerance=tolerance, rounds=rounds,

@@ -63,6 +63,12 @@ class Corpus:
         What the source turned out to be; None for sentences at hand.
     token_pattern, form : str
         As in ``cl.read``.
+
+    Examples
+    --------
+    >>> corpus = cl.from_sentences(["She paints.", "He sings."], candidates=["He paints."])
+    >>> corpus.texts[2], corpus.weights.tolist()
+    ('He paints.', [1.0, 1.0, 0.0])
     """
 
     ids: list[str]
