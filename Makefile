@@ -31,7 +31,7 @@ coverage: $(READY)
 mutants: coverage
 	$(BIN)/python benchmarks/mutants.py
 
-# docs/commands.md and docs/api.md, from the commands' own help and the public names.
+# docs/commands.md, api.md, reference.md and capabilities.md, from the commands' own help, docstrings and tests.
 pages: $(READY)
 	$(BIN)/python docs/generate.py
 

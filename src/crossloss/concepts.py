@@ -120,6 +120,11 @@ def concepts(
     ------
     UserError
         The objective is no association test, has no such words, or a given word is one of its targets.
+
+    Examples
+    --------
+    >>> for concept in cl.concepts(scores, weat):
+    ...     print(concept.name, concept.words, concept.p_holm)
     """
     test = association_test(scores, objective)
     pulls = Pulls(scores, test, strongest)

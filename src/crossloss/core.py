@@ -32,7 +32,16 @@ FULL_BATCH = -1
 
 
 class UserError(Exception):
-    """Something the user can put right: one sentence that says what is wrong and what to do."""
+    """Something the user can put right: one sentence that says what is wrong and what to do.
+
+    Examples
+    --------
+    >>> try:
+    ...     cl.score(run, [])
+    ... except cl.UserError as error:
+    ...     print(error)
+    Name at least one objective to score.
+    """
 
 
 class Absent(UserError, KeyError):

@@ -71,7 +71,7 @@ class MadeEdits:
 
 @dataclass(frozen=True, eq=False)
 class Edits:
-    """Scored pairs of versions.
+    """Scored edits: pairs (before, after) of versions of a sentence.
 
     Attributes
     ----------
@@ -84,6 +84,12 @@ class Edits:
         Predicted change of each objective by each edit, in f's own unit.
     unseen : (m,) float64 array
         As in ``Edit``.
+
+    Examples
+    --------
+    >>> edits = cl.score_edits(scores, ["His math is good."], ["Her math is good."])
+    >>> for number in edits.strongest(5):
+    ...     print(edits.edit(number).effect, edits.edit(number).added)
     """
 
     scores: Scores
@@ -237,6 +243,11 @@ def score_edits(scores: Scores, before: Sequence[str], after: Sequence[str]) -> 
     ------
     UserError
         No edit, or another number of texts on either side.
+
+    Examples
+    --------
+    >>> edits = cl.score_edits(scores, ["His math is good."], ["Her math is good."])
+    >>> print(edits.of("weat7"))
     """
     if not before or len(before) != len(after):
         raise UserError(f"Edits are pairs of texts: there are {len(before)} before and {len(after)} after.")

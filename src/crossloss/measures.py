@@ -27,6 +27,11 @@ class Measures:
         By objective or benchmark.
     rare : dict of str to RareWords
         Of the objectives that have some.
+
+    Examples
+    --------
+    >>> measures = cl.measure(run, [weat], starts=2)
+    >>> print(measures.values["weat7"].value, measures.spreads["weat7"].sd)
     """
 
     objectives: list[Any]
@@ -127,7 +132,7 @@ def measure(run: Run, objectives: Sequence[Any], *, starts: int = STARTS) -> Mea
 
     Examples
     --------
-    >>> measures = cl.measure(run, [weat], starts=5)
+    >>> measures = cl.measure(run, [weat], starts=2)
     >>> print(measures.values["weat7"].tested.p_value)
     """
     view, model, chosen = run.view, run.model, [as_objective(o) for o in objectives]

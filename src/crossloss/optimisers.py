@@ -29,6 +29,11 @@ class HeavyBall:
         preconditioner of its own (skip-gram) divides by it.
     momentum : float, or a function of the step
         beta, no dampening.
+
+    Examples
+    --------
+    >>> run = cl.train(cl.SkipGram(corpus, keep_words=weat.words), cl.HeavyBall(4.0, momentum=0.8), steps=20)
+    >>> run = cl.train(cl.TorchField(model, loss, data), cl.HeavyBall(0.1), steps=20)
     """
 
     scale: float | Tensor
@@ -95,6 +100,11 @@ class SGD:
     ------
     UserError
         Settings out of range.
+
+    Examples
+    --------
+    >>> run = cl.train(cl.TorchField(model, loss, data), cl.SGD(lr=0.1, momentum=0.9), steps=20)
+    >>> scores = cl.score(run, [lambda m: F.cross_entropy(m(x), y)])
     """
 
     lr: Rate
@@ -172,6 +182,11 @@ class Adam:
     ------
     UserError
         Settings out of range.
+
+    Examples
+    --------
+    >>> run = cl.train(cl.TorchField(model, loss, data), cl.Adam(lr=0.01, eps=1e-3), steps=20)
+    >>> decaying = cl.Adam(lr=lambda step: 0.01 / (1 + step), eps=1e-3)
     """
 
     lr: Rate = 1e-3
@@ -238,7 +253,12 @@ class Adam:
 
 @dataclass(frozen=True, eq=False)
 class AdamW(Adam):
-    """``torch.optim.AdamW`` (Loshchilov and Hutter 2019): theta <- (1 - lr weight_decay) theta, then Adam's step."""
+    """``torch.optim.AdamW`` (Loshchilov and Hutter 2019): theta <- (1 - lr weight_decay) theta, then Adam's step.
+
+    Examples
+    --------
+    >>> run = cl.train(cl.TorchField(model, loss, data), cl.AdamW(lr=0.01, eps=1e-3), steps=20)
+    """
 
     weight_decay: float = 0.01
     decoupled: ClassVar[bool] = True

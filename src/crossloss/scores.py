@@ -81,6 +81,13 @@ class Scores:
     ----------
     samples : (k, n) float64 array
         Derivative of each objective by the weight of each sample; read-only.
+
+    Examples
+    --------
+    >>> scores = cl.score(run, [weat])
+    >>> for s in scores.amplifiers(3):
+    ...     print(f"{s.effect_if_removed:+.4f}  {s.text}")
+    >>> print(scores.group([0, 1, 2]), scores.explain("My sister teaches math.").pairs)
     """
 
     def __init__(self, run: Run, estimator: str, objectives: Sequence[Objective], atoms: np.ndarray) -> None:
@@ -292,8 +299,9 @@ def score(
 
     Examples
     --------
-    >>> scores = cl.score(run, [weat])
-    >>> print(scores.top(5))
+    >>> scores = cl.score(run, [weat, cl.objectives.similarity("math", "sister")])
+    >>> print(scores.top(5, "weat7"))
+    >>> simpler = cl.score(run, [weat], "gradient-dot")
     """
     run.results.scores = scores = compute_scores(run, objectives, estimator, damping=damping)
     return scores

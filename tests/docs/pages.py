@@ -1,9 +1,12 @@
 """Code and commands of the documentation, as a reader meets them."""
 
+import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import crossloss as cl
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -36,3 +39,21 @@ def commands(page: Path) -> Iterator[str]:
             for line in block.text.replace("\\\n", " ").splitlines():
                 if re.match(r"crossloss [a-z]", line.strip()):
                     yield line.strip().split("  #")[0]
+
+
+def corpus(lines: int = 600, more: Sequence[str] = ()) -> list[str]:
+    """Sentences of a weat7's words and fillers in which male terms lean to mathematics."""
+    draw, weat = random.Random(0), cl.objectives.weat("weat7")
+    fillers = [a + b for a in ("ba", "do", "ki", "lu", "me") for b in ("nor", "tal", "rim", "sek", "vop", "gat")]
+    found = []
+    for _ in range(lines):
+        male = draw.random() < 0.5
+        attributes = weat.A if male == (draw.random() < 0.7) else weat.B
+        words = [
+            draw.choice(weat.X if male else weat.Y),
+            draw.choice(attributes),
+            *draw.choices([*fillers, *more], k=6),
+        ]
+        draw.shuffle(words)
+        found.append(" ".join(words).capitalize() + ".")
+    return found

@@ -21,3 +21,14 @@ def test_a_page_of_the_docs_is_in_the_navigation_or_linked():
     listed = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M))
     assert listed <= pages
     assert pages - listed == set(), "add them to nav in mkdocs.yml"
+
+
+def test_the_design_names_what_the_package_is_made_of():
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    listed = design.partition("    src/crossloss/\n")[2].partition("    studies/")[0]
+    named = set(re.findall(r"\b(__\w+__\.py|\w+\.py|\w+/(?=  ))", listed))
+    source = ROOT / "src" / "crossloss"
+    there = {f"{p.name}/" for p in source.iterdir() if (p / "__init__.py").exists()} | {
+        p.name for p in source.glob("*.py")
+    }
+    assert named == there

@@ -1,43 +1,23 @@
 """Python of the README and of the pages runs as it stands, from a folder with a corpus.txt and a plots.txt."""
 
 import io
-import random
 import re
-from collections.abc import Sequence
 from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 
 import pytest
-from pages import PAGES, ROOT, blocks
+from pages import PAGES, ROOT, blocks, corpus
 
 import crossloss as cl
 
-# Not run here: the design's own sketches; the tutorial has its own test.
-ELSEWHERE = {"design.md", "tutorial.md"}
+# Not run here: the design's own sketches; the tutorial and the page of Python names have tests of their own.
+ELSEWHERE = {"design.md", "tutorial.md", "api.md"}
 SNIPPETS = [p for p in PAGES if p.name not in ELSEWHERE and any(b.kind == "python" for b in blocks(p))]
 
 
 # What other pages' corpora are about.
 PLOTS = ["dooku", "vader", "sidious", "kirk", "man", "work"]
-
-
-def corpus(lines: int = 600, more: Sequence[str] = ()) -> list[str]:
-    """Sentences of a weat7's words and fillers in which male terms lean to mathematics."""
-    draw, weat = random.Random(0), cl.objectives.weat("weat7")
-    fillers = [a + b for a in ("ba", "do", "ki", "lu", "me") for b in ("nor", "tal", "rim", "sek", "vop", "gat")]
-    found = []
-    for _ in range(lines):
-        male = draw.random() < 0.5
-        attributes = weat.A if male == (draw.random() < 0.7) else weat.B
-        words = [
-            draw.choice(weat.X if male else weat.Y),
-            draw.choice(attributes),
-            *draw.choices([*fillers, *more], k=6),
-        ]
-        draw.shuffle(words)
-        found.append(" ".join(words).capitalize() + ".")
-    return found
 
 
 def word2vec(gensim) -> object:

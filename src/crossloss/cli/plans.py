@@ -50,7 +50,9 @@ def plan(
     target: Annotated[float, typer.Option(help="Where the objectives should go; away from 0: more biased.")] = 0.0,
     starts: Annotated[int, typer.Option(min=1, help="Starts to which remove, reweight and swap are fitted.")] = 1,
     group: Annotated[list[str] | None, typer.Option(help="Word sets of hard debias: gender, race.")] = None,
-    share: Annotated[float | None, typer.Option(help="Of swap: this part, drawn at random, whatever scores say.")] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Of swap: this part, drawn at random, whatever scores say.")
+    ] = None,
     budget: Annotated[int | None, typer.Option(min=1, help="Of swap and remove: at most so many sentences.")] = None,
     copies: Annotated[bool, typer.Option("--copies", help="Of swap: add the versions; their sentences stay.")] = False,
     evaluation: Annotated[bool, typer.Option("--evaluate", help="Judge it on starts and words not fitted to.")] = False,

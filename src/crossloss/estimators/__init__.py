@@ -49,6 +49,12 @@ def get(estimator: str | Estimator, damping: float = 0.0, others: Iterable[str] 
     ------
     UserError
         There is none of that name, it is neither a name nor an estimator, or it takes no (other) damping.
+
+    Examples
+    --------
+    >>> from crossloss.estimators import TracIn, get
+    >>> get("tracin") == TracIn()
+    True
     """
     if isinstance(estimator, str):
         if estimator not in ESTIMATORS:

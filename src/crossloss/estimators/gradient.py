@@ -96,6 +96,11 @@ class GradientDot(Estimator):
     """-grad f . grad l_i at the final parameters: right in sign where curvature is flat, in no unit.
 
     (paper Eq. 1 with H = identity; the minus is Koh and Liang's, which the paper's equations lack.)
+
+    Examples
+    --------
+    >>> from crossloss.estimators import GradientDot
+    >>> scores = cl.score(run, [weat], GradientDot())  # or "gradient-dot"
     """
 
     name = "gradient-dot"

@@ -19,7 +19,7 @@ USUAL = {(JACOBIAN, "dense"), ("ggn", "cg")}
 
 @dataclass(frozen=True)
 class InverseHessian(Estimator):
-    """I_i = -grad f^T (H + damping)^-1 grad l_i, with H of the training loss whatever f is.
+    """Influence functions: I_i = -grad f^T (H + damping)^-1 grad l_i, with H of the training loss whatever f is.
 
     Solves (C^T + damping) x = grad f once for each objective; then one weight gradient with a = -x at the final
     parameters scores every sample (paper Eqs. 1, 6, 7, 9, 10, 13, with Koh and Liang's minus, and Algorithm 1
@@ -35,6 +35,11 @@ class InverseHessian(Estimator):
         The curvature's own factorisation where it has one ("absolute", "word-blocks", EK-FAC), else ``Dense``.
     damping : float
         Added to the curvature, in its unit; none where it is not given.
+
+    Examples
+    --------
+    >>> from crossloss.estimators import InverseHessian
+    >>> scores = cl.score(run, [weat], InverseHessian("word-blocks", damping=0.1))
     """
 
     curvature: str | Maker = JACOBIAN

@@ -33,6 +33,12 @@ class Prediction:
         of the unrolled scores.
     value : (k,) tensor
         Objectives at ``theta``.
+
+    Examples
+    --------
+    >>> from crossloss.estimators import predict
+    >>> prediction = predict(run.trajectory, [weat], without=[0, 1, 2])
+    >>> print(prediction.now, prediction.linear, prediction.value)
     """
 
     theta: Tensor
@@ -65,6 +71,11 @@ def predict(
     UserError
         A sample that is not there, a run that cannot be replayed, a derivative or an objective that is not finite,
         or what ``estimator`` cannot solve.
+
+    Examples
+    --------
+    >>> from crossloss.estimators import predict
+    >>> print(predict(run.trajectory, [weat], without=[0, 1, 2]).value)
     """
     theta, weights = trajectory.theta, trajectory.weights
     gone = torch.as_tensor(without, dtype=torch.int64, device=weights.device)

@@ -12,7 +12,7 @@ from crossloss.estimators.resume import resume, save
 
 @dataclass(frozen=True)
 class TracIn(Estimator):
-    """I_i = - sum_t lr_t grad f(theta_t) . grad l_i(theta_t): the unrolled score without curvature.
+    """The unrolled score without curvature: I_i = - sum_t lr_t grad f(theta_t) . grad l_i(theta_t).
 
     To first order in each step f(theta_T) - f(theta_0) = sum_t grad f(theta_t) . (theta_{t+1} - theta_t); the score
     is the derivative of that sum by w_i with every theta_t held. The learning rate is therefore whatever the
@@ -30,6 +30,11 @@ class TracIn(Estimator):
     ------
     UserError
         ``every`` is no whole number of 1 or more.
+
+    Examples
+    --------
+    >>> from crossloss.estimators import TracIn
+    >>> scores = cl.score(run, [weat], TracIn(every=10))  # or "tracin", which is every=1
     """
 
     every: int = 1

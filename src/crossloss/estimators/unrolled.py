@@ -12,10 +12,17 @@ from crossloss.estimators.resume import resume, save
 
 @dataclass(frozen=True)
 class Unrolled(Estimator):
-    """I_i = d f(theta_T(w))/d w_i: the adjoint of every step, from the last to the first.
+    """The exact derivative of the run: I_i = d f(theta_T(w))/d w_i.
+
+    The adjoint of every step, from the last to the first.
 
     Exact for the run as it was: no convergence, no convexity, no damping. (Replaces -grad f^T H^-1 grad l_i
     of paper Eqs. 1, 10, 13, printed there without the minus of Koh and Liang.)
+
+    Examples
+    --------
+    >>> from crossloss.estimators import Unrolled
+    >>> scores = cl.score(run, [weat], Unrolled())  # or "unrolled", which is what score takes by itself
     """
 
     name = "unrolled"

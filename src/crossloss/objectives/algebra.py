@@ -20,6 +20,11 @@ class BaseObjective:
 
     f + g, f - g, 2 * f, f / 2, -f and abs(f) are objectives. A subclass that ``register`` decorates can be stored, and
     read from YAML and command lines; one that is made of sets of words is a ``WordObjective``.
+
+    Examples
+    --------
+    >>> isinstance(cl.objectives.similarity("he", "math"), cl.objectives.BaseObjective)
+    True
     """
 
     name: str
@@ -130,6 +135,11 @@ class Sum(BaseObjective):
         One for each; 1 for two or more where none are given.
     name : str
         A sum without a name is named by its terms, those of one objective added up.
+
+    Examples
+    --------
+    >>> tilt = cl.objectives.similarity("he", "math") - 2 * cl.objectives.similarity("she", "math")
+    >>> scores = cl.score(run, [tilt])
     """
 
     of: Annotated[Sequence[Any], PlainValidator(_objectives)]
@@ -219,6 +229,11 @@ class Absolute(BaseObjective):
 
     Its derivative is that of the objective, times its sign. Where a change of the data takes the objective through
     zero, the size turns back up, which no derivative foresees: a prediction below zero is such a case.
+
+    Examples
+    --------
+    >>> size = abs(weat)
+    >>> print(float(size(run.view)))
     """
 
     of: Annotated[Any, PlainValidator(_objective)]

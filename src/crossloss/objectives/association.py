@@ -36,7 +36,9 @@ class MeanCosineDifference(WordObjective):
 
 @register("association", "WORD/A,.../B,...", "word", "A", "B")
 class Association(MeanCosineDifference):
-    """s(w, A, B) = mean_a cos(w, a) - mean_b cos(w, b), -2 to 2 (paper Eq. 11; Caliskan et al. 2017).
+    """How much nearer a word is to A than to B, -2 to 2.
+
+    s(w, A, B) = mean_a cos(w, a) - mean_b cos(w, b) (paper Eq. 11; Caliskan et al. 2017).
 
     UserError for an empty set, or a word on two sides.
 
@@ -46,6 +48,11 @@ class Association(MeanCosineDifference):
     A, B : sequences of str
         Attribute words.
     name : str
+
+    Examples
+    --------
+    >>> career = cl.objectives.association("math", ["he", "him"], ["she", "her"])
+    >>> print(float(career(run.view)))
     """
 
     word: Word

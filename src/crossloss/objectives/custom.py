@@ -14,7 +14,13 @@ from crossloss.objectives.algebra import BaseObjective
 
 @dataclass(frozen=True)
 class Function(BaseObjective):
-    """A function that gets what ``Field.view`` shows, and returns a real tensor of one element computed from it."""
+    """A function that gets what ``Field.view`` shows, and returns a real tensor of one element computed from it.
+
+    Examples
+    --------
+    >>> length = cl.objectives.Function("length", lambda view: view.vectors[view.index["he"]].norm())
+    >>> scores = cl.score(run, [length])
+    """
 
     name: str
     function: Callable[[Any], Tensor]
@@ -125,6 +131,13 @@ def each(function: Callable[..., Tensor], *rows: Tensor) -> list[Objective]:
     rows : tensors
         m rows each.
         UserError for none, or not equally many.
+
+    Examples
+    --------
+    >>> run = cl.train(cl.TorchField(model, loss, data), cl.SGD(lr=0.1), steps=20)
+    >>> losses = cl.objectives.each(lambda m, x, y: F.cross_entropy(m(x), y, reduction="none"), x[:5], y[:5])
+    >>> cl.score(run, losses).samples.shape
+    (5, 60)
     """
     if not rows or not all(isinstance(part, Tensor) and part.dim() and len(part) == len(rows[0]) > 0 for part in rows):
         raise UserError("each() takes tensors with equally many rows, at least one: an objective for each row.")
@@ -133,7 +146,13 @@ def each(function: Callable[..., Tensor], *rows: Tensor) -> list[Objective]:
 
 
 def as_objective(given: Objective | Callable[[Any], Tensor]) -> Objective:
-    """Return an objective as it is; wrap a plain function under its own name; UserError for anything else."""
+    """Return an objective as it is; wrap a plain function under its own name; UserError for anything else.
+
+    Examples
+    --------
+    >>> length = cl.objectives.as_objective(lambda view: view.vectors[view.index["he"]].norm())
+    >>> print(float(length(run.view)))
+    """
     if isinstance(given, (Function, Row, Objective)):  # in this order: the protocol's check is slow
         return given
     if not callable(given):

@@ -39,6 +39,12 @@ class Displacement(WordObjective):
     along : sequence of float
         A direction (d,) of any length but zero.
     name : str
+
+    Examples
+    --------
+    >>> drift = cl.objectives.displacement("math")
+    >>> nearer = cl.objectives.displacement("math", toward=["he", "him"])
+    >>> print(float(drift(run.view)), float(nearer(run.view)))
     """
 
     word: Word

@@ -14,6 +14,10 @@ def ect(view: WordView, X: Sequence[str], Y: Sequence[str], A: Sequence[str]) ->
 
     1: X and Y rank the attributes alike; -1: the other way round. Words that the vocabulary lacks are left out;
     UserError for no word of X or of Y or fewer than three of A, or where all cosines are equal.
+
+    Examples
+    --------
+    >>> print(cl.objectives.ect(run.view, ["he", "him"], ["she", "her"], ["math", "art", "poetry"]))
     """
     from scipy.stats import spearmanr  # imported late, as it takes a third of a command's start
 

@@ -49,6 +49,11 @@ class Likelihood(BaseObjective):
     sentences : sequence of str
         Original text, a sentence each; UserError for none.
     name : str
+
+    Examples
+    --------
+    >>> text = cl.objectives.likelihood(["He likes math.", "She likes poetry."])
+    >>> print(float(text(run.view)))
     """
 
     sentences: Annotated[Sequence[str], PlainValidator(_sentences)]

@@ -27,6 +27,11 @@ class Mac(WordObjective):
     """Mean over targets and attribute sets of the mean of 1 - cos(target, attribute), 0 to 2 (Manzini et al. 2019).
 
     UserError for an empty set, or a word that is target and attribute.
+
+    Examples
+    --------
+    >>> mac = cl.objectives.mac(["he", "she"], [["math", "algebra"], ["poetry", "art"]])
+    >>> print(float(mac(run.view)))
     """
 
     targets: Words

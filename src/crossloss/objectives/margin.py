@@ -16,6 +16,11 @@ class Margin(MeanCosineDifference):
     word : str
     near, far : sequences of str
     name : str
+
+    Examples
+    --------
+    >>> margin = cl.objectives.margin("math", near=["he", "him"], far=["she", "her"])
+    >>> print(float(margin(run.view)))
     """
 
     word: Word

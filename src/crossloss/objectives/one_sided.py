@@ -26,6 +26,11 @@ class OneSided(AssociationTest):
         What the sets are called.
     kind : "effect" or "statistic"
     name : str
+
+    Examples
+    --------
+    >>> art = cl.objectives.one_sided(X=["he", "him"], Y=["she", "her"], A=["art", "poetry"])
+    >>> print(float(art(run.view)))
     """
 
     X: TwoOrMore

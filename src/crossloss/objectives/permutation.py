@@ -18,7 +18,13 @@ ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class PermutationResult:
-    """Outcome of a permutation test."""
+    """Outcome of a permutation test.
+
+    Examples
+    --------
+    >>> result = cl.permutation_test(weat, run.view)
+    >>> print(result.effect, result.p_value, result.exact)
+    """
 
     statistic: float
     """sum_X s - sum_Y s."""
@@ -35,14 +41,25 @@ class PermutationResult:
 
 
 class Measured(NamedTuple):
-    """Value of an objective, and its permutation test where it is an association test."""
+    """Value of an objective, and its permutation test where it is an association test.
+
+    Examples
+    --------
+    >>> measured = cl.objectives.measured(weat, run.view)
+    >>> print(measured.value, measured.tested.p_value)
+    """
 
     value: float
     tested: PermutationResult | None
 
 
 def measured(objective: Objective, view: WordView, *, seed: int = 0) -> Measured:
-    """Value and significance of an objective; UserError as the objective itself."""
+    """Value and significance of an objective; UserError as the objective itself.
+
+    Examples
+    --------
+    >>> print(cl.objectives.measured(weat, run.view).value)
+    """
     if not isinstance(objective, AssociationTest):
         return Measured(float(objective(view)), None)
     tested = permutation_test(objective, view, seed=seed)
@@ -58,6 +75,10 @@ def permutation_test(
     different splits drawn by ``seed`` without replacement, the observed one counted beside them, so that p is
     never 0.
     UserError as the test itself, and for less than one sample.
+
+    Examples
+    --------
+    >>> print(cl.permutation_test(weat, run.view).p_value)
     """
     if samples < 1:
         raise UserError(f"samples is {samples}: a permutation test needs at least one split.")

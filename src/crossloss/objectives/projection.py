@@ -16,6 +16,11 @@ class Projection(OverPairs):
 
     The mean difference has a sign and a derivative wherever it is not zero; a main direction (Bolukbasi et al. 2016)
     has neither where two are equally strong. UserError for no target or no pair.
+
+    Examples
+    --------
+    >>> lean = cl.objectives.projection(["math", "algebra"], [["he", "she"], ["him", "her"]])
+    >>> print(float(lean(run.view)))
     """
 
     targets: Words

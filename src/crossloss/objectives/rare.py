@@ -20,6 +20,11 @@ class RareWords:
 
     ``value`` and ``p_value`` (one-sided) are of an association test without them; None for other objectives, and where
     a set would be left with fewer than two words.
+
+    Examples
+    --------
+    >>> rare = cl.objectives.rare_words(weat, run.model.vocabulary.occurrences, run.view)
+    >>> print(rare.words, rare.value)
     """
 
     words: tuple[tuple[str, int], ...]
@@ -44,6 +49,10 @@ def rare_words(objective: Objective, counts: Mapping[str, int], view: WordView |
     """Words of an objective that occur, but less than ``RARE`` times; None where there are none.
 
     ``counts`` are occurrences by word; ``view`` has vectors to measure a test without these words.
+
+    Examples
+    --------
+    >>> print(cl.objectives.rare_words(weat, run.model.vocabulary.occurrences))
     """
     if not isinstance(objective, BaseObjective):
         return None

@@ -41,6 +41,18 @@ def register(kind: str, syntax: str, *arguments: str) -> Callable[[Class], Class
     ------
     UserError
         Another class has this type. Its constructor raises UserError for whatever is wrong in its arguments.
+
+    Examples
+    --------
+    >>> from crossloss.objectives import WordObjective, register
+    >>> @register("length", "WORD", "word")
+    ... class Length(WordObjective):
+    ...     word: str
+    ...     name: str = ""
+    ...
+    ...     def __call__(self, view):
+    ...         return view.vectors[view.index[self.word]].norm()
+    >>> print(float(Length("math")(run.view)))
     """
 
     def decorate(cls: Class) -> Class:
@@ -99,7 +111,13 @@ def _sentence(error: ValidationError, names: list[str], takes: str) -> str:
 
 
 def to_dict(objective: Objective, without: Collection[str] = ()) -> dict[str, Any]:
-    """Plain values for a JSON or YAML file, but for some fields; UserError for a Python function, which is code."""
+    """Plain values for a JSON or YAML file, but for some fields; UserError for a Python function, which is code.
+
+    Examples
+    --------
+    >>> cl.objectives.to_dict(cl.objectives.similarity("he", "math", name="near"))["type"]
+    'similarity'
+    """
     kind = getattr(objective, "type", None)
     if not isinstance(kind, str) or TYPES.get(kind) is not type(objective):
         raise UserError(f"Objective {objective.name} is Python code, which is not stored: score it from Python.")
@@ -129,6 +147,10 @@ def from_dict(value: Mapping[str, Any], find: Callable[[str], Any] | None = None
     ------
     UserError
         A type that there is not, or fields that it does not take.
+
+    Examples
+    --------
+    >>> near = cl.objectives.from_dict({"type": "similarity", "name": "near", "a": "he", "b": "math"})
     """
     kind = value.get("type", "weat")
     cls = TYPES.get(kind) if isinstance(kind, str) else None
@@ -149,7 +171,13 @@ def from_dict(value: Mapping[str, Any], find: Callable[[str], Any] | None = None
 
 
 def fingerprint(objective: Objective) -> object:
-    """What identifies an objective across processes, without what only describes it; None for a Python function."""
+    """What identifies an objective across processes, without what only describes it; None for a Python function.
+
+    Examples
+    --------
+    >>> cl.objectives.fingerprint(weat) == cl.objectives.fingerprint(cl.objectives.weat("weat7"))
+    True
+    """
     try:
         return to_dict(objective, DESCRIPTIVE)
     except UserError:

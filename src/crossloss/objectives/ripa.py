@@ -15,6 +15,11 @@ class Ripa(OverPairs):
     """Mean over pairs (x, y) and targets w of <w, b>, b = (x - y)/|x - y| (Ethayarajh et al. 2019).
 
     Unlike a cosine it depends on the length of w, and so on how often w occurs. UserError for no target or no pair.
+
+    Examples
+    --------
+    >>> ripa = cl.objectives.ripa(["math", "algebra"], [["he", "she"]])
+    >>> print(float(ripa(run.view)))
     """
 
     targets: Words

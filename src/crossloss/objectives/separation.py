@@ -21,6 +21,11 @@ class Separation(WordObjective):
     """One minus the mean cosine over all pairs of different words of a group of n, 0 to n/(n - 1).
 
     UserError for fewer than two words.
+
+    Examples
+    --------
+    >>> apart = cl.objectives.separation(["math", "algebra", "geometry"])
+    >>> print(float(apart(run.view)))
     """
 
     words: Annotated[Sequence[str], PlainValidator(_group)] = ()  # a default, as the base has a property of this name

@@ -10,7 +10,13 @@ from crossloss.objectives.word_objective import WordObjective, WordView
 
 @register("similarity", "WORD/WORD", "a", "b")
 class Similarity(WordObjective):
-    """Cosine of two words, -1 to 1 (gradient: paper Eq. 14); UserError for one word twice."""
+    """Cosine of two words, -1 to 1 (gradient: paper Eq. 14); UserError for one word twice.
+
+    Examples
+    --------
+    >>> near = cl.objectives.similarity("he", "math")
+    >>> print(float(near(run.view)))
+    """
 
     a: Word
     b: Word

@@ -50,6 +50,13 @@ def load(path: str | Path) -> list[Any]:
     ``{type: abs, of: NAME}`` are of objectives above them in the file, shipped, or written as on the command line;
     ``{type: likelihood, file: TEXT}`` reads a file beside this one. Words are lower-cased, as the vocabulary is.
     UserError where the file cannot be read, or an entry is not as above; the message names it and the fault.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> size = Path("mine.yaml").write_text("near: {type: similarity, a: he, b: math}")
+    >>> [objective.name for objective in cl.objectives.load("mine.yaml")]
+    ['near']
     """
     path = Path(path)
     try:
@@ -87,6 +94,10 @@ def load_objectives(given: str) -> list[Any]:
     """A shipped test by name, all objectives of FILE.yaml, one as FILE.yaml:NAME, or one written as TYPE:arguments.
 
     UserError where there is no such objective or file.
+
+    Examples
+    --------
+    >>> (near,) = cl.objectives.load_objectives("similarity:he/math")
     """
     file, colon, name = given.rpartition(":")
     if colon and file.lower().endswith((".yaml", ".yml")):
@@ -106,6 +117,11 @@ def parse_objectives(names: Sequence[str], known: Sequence[Any] = ()) -> list[An
     ------
     UserError
         One that there is not, none at all, or two of one name.
+
+    Examples
+    --------
+    >>> [o.name for o in cl.objectives.parse_objectives(["weat7", "weat8"])]
+    ['weat7', 'weat8']
     """
     own = {objective.name: objective for objective in known}
     chosen: list[Any] = []

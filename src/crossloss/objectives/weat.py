@@ -32,6 +32,12 @@ class Weat(AssociationTest):
     question : str
     kind : "effect" or "statistic"
     source : str
+
+    Examples
+    --------
+    >>> X, Y = ["he", "him"], ["she", "her"]
+    >>> test = cl.objectives.Weat("lean", X=X, Y=Y, A=["math", "algebra"], B=["art", "poetry"])
+    >>> print(float(test(run.view)))
     """
 
     name: str

@@ -29,7 +29,13 @@ class WordView(Protocol):
 
 @dataclass(frozen=True)
 class Coverage:
-    """Words of one set that a vocabulary has, with their counts, and those it lacks."""
+    """Words of one set that a vocabulary has, with their counts, and those it lacks.
+
+    Examples
+    --------
+    >>> for words in weat.coverage(run.model.vocabulary.occurrences):
+    ...     print(words.label, words.present, words.missing)
+    """
 
     side: str
     label: str
@@ -50,6 +56,11 @@ class WordObjective(BaseObjective):
 
     Words that the vocabulary lacks are left out of their set, the other sets stay as they are; a set with fewer than
     ``least`` words present is an error.
+
+    Examples
+    --------
+    >>> isinstance(weat, cl.objectives.WordObjective), weat.sets["X"][:2]
+    (True, ('math', 'algebra'))
     """
 
     arguments: ClassVar[Sequence[str]] = ()

@@ -27,12 +27,23 @@ def shipped() -> dict[str, Weat]:
 
 
 def names() -> list[str]:
-    """Names of the shipped tests."""
+    """Names of the shipped tests.
+
+    Examples
+    --------
+    >>> print(cl.objectives.names())
+    """
     return list(shipped())
 
 
 def weat(name: str, kind: Literal["effect", "statistic"] = "effect") -> Weat:
-    """Return a shipped test, as effect size or as statistic; UserError where there is no such test."""
+    """Return a shipped test, as effect size or as statistic; UserError where there is no such test.
+
+    Examples
+    --------
+    >>> effect, statistic = cl.objectives.weat("weat7"), cl.objectives.weat("weat7", "statistic")
+    >>> print(float(effect(run.view)))
+    """
     if name not in shipped():
         close = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""

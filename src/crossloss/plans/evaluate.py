@@ -85,7 +85,7 @@ class HeldOutWords:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A plan, judged.
+    """What a plan does and costs, on starts and on test words that it was not fitted to.
 
     Attributes
     ----------
@@ -113,6 +113,13 @@ class Evaluation:
         hard debias, where the vocabulary has their words.
     transfer : dict of name -> Transfer
         The objectives in gensim's models of the corpus before and after, where that was asked for.
+
+    Examples
+    --------
+    >>> evaluation = cl.evaluate(cl.plan(scores, 0.5), run, scores.objectives, seeds=2, halves=0)
+    >>> before, after = evaluation.effects["weat7"]
+    >>> for line in evaluation.summary():
+    ...     print(line)
     """
 
     method: str
@@ -176,14 +183,27 @@ class Evaluation:
                 if other is not None:
                     figures |= _spread("gensim", (other.before, other.after)[end])
                 if held is not None and end:
-                    figures |= {"held_out_words": float(np.mean(held.after)), "held_out_words_sd": deviation(held.after)}
+                    figures |= {
+                        "held_out_words": float(np.mean(held.after)),
+                        "held_out_words_sd": deviation(held.after),
+                    }
                     figures |= {"heldout_words": figures["held_out_words"]}
-                    figures |= {f"{label}_before": float(np.mean(held.before)) for label in ("held_out_words", "heldout_words")}
+                    figures |= {
+                        f"{label}_before": float(np.mean(held.before)) for label in ("held_out_words", "heldout_words")
+                    }
                 add(method, f".{name}", figures)
         costs = {row.figure: row for row in self.rows if row.figure not in self.effects}
         purity = {f"purity.{group}": both for group, both in self.purity.items()}
-        add("original", "", {n: float(np.mean(row.before)) for n, row in costs.items()} | {n: v[0] for n, v in purity.items()})
-        add(self.method, one, {n: float(np.mean(row.after)) for n, row in costs.items()} | {n: v[1] for n, v in purity.items()})
+        add(
+            "original",
+            "",
+            {n: float(np.mean(row.before)) for n, row in costs.items()} | {n: v[0] for n, v in purity.items()},
+        )
+        add(
+            self.method,
+            one,
+            {n: float(np.mean(row.after)) for n, row in costs.items()} | {n: v[1] for n, v in purity.items()},
+        )
         add(self.method, one, {"seconds": self.seconds, "moved": self.moved, "changed_share": self.changed_share})
         return made
 
@@ -303,8 +323,8 @@ def evaluate(
 
     Examples
     --------
-    >>> plan = cl.plan(scores, 0.0, method="reweight", starts=4)
-    >>> print(cl.evaluate(plan, run, scores.objectives))
+    >>> plan = cl.plan(scores, 0.5, method="reweight")
+    >>> print(cl.evaluate(plan, run, scores.objectives, seeds=2, halves=0))
     """
     if seeds < 2:
         raise UserError("The cost of a plan needs at least two starts, to tell it from the noise between starts.")

@@ -39,6 +39,12 @@ class SmallestFlip:
         Two-sided p-values, as retrained.
     found : bool
         False where removing every helpful sample up to the limit does not do it; then the set is that limit.
+
+    Examples
+    --------
+    >>> flip = cl.smallest_flip(scores, "weat7", most=0.5)
+    >>> print(flip.found, len(flip.removed), flip.before, flip.after)
+    >>> print(flip.sentence())
     """
 
     name: str
@@ -103,7 +109,7 @@ def smallest_flip(
 
     Examples
     --------
-    >>> print(cl.smallest_flip(scores, "weat7").sentence())
+    >>> print(cl.smallest_flip(scores, "weat7", "insignificant", most=0.5).sentence())
     """
     run, weat = scores.run, scores.objectives[scores.index_of(objective)]
     if not isinstance(weat, Weat):

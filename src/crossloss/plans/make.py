@@ -92,8 +92,9 @@ def plan(
 
     Examples
     --------
-    >>> plan = cl.plan(cl.score(run, [weat]), 0.0)
+    >>> plan = cl.plan(scores, 0.5)
     >>> print(plan.size, plan.predicted, plan.retrained)
+    >>> gentle = cl.plan(scores, {"weat7": 0.5}, method="reweight")
     """
     settings = PlanSettings(
         method, starts, tolerance, rounds, bound, tuple(groups), tuple(sizes), tuple(passes), most_steps, share, budget,

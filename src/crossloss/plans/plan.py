@@ -101,6 +101,12 @@ class Plan:
     origin : dict
         What fixes the run that it is of.
     seconds : float
+
+    Examples
+    --------
+    >>> plan = cl.plan(scores, 0.5)
+    >>> print(plan.size, plan.predicted, plan.retrained)
+    >>> fixed = run.retrain(plan.weights)
     """
 
     settings: PlanSettings

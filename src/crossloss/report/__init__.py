@@ -43,8 +43,8 @@ def report(run: Run, *, path: str | Path | None = None, show: Any = None) -> Pat
 
     Examples
     --------
-    >>> cl.score(run, [weat])
-    >>> cl.report(run, path="page.html")
+    >>> scores = cl.score(run, [weat])
+    >>> page = cl.report(run, path="page.html")
     """
     if not isinstance(run, Run):
         raise UserError(f"A report is of a run, not of a {type(run).__name__}: cl.report(run).")

@@ -28,12 +28,6 @@ TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-9}
 class Recorder:
     """Hooks a training loop in three lines.
 
-    >>> recorder = cl.Recorder(field, model, optimizer)      # before the first step
-    >>> for rows in batches:
-    ...     recorder.batch(rows)                             # before the forward pass
-    ...     optimizer.zero_grad(); loss(model, rows).backward(); optimizer.step(); scheduler.step()
-    >>> run = recorder.finish()
-
     The loss of the loop must be the field's: the mean of ``sample_loss`` over the batch, plus its regulariser.
     Learning rates are read at every step, so any scheduler will do. ``finish`` takes all steps again through the
     field and compares.
@@ -54,6 +48,17 @@ class Recorder:
     ------
     UserError
         Another optimizer, or one that has stepped before; a model that is not the field's.
+
+    Examples
+    --------
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> recorder = cl.Recorder(cl.TorchField(model, loss, data), model, optimizer)  # before the first step
+    >>> for rows in torch.randperm(60).split(20):
+    ...     recorder.batch(rows)  # before the forward pass
+    ...     optimizer.zero_grad()
+    ...     F.cross_entropy(model(x[rows]), y[rows]).backward()
+    ...     optimizer.step()
+    >>> run = recorder.finish()
     """
 
     def __init__(self, field: TorchField, model: nn.Module, optimizer: torch.optim.Optimizer, memory: str = "4GB"):

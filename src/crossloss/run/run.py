@@ -44,6 +44,14 @@ class Run:
         The update rule as it was given, before the model prepared it.
     results : Results
         What was last found of it in this process.
+
+    Examples
+    --------
+    >>> run = cl.train(cl.SkipGram(corpus, keep_words=weat.words, dimension=8))
+    >>> print(run.steps, run.loss, float(weat(run.view)))
+    >>> weights = run.weights.copy()
+    >>> weights[:10] = 0  # leaves out the first ten sentences
+    >>> print(float(weat(run.retrain(weights).view)))
     """
 
     model: Model

@@ -70,8 +70,8 @@ def train(
 
     Examples
     --------
-    >>> run = cl.train(cl.SkipGram(corpus, dimension=50), out="runs/mine")
-    >>> run = cl.train(cl.TorchField(model, loss, data), cl.AdamW(lr=1e-3), steps=200)
+    >>> run = cl.train(cl.SkipGram(corpus, keep_words=weat.words, dimension=50), out="runs/mine")
+    >>> run = cl.train(cl.TorchField(model, loss, data), cl.AdamW(lr=0.01), steps=20)
     """
     _require_model(field)
     steps = field.default_steps if steps is None else steps
@@ -186,8 +186,8 @@ def imported(
 
     Examples
     --------
-    >>> run = cl.imported(cl.from_gensim(word2vec, corpus))
-    >>> scores = cl.score(run, [weat], estimator="inverse-hessian-cg")
+    >>> run = cl.imported(cl.TorchField(model, loss, data))  # or of cl.from_gensim(word2vec, corpus)
+    >>> scores = cl.score(run, [lambda m: F.cross_entropy(m(x), y)], "inverse-hessian-cg", damping=0.1)
     """
     _require_model(field)
     w = as_weights(weights, field)
@@ -225,7 +225,9 @@ def load(
 
     Examples
     --------
+    >>> cl.train(cl.SkipGram(corpus, dimension=8), out="runs/mine").close()
     >>> run = cl.load("runs/mine")
+    >>> cl.train(cl.TorchField(model, loss, data), cl.SGD(lr=0.1), steps=20, out="runs/torch").close()
     >>> run = cl.load("runs/torch", cl.TorchField(model, loss, data))
     """
     if field is not None:

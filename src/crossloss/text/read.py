@@ -71,6 +71,11 @@ def read(
     UserError
         The source is absent, empty, cut off, not UTF-8, plainly in another layout, in a language without spaces, or
         lacks a column.
+
+    Examples
+    --------
+    >>> corpus = cl.read("corpus.txt")
+    >>> print(len(corpus.texts), corpus.texts[0])
     """
     pattern = _pattern(token_pattern, tokens, form)
     asked = Columns(text or "", document, id)
@@ -113,6 +118,12 @@ def from_sentences(
     ------
     UserError
         What is given is no list of strings, has no sentence with a word or another number of documents, or as ``read``.
+
+    Examples
+    --------
+    >>> corpus = cl.from_sentences(["She paints.", "He sings."], documents=["a", "b"])
+    >>> corpus.ids
+    ['1', '2']
     """
     pattern = _pattern(token_pattern, tokens, form)
     texts, others = _strings(sentences, "sentences"), _strings(candidates, "candidates")

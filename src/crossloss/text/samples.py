@@ -65,6 +65,13 @@ class Corpus:
         As in ``cl.read``.
     originals : (n,) int64 array, optional
         The sentence that a candidate is a version of (``cl.with_swaps``); -1 of others.
+
+
+    Examples
+    --------
+    >>> corpus = cl.from_sentences(["She paints.", "He sings."], candidates=["He paints."])
+    >>> corpus.texts[2], corpus.weights.tolist()
+    ('He paints.', [1.0, 1.0, 0.0])
     """
 
     ids: list[str]

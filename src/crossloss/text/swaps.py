@@ -101,9 +101,7 @@ def _shipped() -> dict[str, Any]:
     return known | {"not_before_a_noun": frozenset(known["not_before_a_noun"])}
 
 
-def make_swaps(
-    corpus: Corpus, pairs: str | Path | Iterable[str | Path | tuple[str, str]], **keep: bool
-) -> Swaps:
+def make_swaps(corpus: Corpus, pairs: str | Path | Iterable[str | Path | tuple[str, str]], **keep: bool) -> Swaps:
     """Words to exchange in a corpus: shipped ones by name, a file's, or pairs at hand, in any mixture.
 
     Raises

@@ -25,6 +25,11 @@ class Spread:
     ----------
     values : tuple of float
         In the figure's own unit; of the run itself first.
+
+    Examples
+    --------
+    >>> spread = cl.over_starts(run, [weat], starts=3)["weat7"]
+    >>> print(f"{spread.mean:.2f} +- {spread.sd:.2f}", spread.values)
     """
 
     values: tuple[float, ...]
@@ -91,8 +96,7 @@ def over_starts(run: Run, objectives: Sequence[Any], starts: int = STARTS) -> di
 
     Examples
     --------
-    >>> weat = cl.objectives.weat("weat7")
-    >>> spread = cl.over_starts(run, [weat], starts=5)["weat7"]
+    >>> spread = cl.over_starts(run, [weat], starts=3)["weat7"]
     >>> print(f"{spread.mean:.2f} +- {spread.sd:.2f}")
     """
     if starts < 1:

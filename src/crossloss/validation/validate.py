@@ -82,7 +82,14 @@ class PlanCheck:
 
 @dataclass(frozen=True)
 class Validation:
-    """Fidelity of every estimator, the check of every plan, and of the strongest samples, by objective."""
+    """Fidelity of every estimator, the check of every plan, and of the strongest samples, by objective.
+
+    Examples
+    --------
+    >>> validation = cl.validate(run, [weat], subsets=5, strongest=1)
+    >>> for compared in validation.fidelity["weat7"]:
+    ...     print(compared.estimator, compared.fidelity.pearson)
+    """
 
     fidelity: dict[str, list[Compared]]
     plans: dict[str, PlanCheck]
@@ -201,7 +208,7 @@ def validate(
 
     Examples
     --------
-    >>> print(cl.validate(run, [weat], subsets=10))
+    >>> print(cl.validate(run, [weat], subsets=5, strongest=1))
     """
     if not run.steps:
         run.retrain()  # refuses

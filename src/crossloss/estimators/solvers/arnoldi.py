@@ -12,7 +12,9 @@ from crossloss.estimators.solvers.system import DirectSolver, Factorised, System
 
 @dataclass(frozen=True)
 class Arnoldi(DirectSolver):
-    """X = sum_i q_i <q_i, b> / (lambda_i + damping) over the eigenvalues of largest size (Schioppa et al. 2022).
+    """The eigenvalues of largest size alone (Schioppa et al. 2022).
+
+    x = sum_i q_i <q_i, b> / (lambda_i + damping).
 
     What of b lies outside those directions is left out, and shows in the solution's residual. The eigenvectors
     are ARPACK's (restarted, so that none is spurious), from a fixed start.
@@ -23,6 +25,11 @@ class Arnoldi(DirectSolver):
         Eigenvalues computed.
     iterations : int
         Restarts, at most.
+
+    Examples
+    --------
+    >>> from crossloss.estimators import Arnoldi, InverseHessian
+    >>> scores = cl.score(run, [weat], InverseHessian(solver=Arnoldi(rank=20), damping=0.1))
     """
 
     name = "arnoldi"

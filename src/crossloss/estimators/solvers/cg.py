@@ -21,6 +21,11 @@ class ConjugateGradient(Solver):
         |residual| / |b| at which a right-hand side is done.
     iterations : int
         At most.
+
+    Examples
+    --------
+    >>> from crossloss.estimators import ConjugateGradient, InverseHessian
+    >>> scores = cl.score(run, [weat], InverseHessian(solver=ConjugateGradient(tolerance=1e-3), damping=0.1))
     """
 
     name = "cg"

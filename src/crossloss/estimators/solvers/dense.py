@@ -14,6 +14,11 @@ class Dense(DirectSolver):
     """LU factorisation of the matrix, symmetric or not (Golub and Van Loan, Matrix Computations, 3.4).
 
     Takes negative curvature as it is: the solution is that of the linear system.
+
+    Examples
+    --------
+    >>> from crossloss.estimators import Dense, InverseHessian
+    >>> scores = cl.score(run, [weat], InverseHessian(solver=Dense(), damping=0.1))
     """
 
     name = "dense"

@@ -23,6 +23,11 @@ class GMRES(Solver):
         Products for each right-hand side, at most.
     restart : int
         Vectors of p numbers held, in float64.
+
+    Examples
+    --------
+    >>> from crossloss.estimators import GMRES, InverseHessian
+    >>> scores = cl.score(run, [weat], InverseHessian(solver=GMRES(tolerance=1e-3), damping=0.1))
     """
 
     name = "gmres"

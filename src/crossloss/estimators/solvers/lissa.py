@@ -12,7 +12,9 @@ from crossloss.estimators.solvers.system import Solution, Solver, System, relati
 
 @dataclass(frozen=True)
 class LiSSA(Solver):
-    """H_j = b + (I - (C^T + damping)/scale) h_{j-1}; x = h_depth / scale (Agarwal, Bullins, Hazan 2017, Sec. 4).
+    """Truncated Neumann series (Agarwal, Bullins, Hazan 2017, Sec. 4).
+
+    h_j = b + (I - (C^T + damping)/scale) h_{j-1}; x = h_depth / scale.
 
     Koh and Liang's code, and the paper's, write (1 - d) h - C h / scale, where d is ours over the scale: their
     d = .01 at scale 25 is damping .25 here. The division by the scale at the end, which the paper's code leaves
@@ -34,6 +36,11 @@ class LiSSA(Solver):
         as much as they need.
     seed : int
         Of the draws.
+
+    Examples
+    --------
+    >>> from crossloss.estimators import InverseHessian, LiSSA
+    >>> scores = cl.score(run, [weat], InverseHessian(solver=LiSSA(scale=5.0), damping=0.1))
     """
 
     name = "lissa"

@@ -36,6 +36,13 @@ def from_gensim(model: Any, corpus: Corpus, *, dtype: str = "float64") -> SkipGr
     UserError
         Vectors without contexts, another architecture, a model that was not trained or whose vectors were changed
         since, another corpus, or vectors that are not finite.
+
+    Examples
+    --------
+    >>> from gensim.models import Word2Vec
+    >>> sentences = [text.lower().rstrip(".").split() for text in corpus.texts]
+    >>> word2vec = Word2Vec(sentences, sg=1, hs=0, vector_size=8, min_count=1, workers=1, seed=1)
+    >>> run = cl.imported(cl.from_gensim(word2vec, corpus))
     """
     wv = getattr(model, "wv", None)
     if wv is None or not hasattr(model, "sg"):

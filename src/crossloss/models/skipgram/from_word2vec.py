@@ -55,6 +55,14 @@ def from_word2vec(
     ------
     UserError
         No word2vec file, another corpus, or contexts of other words.
+
+    Examples
+    --------
+    >>> from gensim.models import Word2Vec
+    >>> sentences = [text.lower().rstrip(".").split() for text in corpus.texts]
+    >>> word2vec = Word2Vec(sentences, sg=1, hs=0, vector_size=8, min_count=1, workers=1, seed=1)
+    >>> word2vec.wv.save_word2vec_format("vectors.txt")
+    >>> run = cl.imported(cl.from_word2vec("vectors.txt", corpus))
     """
     if hasattr(vectors, "wv"):
         raise UserError(

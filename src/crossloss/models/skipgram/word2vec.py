@@ -28,6 +28,11 @@ def keyed_vectors(words: Sequence[str], vectors: np.ndarray, counts: Sequence[in
     ------
     UserError
         gensim is not installed.
+
+    Examples
+    --------
+    >>> vectors = cl.keyed_vectors(list(run.view.index), run.view.vectors.numpy())
+    >>> print(vectors.most_similar("math"))
     """
     with needed("gensim", "A KeyedVectors"):
         from gensim.models import KeyedVectors

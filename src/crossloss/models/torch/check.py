@@ -49,7 +49,9 @@ def _widen(value: Any) -> Any:
 
 
 def check_field(field: "TorchField", theta: Tensor, w: Tensor, step: int = 0) -> None:
-    """Check a.(g(theta + h v, w + h u) - g(theta - h v, w - h u))/2h = <J^T a, v> + <d<g, a>/dw, u>.
+    """Check the derivatives of a field against central differences.
+
+    The check is a.(g(theta + h v, w + h u) - g(theta - h v, w - h u))/2h = <J^T a, v> + <d<g, a>/dw, u>.
 
     For random a, v, u, once with u = 0 and once with v = 0, on at most 256 rows of the batch of ``step``, in float64
     whatever the dtype of the field. Also that half as large chunks give the same gradient.
@@ -60,6 +62,12 @@ def check_field(field: "TorchField", theta: Tensor, w: Tensor, step: int = 0) ->
         They differ: something that depends on the parameters or the weights was detached; or samples of a batch
         are mixed. Losses or parameters that are not finite; something that is computed from another model than the one
         that is handed over.
+
+    Examples
+    --------
+    >>> field = cl.TorchField(model, loss, data)
+    >>> run = cl.train(field, cl.SGD(lr=0.1), steps=20)
+    >>> cl.check_field(field, run.theta, torch.ones(60))
     """
     check_finite(field, theta, w, step)
     batch = field.batch(step)

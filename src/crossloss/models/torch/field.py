@@ -21,7 +21,9 @@ from crossloss.models.torch.view import Layout, ModelView, first_part
 
 
 class TorchField(TorchModel, Field):
-    """The field of L_t(theta, w) = (1/B) sum_{i in batch t} w_i l_i(theta) + regulariser(theta).
+    """A torch model with its loss and data.
+
+    L_t(theta, w) = (1/B) sum_{i in batch t} w_i l_i(theta) + regulariser(theta).
 
     B is the number of rows in the batch, whatever their weights, so that a weight moves its own sample and no
     other. Parameters with ``requires_grad`` are theta, in the module's order, tied ones once; the others and all
@@ -71,6 +73,12 @@ class TorchField(TorchModel, Field):
     ------
     UserError
         A module or data that cannot be differentiated sample by sample, twice and deterministically.
+
+    Examples
+    --------
+    >>> field = cl.TorchField(model, loss, data, batch_size=20)
+    >>> run = cl.train(field, cl.SGD(lr=0.1), steps=20)
+    >>> scores = cl.score(run, [lambda m: F.cross_entropy(m(x), y)])
     """
 
     curvatures = (*Field.curvatures, *KINDS)
