@@ -225,7 +225,8 @@ class Evaluation:
         elif not self.reached:
             lines.append("The targets were not reached within the allowed change; this is the nearest.")
         lines += [
-            f"Two clusters tell the words most biased by {group} apart: {percent(first)} right before, {percent(then)} after."
+            f"Two clusters tell the words most biased by {group} apart: "
+            f"{percent(first)} right before, {percent(then)} after."
             for group, (first, then) in self.purity.items()
         ]
         if self.chosen:

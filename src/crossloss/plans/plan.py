@@ -22,7 +22,6 @@ from crossloss.plans.update import Update
 from crossloss.run.run import Run
 from crossloss.text.read import Corpus
 
-
 HARD = "hard"
 FITTED = ("remove", "reweight", "swap")
 """Methods that change sample weights, by rounds of retraining and scoring."""
@@ -399,9 +398,9 @@ def first_order_removal(
     if not weights.any():
         raise UserError(f"Bringing {name} to {target:g} would remove every sample: choose a nearer target.")
     reached = bool((curve[size] - target) * np.sign(target - value) >= -1e-12)
-    known = {"settings": PlanSettings(rounds=0), "scores": np.asarray(scores, dtype=np.float64)[None]} | more
+    known: dict[str, Any] = {"settings": PlanSettings(rounds=0), "scores": np.asarray(scores, dtype=np.float64)[None]}
     return Plan(
-        **known, targets={name: float(target)}, values={name: float(value)}, predictions={name: float(curve[size])},
+        **(known | more), targets={name: float(target)}, values={name: float(value)}, predictions={name: float(curve[size])},
         results={}, weights=weights, before=np.asarray(before, dtype=np.float64), path=[], reached=reached,
     )  # fmt: skip
 

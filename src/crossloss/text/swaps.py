@@ -1,7 +1,7 @@
 """Counterfactual versions of sentences: gender words, first names or any pairs of words change places.
 
-Lu et al. 2018, "Gender Bias in Neural NLP"; Zhao et al. 2018 (NAACL), who swap names too; Hall Maudslay et al. 2019, who
-swap in place and pair names by their frequency.
+Lu et al. 2018, "Gender Bias in Neural NLP"; Zhao et al. 2018 (NAACL), who swap names too; Hall Maudslay et al. 2019,
+who swap in place and pair names by their frequency.
 """
 
 import json
