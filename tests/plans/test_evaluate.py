@@ -1,6 +1,7 @@
 """What plans are worth: figures are those of the models, noise is between starts, words held out, stops resume."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
 from crossloss.plans.ensemble import held_out_seeds
-from crossloss.plans.evaluate import Evaluation, Row, metrics_of
+from crossloss.plans.evaluate import Evaluation, HeldOutWords, Row, metrics_of
+from crossloss.plans.make import compute_plan
 from crossloss.run import figures as measuring
 from crossloss.run.figures import held_in_samples, held_out_loss
 from dense import DenseSkipGram, dense_counts, random_sentences
@@ -35,7 +37,7 @@ def plan(run):
 
 @pytest.fixture(scope="module")
 def found(run, plan):
-    return cl.evaluate(plan, run, [ONE, TWO], seeds=3)
+    return cl.evaluate(plan, run, [ONE, TWO], seeds=3, halves=2)
 
 
 def test_figures_are_those_of_the_models_from_starts_it_was_not_fitted_to(run, plan, found):
@@ -61,27 +63,51 @@ def test_figures_are_those_of_the_models_from_starts_it_was_not_fitted_to(run, p
 
 def test_the_metrics_are_flat_and_named_by_the_method(run, found):
     figures = metrics_of([found])
-    assert figures["debias.reweight-one-start.one.effect"] == found.effects["one"][1]
-    assert figures["debias.original.two.effect"] == found.effects["two"][0]
-    assert figures["debias.reweight-one-start.one.other_seeds.mean"] == pytest.approx(np.mean(found.row("one").after))
-    assert figures["debias.reweight-one-start.loss"] == pytest.approx(np.mean(found.row("loss").after))
-    assert figures["debias.reweight-one-start.one.heldout_words"] == found.held_out_words["one"][1]
+    for group, fitted, starts in (("evaluate", "fitted", "unseen_starts"), ("debias", "effect", "other_seeds")):
+        method = f"{group}.reweight-one-start"
+        assert figures[f"{method}.one.{fitted}"] == found.effects["one"][1]
+        assert figures[f"{group}.original.two.{fitted}"] == found.effects["two"][0]
+        after = found.row("one").after
+        assert figures[f"{method}.one.{starts}.mean"] == pytest.approx(np.mean(after))
+        assert figures[f"{method}.one.{starts}.sd"] == pytest.approx(np.std(after, ddof=1))
+        assert figures[f"{method}.loss"] == pytest.approx(np.mean(found.row("loss").after))
+        assert figures[f"{method}.changed_share"] == found.changed_share
+    held = found.held_out_words["one"]
+    assert figures["evaluate.reweight-one-start.one.held_out_words"] == pytest.approx(np.mean(held.after))
+    assert figures["debias.reweight-one-start.one.heldout_words"] == pytest.approx(np.mean(held.after))
 
 
-def test_words_held_out_are_not_fitted(run, found):
-    fitted, judged = ONE.halves(run.model.word_index)
-    half = cl.plan(cl.score(run, [fitted]), 0.0, method="reweight")
-    view = run.retrain(half.weights).view
-    assert abs(float(fitted(view))) <= 1e-2
-    assert found.held_out_words["one"][:2] == pytest.approx((float(judged(run.view)), float(judged(view))))
-    assert abs(found.held_out_words["one"][1]) > 1e-2
+def test_words_held_out_are_not_fitted(run, plan, found):
+    """Each draw's plan is fitted to one half of the words, and judged by the other on starts that it has not seen."""
+    held = found.held_out_words["one"]
     assert set(found.held_out_words) == {"one"}
+    for draw in range(2):
+        fitted, judged = ONE.halves(run.model.word_index, draw)
+        assert not {*fitted.X} & {*judged.X}
+        half = compute_plan(cl.score(run, [fitted]), {fitted.name: 0.0}, plan.settings)
+        assert abs(float(fitted(run.retrain(half.weights).view))) <= 1e-2
+        before, after = ([run.retrain(w, seed=s).view for s in found.seeds] for w in (None, half.weights))
+        statistic = replace(judged, kind="statistic")
+        for values, test, views in (
+            (held.before, judged, before), (held.after, judged, after),
+            (held.statistic_before, statistic, before), (held.statistic_after, statistic, after),
+        ):  # fmt: skip
+            assert values[draw] == pytest.approx(np.mean([float(test(view)) for view in views]))
+
+
+def test_what_carries_over():
+    """Half-way to zero at least, by more than the draws differ."""
+    at = [0.0, 0.0, 0.0]
+    assert HeldOutWords([1.0, 1.2, 0.8], [0.2, 0.1, -0.1], at, at).carries_over
+    assert not HeldOutWords([1.0, 1.2, 0.8], [0.7, 0.8, 0.9], at, at).carries_over
+    assert not HeldOutWords([1.0, 1.2, 0.8], [-1.0, -1.2, -0.8], at, at).carries_over, "as biased, the other way"
+    assert not HeldOutWords([1.0, -0.9, 0.1], [0.0, 0.1, -0.1], at, at).carries_over, "the draws differ more"
 
 
 def test_doing_nothing_costs_nothing(run):
     nothing = cl.plan(cl.score(run, [ONE]), float(ONE(run.view)))
     assert nothing.size == 0
-    found = cl.evaluate(nothing, run, [ONE], seeds=2, words=False)
+    found = cl.evaluate(nothing, run, [ONE], seeds=2, halves=0)
     for row in found.rows:
         if row.figure == "neighbours_kept":
             assert row.after == [1.0, 1.0]
@@ -114,12 +140,12 @@ def test_a_stopped_evaluation_goes_on_and_the_untouched_are_measured_once(run, p
     with monkeypatch.context() as patch:
         patch.setattr(run, "store", Stopping(stop_at=3))
         with pytest.raises(KeyboardInterrupt):
-            cl.evaluate(plan, run, [ONE, TWO], seeds=3)
-        resumed = cl.evaluate(plan, run, [ONE, TWO], seeds=3)
+            cl.evaluate(plan, run, [ONE, TWO], seeds=3, halves=2)
+        resumed = cl.evaluate(plan, run, [ONE, TWO], seeds=3, halves=2)
         assert (resumed.rows, resumed.effects) == (found.rows, found.effects)
         trained, retrain = [], type(run).retrain
         patch.setattr(type(run), "retrain", lambda self, *a, **b: trained.append(1) or retrain(self, *a, **b))
-        again = cl.evaluate(plan, run, [ONE, TWO], seeds=3)
+        again = cl.evaluate(plan, run, [ONE, TWO], seeds=3, halves=2)
         assert again.rows == found.rows
         assert len(trained) <= 4  # the corrected models from the own start
 

@@ -226,8 +226,7 @@ def test_the_table_carries_what_training_with_it_needs(run, fitted):
     assert table.column_names == ["sample", "weight"]
     assert notes["field"]["corpus"] == run.model.corpus.digest
     assert notes["targets"] == {"one": 0.0, "two": 0.1}
-    assert notes["starts"] == 1
-    assert notes["method"] == "reweight"
+    assert (notes["settings"]["method"], notes["settings"]["starts"]) == ("reweight", 1)
 
 
 def test_a_plan_that_was_stored_keeps_the_seconds_that_it_took(run):

@@ -457,17 +457,18 @@ def _held_out_words(
     tests = [o for o in objectives if hasattr(o, "halves") and o.name in plan.targets]
     if plan.settings.way not in FITTED or len(tests) < len(plan.targets):
         return {}
+    parts = [{o.name: o.halves(run.model.word_index, draw) for o in tests} for draw in range(draws)]
+    judges = [{name: _kinds(judged, draw) for name, (_, judged) in parts[draw].items()} for draw in range(draws)]
+    retrainer = Retrainer(run, [judge for each in judges for pair in each.values() for judge in pair])
+    before = [retrainer(seed=seed) for seed in seeds]
     rows: dict[str, list[list[float]]] = {o.name: [] for o in tests}
     with track(f"{plan.label}: other words") as progress:
         for draw in range(draws):
             progress(draw, draws)
-            parts = {o.name: o.halves(run.model.word_index, draw) for o in tests}
-            goals = {fitted.name: plan.targets[name] for name, (fitted, _) in parts.items()}
-            judges = {name: _kinds(judged) for name, (_, judged) in parts.items()}
-            every = [judge for pair in judges.values() for judge in pair]
-            retrainer = Retrainer(run, every)
+            every = [judge for pair in judges[draw].values() for judge in pair]
 
-            def corrected(goals: dict[str, float] = goals, parts: Any = parts, every: Any = every) -> list[Any]:
+            def corrected(parts: Any = parts[draw], every: Any = every) -> list[Any]:
+                goals = {fitted.name: plan.targets[name] for name, (fitted, _) in parts.items()}
                 scores = compute_scores(run, [fitted for fitted, _ in parts.values()])
                 made = compute_plan(scores, goals, plan.settings)
                 return [made.apply(run, seed=seed).values(every) for seed in seeds]
@@ -476,16 +477,16 @@ def _held_out_words(
             after = run.store.get_or_make(
                 "retrains/halves", asdict(plan.settings), plan.targets, known, list(seeds), make=corrected
             )
-            before = [retrainer(seed=seed) for seed in seeds]
-            for name, pair in judges.items():
-                means = [float(np.mean([at[o.name] for at in side])) for o in pair for side in (before, after)]
-                rows[name].append(means)
+            for name, pair in judges[draw].items():
+                rows[name].append([float(np.mean([at[o.name] for at in end])) for o in pair for end in (before, after)])
         progress(draws, draws)
     return {name: HeldOutWords(*map(list, zip(*each, strict=True))) for name, each in rows.items() if each}
 
 
-def _kinds(judged: Any) -> tuple[Any, Any]:
-    """An objective and, of a test, its statistic."""
+def _kinds(judged: Any, draw: int) -> tuple[Any, Any]:
+    """An objective of one draw and, of a test, its statistic; each with a name of its own."""
+    name = f"{judged.name}.{draw}"
     if not isinstance(judged, Weat):
-        return judged, judged
-    return tuple(replace(judged, kind=kind, name=f"{judged.name}.{kind}") for kind in ("effect", "statistic"))  # type: ignore[return-value]
+        return (replace(judged, name=name),) * 2
+    effect, statistic = (replace(judged, kind=kind, name=f"{name}.{kind}") for kind in ("effect", "statistic"))
+    return effect, statistic

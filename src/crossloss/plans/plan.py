@@ -400,7 +400,8 @@ def first_order_removal(
     reached = bool((curve[size] - target) * np.sign(target - value) >= -1e-12)
     known: dict[str, Any] = {"settings": PlanSettings(rounds=0), "scores": np.asarray(scores, dtype=np.float64)[None]}
     return Plan(
-        **(known | more), targets={name: float(target)}, values={name: float(value)}, predictions={name: float(curve[size])},
+        **(known | more),
+        targets={name: float(target)}, values={name: float(value)}, predictions={name: float(curve[size])},
         results={}, weights=weights, before=np.asarray(before, dtype=np.float64), path=[], reached=reached,
     )  # fmt: skip
 
