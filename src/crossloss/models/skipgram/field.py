@@ -19,7 +19,6 @@ takes its own, and sums over the processes make the same whole in all of them.
 """
 
 import copy
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -31,9 +30,7 @@ from crossloss.models.skipgram.curvature import WORD_BLOCKS, WordBlocks
 from crossloss.models.skipgram.embeddings import Embeddings, initial_vectors
 from crossloss.models.skipgram.influence import PairInfluence, own_blocks
 from crossloss.models.skipgram.linearisation import ExactLinearisation
-from crossloss.models.skipgram.products import products
-from crossloss.models.skipgram.text import log_likelihood
-from crossloss.models.skipgram.tiles import Tiling, joined, observe, strips, summed
+from crossloss.models.skipgram.tiles import Tiling, joined, observe, products, strips, summed
 from crossloss.models.threads import each_in_a_thread, one_core
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
@@ -166,10 +163,6 @@ class SkipGramField(Field):
         u, c = self._matrices(theta)
         start = None if self._start is None else self._matrices(self._start)[0]
         return Embeddings(self.vocabulary.words, self.vocabulary.index, u, c, start, self)
-
-    def log_likelihood(self, vectors: Tensor, contexts: Tensor, sentences: Sequence[str]) -> Tensor:
-        """Mean log-likelihood of a text's pairs, with their negatives: see ``skipgram.text``."""
-        return log_likelihood(self, vectors, contexts, sentences)
 
     def loss(self, theta: Tensor, w: Tensor) -> float:
         """Training loss L(theta, w), nats per pair, the prior in it."""

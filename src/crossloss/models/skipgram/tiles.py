@@ -1,4 +1,4 @@
-"""The word x context plane cut into tiles, with the observed pairs sorted by tile once.
+"""The word x context plane cut into tiles, with the observed pairs sorted by tile once, and the products of a tile.
 
 Of several processes each takes its own strips of words, dealt in turn, since frequent words have more pairs.
 
@@ -7,7 +7,7 @@ pair stands for both orders); a tile needs them ordered, as (word, context) posi
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from crossloss import distributed
 
 TILE_CPU, TILE_GPU = (768, 1024), (4096, 8192)
 """Words x contexts of a tile: on a CPU it stays in cache, on a GPU it fills the device."""
+Product = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,10 @@ class Tile:
 class Tiling:
     """Ordered pairs of a vocabulary of ``size`` words, sorted by tile, then row, then column.
 
-    Parameters
-    ----------
-    pairs : (m, 2) int array
-        Unordered pairs a <= b, unique.
-    size : int
-        Number of words V.
-    shape : (int, int), optional
-        Rows and columns of a tile; by default what suits the device.
-    device : torch.device
+    ``pairs`` are (m, 2), unordered a <= b, unique. ``shape`` is that of a tile; by default what suits the device.
 
     Attributes
     ----------
-    shape : (int, int)
-        Of a whole tile.
     threads : int
         Torch's threads when this was made; 1 on a GPU.
     rows, columns : list of slice
@@ -64,12 +55,7 @@ class Tiling:
     """
 
     def __init__(
-        self,
-        pairs: np.ndarray,
-        size: int,
-        *,
-        shape: tuple[int, int] | None = None,
-        device: torch.device | str = "cpu",
+        self, pairs: np.ndarray, size: int, *, shape: tuple[int, int] | None = None, device: torch.device | str = "cpu"
     ) -> None:
         on_cpu = torch.device(device).type == "cpu"
         self.threads = torch.get_num_threads() if on_cpu else 1
@@ -128,6 +114,17 @@ class Tiling:
     def fold(self, ordered: Tensor) -> Tensor:
         """Sum (o,) over the two orders of each pair, as far as they are this process's: (m,)."""
         return ordered.new_zeros(self.unordered).index_add_(0, self.source, ordered)
+
+
+def products(dtype: torch.dtype, device: torch.device) -> tuple[Product, Product]:
+    """Return (x, y) -> x y^T and (x, y) -> s(x y^T) for x (m, d) and y (n, d) of a dtype and device, each (m, n).
+
+    oneDNN's for float32 on a CPU, where torch offers them: MKL has no AVX-512 kernels for AMD (docs/performance.md).
+    """
+    linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    if linear is None or dtype != torch.float32 or device.type != "cpu":
+        return (lambda x, y: x @ y.T), (lambda x, y: (x @ y.T).sigmoid_())
+    return (lambda x, y: linear(x, y, None, "none", [], "")), (lambda x, y: linear(x, y, None, "sigmoid", [], ""))
 
 
 def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int]:
