@@ -1,4 +1,4 @@
-r"""The exact skip-gram field: gradient and transposed Jacobian product over tiles.
+r"""The exact skip-gram field, over tiles.
 
 With S = U C^T, the weighted counts X(w) = sum_i w_i X_i, their row sums X_w and the noise distribution p,
 
@@ -14,8 +14,8 @@ null directions (U X, C X^-T) only the rotations are left, which no objective of
 Both passes use that dL/dS[w,c] = r_w p_c rho[w,c] with r_w = k X_w/N, rho = s + x (s - 1) and x = X[w,c]/(N r_w p_c): r
 and p go into the matrices outside, so the plane itself is touched by a sigmoid and at its observed pairs only.
 
-Everything here is a sum over strips of words, or over samples: of several processes (``crossloss.distributed``) each
-takes its own, and sums over the processes make the same whole in all of them.
+Of several processes (``crossloss.distributed``) each takes its own strips of words, or samples, and sums over the
+processes make the same whole in all of them.
 """
 
 import copy
@@ -30,14 +30,14 @@ from crossloss.models.skipgram.curvature import WORD_BLOCKS, WordBlocks
 from crossloss.models.skipgram.embeddings import Embeddings, initial_vectors
 from crossloss.models.skipgram.influence import PairInfluence, own_blocks
 from crossloss.models.skipgram.linearisation import ExactLinearisation
-from crossloss.models.skipgram.tiles import Tiling, joined, observe, products, strips, summed
-from crossloss.models.threads import each_in_a_thread, one_core
+from crossloss.models.skipgram.tiles import Tile, Tiling, observe, products, strips
+from crossloss.models.threads import one_core
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
 
 PRIOR, PRIOR_SHARE = 10.0, 1 / 30
-"""Pseudo-counts of the prior where none are given, and the part of a word's mean count of pairs that they stay below:
-so that they hold rare words and not all words, in a corpus of a few hundred sentences too (docs/performance.md)."""
+"""Pseudo-counts of the prior where none are given, and the part of a word's mean count of pairs that they stay below,
+so that they hold rare words and not all words (docs/performance.md)."""
 LEAST_NOISE = 1e-20
 """Share of a context that no sample of the corpus has (only candidates do), so that one can divide by it."""
 
@@ -47,10 +47,8 @@ class SkipGramField(Field):
 
     Parameters
     ----------
-    counts : PairCounts
-        Samples x unordered pairs, with expected counts.
-    vocabulary : Vocabulary
-        Words by row, V of them.
+    counts, vocabulary : PairCounts, Vocabulary
+        Samples x unordered pairs, with expected counts; and words by row, V of them.
     weights : (n,) array
         The corpus's own weights (1, candidates 0): they fix N, p and the preconditioner.
     dimension : int
@@ -60,10 +58,7 @@ class SkipGramField(Field):
     exponent : float
         p_c ~ X_c ** exponent (word2vec: .75).
     prior : float or None
-        Pseudo-counts of the Gaussian prior on both matrices; 0 for none, None for what suits the corpus
-        (``default_prior``).
-    dtype, device : torch
-        float32 or float64; any torch device.
+        Pseudo-counts of the Gaussian prior on both matrices; None for what suits the corpus (``default_prior``).
     tile : (int, int), optional
         Words x contexts held at once.
     """
@@ -119,9 +114,8 @@ class SkipGramField(Field):
 
     def _row_sums(self, unordered: np.ndarray) -> np.ndarray:
         """X_w, (V,): both orders of each pair, the diagonal once."""
-        rows = np.bincount(self._first, unordered, self.size)
         apart = unordered * (self._first != self._second)
-        return rows + np.bincount(self._second, apart, self.size)
+        return np.bincount(self._first, unordered, self.size) + np.bincount(self._second, apart, self.size)
 
     def _ratios(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Give x on the ordered pairs and r on the words, as above; cached until the weights change."""
@@ -135,9 +129,8 @@ class SkipGramField(Field):
             self._weighted = (w, w._version, x, rows)
         return self._weighted[2], self._weighted[3]
 
-    def _matrices(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        u, c = theta.view(2, self.size, self.dimension)
-        return u, c
+    def _matrices(self, theta: Tensor) -> tuple[Tensor, ...]:
+        return theta.view(2, self.size, self.dimension).unbind()
 
     def initial(self, seed: int) -> Tensor:
         """Initial parameters (p,) from the seed and the words."""
@@ -179,8 +172,7 @@ class SkipGramField(Field):
             local = tile.local.long()
             at = s.view(-1).index_select(0, local)
             plane = torch.nn.functional.softplus(s)
-            missed = torch.nn.functional.softplus(-at)
-            plane.view(-1).index_add_(0, local, observed[tile.pairs] * missed)
+            plane.view(-1).index_add_(0, local, observed[tile.pairs] * torch.nn.functional.softplus(-at))
             loss += rows[tile.rows] @ (plane @ self.noise[tile.columns])
         return float(distributed.add_(loss))
 
@@ -195,22 +187,14 @@ class SkipGramField(Field):
         u, c = self._matrices(theta)
         strips_u = strips(rows[:, None] * u, self.tiling.rows)
         strips_c = strips(self.noise[:, None] * c, self.tiling.columns)
-        grad_u = [torch.zeros_like(strip) for strip in strips_u]
-        shares = self.tiling.shares()
-        # Each thread has its own words, and its own part of every context.
-        parts_c = [[torch.zeros_like(strip) for strip in strips_c] for _ in shares]
 
-        def work(share: int) -> None:
-            grad_c = parts_c[share]
-            for tile in shares[share]:
-                rho = self._sigmoid(u[tile.rows], c[tile.columns])
-                observe(rho.view(-1), tile.local.long(), observed[tile.pairs])
-                grad_u[tile.row].add_(self._product(strips_c[tile.column], rho))
-                grad_c[tile.column].add_(self._product(strips_u[tile.row], rho.T))
+        def add(tile: Tile, grad_u: Tensor, grad_c: Tensor) -> None:
+            rho = self._sigmoid(u[tile.rows], c[tile.columns])
+            observe(rho.view(-1), tile.local.long(), observed[tile.pairs])
+            grad_u.add_(self._product(strips_c[tile.column], rho))
+            grad_c.add_(self._product(strips_u[tile.row], rho.T))
 
-        each_in_a_thread(work, range(len(shares)))
-        both = torch.stack([joined(grad_u, rows), joined(summed(parts_c), self.noise)])
-        return distributed.add_(both).view(-1)
+        return self.tiling.sums(self.dimension, rows, self.noise, add).view(-1)
 
     def accumulator(self, k: int) -> PairInfluence:
         """Zero pair influences for k directions."""

@@ -19,14 +19,8 @@ ROWS_AT_ONCE = 20_000
 class PairInfluence:
     """Sums of d<g, a>/dX[w,c] over steps: one number an ordered pair and one a word, for k directions.
 
-    Of several processes each has those of its own words; ``unordered`` and ``samples`` are of all.
-
-    Attributes
-    ----------
-    pairs : (k, o) tensor
-        The part of each ordered pair, in the tiles' order.
-    words : (k, V) tensor
-        The dense part: b[w], the negatives that come with each observation of w.
+    ``pairs`` (k, o) are the parts of the ordered pairs, in the tiles' order; ``words`` (k, V) the dense part: b[w], the
+    negatives that come with each observation of w. Of several processes each has those of its own words.
     """
 
     def __init__(self, field: "SkipGramField", k: int) -> None:
@@ -40,8 +34,7 @@ class PairInfluence:
 
     def unordered(self) -> np.ndarray:
         """D f/d(count of a pair, in both orders), (k, m) float64."""
-        field = self.field
-        apart = field._first != field._second
+        field, apart = self.field, self.field._first != self.field._second
         both = np.empty((len(self.pairs), len(apart)))
         dense = distributed.add_(self.words.to(torch.float64, copy=True)).cpu().numpy()
         for row, pairs, words in zip(both, self.pairs, dense, strict=True):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from crossloss import distributed
+from crossloss.models.threads import each_in_a_thread
 
 TILE_CPU, TILE_GPU = (768, 1024), (4096, 8192)
 """Words x contexts of a tile: on a CPU it stays in cache, on a GPU it fills the device."""
@@ -23,10 +24,9 @@ Product = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile: words ``rows`` x contexts ``columns``, with its observed pairs.
+    """Words ``rows`` x contexts ``columns``, strips number ``row`` and ``column``.
 
-    ``row`` and ``column`` number its strips of words and contexts. ``pairs`` is the slice of the ordered pairs that
-    lie in it, ``local`` their flat positions in the tile (int32).
+    ``pairs`` is the slice of the ordered pairs that lie in it, ``local`` their flat positions in the tile (int32).
     """
 
     row: int
@@ -41,17 +41,8 @@ class Tiling:
     """Ordered pairs of a vocabulary of ``size`` words, sorted by tile, then row, then column.
 
     ``pairs`` are (m, 2), unordered a <= b, unique. ``shape`` is that of a tile; by default what suits the device.
-
-    Attributes
-    ----------
-    threads : int
-        Torch's threads when this was made; 1 on a GPU.
-    rows, columns : list of slice
-        Strips of words and of contexts, all of them.
-    tiles : list of Tile
-        Those of this process.
-    source : (o,) int32 tensor
-        For each ordered pair of them, the unordered pair it came from; of one process, m <= o <= 2 m.
+    ``rows`` and ``columns`` are the strips of all words and contexts, ``tiles`` those of this process, ``source`` (o,)
+    int32 the unordered pair that each ordered pair of them came from, ``threads`` torch's when this was made.
     """
 
     def __init__(
@@ -96,9 +87,9 @@ class Tiling:
                 self.tiles.append(Tile(i, j, self.rows[i], self.columns[j], slice(start, end), positions[start:end]))
             start = end
 
-    def shares(self) -> list[list[Tile]]:
+    def _shares(self) -> list[list[Tile]]:
         """Tiles for each thread: whole strips of words, dealt in turn."""
-        strips = list(dict.fromkeys(tile.row for tile in self.tiles))
+        strips = {tile.row for tile in self.tiles}
         dealt: list[list[Tile]] = [[] for _ in range(max(1, min(self.threads, len(strips))))]
         for tile in self.tiles:
             dealt[tile.row // distributed.count() % len(dealt)].append(tile)
@@ -114,6 +105,25 @@ class Tiling:
     def fold(self, ordered: Tensor) -> Tensor:
         """Sum (o,) over the two orders of each pair, as far as they are this process's: (m,)."""
         return ordered.new_zeros(self.unordered).index_add_(0, self.source, ordered)
+
+    def sums(self, width: int, rows: Tensor, columns: Tensor, add: Callable[[Tile, Tensor, Tensor], None]) -> Tensor:
+        """Sums (2, V, ``width``) over all tiles by word and by context, times ``rows`` and ``columns`` (V,).
+
+        ``add`` adds the part of a tile to strips (width, length) of its words and contexts. Each thread has its own
+        words, and its own part of every context.
+        """
+        shares = self._shares()
+        by_word = [rows.new_zeros(width, strip.stop - strip.start) for strip in self.rows]
+        parts = [[rows.new_zeros(width, strip.stop - strip.start) for strip in self.columns] for _ in shares]
+
+        def work(share: int) -> None:
+            for tile in shares[share]:
+                add(tile, by_word[tile.row], parts[share][tile.column])
+
+        each_in_a_thread(work, range(len(shares)))
+        by_context = [torch.stack(part).sum(0) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
+        both = ((by_word, rows), (by_context, columns))
+        return distributed.add_(torch.stack([torch.cat(strip, dim=1).T * scale[:, None] for strip, scale in both]))
 
 
 def products(dtype: torch.dtype, device: torch.device) -> tuple[Product, Product]:
@@ -136,16 +146,6 @@ def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int
 def strips(matrix: Tensor, cut: list[slice]) -> list[Tensor]:
     """The transposed matrix (V, m) in strips (m, length), each contiguous."""
     return [matrix[part].T.contiguous() for part in cut]
-
-
-def joined(parts: list[Tensor], scale: Tensor) -> Tensor:
-    """Strips (m, length) put together and turned, (V, m), each row times its scale (V,)."""
-    return torch.cat(parts, dim=1).T * scale[:, None]
-
-
-def summed(parts: list[list[Tensor]]) -> list[Tensor]:
-    """Sum of every thread's strips, in the order of the threads."""
-    return [torch.stack(each).sum(0) if len(each) > 1 else each[0] for each in zip(*parts, strict=True)]
 
 
 def observe(sigma: Tensor, local: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
