@@ -30,14 +30,14 @@ from crossloss.models.skipgram.curvature import WORD_BLOCKS, WordBlocks
 from crossloss.models.skipgram.embeddings import Embeddings, initial_vectors
 from crossloss.models.skipgram.influence import PairInfluence, own_blocks
 from crossloss.models.skipgram.linearisation import ExactLinearisation
+from crossloss.models.skipgram.settings import PRIOR, Settings
 from crossloss.models.skipgram.tiles import Tile, Tiling, observe, products, strips
 from crossloss.models.threads import one_core
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
 
-PRIOR, PRIOR_SHARE = 10.0, 1 / 30
-"""Pseudo-counts of the prior where none are given, and the part of a word's mean count of pairs that they stay below,
-so that they hold rare words and not all words (docs/performance.md)."""
+PRIOR_SHARE = 1 / 30
+"""Part of a word's mean count of pairs that the prior stays below where none is given, so as to hold rare words."""
 LEAST_NOISE = 1e-20
 """Share of a context that no sample of the corpus has (only candidates do), so that one can divide by it."""
 
@@ -45,22 +45,8 @@ LEAST_NOISE = 1e-20
 class SkipGramField(Field):
     """The field of exact skip-gram with negative sampling.
 
-    Parameters
-    ----------
-    counts, vocabulary : PairCounts, Vocabulary
-        Samples x unordered pairs, with expected counts; and words by row, V of them.
-    weights : (n,) array
-        The corpus's own weights (1, candidates 0): they fix N, p and the preconditioner.
-    dimension : int
-        d, the length of a vector.
-    negatives : float
-        k > 0, expected negatives for each observed pair.
-    exponent : float
-        p_c ~ X_c ** exponent (word2vec: .75).
-    prior : float or None
-        Pseudo-counts of the Gaussian prior on both matrices; None for what suits the corpus (``default_prior``).
-    tile : (int, int), optional
-        Words x contexts held at once.
+    ``counts`` are of samples x unordered pairs, ``vocabulary`` has V words by row. The corpus's own ``weights`` (n,)
+    (candidates 0) fix N, p_c ~ X_c ** exponent and the preconditioner. ``tile`` is words x contexts held at once.
     """
 
     curvatures = (*Field.curvatures, WORD_BLOCKS)
@@ -70,30 +56,23 @@ class SkipGramField(Field):
         counts: PairCounts,
         vocabulary: Vocabulary,
         weights: np.ndarray,
-        *,
-        dimension: int,
-        negatives: float = 5.0,
-        exponent: float = 0.75,
-        prior: float | None = 0.0,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
+        settings: Settings,
         tile: tuple[int, int] | None = None,
     ) -> None:
         self.counts, self.vocabulary = counts, vocabulary
-        self.dimension, self.negatives = dimension, negatives
-        self.dtype, self.device = dtype, torch.device(device)
+        self.dimension, negatives = settings.dimension, settings.negatives
+        self.dtype, self.device = settings.torch_dtype, torch.device(settings.device)
         self.size = len(vocabulary.words)
-        self.parameters = 2 * self.size * dimension
+        self.parameters = 2 * self.size * self.dimension
         self.tiling = Tiling(counts.pairs, self.size, shape=tile, device=self.device)
-        self._product, self._sigmoid = products(dtype, self.device)
+        self._product, self._sigmoid = products(self.dtype, self.device)
         self._first, self._second = (counts.pairs[:, i].astype(np.int64) for i in (0, 1))
 
-        total = self._unordered(weights)
-        rows = self._row_sums(total)
-        self.total = float(rows.sum())
-        self.prior = default_prior(rows) if prior is None else prior
+        rows = self._row_sums(self._unordered(weights))
+        self.total, self.negatives = float(rows.sum()), negatives
+        self.prior = default_prior(rows) if settings.prior is None else settings.prior
         self.shrinkage = self.prior / self.total
-        powered = np.where(rows > 0, rows, 1.0) ** exponent * (rows > 0)
+        powered = np.where(rows > 0, rows, 1.0) ** settings.exponent * (rows > 0)
         noise = powered / powered.sum()
         per_word = rows * (1 + negatives) / self.total
         per_context = (rows + negatives * noise * self.total) / self.total

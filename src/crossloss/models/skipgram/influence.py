@@ -45,7 +45,7 @@ class PairInfluence:
 
     def samples(self) -> Tensor:
         """Scores (k, n) float64: each sample's counts times the pair influences."""
-        return torch.from_numpy(np.ascontiguousarray(project(self.field.counts.matrix, self.unordered())))
+        return torch.from_numpy(project(self.field.counts.matrix, self.unordered()))
 
 
 def project(matrix: scipy.sparse.csr_matrix, pairs: np.ndarray) -> np.ndarray:
@@ -56,8 +56,8 @@ def project(matrix: scipy.sparse.csr_matrix, pairs: np.ndarray) -> np.ndarray:
     return distributed.add_(torch.from_numpy(sums)).numpy()
 
 
-def own_blocks(samples: int) -> Iterator[slice]:
-    """Yield the samples of this process, some at a time."""
-    mine = distributed.part(samples)
-    for start in range(mine.start, mine.stop, ROWS_AT_ONCE):
-        yield slice(start, min(start + ROWS_AT_ONCE, mine.stop))
+def own_blocks(length: int, at_once: int | None = None) -> Iterator[slice]:
+    """Yield this process's part of ``length`` samples or words, some at a time."""
+    mine, at_once = distributed.part(length), at_once or ROWS_AT_ONCE
+    for start in range(mine.start, mine.stop, at_once):
+        yield slice(start, min(start + at_once, mine.stop))

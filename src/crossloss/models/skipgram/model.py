@@ -35,6 +35,8 @@ from crossloss.text.vocabulary import Vocabulary, build_vocabulary, token_words
 COLLAPSED = 0.5
 """Part of their initial length below which a prior has drawn all vectors to zero; training makes them longer."""
 DEFAULT = Recipe.checked({})
+COUNTING = ("min_count", "max_words", "subsample", "window")
+"""Settings that the vocabulary and the pair counts depend on."""
 PARTS = ("samples.parquet", "vocabulary.json", "pairs.safetensors")
 """Files of a run folder that hold corpus, vocabulary and counts."""
 
@@ -106,7 +108,7 @@ class SkipGram(Model):
                         f"The {name} of given vectors is theirs: leave it out, or start anew with cl.SkipGram(corpus)."
                     )
             other.vectors = other._as_vectors(self.vectors)
-        if other.settings.counting != old.counting:
+        if any(getattr(other.settings, name) != getattr(old, name) for name in COUNTING):
             other._counts, other._mapped = None, False
             other._vocabulary = None if self.vectors is None else self._vocabulary
         return other
@@ -153,8 +155,14 @@ class SkipGram(Model):
         """Count pairs, in files of ``folder`` where it is given, and make the field; once."""
         if self._field is None or folder is not None:
             vocabulary, counts = self._count(folder)
-            if self._field is None:
-                self._field = self._made(vocabulary, counts)
+        if self._field is None:
+            corpus, matrix = self.corpus, counts.matrix
+            # Shared from here on: scores and plans go by their order.
+            for array in (corpus.weights, corpus.tokens, corpus.indptr, vocabulary.counts, vocabulary.keep,
+                          counts.pairs, matrix.data, matrix.indices, matrix.indptr):  # fmt: skip
+                array.flags.writeable = False
+            kind = DrawnNegatives if self.settings.negative_columns else SkipGramField
+            self._field = kind(counts, vocabulary, corpus.weights, self.settings)
         return self._field
 
     def _count(self, folder: Path | None) -> tuple[Vocabulary, PairCounts]:
@@ -162,14 +170,8 @@ class SkipGram(Model):
         s, vocabulary, counts = self.settings, self._vocabulary, self._counts
         if folder is None or not all((folder / name).exists() for name in PARTS):
             if vocabulary is None:
-                most = s.max_words or None
-                vocabulary = build_vocabulary(
-                    self.corpus,
-                    min_count=s.min_count,
-                    max_words=most,
-                    keep_words=self.keep_words,
-                    subsample=s.subsample,
-                )
+                limits: dict[str, Any] = {"min_count": s.min_count, "max_words": s.max_words or None}
+                vocabulary = build_vocabulary(self.corpus, keep_words=self.keep_words, subsample=s.subsample, **limits)
             if counts is None:
                 with track("counting pairs") as progress:
                     if folder is None:
@@ -183,26 +185,13 @@ class SkipGram(Model):
             if folder is not None:
                 files.write_json(folder / "vocabulary.json", vocabulary.to_json())
                 files.write_table(folder / "samples.parquet", self.corpus.to_table())  # the last: all are there now
-        if counts is None:
-            assert folder is not None
+        if folder is not None and counts is None:
             vocabulary, counts = _stored(folder)
             self._mapped = True
         assert vocabulary is not None
+        assert counts is not None
         self._vocabulary, self._counts = vocabulary, counts
         return vocabulary, counts
-
-    def _made(self, vocabulary: Vocabulary, counts: PairCounts) -> SkipGramField:
-        s, corpus, matrix = self.settings, self.corpus, counts.matrix
-        # Shared from here on: scores and plans go by their order.
-        for array in (corpus.weights, corpus.tokens, corpus.indptr, vocabulary.counts, vocabulary.keep, counts.pairs,
-                      matrix.data, matrix.indices, matrix.indptr):  # fmt: skip
-            array.flags.writeable = False
-        names = ("dimension", "negatives", "exponent", "prior", "device")
-        settings: dict[str, Any] = {name: getattr(s, name) for name in names} | {"dtype": s.torch_dtype}
-        parts = (counts, vocabulary, corpus.weights)
-        if s.negative_columns:
-            return DrawnNegatives(*parts, columns=s.negative_columns, seed=s.negative_seed, **settings)
-        return SkipGramField(*parts, **settings)
 
     def started(self, theta: Tensor) -> SkipGramField:
         """The field whose view shows where each word began."""

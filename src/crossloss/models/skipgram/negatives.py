@@ -13,9 +13,7 @@ for. The draws depend on the seed and the step alone: training, replay, pullback
 """
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +22,11 @@ from torch import Tensor
 from crossloss import distributed
 from crossloss.core import FULL_BATCH, Linearisation, UserError
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.influence import PairInfluence
+from crossloss.models.skipgram.influence import PairInfluence, own_blocks
 from crossloss.models.skipgram.linearisation import ExactLinearisation
+from crossloss.models.skipgram.settings import Settings
+from crossloss.text.pairs import PairCounts
+from crossloss.text.vocabulary import Vocabulary
 
 TILE_ELEMENTS = 1 << 22
 """Of a strip of words by all contexts, which the exact passes (the loss, and ``FULL_BATCH``) hold at once."""
@@ -33,18 +34,21 @@ ROWS = 1024
 
 
 class DrawnNegatives(SkipGramField):
-    """Skip-gram whose dense sums run over m = ``columns`` negatives a step, contexts and words, drawn by ``seed``.
+    """Skip-gram whose dense sums run over m = ``negative_columns`` drawn negatives a step, of contexts and of words.
 
-    The loss stays exact, and so does the step ``FULL_BATCH``. Other parameters as ``SkipGramField``.
+    The loss stays exact, and so does the step ``FULL_BATCH``.
     """
 
-    def __init__(self, *given: Any, columns: int, seed: int, **settings: Any) -> None:
-        size = len(given[1].words)
-        super().__init__(*given, **settings, tile=(max(1, min(size, TILE_ELEMENTS // size)), size))
+    def __init__(self, counts: PairCounts, vocabulary: Vocabulary, weights: np.ndarray, settings: Settings) -> None:
+        size = len(vocabulary.words)
+        tile = max(1, min(size, TILE_ELEMENTS // size)), size
+        super().__init__(counts, vocabulary, weights, settings, tile)
         noise, words = self.noise.double().cpu().numpy(), self._precision[0].double().cpu().numpy()
         least = words[words > 0].min() / 2  # a word that only candidates have can still be drawn
         self._drawn = tuple(
-            SystematicSample(share / share.sum(), min(columns, size), (seed, number))
+            SystematicSample(
+                share / share.sum(), min(settings.negative_columns, size), (settings.negative_seed, number)
+            )
             for number, share in enumerate((noise, np.maximum(words, least)))
         )
         self._observed = ObservedPairs(self)
@@ -171,15 +175,9 @@ class DrawnSum:
         self.y = self.whole_y[self.drawn]
         self.weighted = (self.weight[:, None] * self.y).T.contiguous()
 
-    def _rows(self) -> Iterator[slice]:
-        """Own rows of X, some at a time."""
-        mine = distributed.part(len(self.x))
-        for start in range(mine.start, mine.stop, ROWS):
-            yield slice(start, min(start + ROWS, mine.stop))
-
     def gradient(self, out: Tensor) -> None:
         """Add g to ``out`` (V, d)."""
-        for rows in self._rows():
+        for rows in own_blocks(len(self.x), ROWS):
             s = self.field._sigmoid(self.x[rows], self.y)
             out[rows] += self.field._product(self.weighted, s).T * self.scale[rows, None]
 
@@ -188,7 +186,7 @@ class DrawnSum:
         field = self.field
         by_scale, by_weight = torch.zeros_like(self.scale), torch.zeros_like(self.weight)
         by_y = torch.zeros_like(self.y.T)
-        for rows in self._rows():
+        for rows in own_blocks(len(self.x), ROWS):
             x, direction, scale = self.x[rows], along[rows], self.scale[rows]
             s = field._sigmoid(x, self.y)
             t = field._product(direction, self.y)
@@ -206,7 +204,7 @@ class DrawnSum:
         """Add the derivative of g as X and the drawn rows of Y move by ``dx`` (V, d) and ``dy`` (m, d)."""
         field, weighted_dy = self.field, (self.weight[:, None] * dy).T.contiguous()
         both_y = torch.cat([self.y, dy], dim=1)
-        for rows in self._rows():
+        for rows in own_blocks(len(self.x), ROWS):
             s = field._sigmoid(self.x[rows], self.y)
             t = field._product(torch.cat([dx[rows], self.x[rows]], dim=1), both_y)
             t *= s * (1 - s)

@@ -7,8 +7,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crossloss.core import UserError
-from crossloss.models.skipgram.field import PRIOR
 from crossloss.optimisers import HeavyBall, Rising
+
+PRIOR = 10.0
+"""Pseudo-counts of the prior where none are given, of a corpus that is not small."""
 
 
 class _Values(BaseModel):
@@ -50,11 +52,6 @@ class Settings(_Values):
     def torch_dtype(self) -> torch.dtype:
         """The dtype as torch has it."""
         return torch.float64 if self.dtype == "float64" else torch.float32
-
-    @property
-    def counting(self) -> dict[str, Any]:
-        """The part that the vocabulary and the pair counts depend on."""
-        return self.model_dump(include={"min_count", "max_words", "subsample", "window"})
 
 
 class Recipe(_Values):
