@@ -8,8 +8,7 @@ so the expectation over negatives is exact (Levy and Goldberg 2014; paper Eq. 8 
 preconditioner are taken at the corpus's own weights and stay constants of the run.
 
 The last term is a Gaussian prior on the vectors, in pseudo-counts of pairs: its minimum over all factorisations of S is
-prior/N times the trace norm of S (Srebro, Rennie, Jaakkola 2005). It keeps the vectors of rare words short, and of the
-null directions (U X, C X^-T) only the rotations are left, which no objective of cosines sees.
+prior/N times the trace norm of S (Srebro, Rennie, Jaakkola 2005).
 
 Both passes use that dL/dS[w,c] = r_w p_c rho[w,c] with r_w = k X_w/N, rho = s + x (s - 1) and x = X[w,c]/(N r_w p_c): r
 and p go into the matrices outside, so the plane itself is touched by a sigmoid and at its observed pairs only.

@@ -13,6 +13,8 @@ from crossloss.text.tokens import normal
 from crossloss.text.vocabulary import Vocabulary, keep_probability
 
 FASTTEXT = "A FastText vector is a sum over character n-grams, which the field is not: use Word2Vec."
+AS_TRAINED: dict[str, Any] = {"prior": 0.0, "min_count": 1, "max_words": 0}
+"""Settings of a model trained elsewhere: word2vec has no prior, and its vocabulary is what it is."""
 
 
 def from_gensim(model: Any, corpus: Corpus, *, dtype: str = "float64") -> SkipGram:
@@ -54,10 +56,8 @@ def from_gensim(model: Any, corpus: Corpus, *, dtype: str = "float64") -> SkipGr
         negatives=float(model.negative),
         exponent=float(model.ns_exponent),
         subsample=float(model.sample),
-        prior=0.0,
-        min_count=1,
-        max_words=0,
         dtype=dtype,
+        **AS_TRAINED,
     )
 
 

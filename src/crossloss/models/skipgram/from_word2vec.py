@@ -10,12 +10,12 @@ from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.from_gensim import FASTTEXT, counted, model_vocabulary
+from crossloss.models.skipgram.from_gensim import AS_TRAINED, FASTTEXT, counted, model_vocabulary
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.word2vec import read_word2vec
 from crossloss.text.read import Corpus
 
-STEPS = 2000
+STEPS, TOLERANCE = 2000, 1e-6
 TRUST = (
     "These scores are a ranking and no exact effects: they answer for a model at rest, which vectors trained elsewhere "
     "are not; on gensim's they agreed with retraining at r .62 to .87 (docs/trust.md), and training on from the "
@@ -72,10 +72,8 @@ def from_word2vec(
         negatives=negatives,
         exponent=exponent,
         subsample=subsample,
-        prior=0.0,
-        min_count=1,
-        max_words=0,
         dtype=dtype,
+        **AS_TRAINED,
     )
     field, fixed = bare.build(), torch.from_numpy(u).to(bare.settings.torch_dtype)
     if contexts is None:
@@ -91,15 +89,14 @@ def from_word2vec(
     return bare.with_vectors(torch.cat([fixed, c]).reshape(-1))
 
 
-def fit_contexts(field: SkipGramField, vectors: Tensor, weights: Tensor, tolerance: float = 1e-6) -> Tensor:
+def fit_contexts(field: SkipGramField, vectors: Tensor, weights: Tensor) -> Tensor:
     """Contexts (V, d) that minimise the training loss at fixed word vectors (V, d), by L-BFGS from zero.
 
     At fixed vectors the loss is a sum of logistic regressions, one a context, and so convex. Each context is taken in
     units of its frequency and of the vectors' covariance, in which the problem is nearly round. Contexts without pairs
     stay zero.
 
-    ``tolerance`` is the largest entry of the gradient in those units. UserError where the minimum was not reached:
-    where vectors lie so that some context goes to infinity, there is none.
+    UserError where the minimum was not reached: where vectors lie so that some context goes to infinity, there is none.
     """
     u = vectors.double()
     frequency = field._precision[1].double()
@@ -118,10 +115,10 @@ def fit_contexts(field: SkipGramField, vectors: Tensor, weights: Tensor, toleran
         slope = field.gradient(theta, weights).double().view(2, *u.shape)[1]
         return field.loss(theta, weights), ((unit * slope) @ whiten).reshape(-1).numpy()
 
-    options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "gtol": tolerance, "ftol": 0.0, "maxls": 50}
+    options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "gtol": TOLERANCE, "ftol": 0.0, "maxls": 50}
     fit = scipy.optimize.minimize(loss, np.zeros(u.numel()), jac=True, method="L-BFGS-B", options=options)
     rest = float(np.abs(fit.jac).max())
-    if not rest <= 100 * tolerance:
+    if not rest <= 100 * TOLERANCE:
         raise UserError(
             f"No contexts fit these vectors (gradient {rest:.1g} after {fit.nit} steps): give the contexts' own "
             "file, or check that corpus and settings are those of the vectors."

@@ -6,10 +6,9 @@ The negatives of exact skip-gram are two sums over the whole plane, one a row of
 
 At step t the first runs over m columns drawn by p, each divided by its probability to be drawn, and the second over m
 words drawn by frequency, likewise. So every row meets m weighted negatives in every step and g_t is the exact
-gradient in expectation, while observed pairs stay exact: 8 V m d flops and 6 d a pair. (One set of columns for both
-sums would be the gradient of a loss, but a rare context would then be hit once in a thousand steps with a thousand
-times its share, which no step size bears.) g_t is therefore no gradient of a function, which the pullback does not ask
-for. The draws depend on the seed and the step alone: training, replay, pullback and retraining meet the same ones.
+gradient in expectation, while observed pairs stay exact: 8 V m d flops and 6 d a pair. g_t is no gradient of a
+function, which the pullback does not ask for; why not one set of draws for both sums is in docs/cluster.md. The draws
+depend on the seed and the step alone: training, replay, pullback and retraining meet the same ones.
 """
 
 import warnings

@@ -32,20 +32,14 @@ class SampleSteps:
         rows = (torch.from_numpy(v).to(field.device) for v in (words, place, context))
         return *rows, field._tensor(count), field._tensor(mass)
 
-    def residual(self, theta: Tensor, sample: int) -> tuple[Tensor, Tensor]:
-        """Words (q,) of a sample, and d l_i/dS in their rows (q, V)."""
-        words, place, context, count, mass = self._gathered[sample]
-        u, c = self.field._matrices(theta)
-        sigma = torch.sigmoid(u[words] @ c.T)
-        residual = sigma * self.field.noise
-        residual *= mass
-        residual.index_put_((place, context), count * (sigma[place, context] - 1), accumulate=True)
-        return words, residual
-
     def step_(self, theta: Tensor, sample: int, rate: float) -> None:
         """Step ``theta`` (p,) in place; a negative rate ascends the sample's loss."""
-        words, residual = self.residual(theta, sample)
+        words, place, context, count, mass = self._gathered[sample]
         u, c = self.field._matrices(theta)
         before = u[words]
+        sigma = torch.sigmoid(before @ c.T)
+        residual = sigma * self.field.noise  # d l_i/dS in the words' rows, (q, V)
+        residual *= mass
+        residual.index_put_((place, context), count * (sigma[place, context] - 1), accumulate=True)
         u.index_add_(0, words, (residual @ c) * self._scale_u[words, None], alpha=-rate)
         c.addmm_((residual * self._scale_c).T, before, alpha=-rate)
