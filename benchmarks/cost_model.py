@@ -23,6 +23,7 @@ from scipy.optimize import nnls
 
 import crossloss as cl
 from crossloss.models.skipgram.field import SkipGramField
+from crossloss.models.skipgram.settings import make_settings
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.vocabulary import Vocabulary, build_vocabulary
 
@@ -89,7 +90,7 @@ def measure(record: Record, corpus: str) -> None:
     for words, part in dict.fromkeys((v, part) for v, _, _, part in missing):
         counts, cut = part_of(whole, vocabulary, words, part)
         for dimension in dict.fromkeys(d for v, d, _, p in missing if (v, p) == (words, part)):
-            field = SkipGramField(counts, cut, np.ones(1), dimension=dimension)
+            field = SkipGramField(counts, cut, np.ones(1), make_settings(dimension=dimension, prior=0.0))
             theta, w = field.initial(0), torch.ones(1, dtype=torch.float64)
             for k in [k for v, d, k, p in missing if (v, d, p) == (words, dimension, part)]:
                 a, into = torch.randn(k, field.parameters), field.accumulator(k)

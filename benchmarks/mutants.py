@@ -37,7 +37,6 @@ SKIPGRAM = (
     "field",
     "negatives",
     "tiles",
-    "products",
     "curvature",
     "linearisation",
     "influence",

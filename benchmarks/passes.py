@@ -17,7 +17,7 @@ from trained import train_on
 
 import crossloss as cl
 from crossloss.memory import peak_memory
-from crossloss.models.skipgram.products import products
+from crossloss.models.skipgram.tiles import products
 
 
 def fastest(work: Callable[[], object], seconds: float = 1.0, fewest: int = 3) -> float:

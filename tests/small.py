@@ -13,6 +13,7 @@ import torch
 
 from crossloss.core import FULL_BATCH, Field, Linearisation
 from crossloss.models.skipgram.field import SkipGramField
+from crossloss.models.skipgram.settings import make_settings
 from crossloss.objectives.custom import Function, as_objective
 from crossloss.objectives.weat import Weat
 from crossloss.optimisers import HeavyBall
@@ -211,9 +212,9 @@ def skipgram(dtype, words=10, dimension=2, steps=STEPS, lr=0.3, damping=0.2, see
     corpus = from_sentences(random_sentences(1, sentences=25, words=words), candidates=["waa wab wac"])
     vocabulary = build_vocabulary(corpus, min_count=1)
     counts = count_pairs(corpus, vocabulary, window=3)
-    own = SkipGramField(
-        counts, vocabulary, corpus.weights, dimension=dimension, negatives=3.5, prior=prior, dtype=dtype, tile=(4, 7)
-    )  # fmt: skip
+    name = str(dtype).removeprefix("torch.")
+    settings = make_settings(dimension=dimension, negatives=3.5, prior=prior, dtype=name)
+    own = SkipGramField(counts, vocabulary, corpus.weights, settings, tile=(4, 7))
     weights = torch.from_numpy(np.array(corpus.weights))
     optimiser = HeavyBall(lr * own.step_scale(), MOMENTUM)
     run = Training(own, optimiser, weights, steps, own.initial(seed) * 5, MemoryStates(), every=max(1, steps // 4))

@@ -15,6 +15,7 @@ from crossloss import distributed, scores
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.negatives import DrawnNegatives
+from crossloss.models.skipgram.settings import make_settings
 from crossloss.objectives.weat import Weat
 from crossloss.run.trajectory import FileCheckpoint
 from crossloss.text.pairs import count_pairs
@@ -40,8 +41,9 @@ def passes(cls, tile):
     corpus = from_sentences(random_sentences(0), candidates=["waa wab wac"])
     vocabulary = build_vocabulary(corpus, min_count=1)
     counts = count_pairs(corpus, vocabulary, window=3)
-    more = {"tile": tile} if cls is SkipGramField else {"columns": 7, "seed": 1}
-    field = cls(counts, vocabulary, corpus.weights, dimension=4, dtype=torch.float64, **more)
+    settings = make_settings(dimension=4, prior=0.0, dtype="float64", negative_columns=7, negative_seed=1)
+    more = {"tile": tile} if cls is SkipGramField else {}
+    field = cls(counts, vocabulary, corpus.weights, settings, **more)
     generator = torch.Generator().manual_seed(0)
     theta = torch.randn(field.parameters, generator=generator, dtype=torch.float64)
     a = torch.randn(2, field.parameters, generator=generator, dtype=torch.float64)

@@ -78,8 +78,8 @@ def test_tiles_change_nothing_beyond_rounding(base, tile):
     run, _, expected = base
     from crossloss.models.skipgram.field import SkipGramField
 
-    same = {"dimension": 4, "prior": run.field.prior, "dtype": torch.float64}
-    field = SkipGramField(run.model.counts, run.model.vocabulary, run.model.corpus.weights, tile=tile, **same)
+    model = run.model
+    field = SkipGramField(model.counts, model.vocabulary, model.corpus.weights, model.settings, tile)
     training = run.trajectory.changed(field=field, states=type(run.trajectory.states)())
     training.run_to_end()
     assert close(unrolled(training, [TEST]).samples().numpy()[0], expected)

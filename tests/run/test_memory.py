@@ -5,7 +5,7 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.models.skipgram.footprint import footprint
+from crossloss.memory import Footprint
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
 from train_on import train_on
@@ -16,7 +16,7 @@ TESTS = [
     for i in range(3)
 ]
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 8, "lr": 0.5}
-WANTED = footprint(samples=1000, tokens=20_000, elements=10**6, pairs=10**5, parameters=10**6, width=4)
+WANTED = Footprint(fixed=5 * 10**8, direction=5 * 10**7, state=8 * 10**6, replayed=4 * 10**6, theta=4 * 10**6)
 
 
 def test_less_memory_stores_fewer_states_then_scores_fewer_at_once_then_is_refused():

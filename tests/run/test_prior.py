@@ -47,7 +47,7 @@ def test_one_that_outweighs_the_corpus_is_refused_and_a_negative_one_too(corpus,
 def test_no_prior_makes_a_step_unstable(corpus, prior):
     """The default step and momentum, by the length of the vectors: the check of the run would come later."""
     run = train_on(corpus, **SETTINGS)
-    field = type(run.field)(run.model.counts, run.model.vocabulary, run.weights, dimension=4, prior=prior)
+    field = run.model.changed(prior=prior).build()
     optimiser = type(run.trajectory.optimiser)(4.0 * field.step_scale(), 0.5)
     state, w = optimiser.init(field.initial(0)), run.trajectory.weights
     for t in range(40):

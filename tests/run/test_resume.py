@@ -9,9 +9,10 @@ import pytest
 import crossloss as cl
 from crossloss import files, scores
 from crossloss.files import LEDGER
+from crossloss.models.skipgram.estimate import footprint
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.footprint import footprint
 from crossloss.models.skipgram.linearisation import ExactLinearisation
+from crossloss.models.skipgram.settings import make_settings
 from crossloss.objectives.weat import Weat
 from crossloss.run.trajectory import FileCheckpoint
 from crossloss.text.pairs import count_pairs
@@ -30,9 +31,8 @@ def work(folder):
     scores.FileCheckpoint = partial(FileCheckpoint, seconds=0.0)
     corpus = cl.from_sentences(random_sentences(2))
     counts = count_pairs(corpus, build_vocabulary(corpus, min_count=1), window=3)
-    parameters = 2 * counts.pairs.max() * 3 + 6
-    wanted = footprint(samples=len(corpus), tokens=len(corpus.tokens), elements=0, pairs=len(counts.pairs),
-                   parameters=parameters, width=4)  # fmt: skip
+    words, pairs = int(counts.pairs.max()) + 1, len(counts.pairs)
+    wanted = footprint(make_settings(dimension=3), corpus, words=words, pairs=pairs, elements=0)
     memory = f"{wanted.fixed + wanted.direction + LEFT}B"
     with train_on(corpus, out=folder, memory=memory, **SETTINGS) as run:
         assert run.trajectory.every == 2

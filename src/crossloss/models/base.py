@@ -17,12 +17,8 @@ from crossloss.memory import Footprint
 class Model(ABC):
     """What is trained, and on which samples. A new model family implements this and ``core.Field``.
 
-    Attributes
-    ----------
-    kind : str
-        Name of the family, in manifests and sentences.
-    sample_noun, data_noun : str
-        What one sample, and what holds all of them, is called in tables and sentences.
+    ``kind`` is the name of the family, ``sample_noun`` and ``data_noun`` what one sample, and what holds all of them,
+    is called in tables and sentences.
     """
 
     kind: ClassVar[str]
@@ -55,13 +51,7 @@ class Model(ABC):
 
     @abstractmethod
     def identity(self, steps: int = 1, seed: int | None = None) -> dict[str, Any]:
-        """Plain values that fix a training of so many steps from a start, beside optimiser and sample weights.
-
-        Raises
-        ------
-        UserError
-            The model has no such start.
-        """
+        """Plain values that fix a training of so many steps, beside optimiser and sample weights; or as ``start``."""
 
     @abstractmethod
     def footprint(self, optimiser: Optimiser | None) -> Footprint:
@@ -69,13 +59,7 @@ class Model(ABC):
 
     @abstractmethod
     def start(self, seed: int | None) -> Tensor:
-        """Initial parameters (p,): of the model itself where ``seed`` is None, else drawn from it.
-
-        Raises
-        ------
-        UserError
-            The model has one start only, or none of its own.
-        """
+        """Initial parameters (p,): the model's own where ``seed`` is None, else drawn from it; UserError for none."""
 
     @property
     def has_starts(self) -> bool:
@@ -88,13 +72,7 @@ class Model(ABC):
         return None
 
     def optimiser(self) -> Optimiser:
-        """Return the optimiser of a run where none is given.
-
-        Raises
-        ------
-        UserError
-            The family has no default.
-        """
+        """The optimiser of a run where none is given; UserError where the family has no default."""
         raise UserError("This model has no optimiser of its own: cl.train(field, cl.SGD(lr=.1), steps=200).")
 
     def prepare(self, optimiser: Optimiser) -> Optimiser:
@@ -148,13 +126,7 @@ class Model(ABC):
         objective_values(field.view(theta), objectives)
 
     def explain(self, atoms: np.ndarray, sample: str | int, weights: np.ndarray) -> Any:
-        """Take a sample apart by the influence (m,) of each atom.
-
-        Raises
-        ------
-        UserError
-            The family's samples have no parts.
-        """
+        """Take a sample apart by the influence (m,) of each atom; UserError where samples have no parts."""
         raise UserError(f"A sample of a {self.kind} model has no parts to explain: look at scores.top().")
 
     def atoms(self, influence: Accumulator) -> np.ndarray:

@@ -1,8 +1,6 @@
-"""One thread where torch's would only wait for each other: a tile of skip-gram, a pass of a small torch model.
+"""One thread where torch's would only wait for each other, at the end of every operation (docs/performance.md).
 
-Torch splits every operation between the cores and waits for all of them at its end, thousands of times a pass; one
-busy core more on the machine, and all wait for it (docs/performance.md). Large skip-gram passes have Python threads
-instead: each takes its own strips of words and meets the others once a pass.
+Large skip-gram passes have Python threads instead: each takes its own strips of words.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,10 +32,7 @@ def one_core_where_small(work: int, device: torch.device) -> AbstractContextMana
 
 
 def each_in_a_thread(work: Callable[[T], object], shares: Sequence[T]) -> None:
-    """Call ``work`` with every share, at the same time; inline where there is one. For use under ``one_core``.
-
-    An exception of any share is raised once all have ended.
-    """
+    """Call ``work`` with every share at the same time, under ``one_core``; an error is raised once all have ended."""
     if len(shares) == 1:
         work(shares[0])
         return

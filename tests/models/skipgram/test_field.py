@@ -6,6 +6,7 @@ import torch
 
 from crossloss.models.skipgram import influence as influence_module
 from crossloss.models.skipgram.field import SkipGramField
+from crossloss.models.skipgram.settings import make_settings
 from crossloss.models.threads import each_in_a_thread
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
@@ -29,11 +30,11 @@ def prior(request, monkeypatch):
     monkeypatch.setitem(PRIOR, "prior", request.param)
 
 
-def make(small, tile=(512, 1024), dtype=torch.float64, base=None):
+def make(small, tile=(512, 1024), dtype="float64", base=None):
     corpus, vocabulary, counts = small
     base = np.ones(len(corpus)) if base is None else base
-    settings = {"dimension": DIMENSION, "negatives": NEGATIVES, "exponent": EXPONENT, **PRIOR}
-    field = SkipGramField(counts, vocabulary, base, tile=tile, dtype=dtype, **settings)
+    settings = make_settings(dimension=DIMENSION, negatives=NEGATIVES, exponent=EXPONENT, dtype=dtype, **PRIOR)
+    field = SkipGramField(counts, vocabulary, base, settings, tile)
     x = dense_counts(counts, len(vocabulary.words))
     dense = DenseSkipGram(x, torch.from_numpy(base), NEGATIVES, EXPONENT, DIMENSION, **PRIOR)
     return field, dense
@@ -73,7 +74,7 @@ def test_pullback_is_the_transposed_jacobian(small, tile, k):
 
 
 def test_float32_agrees_to_rounding(small):
-    field, _ = make(small, dtype=torch.float32)
+    field, _ = make(small, dtype="float32")
     theta, w, a = random_inputs(field)
     into = field.accumulator(3)
     back = field.at(theta.float(), w, 0).pullback(a.float(), into)
@@ -128,7 +129,7 @@ def test_weights_changed_in_place_are_seen(small):
 
 def test_the_defaults_are_word2vecs(small):
     corpus, vocabulary, counts = small
-    field = SkipGramField(counts, vocabulary, np.ones(len(corpus)), dimension=2)
+    field = SkipGramField(counts, vocabulary, np.ones(len(corpus)), make_settings(dimension=2))
     rows = dense_counts(counts, len(vocabulary.words)).sum((0, 2))
     assert field.negatives == 5
     assert field.dtype == torch.float32
@@ -141,7 +142,7 @@ def test_a_word_without_pairs_stays_where_it_started(small):
     corpus = from_sentences(["alone", "red green blue", "green blue red"])
     vocabulary = build_vocabulary(corpus, min_count=1)
     counts = count_pairs(corpus, vocabulary, window=2)
-    field = SkipGramField(counts, vocabulary, np.ones(3), dimension=2, dtype=torch.float64)
+    field = SkipGramField(counts, vocabulary, np.ones(3), make_settings(dimension=2, dtype="float64"))
     row = vocabulary.index["alone"]
     scale = field.step_scale().view(2, -1, 2)
     assert scale[0, row].eq(0).all()
@@ -156,11 +157,11 @@ def test_threads_change_nothing_beyond_rounding_and_two_runs_agree_to_the_bit(sm
     try:
         for threads in (1, 2, 2, 5):
             torch.set_num_threads(threads)
-            field = SkipGramField(counts, vocabulary, np.ones(len(corpus)), dimension=DIMENSION)
+            field = SkipGramField(counts, vocabulary, np.ones(len(corpus)), make_settings(dimension=DIMENSION, **PRIOR))
             theta, w, a = random_inputs(field)
             into = field.accumulator(3)
             parts = (field.gradient(theta.float(), w), field.at(theta.float(), w, 0).pullback(a.float(), into))
-            assert len(field.tiling.shares()) == threads
+            assert len(field.tiling._shares()) == threads
             assert torch.get_num_threads() == threads
             outcomes.append([part.double() for part in (*parts, into.samples())])
     finally:

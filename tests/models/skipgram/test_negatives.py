@@ -12,6 +12,7 @@ from crossloss.estimators.predict import predict
 from crossloss.models.skipgram import negatives as negatives_module
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.negatives import DrawnNegatives, SystematicSample
+from crossloss.models.skipgram.settings import make_settings
 from crossloss.objectives import as_objective
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
@@ -39,11 +40,13 @@ def small():
     return corpus, vocabulary, count_pairs(corpus, vocabulary, window=3)
 
 
-def make(small, columns=COLUMNS, dtype=torch.float64, seed=5, cls=DrawnNegatives):
+def make(small, columns=COLUMNS, seed=5, cls=DrawnNegatives):
     corpus, vocabulary, counts = small
-    settings = {"dimension": DIMENSION, "negatives": NEGATIVES, "exponent": EXPONENT, "dtype": dtype, **PRIOR}
-    more = {"columns": columns, "seed": seed} if cls is DrawnNegatives else {}
-    return cls(counts, vocabulary, corpus.weights, **settings, **more)
+    settings = make_settings(
+        dimension=DIMENSION, negatives=NEGATIVES, exponent=EXPONENT, negative_columns=columns, negative_seed=seed,
+        dtype="float64", **PRIOR,
+    )  # fmt: skip
+    return cls(counts, vocabulary, corpus.weights, settings)
 
 
 def random_inputs(field, k=3, seed=0):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crossloss.models.skipgram.products import products
+from crossloss.models.skipgram.tiles import products
 
 
 @pytest.mark.parametrize("offered", [True, False])

@@ -66,7 +66,7 @@ def test_shape_and_strips_of_the_threads():
         tiling = Tiling(pairs, size)
         assert tiling.threads == 2
         assert tiling.shape == _evened(size, TILE_CPU, 2)
-        assert [[tile.row for tile in share] for share in tiling.shares()] == [[0, 0, 2, 2], [1, 1, 3, 3]]
-        assert [[tile.row for tile in share] for share in Tiling(pairs, 2, shape=(2, 2)).shares()] == [[0]]
+        assert [[tile.row for tile in share] for share in tiling._shares()] == [[0, 0, 2, 2], [1, 1, 3, 3]]
+        assert [[tile.row for tile in share] for share in Tiling(pairs, 2, shape=(2, 2))._shares()] == [[0]]
     finally:
         torch.set_num_threads(before)

@@ -8,6 +8,7 @@ from crossloss.core import UserError
 from crossloss.models.skipgram import curvature as curvature_module
 from crossloss.models.skipgram.curvature import WordBlocks
 from crossloss.models.skipgram.field import SkipGramField
+from crossloss.models.skipgram.settings import make_settings
 
 D = 2
 
@@ -17,10 +18,10 @@ def case():
     return small.skipgram(torch.float64)
 
 
-def with_tile(case, tile, dtype=torch.float64):
+def with_tile(case, tile, dtype="float64"):
     field, own = case.run.field, case.run.weights.numpy()
-    settings = {"dimension": D, "negatives": 3.5}
-    return SkipGramField(field.counts, field.vocabulary, own, dtype=dtype, tile=tile, **settings)
+    settings = make_settings(dimension=D, negatives=3.5, prior=0.0, dtype=dtype)
+    return SkipGramField(field.counts, field.vocabulary, own, settings, tile)
 
 
 def dense_blocks(case, theta, w):
@@ -47,7 +48,7 @@ def test_blocks_are_those_of_the_hessian_at_any_weights_and_tiling(case, tile, a
 def test_float32_agrees_to_rounding(case):
     field, b = case.run.field, torch.ones(1, case.run.field.parameters, dtype=torch.float64)
     exact = WordBlocks(field, case.run.theta, case.run.weights).factorise(0.01)(b)
-    single = with_tile(case, (4, 7), torch.float32)
+    single = with_tile(case, (4, 7), "float32")
     found = WordBlocks(single, case.run.theta.float(), case.run.weights).factorise(0.01)(b.float())
     assert (found - exact).norm() < 1e-4 * exact.norm()
 

@@ -7,20 +7,13 @@ from crossloss.text.vocabulary import Vocabulary
 
 
 def co_occurrence(counts: PairCounts, vocabulary: Vocabulary, sets: dict[str, tuple[str, ...]]) -> np.ndarray:
-    """+1 for each pair that an association test ties together, -1 for each that it tells apart, (m,).
+    """+1 for each pair that ties X to A or Y to B, -1 for each that ties X to B or Y to A, (m,) float64.
 
-    A sentence's score is then its expected count of X-with-A and Y-with-B pairs less that of X-with-B and
-    Y-with-A pairs: what a reader would look for. No unit.
-
-    Parameters
-    ----------
-    sets : dict
-        The words of X, Y, A and B.
+    A sentence's score is then a difference of expected counts of pairs. ``sets`` are the words of X, Y, A and B.
     """
-    member = {name: np.zeros(len(vocabulary.words), dtype=bool) for name in "XYAB"}
+    member = {name: np.zeros(len(vocabulary.words)) for name in "XYAB"}
     for name, mask in member.items():
-        mask[[vocabulary.index[word] for word in sets[name] if word in vocabulary.index]] = True
-    target = member["X"].astype(np.int8) - member["Y"].astype(np.int8)
-    attribute = member["A"].astype(np.int8) - member["B"].astype(np.int8)
+        mask[[vocabulary.index[word] for word in sets[name] if word in vocabulary.index]] = 1
+    target, attribute = member["X"] - member["Y"], member["A"] - member["B"]
     first, second = counts.pairs[:, 0], counts.pairs[:, 1]
-    return np.asarray(target[first] * attribute[second] + target[second] * attribute[first], dtype=np.float64)
+    return np.asarray(target[first] * attribute[second] + target[second] * attribute[first])

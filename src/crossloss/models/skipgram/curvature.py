@@ -27,18 +27,14 @@ BLOCKS_AT_ONCE = 512
 class WordBlocks(Curvature):
     """Block diagonal of the Hessian; 2 V^2 d^2 flops once, tile by tile, no V x V matrix.
 
-    Attributes
-    ----------
-    packed : (2 V, d (d + 1)/2) tensor
-        Upper triangles, words first, then contexts.
+    ``packed`` (2 V, d (d + 1)/2) are the upper triangles, words first, then contexts.
     """
 
     def __init__(self, field: "SkipGramField", theta: Tensor, w: Tensor) -> None:
         self.theta = theta
         self.words, self.size, self.dimension = field.vocabulary.words, field.size, field.dimension
         self.upper = torch.triu_indices(self.dimension, self.dimension, device=theta.device)
-        view = field.view(theta.detach())
-        u, c = view.vectors, view.contexts
+        u, c = field._matrices(theta.detach())
         observed, rows = field._ratios(w)
         self.packed = torch.zeros(2 * self.size, self.upper.shape[1], dtype=theta.dtype, device=theta.device)
         by_word, by_context = self.packed.view(2, self.size, -1)
@@ -68,19 +64,21 @@ class WordBlocks(Curvature):
             blocks[:, self.upper[1], self.upper[0]] = packed[rows]
             yield rows, blocks
 
+    def _by_block(self, packed: Tensor, rows: Tensor, apply: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """``apply`` to the blocks (b, d, d) and their parts (k, b, d) of the rows (k, p), some at a time; (k, p)."""
+        split = rows.view(len(rows), 2 * self.size, self.dimension)
+        return torch.cat([apply(blocks, split[:, part]) for part, blocks in self._blocks(packed)], 1).view(
+            len(rows), -1
+        )
+
     def product(self, a: Tensor) -> Tensor:
         """Blocks times the rows of ``a``, (k, p)."""
-        split = a.view(len(a), 2 * self.size, self.dimension)
-        parts = [torch.einsum("bij,kbj->kbi", blocks, split[:, rows]) for rows, blocks in self._blocks(self.packed)]
-        return torch.cat(parts, dim=1).reshape(len(a), -1)
+        return self._by_block(self.packed, a, lambda blocks, part: torch.einsum("bij,kbj->kbi", blocks, part))
 
     def factorise(self, damping: float) -> Callable[[Tensor], Tensor]:
         """Rows by (blocks + damping)^-1, by Cholesky; as much memory again as the blocks.
 
-        Raises
-        ------
-        UserError
-            A block is singular: fewer than d vectors bend it, as for a word without pairs.
+        UserError where a block is singular: fewer than d vectors bend it, as for a word without pairs.
         """
         packed = torch.empty_like(self.packed)
         for rows, blocks in self._blocks(self.packed):
@@ -98,12 +96,7 @@ class WordBlocks(Curvature):
                 )
             packed[rows] = factors[:, self.upper[1], self.upper[0]]
 
-        def inverse(b: Tensor) -> Tensor:
-            split = b.view(len(b), 2 * self.size, self.dimension)
-            parts = [  # of a block only the lower triangle is read
-                torch.cholesky_solve(split[:, rows].permute(1, 2, 0), factors).permute(2, 0, 1)
-                for rows, factors in self._blocks(packed)
-            ]
-            return torch.cat(parts, dim=1).reshape(len(b), -1)
+        def solve(factors: Tensor, part: Tensor) -> Tensor:  # of a block only the lower triangle is read
+            return torch.cholesky_solve(part.permute(1, 2, 0), factors).permute(2, 0, 1)
 
-        return inverse
+        return lambda b: self._by_block(packed, b, solve)

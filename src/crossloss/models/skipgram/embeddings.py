@@ -3,20 +3,16 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from crossloss.core import Absent, UserError
+from crossloss.models.skipgram.text import log_likelihood
 
-
-class TextModel(Protocol):
-    """What says how likely a text is."""
-
-    def log_likelihood(self, vectors: Tensor, contexts: Tensor, sentences: Sequence[str]) -> Tensor:
-        """Mean log-likelihood of the sentences' pairs, nats a pair, shape ()."""
-        ...
+if TYPE_CHECKING:
+    from crossloss.models.skipgram.field import SkipGramField
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +29,7 @@ class Embeddings:
     vectors: Tensor
     contexts: Tensor
     initial: Tensor | None = None
-    field: "TextModel | None" = None
+    field: "SkipGramField | None" = None
 
     def copy(self) -> "Embeddings":
         """The same, with words and start of its own."""
@@ -50,16 +46,10 @@ class Embeddings:
         """
         if self.field is None:
             raise UserError("These vectors give no text a likelihood: take the embeddings of a trained run.")
-        return self.field.log_likelihood(self.vectors, self.contexts, sentences)
+        return log_likelihood(self.field, self.vectors, self.contexts, sentences)
 
     def __getitem__(self, word: str) -> Tensor:
-        """Vector (d,) of a word.
-
-        Raises
-        ------
-        Absent
-            The vocabulary lacks it: a UserError, and a KeyError as of any mapping.
-        """
+        """Vector (d,) of a word; ``Absent``, a UserError and a KeyError, where the vocabulary lacks it."""
         if word not in self.index:
             raise Absent(
                 f"The vocabulary lacks the word {word!r}: train with keep_words=[{word!r}], add text, or take another."
@@ -67,15 +57,11 @@ class Embeddings:
         return self.vectors[self.index[word]]
 
 
-def initial_vectors(words: Sequence[str], dimension: int, seed: int, scale: float = 0.1) -> np.ndarray:
-    """Initial (2, V, d) float64 vectors U and C, N(0, scale^2).
-
-    Drawn per word from the seed and the word itself, so that a word starts in the same place whatever else
-    is in the vocabulary.
-    """
+def initial_vectors(words: Sequence[str], dimension: int, seed: int) -> np.ndarray:
+    """Initial U and C, (2, V, d) float64, N(0, .1^2): drawn from the seed and the word, whatever the other words."""
     vectors = np.empty((2, len(words), dimension))
     for i, word in enumerate(words):
         digest = hashlib.sha256(f"{seed}\0{word}".encode()).digest()
         generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
-        vectors[:, i] = generator.normal(scale=scale, size=(2, dimension))
+        vectors[:, i] = generator.normal(scale=0.1, size=(2, dimension))
     return vectors

@@ -1,4 +1,7 @@
-"""Time and memory of a run, before it starts."""
+"""Time and memory of a run, before it starts.
+
+The constants are measured, or counted from what the code holds at its fullest (docs/performance.md).
+"""
 
 import time
 from dataclasses import dataclass
@@ -8,31 +11,28 @@ import torch
 from crossloss import distributed
 from crossloss.core import UserError
 from crossloss.display import duration
-from crossloss.models.skipgram.footprint import footprint
-from crossloss.models.skipgram.products import products
+from crossloss.memory import Footprint
 from crossloss.models.skipgram.settings import Settings
-from crossloss.models.skipgram.tiles import TILE_CPU, TILE_GPU
+from crossloss.models.skipgram.tiles import TILE_CPU, TILE_GPU, products
 from crossloss.models.threads import one_core
 from crossloss.text.pairs import estimate_pairs
 from crossloss.text.read import Corpus
 from crossloss.text.vocabulary import Vocabulary
 
 SECONDS_PER_PAIR = 1.3e-9
-"""Measured time for each thing done at an observed pair (docs/performance.md)."""
+"""Of each thing done at an observed pair."""
 SECONDS_PER_SPARSE_PRODUCT = 1e-10
 """The same for a sparse product, for each pair and dimension on one thread, where negatives are drawn."""
+INTERPRETER = 450_000_000
+"""Bytes of Python with torch, and gensim and matplotlib where they are used."""
+SAMPLE, TOKEN, ELEMENT, PAIR, ORDERED_PAIR = 600, 16, 14, 24, 12
+DRAWN_PAIR = 48
+"""More bytes of an ordered pair where negatives are drawn: the sparse matrix and what a pass has of it."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Predicted cost of training and of one backward pass.
-
-    Attributes
-    ----------
-    train_seconds, score_seconds : float
-    memory_bytes : int
-        Peak of the process.
-    """
+    """Predicted seconds of training and of one backward pass, and bytes of the process at its peak."""
 
     train_seconds: float
     score_seconds: float
@@ -53,14 +53,64 @@ class Estimate:
         return lines
 
 
-def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds: float = 0.2) -> float:
+def estimate(
+    settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, steps: int, objectives: int, memory: int
+) -> Estimate:
+    """Cost of a run in a folder within ``memory`` bytes, before its pairs are counted (so from above).
+
+    Raises
+    ------
+    UserError
+        The budget is too small.
+    """
+    words, k = len(vocabulary.words), max(objectives, 1)
+    _, pairs = estimate_pairs(corpus, vocabulary, settings.window)
+    gradient, pullback, each = _seconds(settings, words, pairs)
+    needed = footprint(settings, corpus, words=words, pairs=pairs, elements=0)
+    passes = -(-k // needed.at_once(k, steps, memory))
+    return Estimate(
+        train_seconds=steps * gradient,
+        score_seconds=steps * (passes * (gradient + pullback) + k * each),
+        memory_bytes=needed.peak(k, steps, memory),
+    )
+
+
+def footprint(settings: Settings, corpus: Corpus, *, words: int, pairs: int, elements: int) -> Footprint:
+    """Memory of a run, of one process where there are several; ``elements`` of the counts are held, not mapped."""
+    ordered = 2 * pairs // distributed.count()
+    width = settings.torch_dtype.itemsize
+    theta = 2 * words * settings.dimension * width
+    each = ORDERED_PAIR + DRAWN_PAIR * bool(settings.negative_columns)
+    data = len(corpus) * SAMPLE + len(corpus.tokens) * TOKEN + elements * ELEMENT + pairs * PAIR + ordered * each
+    return Footprint(
+        fixed=INTERPRETER + data + 6 * theta,
+        # Its sums, the larger of what a pass and what the result needs beside them, and the scores.
+        direction=ordered * width + max(ordered * width + 10 * theta, 20 * pairs) + 8 * pairs + 32 * len(corpus),
+        state=2 * theta,
+        replayed=theta,
+        theta=theta,
+    )
+
+
+def _seconds(settings: Settings, words: int, pairs: int) -> tuple[float, float, float]:
+    """Of a gradient, and of a pullback: what it costs whatever the objectives, and for each of them."""
+    speed, ordered = _tile_speed(settings) * distributed.count(), 2 * pairs / distributed.count()
+    if settings.negative_columns:
+        product = words * min(settings.negative_columns, words) * settings.dimension / speed
+        sparse = ordered * settings.dimension * SECONDS_PER_SPARSE_PRODUCT
+        if settings.device == "cpu":
+            sparse /= torch.get_num_threads()
+        return 8 * product + 3 * sparse, sparse, 20 * product + 6 * sparse
+    product, pair = words**2 * settings.dimension / speed, ordered * SECONDS_PER_PAIR
+    return 6 * product + pair, 2 * product + pair, 12 * product + pair
+
+
+def _tile_speed(settings: Settings, seconds: float = 0.2) -> float:
     """Flops per second of the three products of a gradient on one tile, measured now: a thread's, times the threads."""
+    device, dtype, dimension = torch.device(settings.device), settings.torch_dtype, settings.dimension
     product, sigmoid = products(dtype, device)
     height, width = TILE_CPU if device.type == "cpu" else TILE_GPU
-    u, c = (
-        torch.ones(height, dimension, dtype=dtype, device=device),
-        torch.ones(width, dimension, dtype=dtype, device=device),
-    )
+    u, c = (torch.ones(size, dimension, dtype=dtype, device=device) for size in (height, width))
     ut, ct = u.T.contiguous(), c.T.contiguous()
     best, spent, threads = 0.0, 0.0, torch.get_num_threads() if device.type == "cpu" else 1
     with one_core():
@@ -73,62 +123,8 @@ def tile_speed(dimension: int, dtype: torch.dtype, device: torch.device, seconds
     return threads * best
 
 
-def estimate(
-    settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, steps: int, objectives: int, memory: int
-) -> Estimate:
-    """Cost of a run in a folder, before its pairs are counted (so from above).
-
-    Parameters
-    ----------
-    steps, objectives : int
-        Training steps, and k.
-    memory : int
-        Budget of the run, in bytes.
-
-    Raises
-    ------
-    UserError
-        The budget is too small.
-    """
-    _, pairs = estimate_pairs(corpus, vocabulary, settings.window)
-    words = len(vocabulary.words)
-    speed = tile_speed(settings.dimension, settings.torch_dtype, torch.device(settings.device))
-    speed *= distributed.count()
-    k = max(objectives, 1)
-    gradient, pullback, each = _seconds(settings, words, 2 * pairs / distributed.count(), speed)
-    wanted = footprint(
-        samples=len(corpus), tokens=len(corpus.tokens), elements=0, pairs=pairs,
-        parameters=2 * words * settings.dimension, width=8 if settings.dtype == "float64" else 4,
-        drawn=bool(settings.negative_columns),
-    )  # fmt: skip
-    passes = -(-k // wanted.at_once(k, steps, memory))
-    return Estimate(
-        train_seconds=steps * gradient,
-        score_seconds=steps * (passes * (gradient + pullback) + k * each),
-        memory_bytes=wanted.peak(k, steps, memory),
-    )
-
-
-def _seconds(settings: Settings, words: int, ordered: float, speed: float) -> tuple[float, float, float]:
-    """Of a gradient, and of a pullback: what it costs whatever the objectives, and for each of them."""
-    if settings.negative_columns:
-        product = words * min(settings.negative_columns, words) * settings.dimension / speed
-        sparse = ordered * settings.dimension * SECONDS_PER_SPARSE_PRODUCT
-        if settings.device == "cpu":
-            sparse /= torch.get_num_threads()
-        return 8 * product + 3 * sparse, sparse, 20 * product + 6 * sparse
-    product, pair = words**2 * settings.dimension / speed, ordered * SECONDS_PER_PAIR
-    return 6 * product + pair, 2 * product + pair, 12 * product + pair
-
-
 def check_memory(needed: int, available: int) -> None:
-    """Refuse a run that does not fit.
-
-    Raises
-    ------
-    UserError
-        More is needed than this machine has free.
-    """
+    """Refuse a run that needs more bytes than this machine has free."""
     if needed > available:
         raise UserError(
             f"This run needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: "

@@ -1,31 +1,16 @@
 """A sentence taken apart: what each word pair in it adds to its score."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from crossloss.display import Table, effect, percent
-from crossloss.text.pairs import PairCounts, expected_cooccurrences
-from crossloss.text.samples import Corpus
+from crossloss.text.pairs import expected_cooccurrences
 from crossloss.text.tokens import tokenize
-from crossloss.text.vocabulary import Vocabulary
 
-
-class TextCounts(Protocol):
-    """A corpus with its vocabulary and pair counts."""
-
-    corpus: Corpus
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Words by row."""
-        ...
-
-    @property
-    def counts(self) -> PairCounts:
-        """Expected pair counts of every sentence."""
-        ...
+if TYPE_CHECKING:
+    from crossloss.models.skipgram.model import SkipGram
 
 
 @dataclass(frozen=True)
@@ -60,6 +45,11 @@ class Explanation:
         """Minus the score, times the sample's weight (1 of a text that is no sample)."""
         return -self.score * self.weight
 
+    @property
+    def effect_if_added(self) -> float:
+        """The score: what the objective is predicted to change by when the text is added once."""
+        return self.score
+
     def summary(self, name: str) -> str:
         """Write what removing it, or adding it where it was not trained on, is predicted to do to the objective."""
         change, verb = (self.effect_if_added, "adding") if self.sample is None else (self.effect_if_removed, "removing")
@@ -76,35 +66,30 @@ class Explanation:
         rows = [(effect(factor * value), f"{a} - {b}") for a, b, value in self.pairs[:count]]
         return Table("Word pairs, by their part of that effect", ("effect", "pair"), rows)
 
-    @property
-    def effect_if_added(self) -> float:
-        """The score: what the objective is predicted to change by when the text is added once."""
-        return self.score
 
-
-def explain_text(model: TextCounts, values: np.ndarray, text: str) -> Explanation:
+def explain_text(model: "SkipGram", values: np.ndarray, text: str) -> Explanation:
     """Take any text apart by the influence (m,) of each pair; with fewer than two known words it scores 0."""
     corpus, vocabulary = model.corpus, model.vocabulary
     tokens = [t for t in tokenize(text, corpus.token_pattern, corpus.form) if t.word in vocabulary.index]
     words = np.array([vocabulary.index[t.word] for t in tokens], dtype=np.int64)
-    at, to, count, known, column = pair_terms(model, words, np.zeros_like(words))
+    p, q, count, known, column = pair_terms(model, words, np.zeros_like(words))
     contribution = np.where(known, values[column] * count, 0.0)
-    by_token = np.bincount(at, contribution, len(words)) + np.bincount(to, contribution, len(words))
+    by_token = np.bincount(p, contribution, len(words)) + np.bincount(q, contribution, len(words))
     by_pair: dict[tuple[str, str], float] = {}
-    for a, b, value in zip(at, to, contribution, strict=True):
-        pair = (tokens[a].word, tokens[b].word)
+    for i, j, value in zip(p, q, contribution.tolist(), strict=True):
+        pair = (tokens[i].word, tokens[j].word)
         pair = pair if pair[::-1] not in by_pair else pair[::-1]
-        by_pair[pair] = by_pair.get(pair, 0.0) + float(value)
+        by_pair[pair] = by_pair.get(pair, 0.0) + value
     return Explanation(
         text=text,
         score=float(contribution.sum()),
-        pairs=sorted(((a, b, v) for (a, b), v in by_pair.items()), key=lambda p: -abs(p[2])),
-        spans=[(t.start, t.end, float(v) / 2) for t, v in zip(tokens, by_token, strict=True)],
+        pairs=sorted(((a, b, v) for (a, b), v in by_pair.items()), key=lambda pair: -abs(pair[2])),
+        spans=[(t.start, t.end, v / 2) for t, v in zip(tokens, by_token.tolist(), strict=True)],
         unseen=float(count[~known].sum() / count.sum()) if len(count) else 0.0,
     )
 
 
-def pair_terms(model: TextCounts, words: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, ...]:
+def pair_terms(model: "SkipGram", words: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, ...]:
     """Pairs of positions in texts that need not be samples of the run.
 
     Parameters
@@ -114,22 +99,15 @@ def pair_terms(model: TextCounts, words: np.ndarray, sample: np.ndarray) -> tupl
 
     Returns
     -------
-    at, to, count, known, column : arrays, one entry a pair of positions
+    p, q, count, known, column : arrays, one entry a pair of positions
         Its two positions, its expected count, whether any sample of the run has this pair of words, and where.
     """
-    parts = list(expected_cooccurrences(words, sample, model.vocabulary.keep, model.counts.window))
-    if not parts:
-        nowhere = np.empty(0, dtype=np.int64)
-        return nowhere, nowhere, np.empty(0), nowhere.astype(bool), nowhere
-    at, to, count = (np.concatenate(part) for part in zip(*parts, strict=True))
-    count = np.where(words[at] == words[to], 2 * count, count)
-    return at, to, count, *find_pairs(model.counts.pairs, words[at], words[to])
-
-
-def find_pairs(pairs: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each pair (a, b), in either order, is among the sorted ``pairs`` (m, 2), and where."""
-    size = int(max(pairs.max(initial=0), a.max(initial=0), b.max(initial=0))) + 1
-    keys = pairs[:, 0].astype(np.int64) * size + pairs[:, 1]
-    wanted = np.minimum(a, b).astype(np.int64) * size + np.maximum(a, b)
+    none = np.empty(0, dtype=np.int64)
+    parts: list[tuple[np.ndarray, ...]] = [(none, none, np.empty(0))]
+    parts += expected_cooccurrences(words, sample, model.vocabulary.keep, model.counts.window)
+    p, q, count = (np.concatenate(part) for part in zip(*parts, strict=True))
+    a, b = np.minimum(words[p], words[q]), np.maximum(words[p], words[q])
+    size, pairs = len(model.vocabulary.words), model.counts.pairs.astype(np.int64)
+    keys, wanted = pairs[:, 0] * size + pairs[:, 1], a * size + b
     column = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return keys[column] == wanted, column
+    return p, q, np.where(a == b, 2 * count, count), keys[column] == wanted, column

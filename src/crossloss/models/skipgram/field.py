@@ -1,4 +1,4 @@
-r"""The exact skip-gram field: gradient and transposed Jacobian product over tiles.
+r"""The exact skip-gram field, over tiles.
 
 With S = U C^T, the weighted counts X(w) = sum_i w_i X_i, their row sums X_w and the noise distribution p,
 
@@ -8,18 +8,16 @@ so the expectation over negatives is exact (Levy and Goldberg 2014; paper Eq. 8 
 preconditioner are taken at the corpus's own weights and stay constants of the run.
 
 The last term is a Gaussian prior on the vectors, in pseudo-counts of pairs: its minimum over all factorisations of S is
-prior/N times the trace norm of S (Srebro, Rennie, Jaakkola 2005). It keeps the vectors of rare words short, and of the
-null directions (U X, C X^-T) only the rotations are left, which no objective of cosines sees.
+prior/N times the trace norm of S (Srebro, Rennie, Jaakkola 2005).
 
 Both passes use that dL/dS[w,c] = r_w p_c rho[w,c] with r_w = k X_w/N, rho = s + x (s - 1) and x = X[w,c]/(N r_w p_c): r
 and p go into the matrices outside, so the plane itself is touched by a sigmoid and at its observed pairs only.
 
-Everything here is a sum over strips of words, or over samples: of several processes (``crossloss.distributed``) each
-takes its own, and sums over the processes make the same whole in all of them.
+Of several processes (``crossloss.distributed``) each takes its own strips of words, or samples, and sums over the
+processes make the same whole in all of them.
 """
 
 import copy
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -31,16 +29,14 @@ from crossloss.models.skipgram.curvature import WORD_BLOCKS, WordBlocks
 from crossloss.models.skipgram.embeddings import Embeddings, initial_vectors
 from crossloss.models.skipgram.influence import PairInfluence, own_blocks
 from crossloss.models.skipgram.linearisation import ExactLinearisation
-from crossloss.models.skipgram.products import products
-from crossloss.models.skipgram.text import log_likelihood
-from crossloss.models.skipgram.tiles import Tiling, joined, observe, strips, summed
-from crossloss.models.threads import each_in_a_thread, one_core
+from crossloss.models.skipgram.settings import PRIOR, Settings
+from crossloss.models.skipgram.tiles import Tile, Tiling, observe, products, strips
+from crossloss.models.threads import one_core
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
 
-PRIOR, PRIOR_SHARE = 10.0, 1 / 30
-"""Pseudo-counts of the prior where none are given, and the part of a word's mean count of pairs that they stay below:
-so that they hold rare words and not all words, in a corpus of a few hundred sentences too (docs/performance.md)."""
+PRIOR_SHARE = 1 / 30
+"""Part of a word's mean count of pairs that the prior stays below where none is given, so as to hold rare words."""
 LEAST_NOISE = 1e-20
 """Share of a context that no sample of the corpus has (only candidates do), so that one can divide by it."""
 
@@ -48,27 +44,8 @@ LEAST_NOISE = 1e-20
 class SkipGramField(Field):
     """The field of exact skip-gram with negative sampling.
 
-    Parameters
-    ----------
-    counts : PairCounts
-        Samples x unordered pairs, with expected counts.
-    vocabulary : Vocabulary
-        Words by row, V of them.
-    weights : (n,) array
-        The corpus's own weights (1, candidates 0): they fix N, p and the preconditioner.
-    dimension : int
-        d, the length of a vector.
-    negatives : float
-        k > 0, expected negatives for each observed pair.
-    exponent : float
-        p_c ~ X_c ** exponent (word2vec: .75).
-    prior : float or None
-        Pseudo-counts of the Gaussian prior on both matrices; 0 for none, None for what suits the corpus
-        (``default_prior``).
-    dtype, device : torch
-        float32 or float64; any torch device.
-    tile : (int, int), optional
-        Words x contexts held at once.
+    ``counts`` are of samples x unordered pairs, ``vocabulary`` has V words by row. The corpus's own ``weights`` (n,)
+    (candidates 0) fix N, p_c ~ X_c ** exponent and the preconditioner. ``tile`` is words x contexts held at once.
     """
 
     curvatures = (*Field.curvatures, WORD_BLOCKS)
@@ -78,30 +55,23 @@ class SkipGramField(Field):
         counts: PairCounts,
         vocabulary: Vocabulary,
         weights: np.ndarray,
-        *,
-        dimension: int,
-        negatives: float = 5.0,
-        exponent: float = 0.75,
-        prior: float | None = 0.0,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
+        settings: Settings,
         tile: tuple[int, int] | None = None,
     ) -> None:
         self.counts, self.vocabulary = counts, vocabulary
-        self.dimension, self.negatives = dimension, negatives
-        self.dtype, self.device = dtype, torch.device(device)
+        self.dimension, negatives = settings.dimension, settings.negatives
+        self.dtype, self.device = settings.torch_dtype, torch.device(settings.device)
         self.size = len(vocabulary.words)
-        self.parameters = 2 * self.size * dimension
+        self.parameters = 2 * self.size * self.dimension
         self.tiling = Tiling(counts.pairs, self.size, shape=tile, device=self.device)
-        self._product, self._sigmoid = products(dtype, self.device)
+        self._product, self._sigmoid = products(self.dtype, self.device)
         self._first, self._second = (counts.pairs[:, i].astype(np.int64) for i in (0, 1))
 
-        total = self._unordered(weights)
-        rows = self._row_sums(total)
-        self.total = float(rows.sum())
-        self.prior = default_prior(rows) if prior is None else prior
+        rows = self._row_sums(self._unordered(weights))
+        self.total, self.negatives = float(rows.sum()), negatives
+        self.prior = default_prior(rows) if settings.prior is None else settings.prior
         self.shrinkage = self.prior / self.total
-        powered = np.where(rows > 0, rows, 1.0) ** exponent * (rows > 0)
+        powered = np.where(rows > 0, rows, 1.0) ** settings.exponent * (rows > 0)
         noise = powered / powered.sum()
         per_word = rows * (1 + negatives) / self.total
         per_context = (rows + negatives * noise * self.total) / self.total
@@ -122,9 +92,8 @@ class SkipGramField(Field):
 
     def _row_sums(self, unordered: np.ndarray) -> np.ndarray:
         """X_w, (V,): both orders of each pair, the diagonal once."""
-        rows = np.bincount(self._first, unordered, self.size)
         apart = unordered * (self._first != self._second)
-        return rows + np.bincount(self._second, apart, self.size)
+        return np.bincount(self._first, unordered, self.size) + np.bincount(self._second, apart, self.size)
 
     def _ratios(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Give x on the ordered pairs and r on the words, as above; cached until the weights change."""
@@ -138,9 +107,8 @@ class SkipGramField(Field):
             self._weighted = (w, w._version, x, rows)
         return self._weighted[2], self._weighted[3]
 
-    def _matrices(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        u, c = theta.view(2, self.size, self.dimension)
-        return u, c
+    def _matrices(self, theta: Tensor) -> tuple[Tensor, ...]:
+        return theta.view(2, self.size, self.dimension).unbind()
 
     def initial(self, seed: int) -> Tensor:
         """Initial parameters (p,) from the seed and the words."""
@@ -167,10 +135,6 @@ class SkipGramField(Field):
         start = None if self._start is None else self._matrices(self._start)[0]
         return Embeddings(self.vocabulary.words, self.vocabulary.index, u, c, start, self)
 
-    def log_likelihood(self, vectors: Tensor, contexts: Tensor, sentences: Sequence[str]) -> Tensor:
-        """Mean log-likelihood of a text's pairs, with their negatives: see ``skipgram.text``."""
-        return log_likelihood(self, vectors, contexts, sentences)
-
     def loss(self, theta: Tensor, w: Tensor) -> float:
         """Training loss L(theta, w), nats per pair, the prior in it."""
         return self.data_loss(theta, w) + self.shrinkage / 2 * float(theta.double().square().sum())
@@ -186,8 +150,7 @@ class SkipGramField(Field):
             local = tile.local.long()
             at = s.view(-1).index_select(0, local)
             plane = torch.nn.functional.softplus(s)
-            missed = torch.nn.functional.softplus(-at)
-            plane.view(-1).index_add_(0, local, observed[tile.pairs] * missed)
+            plane.view(-1).index_add_(0, local, observed[tile.pairs] * torch.nn.functional.softplus(-at))
             loss += rows[tile.rows] @ (plane @ self.noise[tile.columns])
         return float(distributed.add_(loss))
 
@@ -202,22 +165,14 @@ class SkipGramField(Field):
         u, c = self._matrices(theta)
         strips_u = strips(rows[:, None] * u, self.tiling.rows)
         strips_c = strips(self.noise[:, None] * c, self.tiling.columns)
-        grad_u = [torch.zeros_like(strip) for strip in strips_u]
-        shares = self.tiling.shares()
-        # Each thread has its own words, and its own part of every context.
-        parts_c = [[torch.zeros_like(strip) for strip in strips_c] for _ in shares]
 
-        def work(share: int) -> None:
-            grad_c = parts_c[share]
-            for tile in shares[share]:
-                rho = self._sigmoid(u[tile.rows], c[tile.columns])
-                observe(rho.view(-1), tile.local.long(), observed[tile.pairs])
-                grad_u[tile.row].add_(self._product(strips_c[tile.column], rho))
-                grad_c[tile.column].add_(self._product(strips_u[tile.row], rho.T))
+        def add(tile: Tile, grad_u: Tensor, grad_c: Tensor) -> None:
+            rho = self._sigmoid(u[tile.rows], c[tile.columns])
+            observe(rho.view(-1), tile.local.long(), observed[tile.pairs])
+            grad_u.add_(self._product(strips_c[tile.column], rho))
+            grad_c.add_(self._product(strips_u[tile.row], rho.T))
 
-        each_in_a_thread(work, range(len(shares)))
-        both = torch.stack([joined(grad_u, rows), joined(summed(parts_c), self.noise)])
-        return distributed.add_(both).view(-1)
+        return self.tiling.sums(self.dimension, rows, self.noise, add).view(-1)
 
     def accumulator(self, k: int) -> PairInfluence:
         """Zero pair influences for k directions."""

@@ -1,5 +1,6 @@
 """A live gensim Word2Vec with its corpus: the model that it is, for ``cl.imported`` and ``cl.train``."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ from crossloss.models.skipgram.model import SkipGram
 from crossloss.text.read import Corpus
 from crossloss.text.tokens import normal
 from crossloss.text.vocabulary import Vocabulary, keep_probability
+
+FASTTEXT = "A FastText vector is a sum over character n-grams, which the field is not: use Word2Vec."
+AS_TRAINED: dict[str, Any] = {"prior": 0.0, "min_count": 1, "max_words": 0}
+"""Settings of a model trained elsewhere: word2vec has no prior, and its vocabulary is what it is."""
 
 
 def from_gensim(model: Any, corpus: Corpus, *, dtype: str = "float64") -> SkipGram:
@@ -44,73 +49,61 @@ def from_gensim(model: Any, corpus: Corpus, *, dtype: str = "float64") -> SkipGr
     >>> word2vec = Word2Vec(sentences, sg=1, hs=0, vector_size=8, min_count=1, workers=1, seed=1)
     >>> run = cl.imported(cl.from_gensim(word2vec, corpus))
     """
-    wv = getattr(model, "wv", None)
-    if wv is None or not hasattr(model, "sg"):
-        raise UserError("from_gensim needs the whole Word2Vec model, with both matrices: its vectors are not enough.")
-    _check_kind(model)
-    matrices = _matrices(model)
-    vocabulary = model_vocabulary(list(wv.index_to_key), corpus, float(model.sample), counted(wv))
+    fault = next(_faults(model), None)
+    if fault is not None:
+        raise UserError(fault)
+    vocabulary = model_vocabulary(list(model.wv.index_to_key), corpus, float(model.sample), counted(model.wv))
     _check_texts(model, corpus, vocabulary)
     return SkipGram(
         corpus,
-        vectors=torch.from_numpy(matrices).reshape(-1),
+        vectors=torch.from_numpy(np.stack([model.wv.vectors, model.syn1neg])).reshape(-1),
         vocabulary=vocabulary,
         dimension=int(model.vector_size),
         window=int(model.window),
         negatives=float(model.negative),
         exponent=float(model.ns_exponent),
         subsample=float(model.sample),
-        prior=0.0,
-        min_count=1,
-        max_words=0,
         dtype=dtype,
+        **AS_TRAINED,
     )
 
 
-def _check_kind(model: Any) -> None:
-    """Refuse models whose vectors are not those of skip-gram with negative sampling."""
+def _faults(model: Any) -> Iterator[str]:
+    """Yield why a model is not skip-gram with negative sampling as training left it."""
+    if not hasattr(model, "wv") or not hasattr(model, "sg"):
+        yield "from_gensim needs the whole Word2Vec model, with both matrices: its vectors are not enough."
     if hasattr(model.wv, "vectors_ngrams"):
-        raise UserError("A FastText vector is a sum over character n-grams, which the field is not: use Word2Vec.")
+        yield FASTTEXT
     if hasattr(model, "dv"):
-        raise UserError(
+        yield (
             "A Doc2Vec model trains its contexts on the vectors of documents, and with dm=0 no word vectors at all: "
             "train Word2Vec with sg=1 on the same texts."
         )
     if not model.sg or model.hs or not model.negative or getattr(model, "syn1", None) is not None:
-        raise UserError("The field is skip-gram with negative sampling: train Word2Vec with sg=1, hs=0, negative > 0.")
+        yield "The field is skip-gram with negative sampling: train Word2Vec with sg=1, hs=0, negative > 0."
     if not getattr(model, "shrink_windows", True):
-        raise UserError("Pairs are counted for word2vec's shrinking windows: train Word2Vec with shrink_windows=True.")
-
-
-def _matrices(model: Any) -> np.ndarray:
-    """Word and context vectors as training left them, (2, V, d) float32."""
+        yield "Pairs are counted for word2vec's shrinking windows: train Word2Vec with shrink_windows=True."
     vectors, contexts = np.asarray(model.wv.vectors), np.asarray(getattr(model, "syn1neg", np.empty(0)))
     if vectors.shape != contexts.shape:
-        raise UserError(
+        yield (
             f"The model has word vectors of shape {vectors.shape} and context vectors of shape {contexts.shape}: words "
             "were added or taken away after training; train it again."
         )
     if not np.isfinite(vectors).all() or not np.isfinite(contexts).all():
-        raise UserError("The model's vectors are not finite: train it again with a smaller alpha.")
+        yield "The model's vectors are not finite: train it again with a smaller alpha."
     if not contexts.any():
-        raise UserError(
-            "The model was built and not trained, all its context vectors are 0: call model.train(...) first."
-        )
-    lengths = np.linalg.norm(vectors, axis=1)
-    if len(lengths) > 1 and np.abs(lengths - 1).max() < 1e-4:
-        raise UserError(
-            "All word vectors of the model have length 1, so they were normalised after training: pass it as trained."
-        )
+        yield "The model was built and not trained, all its context vectors are 0: call model.train(...) first."
+    if len(vectors) > 1 and np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-4:
+        yield "All word vectors of the model have length 1, so they were normalised after training: pass it as trained."
     if not np.all(np.asarray(getattr(model.wv, "vectors_lockf", 1.0)) == 1.0):
-        raise UserError("Some word vectors of the model were locked (vectors_lockf), which the field does not know.")
-    return np.stack([vectors, contexts])
+        yield "Some word vectors of the model were locked (vectors_lockf), which the field does not know."
 
 
 def _check_texts(model: Any, corpus: Corpus, vocabulary: Vocabulary) -> None:
     """Refuse the same words in other sentences: windows do not reach beyond one."""
     member = np.array([word in vocabulary.index for word in corpus.types])
-    counted = np.add.reduceat(np.append(member[corpus.tokens], 0), corpus.indptr[:-1])
-    sentences = int(((counted > 0) & (np.diff(corpus.indptr) > 0) & (corpus.weights > 0)).sum())
+    words = np.add.reduceat(np.append(member[corpus.tokens], 0), corpus.indptr[:-1])
+    sentences = int(((words > 0) & (np.diff(corpus.indptr) > 0) & (corpus.weights > 0)).sum())
     known = int(getattr(model, "corpus_count", 0) or 0)
     if 0 < known < sentences:
         raise UserError(
@@ -133,25 +126,18 @@ def counted(vectors: Any) -> list[int] | None:
 def model_vocabulary(words: list[str], corpus: Corpus, subsample: float, known: list[int] | None = None) -> Vocabulary:
     """A model's words in the model's order, written as the corpus writes them, with the corpus's own counts.
 
-    Parameters
-    ----------
-    known : list of int, optional
-        How often the model counted each word, which is compared.
-
-    Raises
-    ------
-    UserError
-        The corpus lacks a word, or has it more or less often; two words that are one word in a corpus.
+    Where ``known`` counts of the model are given, they must be the corpus's. UserError for them, for a word that the
+    corpus lacks, and for two words that are one word in a corpus.
     """
-    spelled: dict[str, str] = {}
+    written: dict[str, str] = {}
     for word in words:
-        first = spelled.setdefault(normal(word, corpus.form), word)
+        first = written.setdefault(normal(word, corpus.form), word)
         if first != word:
             raise UserError(
                 f"The model has {first!r} and {word!r}, which a corpus takes for one word: train it on tokens in one "
                 "normal form and case."
             )
-    words = list(spelled)
+    words = list(written)
     trained = np.repeat(corpus.weights > 0, np.diff(corpus.indptr))
     occurrences = np.bincount(corpus.tokens[trained], minlength=len(corpus.types))
     count = dict(zip(corpus.types, occurrences.tolist(), strict=True))
@@ -162,13 +148,12 @@ def model_vocabulary(words: list[str], corpus: Corpus, subsample: float, known: 
             "corpus that the model was trained on, tokenised as it was."
         )
     counts = np.array([count[word] for word in words], dtype=np.int64)
-    other = np.flatnonzero(counts != (counts if known is None else known))
-    if len(other):
-        there = np.array(known, dtype=np.int64)
-        i = int(other[np.argmax(np.abs(counts[other] - there[other]))])
-        more = f" ({len(other)} of {len(words)} words differ)" if len(other) > 1 else ""
+    differences = np.abs(counts - (counts if known is None else known))
+    if known is not None and differences.any():
+        i, differ = int(differences.argmax()), np.count_nonzero(differences)
+        more = f" ({differ} of {len(words)} words differ)" if differ > 1 else ""
         raise UserError(
-            f"{words[i]!r} occurs {there[i]:,} times in what the model was trained on and {counts[i]:,} times in this "
+            f"{words[i]!r} occurs {known[i]:,} times in what the model was trained on and {counts[i]:,} times in this "
             f"corpus{more}: pass the corpus of the model, tokenised as it was."
         )
     return Vocabulary(words, counts, keep_probability(counts, subsample), subsample)

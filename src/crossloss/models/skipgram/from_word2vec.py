@@ -10,18 +10,17 @@ from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.from_gensim import counted, model_vocabulary
+from crossloss.models.skipgram.from_gensim import AS_TRAINED, FASTTEXT, counted, model_vocabulary
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.word2vec import read_word2vec
 from crossloss.text.read import Corpus
 
-STEPS = 2000
+STEPS, TOLERANCE = 2000, 1e-6
 TRUST = (
     "These scores are a ranking and no exact effects: they answer for a model at rest, which vectors trained elsewhere "
     "are not; on gensim's they agreed with retraining at r .62 to .87 (docs/trust.md), and training on from the "
     "vectors, cl.train, is surer."
 )
-"""How far scores of a model that was trained elsewhere can be trusted."""
 
 
 def from_word2vec(
@@ -69,46 +68,43 @@ def from_word2vec(
             "A whole model was given: pass it to cl.from_gensim, which takes its own contexts and settings."
         )
     if hasattr(vectors, "vectors_ngrams"):
-        raise UserError("A FastText vector is a sum over character n-grams, which the field is not: use Word2Vec.")
+        raise UserError(FASTTEXT)
     words, u = read_word2vec(vectors)
     known = counted(vectors) if hasattr(vectors, "index_to_key") else None
     vocabulary = model_vocabulary(words, corpus, subsample, known)
-    settings: dict[str, Any] = {
-        "dimension": u.shape[1], "window": window, "negatives": negatives, "exponent": exponent, "subsample": subsample,
-        "prior": 0.0, "min_count": 1, "max_words": 0, "dtype": dtype,
-    }  # fmt: skip
-    bare = SkipGram(corpus, vocabulary=vocabulary, **settings)
-    field = bare.build()
-    weights, fixed = torch.from_numpy(corpus.weights.copy()), torch.from_numpy(u).to(field.dtype)
+    bare = SkipGram(
+        corpus,
+        vocabulary=vocabulary,
+        dimension=u.shape[1],
+        window=window,
+        negatives=negatives,
+        exponent=exponent,
+        subsample=subsample,
+        dtype=dtype,
+        **AS_TRAINED,
+    )
+    field, fixed = bare.build(), torch.from_numpy(u).to(bare.settings.torch_dtype)
     if contexts is None:
-        c = fit_contexts(field, fixed, weights)
+        c = fit_contexts(field, fixed, torch.from_numpy(corpus.weights.copy()))
     else:
         others, rows = read_word2vec(contexts)
         if sorted(others) != sorted(words) or rows.shape != u.shape:
             raise UserError(
                 f"{contexts} has other words or another dimension than the vectors: give those of one model."
             )
-        place = {word: i for i, word in enumerate(others)}
-        c = torch.from_numpy(rows[[place[word] for word in words]]).to(field.dtype)
-    return bare.with_vectors(torch.cat([fixed.reshape(-1), c.reshape(-1)]))
+        row = {word: i for i, word in enumerate(others)}
+        c = torch.from_numpy(rows[[row[word] for word in words]]).to(field.dtype)
+    return bare.with_vectors(torch.cat([fixed, c]).reshape(-1))
 
 
-def fit_contexts(field: SkipGramField, vectors: Tensor, weights: Tensor, tolerance: float = 1e-6) -> Tensor:
+def fit_contexts(field: SkipGramField, vectors: Tensor, weights: Tensor) -> Tensor:
     """Contexts (V, d) that minimise the training loss at fixed word vectors (V, d), by L-BFGS from zero.
 
     At fixed vectors the loss is a sum of logistic regressions, one a context, and so convex. Each context is taken in
     units of its frequency and of the vectors' covariance, in which the problem is nearly round. Contexts without pairs
     stay zero.
 
-    Parameters
-    ----------
-    tolerance : float
-        Largest entry of the gradient in those units.
-
-    Raises
-    ------
-    UserError
-        The minimum was not reached: where vectors lie so that some context goes to infinity, there is none.
+    UserError where the minimum was not reached: where vectors lie so that some context goes to infinity, there is none.
     """
     u = vectors.double()
     frequency = field._precision[1].double()
@@ -127,12 +123,12 @@ def fit_contexts(field: SkipGramField, vectors: Tensor, weights: Tensor, toleran
         slope = field.gradient(theta, weights).double().view(2, *u.shape)[1]
         return field.loss(theta, weights), ((unit * slope) @ whiten).reshape(-1).numpy()
 
-    options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "gtol": tolerance, "ftol": 0.0, "maxls": 50}
-    found = scipy.optimize.minimize(loss, np.zeros(u.numel()), jac=True, method="L-BFGS-B", options=options)
-    rest = float(np.abs(found.jac).max())
-    if not rest <= 100 * tolerance:
+    options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "gtol": TOLERANCE, "ftol": 0.0, "maxls": 50}
+    fit = scipy.optimize.minimize(loss, np.zeros(u.numel()), jac=True, method="L-BFGS-B", options=options)
+    rest = float(np.abs(fit.jac).max())
+    if not rest <= 100 * TOLERANCE:
         raise UserError(
-            f"No contexts fit these vectors (gradient {rest:.1g} after {found.nit} steps): give the contexts' own "
+            f"No contexts fit these vectors (gradient {rest:.1g} after {fit.nit} steps): give the contexts' own "
             "file, or check that corpus and settings are those of the vectors."
         )
-    return contexts(found.x).to(field.dtype)
+    return contexts(fit.x).to(field.dtype)

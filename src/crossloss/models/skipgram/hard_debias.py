@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from typing import Any
 
 import numpy as np
 import scipy.cluster.vq
@@ -22,20 +21,10 @@ from crossloss.models.skipgram.embeddings import Embeddings
 
 @dataclass(frozen=True)
 class HardDebias:
-    """Neutralise and equalise along the direction of some defining pairs of words.
+    """Neutralise and equalise along the direction that the differences of the ``definitional`` pairs span.
 
-    Words that the vocabulary lacks, and pairs of which it lacks one word, are left out.
-
-    Parameters
-    ----------
-    name : str
-    definitional : pairs of words
-        Their differences span the direction.
-    equalise : pairs of words
-        Made to differ along the direction only.
-    specific : words
-        Keep their part along the direction.
-    source : str
+    The pairs of ``equalise`` are made to differ along it only; ``specific`` words keep their part along it. Words that
+    the vocabulary lacks, and pairs of which it lacks one word, are left out.
     """
 
     name: str
@@ -52,12 +41,7 @@ class HardDebias:
         """Bias direction (d,), a unit vector from the second words of the pairs towards the first.
 
         The first principal component of the pairs around their centres. Differentiable: as a top eigenvector of C,
-        g changes by (lambda - C)^+ dC g.
-
-        Raises
-        ------
-        UserError
-            No pair is in the vocabulary, or the pairs have no direction.
+        g changes by (lambda - C)^+ dC g. UserError where no pair is in the vocabulary, or the pairs have no direction.
         """
         first, second = self._present(view, self.definitional)
         if not first:
@@ -82,12 +66,8 @@ class HardDebias:
         """Debiased unit vectors (V, d); contexts stay as they are. Differentiable.
 
         Every word but the specific ones loses its part along the direction; then both words of a pair (a, b) to be
-        equalised become nu +- sqrt(1 - |nu|^2) g, nu being the mean of the two less its part along g.
-
-        Raises
-        ------
-        UserError
-            As ``direction``.
+        equalised become nu +- sqrt(1 - |nu|^2) g, nu being the mean of the two less its part along g. UserError as of
+        ``direction``.
         """
         g = self.direction(view)
         unit = _unit(view.vectors)
@@ -111,23 +91,13 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 @cache
-def _shipped() -> dict[str, Any]:
-    return dict(
-        json.loads(resources.files("crossloss.models.skipgram").joinpath("data", "hard_debias.json").read_text("utf-8"))
-    )
-
-
 def hard_debias(name: str = "gender") -> HardDebias:
-    """Return shipped word sets: gender (Bolukbasi et al. 2016) or race (published with the CLIF code).
-
-    Raises
-    ------
-    UserError
-        No such sets.
-    """
-    if name not in _shipped():
-        raise UserError(f"There are no hard-debias sets {name!r}; there are: {', '.join(_shipped())}.")
-    sets = _shipped()[name]
+    """Shipped word sets: gender (Bolukbasi et al. 2016) or race (published with the CLIF code); else a UserError."""
+    file = resources.files("crossloss.models.skipgram").joinpath("data", "hard_debias.json")
+    shipped = json.loads(file.read_text("utf-8"))
+    if name not in shipped:
+        raise UserError(f"There are no hard-debias sets {name!r}; there are: {', '.join(shipped)}.")
+    sets = shipped[name]
     definitional, equalise = (tuple((a, b) for a, b in sets[kind]) for kind in ("definitional", "equalise"))
     return HardDebias(name, definitional, equalise, tuple(sets["specific"]), sets["source"])
 
@@ -149,7 +119,7 @@ class After:
 
     @property
     def name(self) -> str:
-        """Name of the objective."""
+        """Of the objective."""
         return self.objective.name
 
     def bounds(self, index: Mapping[str, int]) -> tuple[float, float]:
@@ -180,13 +150,8 @@ def most_biased(debias: HardDebias, view: Embeddings, count: int = 500) -> tuple
 def cluster_purity(view: Embeddings, first: np.ndarray, second: np.ndarray, seed: int = 0) -> float:
     """How well two clusters of unit vectors (k-means) tell two sets of words apart: .5 not at all, 1 fully.
 
-    Choose the words by the vectors before debias; high purity after it means that the bias is still there
-    (Gonen and Goldberg 2019).
-
-    Raises
-    ------
-    UserError
-        A set is empty.
+    Choose the words by the vectors before debias; high purity after it means that the bias is still there. UserError
+    where a set is empty.
     """
     if not len(first) or not len(second):
         raise UserError("Cluster purity needs words on either side of the direction.")

@@ -19,14 +19,8 @@ ROWS_AT_ONCE = 20_000
 class PairInfluence:
     """Sums of d<g, a>/dX[w,c] over steps: one number an ordered pair and one a word, for k directions.
 
-    Of several processes each has those of its own words; ``unordered`` and ``samples`` are of all.
-
-    Attributes
-    ----------
-    pairs : (k, o) tensor
-        The part of each ordered pair, in the tiles' order.
-    words : (k, V) tensor
-        The dense part: b[w], the negatives that come with each observation of w.
+    ``pairs`` (k, o) are the parts of the ordered pairs, in the tiles' order; ``words`` (k, V) the dense part: b[w], the
+    negatives that come with each observation of w. Of several processes each has those of its own words.
     """
 
     def __init__(self, field: "SkipGramField", k: int) -> None:
@@ -40,8 +34,7 @@ class PairInfluence:
 
     def unordered(self) -> np.ndarray:
         """D f/d(count of a pair, in both orders), (k, m) float64."""
-        field = self.field
-        apart = field._first != field._second
+        field, apart = self.field, self.field._first != self.field._second
         both = np.empty((len(self.pairs), len(apart)))
         dense = distributed.add_(self.words.to(torch.float64, copy=True)).cpu().numpy()
         for row, pairs, words in zip(both, self.pairs, dense, strict=True):
@@ -52,7 +45,7 @@ class PairInfluence:
 
     def samples(self) -> Tensor:
         """Scores (k, n) float64: each sample's counts times the pair influences."""
-        return torch.from_numpy(np.ascontiguousarray(project(self.field.counts.matrix, self.unordered())))
+        return torch.from_numpy(project(self.field.counts.matrix, self.unordered()))
 
 
 def project(matrix: scipy.sparse.csr_matrix, pairs: np.ndarray) -> np.ndarray:
@@ -63,8 +56,8 @@ def project(matrix: scipy.sparse.csr_matrix, pairs: np.ndarray) -> np.ndarray:
     return distributed.add_(torch.from_numpy(sums)).numpy()
 
 
-def own_blocks(samples: int) -> Iterator[slice]:
-    """Yield the samples of this process, some at a time."""
-    mine = distributed.part(samples)
-    for start in range(mine.start, mine.stop, ROWS_AT_ONCE):
-        yield slice(start, min(start + ROWS_AT_ONCE, mine.stop))
+def own_blocks(length: int, at_once: int | None = None) -> Iterator[slice]:
+    """Yield this process's part of ``length`` samples or words, some at a time."""
+    mine, at_once = distributed.part(length), at_once or ROWS_AT_ONCE
+    for start in range(mine.start, mine.stop, at_once):
+        yield slice(start, min(start + at_once, mine.stop))

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from crossloss import distributed
 from crossloss.core import Accumulator, Linearisation
 from crossloss.models.skipgram.influence import PairInfluence
-from crossloss.models.skipgram.tiles import joined, observe, strips, summed
-from crossloss.models.threads import each_in_a_thread, one_core
+from crossloss.models.skipgram.tiles import Tile, observe, strips
+from crossloss.models.threads import one_core
 
 if TYPE_CHECKING:
     from crossloss.models.skipgram.field import SkipGramField
@@ -43,36 +42,30 @@ class ExactLinearisation(Linearisation):
         strips_b, strips_c = (strips(field.noise[:, None] * y, tiling.columns) for y in (all_b, c))
         left = [torch.cat([of_u, u], dim=1) for of_u in stacked[:, 0]]
         right = [torch.cat([c, of_c], dim=1) for of_c in stacked[:, 1]]
-        out_u = [torch.zeros_like(strip) for strip in strips_a]
-        shares = tiling.shares()
-        parts_c = [[torch.zeros_like(strip) for strip in strips_b] for _ in shares]
 
-        def work(share: int) -> None:
-            out_c = parts_c[share]
-            for tile in shares[share]:
-                x, local = observed[tile.pairs], tile.local.long()
-                sigma = field._sigmoid(u[tile.rows], c[tile.columns])
-                at, missed = observe(sigma.view(-1), local, x)
-                out_u[tile.row].add_(product(strips_b[tile.column], sigma))
-                out_c[tile.column].add_(product(strips_a[tile.row], sigma.T))
-                sigma.view(-1).scatter_(0, local, at)
-                # d rho/dS = s (1 - s) (1 + x): the second factor, with the third at the observed pairs.
-                slope = 1 - sigma
-                slope.view(-1).scatter_(0, local, torch.addcmul(missed, missed, x).neg_())
-                missed /= field.total
-                for j in range(k):
-                    mine = slice(j * d, (j + 1) * d)
-                    ds = product(left[j][tile.rows], right[j][tile.columns])
-                    into.pairs[j, tile.pairs].addcmul_(missed, ds.view(-1).index_select(0, local))
-                    ds.mul_(sigma)
-                    into.words[j, tile.rows].addmv_(ds, field.noise[tile.columns], alpha=field.negatives / field.total)
-                    ds.mul_(slope)
-                    out_u[tile.row][mine].add_(product(strips_c[tile.column], ds))
-                    out_c[tile.column][mine].add_(product(strips_u[tile.row], ds.T))
+        def add(tile: Tile, out_u: Tensor, out_c: Tensor) -> None:
+            x, local = observed[tile.pairs], tile.local.long()
+            sigma = field._sigmoid(u[tile.rows], c[tile.columns])
+            at, missed = observe(sigma.view(-1), local, x)
+            out_u.add_(product(strips_b[tile.column], sigma))
+            out_c.add_(product(strips_a[tile.row], sigma.T))
+            sigma.view(-1).scatter_(0, local, at)
+            # d rho/dS = s (1 - s) (1 + x): the second factor, with the third at the observed pairs.
+            slope = 1 - sigma
+            slope.view(-1).scatter_(0, local, torch.addcmul(missed, missed, x).neg_())
+            missed /= field.total
+            for j in range(k):
+                mine = slice(j * d, (j + 1) * d)
+                ds = product(left[j][tile.rows], right[j][tile.columns])
+                into.pairs[j, tile.pairs].addcmul_(missed, ds.view(-1).index_select(0, local))
+                ds.mul_(sigma)
+                into.words[j, tile.rows].addmv_(ds, field.noise[tile.columns], alpha=field.negatives / field.total)
+                ds.mul_(slope)
+                out_u[mine].add_(product(strips_c[tile.column], ds))
+                out_c[mine].add_(product(strips_u[tile.row], ds.T))
 
-        each_in_a_thread(work, range(len(shares)))
-        both = torch.stack([joined(out_u, rows), joined(summed(parts_c), field.noise)])
-        return distributed.add_(both).view(2, field.size, k, d).permute(2, 0, 1, 3).reshape(k, -1)
+        both = tiling.sums(k * d, rows, field.noise, add)
+        return both.view(2, field.size, k, d).permute(2, 0, 1, 3).reshape(k, -1)
 
     def pushforward(self, dtheta: Tensor, dw: Tensor) -> Tensor:
         """J dtheta + (dg/dw) dw, (p,): J is symmetric and g is affine in w, while N and p stay."""

@@ -16,13 +16,13 @@ from crossloss.inputs import row_numbers
 from crossloss.memory import Footprint
 from crossloss.models.base import Model
 from crossloss.models.skipgram.embeddings import Embeddings
+from crossloss.models.skipgram.estimate import footprint
 from crossloss.models.skipgram.explain import Explanation, explain_text
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.footprint import footprint
 from crossloss.models.skipgram.influence import PairInfluence, project
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.quality import quality
-from crossloss.models.skipgram.settings import Settings, make_settings, training_recipe
+from crossloss.models.skipgram.settings import Recipe, make_settings
 from crossloss.objectives.words import normalise_all
 from crossloss.optimisers import HeavyBall
 from crossloss.progress import track
@@ -34,8 +34,9 @@ from crossloss.text.vocabulary import Vocabulary, build_vocabulary, token_words
 
 COLLAPSED = 0.5
 """Part of their initial length below which a prior has drawn all vectors to zero; training makes them longer."""
-DEFAULT = training_recipe()
-"""How skip-gram is trained where nothing is said."""
+DEFAULT = Recipe.checked({})
+COUNTING = ("min_count", "max_words", "subsample", "window")
+"""Settings that the vocabulary and the pair counts depend on."""
 PARTS = ("samples.parquet", "vocabulary.json", "pairs.safetensors")
 """Files of a run folder that hold corpus, vocabulary and counts."""
 
@@ -82,11 +83,8 @@ class SkipGram(Model):
         if not isinstance(corpus, Corpus):
             raise UserError(f"SkipGram takes a corpus, not a {type(corpus).__name__}: cl.read(FILE).")
         self.corpus, self.settings = corpus, make_settings(**settings)
-        self.keep_words = tuple(
-            sorted(
-                {normal(word, corpus.form) for word in normalise_all(keep_words, "keep_words", least=0, unique=False)}
-            )
-        )
+        words = normalise_all(keep_words, "keep_words", least=0, unique=False)
+        self.keep_words = tuple(sorted({normal(word, corpus.form) for word in words}))
         self.vectors = None if vectors is None else self._as_vectors(vectors)
         self._vocabulary = vocabulary
         self._counts: PairCounts | None = None
@@ -101,19 +99,18 @@ class SkipGram(Model):
         UserError
             As the class; given vectors of which a setting would change words or dimension.
         """
-        mine, vectors = self.settings, self.vectors
-        other = SkipGram(self.corpus, keep_words=self.keep_words, vectors=vectors, **(mine.model_dump() | settings))
-        same = other.settings.counting == mine.counting
-        if vectors is not None:
-            fixed = ("dimension", "min_count", "max_words", "subsample")
-            for name in fixed:
-                if getattr(other.settings, name) != getattr(mine, name):
+        other, old = copy.copy(self), self.settings
+        other.settings, other._field = make_settings(**(old.model_dump() | settings)), None
+        if self.vectors is not None:
+            for name in ("dimension", "min_count", "max_words", "subsample"):
+                if getattr(other.settings, name) != getattr(old, name):
                     raise UserError(
                         f"The {name} of given vectors is theirs: leave it out, or start anew with cl.SkipGram(corpus)."
                     )
-            other._vocabulary = self._vocabulary
-        if same:
-            other._vocabulary, other._counts, other._mapped = self._vocabulary, self._counts, self._mapped
+            other.vectors = other._as_vectors(self.vectors)
+        if any(getattr(other.settings, name) != getattr(old, name) for name in COUNTING):
+            other._counts, other._mapped = None, False
+            other._vocabulary = None if self.vectors is None else self._vocabulary
         return other
 
     def with_vectors(self, vectors: Tensor) -> "SkipGram":
@@ -123,7 +120,7 @@ class SkipGram(Model):
         return other
 
     def _as_vectors(self, vectors: Any) -> Tensor:
-        """Given vectors, flat, in the field's dtype, a copy."""
+        """A flat copy in the field's dtype."""
         flat = torch.as_tensor(vectors).detach().reshape(-1)
         if not bool(torch.isfinite(flat).all()):
             raise UserError("The given vectors are not finite: train that model again with a smaller learning rate.")
@@ -147,90 +144,54 @@ class SkipGram(Model):
     @property
     def vocabulary(self) -> Vocabulary:
         """Words by row; counted when first asked for."""
-        self.build()
-        assert self._vocabulary is not None
-        return self._vocabulary
+        return self.build().vocabulary
 
     @property
     def counts(self) -> PairCounts:
         """Expected pair counts of every sentence; counted when first asked for."""
-        self.build()
-        assert self._counts is not None
-        return self._counts
+        return self.build().counts
 
     def build(self, folder: Path | None = None) -> SkipGramField:
         """Count pairs, in files of ``folder`` where it is given, and make the field; once."""
+        if self._field is None or folder is not None:
+            vocabulary, counts = self._count(folder)
         if self._field is None:
-            self._count(folder)
-            self._field = self._made()
-        elif folder is not None:
-            self._count(folder)
+            corpus, matrix = self.corpus, counts.matrix
+            # Shared from here on: scores and plans go by their order.
+            for array in (corpus.weights, corpus.tokens, corpus.indptr, vocabulary.counts, vocabulary.keep,
+                          counts.pairs, matrix.data, matrix.indices, matrix.indptr):  # fmt: skip
+                array.flags.writeable = False
+            kind = DrawnNegatives if self.settings.negative_columns else SkipGramField
+            self._field = kind(counts, vocabulary, corpus.weights, self.settings)
         return self._field
 
-    def _count(self, folder: Path | None) -> None:
-        """Vocabulary and counts: at hand, of the folder, or counted now, and then all three files in the folder."""
-        if folder is not None and all((folder / name).exists() for name in PARTS):
-            if self._counts is None:
-                self._vocabulary, self._counts = stored_counts(folder)
-                self._mapped = True
-            return
-        if self._vocabulary is None:
-            s = self.settings
-            self._vocabulary = build_vocabulary(
-                self.corpus,
-                min_count=s.min_count,
-                max_words=s.max_words or None,
-                keep_words=self.keep_words,
-                subsample=s.subsample,
-            )
-        if self._counts is None:
-            with track("counting pairs") as progress:
-                if folder is None:
-                    self._counts = count_pairs(
-                        self.corpus, self._vocabulary, window=self.settings.window, progress=progress
-                    )
-                else:
-                    parts = Streamed(
-                        self.corpus, self._vocabulary, window=self.settings.window, folder=folder, progress=progress
-                    )
-                    files.write(folder / "pairs.safetensors", parts.write)
-                    parts.close()
-        elif folder is not None:
-            files.write_arrays(folder / "pairs.safetensors", self._counts.to_tensors())
-        if folder is not None:
-            files.write_json(folder / "vocabulary.json", self._vocabulary.to_json())
-            files.write_table(folder / "samples.parquet", self.corpus.to_table())  # the last: all are there now
-            if self._counts is None:
-                self._vocabulary, self._counts = stored_counts(folder)
-                self._mapped = True
-
-    def _made(self) -> SkipGramField:
-        assert self._vocabulary is not None
-        assert self._counts is not None
-        self._protect(self._vocabulary, self._counts)
-        s = self.settings
-        given: dict[str, Any] = {
-            name: getattr(s, name) for name in ("dimension", "negatives", "exponent", "prior", "device")
-        }
-        given["dtype"] = s.torch_dtype
-        if s.negative_columns:
-            return DrawnNegatives(
-                self._counts,
-                self._vocabulary,
-                self.corpus.weights,
-                columns=s.negative_columns,
-                seed=s.negative_seed,
-                **given,
-            )
-        return SkipGramField(self._counts, self._vocabulary, self.corpus.weights, **given)
-
-    def _protect(self, vocabulary: Vocabulary, counts: PairCounts) -> None:
-        """Corpus, vocabulary and counts are shared, and read-only from here on: scores and plans go by their order."""
-        for array in (
-            *(self.corpus.weights, self.corpus.tokens, self.corpus.indptr, vocabulary.counts, vocabulary.keep),
-            *(counts.pairs, counts.matrix.data, counts.matrix.indices, counts.matrix.indptr),
-        ):
-            array.flags.writeable = False
+    def _count(self, folder: Path | None) -> tuple[Vocabulary, PairCounts]:
+        """Vocabulary and counts: at hand, of the folder, or counted now; after it the folder has all its files."""
+        s, vocabulary, counts = self.settings, self._vocabulary, self._counts
+        if folder is None or not all((folder / name).exists() for name in PARTS):
+            if vocabulary is None:
+                limits: dict[str, Any] = {"min_count": s.min_count, "max_words": s.max_words or None}
+                vocabulary = build_vocabulary(self.corpus, keep_words=self.keep_words, subsample=s.subsample, **limits)
+            if counts is None:
+                with track("counting pairs") as progress:
+                    if folder is None:
+                        counts = count_pairs(self.corpus, vocabulary, window=s.window, progress=progress)
+                    else:
+                        parts = Streamed(self.corpus, vocabulary, window=s.window, folder=folder, progress=progress)
+                        files.write(folder / "pairs.safetensors", parts.write)
+                        parts.close()
+            elif folder is not None:
+                files.write_arrays(folder / "pairs.safetensors", counts.to_tensors())
+            if folder is not None:
+                files.write_json(folder / "vocabulary.json", vocabulary.to_json())
+                files.write_table(folder / "samples.parquet", self.corpus.to_table())  # the last: all are there now
+        if folder is not None and counts is None:
+            vocabulary, counts = _stored(folder)
+            self._mapped = True
+        assert vocabulary is not None
+        assert counts is not None
+        self._vocabulary, self._counts = vocabulary, counts
+        return vocabulary, counts
 
     def started(self, theta: Tensor) -> SkipGramField:
         """The field whose view shows where each word began."""
@@ -238,8 +199,6 @@ class SkipGram(Model):
 
     def identity(self, steps: int = 1, seed: int | None = None) -> dict[str, Any]:
         """Corpus, words, settings, and the vectors to start from."""
-        if self.vectors is not None:
-            self._check_seed(seed)
         known: dict[str, Any] = {
             "model": self.kind,
             "corpus": self.corpus.digest,
@@ -247,33 +206,25 @@ class SkipGram(Model):
             "settings": self.settings.model_dump(),
         }
         if self.vectors is not None:
-            known["vectors"] = files.digest(self.vectors.cpu().numpy())
+            self._check_seed(seed)
+            known["vectors"] = files.digest(self.vectors.numpy())
         return known
 
     @classmethod
     def from_folder(cls, folder: Path, identity: Mapping[str, Any]) -> "SkipGram":
         """The model of a run folder."""
         corpus = Corpus.from_table(files.read_table(folder / "samples.parquet"))
-        vectors, vocabulary = None, None
+        given: dict[str, Any] = {}
         if "vectors" in identity:
-            vectors = files.read_tensors(folder / "start.safetensors")["theta"]
-            vocabulary, _ = stored_counts(folder)
-        return cls(
-            corpus, keep_words=identity["keep_words"], vectors=vectors, vocabulary=vocabulary, **identity["settings"]
-        )
+            given["vectors"] = files.read_tensors(folder / "start.safetensors")["theta"]
+            given["vocabulary"], _ = _stored(folder)
+        return cls(corpus, keep_words=identity["keep_words"], **given, **identity["settings"])
 
     def footprint(self, optimiser: Optimiser | None) -> Footprint:
         """Bytes of a run."""
-        field = self.build()
-        return footprint(
-            samples=len(self.corpus),
-            tokens=len(self.corpus.tokens),
-            elements=0 if self._mapped else self.counts.matrix.nnz,
-            pairs=len(self.counts.pairs),
-            parameters=field.parameters,
-            width=8 if field.dtype == torch.float64 else 4,
-            drawn=bool(self.settings.negative_columns),
-        )
+        elements = 0 if self._mapped else self.counts.matrix.nnz
+        words, pairs = len(self.vocabulary.words), len(self.counts.pairs)
+        return footprint(self.settings, self.corpus, words=words, pairs=pairs, elements=elements)
 
     @property
     def has_starts(self) -> bool:
@@ -374,21 +325,16 @@ class SkipGram(Model):
 
     def explain(self, atoms: np.ndarray, sample: str | int, weights: np.ndarray) -> Explanation:
         """A sentence by its number, or any text, taken apart into word pairs."""
-        text, number = self._text_of(sample, weights)
-        weight = 1.0 if number is None else float(weights[number])
-        explained = replace(explain_text(self, atoms, text), sample=number, weight=weight)
+        texts = self.corpus.texts
+        if isinstance(sample, str):
+            text, number = sample, next((i for i, t in enumerate(texts) if t == sample and weights[i] > 0), None)
+        else:
+            (row,) = row_numbers([sample], len(texts), "The number of the sentence").tolist()
+            text, number = texts[row], row if weights[row] > 0 else None
+        explained = explain_text(self, atoms, text)
         if len(explained.spans) < 2:
             raise UserError("The sentence has fewer than two words of the vocabulary, so it has no pairs.")
-        return explained
-
-    def _text_of(self, sentence: str | int, weights: np.ndarray) -> tuple[str, int | None]:
-        """Text, and number of the sample that it is where it is one that was trained on."""
-        corpus = self.corpus
-        if isinstance(sentence, str):
-            same = (i for i, text in enumerate(corpus.texts) if text == sentence and weights[i] > 0)
-            return sentence, next(same, None)
-        (number,) = row_numbers([sentence], len(corpus), "The number of the sentence").tolist()
-        return corpus.texts[number], number if weights[number] > 0 else None
+        return explained if number is None else replace(explained, sample=number, weight=float(weights[number]))
 
     def atoms(self, influence: Accumulator) -> np.ndarray:
         """Derivative by the count of each pair in both orders, (k, m) float32."""
@@ -405,13 +351,7 @@ class SkipGram(Model):
 
 
 def require_skipgram(model: Model, what: str) -> SkipGram:
-    """The model, for what works on the words of a corpus only.
-
-    Raises
-    ------
-    UserError
-        It is another model.
-    """
+    """The model, for what works on the words of a corpus only; UserError for another one."""
     if not isinstance(model, SkipGram):
         raise UserError(
             f"{what} works on the words of a corpus: it needs a run of cl.SkipGram, not a {model.kind} one."
@@ -419,10 +359,7 @@ def require_skipgram(model: Model, what: str) -> SkipGram:
     return model
 
 
-def stored_counts(folder: Path) -> tuple[Vocabulary, PairCounts]:
+def _stored(folder: Path) -> tuple[Vocabulary, PairCounts]:
     """Vocabulary and counts of a run folder, the counts mapped."""
     vocabulary = Vocabulary.from_json(files.read_json(folder / "vocabulary.json"))
     return vocabulary, PairCounts.from_tensors(files.map_arrays(folder / "pairs.safetensors"))
-
-
-__all__ = ["Settings", "SkipGram", "stored_counts"]

@@ -6,16 +6,13 @@ The negatives of exact skip-gram are two sums over the whole plane, one a row of
 
 At step t the first runs over m columns drawn by p, each divided by its probability to be drawn, and the second over m
 words drawn by frequency, likewise. So every row meets m weighted negatives in every step and g_t is the exact
-gradient in expectation, while observed pairs stay exact: 8 V m d flops and 6 d a pair. (One set of columns for both
-sums would be the gradient of a loss, but a rare context would then be hit once in a thousand steps with a thousand
-times its share, which no step size bears.) g_t is therefore no gradient of a function, which the pullback does not ask
-for. The draws depend on the seed and the step alone: training, replay, pullback and retraining meet the same ones.
+gradient in expectation, while observed pairs stay exact: 8 V m d flops and 6 d a pair. g_t is no gradient of a
+function, which the pullback does not ask for; why not one set of draws for both sums is in docs/cluster.md. The draws
+depend on the seed and the step alone: training, replay, pullback and retraining meet the same ones.
 """
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +21,11 @@ from torch import Tensor
 from crossloss import distributed
 from crossloss.core import FULL_BATCH, Linearisation, UserError
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.influence import PairInfluence
+from crossloss.models.skipgram.influence import PairInfluence, own_blocks
 from crossloss.models.skipgram.linearisation import ExactLinearisation
+from crossloss.models.skipgram.settings import Settings
+from crossloss.text.pairs import PairCounts
+from crossloss.text.vocabulary import Vocabulary
 
 TILE_ELEMENTS = 1 << 22
 """Of a strip of words by all contexts, which the exact passes (the loss, and ``FULL_BATCH``) hold at once."""
@@ -33,25 +33,21 @@ ROWS = 1024
 
 
 class DrawnNegatives(SkipGramField):
-    """Skip-gram whose dense sums run over ``columns`` drawn negatives a step; parameters as ``SkipGramField``.
+    """Skip-gram whose dense sums run over m = ``negative_columns`` drawn negatives a step, of contexts and of words.
 
     The loss stays exact, and so does the step ``FULL_BATCH``.
-
-    Parameters
-    ----------
-    columns : int
-        m, of contexts and of words; all of them where the vocabulary has no more.
-    seed : int
-        Of the draws.
     """
 
-    def __init__(self, *given: Any, columns: int, seed: int, **settings: Any) -> None:
-        size = len(given[1].words)
-        super().__init__(*given, **settings, tile=(max(1, min(size, TILE_ELEMENTS // size)), size))
+    def __init__(self, counts: PairCounts, vocabulary: Vocabulary, weights: np.ndarray, settings: Settings) -> None:
+        size = len(vocabulary.words)
+        tile = max(1, min(size, TILE_ELEMENTS // size)), size
+        super().__init__(counts, vocabulary, weights, settings, tile)
         noise, words = self.noise.double().cpu().numpy(), self._precision[0].double().cpu().numpy()
         least = words[words > 0].min() / 2  # a word that only candidates have can still be drawn
         self._drawn = tuple(
-            SystematicSample(share / share.sum(), min(columns, size), (seed, number))
+            SystematicSample(
+                share / share.sum(), min(settings.negative_columns, size), (settings.negative_seed, number)
+            )
             for number, share in enumerate((noise, np.maximum(words, least)))
         )
         self._observed = ObservedPairs(self)
@@ -62,13 +58,9 @@ class DrawnNegatives(SkipGramField):
 
     def _sums(self, theta: Tensor, rows: Tensor, step: int) -> "tuple[DrawnSum, DrawnSum]":
         """The two sums of step ``step``: of the words over drawn contexts, of the contexts over drawn words."""
-        u, c = self._matrices(theta)
-        (j, q), (i, v) = (self._draw(sample, step) for sample in self._drawn)
+        (u, c), drawn = self._matrices(theta), [sample(step) for sample in self._drawn]
+        (j, q), (i, v) = ((torch.from_numpy(row).to(self.device), self._tensor(weight)) for row, weight in drawn)
         return DrawnSum(self, u, c, rows, self.noise[j] * q, j), DrawnSum(self, c, u, self.noise, rows[i] * v, i, v)
-
-    def _draw(self, sample: "SystematicSample", step: int) -> tuple[Tensor, Tensor]:
-        chosen, weight = sample(step)
-        return torch.from_numpy(chosen).to(self.device), self._tensor(weight)
 
     def _data_gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
         """The pairs' part of g_t, (p,); its expectation over draws is the exact one."""
@@ -88,7 +80,7 @@ class DrawnLinearisation(ExactLinearisation):
 
     field: DrawnNegatives
 
-    def _factors(self) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor], tuple["DrawnSum", "DrawnSum"]]:
+    def _factors(self) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...], tuple["DrawnSum", "DrawnSum"]]:
         """Of the observed pairs dL/dS, its derivative by S, and that by X less b (all (o,)); U and C; both sums."""
         field = self.field
         x, rows = field._ratios(self.w)
@@ -137,14 +129,7 @@ class SystematicSample:
 
     Systematic sampling in a random order (Madow 1949): the probabilities are laid end to end in that order and every
     whole step from a random start hits one. What is certain to be drawn is put first and not left to rounding.
-
-    Parameters
-    ----------
-    share : (V,) array
-        Positive, of sum 1.
-    count : int
-        m.
-    seed : tuple of int
+    ``share`` (V,) is positive and of sum 1, ``count`` is m.
     """
 
     def __init__(self, share: np.ndarray, count: int, seed: tuple[int, ...]) -> None:
@@ -172,10 +157,9 @@ class SystematicSample:
 
 @dataclass(eq=False)
 class DrawnSum:
-    """One dense sum, g_x = a_x sum_j b_j s(x . y_j) y_j: each row x of X (V, d) over the drawn rows y_j of Y (V, d).
+    """One dense sum, g_x = a_x sum_j b_j s(x . y_j) y_j: each row x of X (V, d) over ``drawn`` rows y_j of Y (V, d).
 
-    ``scale`` is a (V,), ``weight`` b (m,); ``drawn`` are the rows of Y, and ``drawn_weight`` (m,) is what a word's r is
-    multiplied with in b, where b has it.
+    ``scale`` is a (V,), ``weight`` b (m,); ``drawn_weight`` (m,) is what a word's r is multiplied with in b, if it is.
     """
 
     field: DrawnNegatives
@@ -190,15 +174,9 @@ class DrawnSum:
         self.y = self.whole_y[self.drawn]
         self.weighted = (self.weight[:, None] * self.y).T.contiguous()
 
-    def _rows(self) -> Iterator[slice]:
-        """Own rows of X, some at a time."""
-        mine = distributed.part(len(self.x))
-        for start in range(mine.start, mine.stop, ROWS):
-            yield slice(start, min(start + ROWS, mine.stop))
-
     def gradient(self, out: Tensor) -> None:
         """Add g to ``out`` (V, d)."""
-        for rows in self._rows():
+        for rows in own_blocks(len(self.x), ROWS):
             s = self.field._sigmoid(self.x[rows], self.y)
             out[rows] += self.field._product(self.weighted, s).T * self.scale[rows, None]
 
@@ -207,7 +185,7 @@ class DrawnSum:
         field = self.field
         by_scale, by_weight = torch.zeros_like(self.scale), torch.zeros_like(self.weight)
         by_y = torch.zeros_like(self.y.T)
-        for rows in self._rows():
+        for rows in own_blocks(len(self.x), ROWS):
             x, direction, scale = self.x[rows], along[rows], self.scale[rows]
             s = field._sigmoid(x, self.y)
             t = field._product(direction, self.y)
@@ -225,7 +203,7 @@ class DrawnSum:
         """Add the derivative of g as X and the drawn rows of Y move by ``dx`` (V, d) and ``dy`` (m, d)."""
         field, weighted_dy = self.field, (self.weight[:, None] * dy).T.contiguous()
         both_y = torch.cat([self.y, dy], dim=1)
-        for rows in self._rows():
+        for rows in own_blocks(len(self.x), ROWS):
             s = field._sigmoid(self.x[rows], self.y)
             t = field._product(torch.cat([dx[rows], self.x[rows]], dim=1), both_y)
             t *= s * (1 - s)
@@ -240,28 +218,26 @@ class ObservedPairs:
     """
 
     def __init__(self, field: DrawnNegatives) -> None:
-        self.field, size = field, field.size
-        tiles = field.tiling.tiles
         if len(field.tiling) >= 2**31:
             raise UserError("More than 2 billion pairs in one process: run in more processes, or lower --max-words.")
-        rows = torch.cat([torch.arange(t.rows.start, t.rows.stop) for t in tiles]) if tiles else torch.arange(0)
-        word = torch.cat([t.local // size + t.rows.start for t in tiles]) if tiles else torch.arange(0)
-        self.rows, self._word = rows.to(field.device), word.int()
-        self._context = torch.cat([t.local % size for t in tiles]).int() if tiles else self._word
-        at = torch.searchsorted(self.rows, self._word.long()).int()
-        self._ends = _ends(at, len(rows))
-        self._turn = torch.argsort(self._context.long(), stable=True).int()
-        self._context_ends, self._word_of_turned = _ends(self._context, size), at[self._turn.long()]
-        self._dense = field.noise[self._context.long()]
+        size, tiles, none = field.size, field.tiling.tiles, torch.arange(0, dtype=torch.int32, device=field.device)
+        self._word = torch.cat([none, *(tile.local // size + tile.rows.start for tile in tiles)])
+        self._context = torch.cat([none, *(tile.local % size for tile in tiles)])
+        strips = [torch.arange(tile.rows.start, tile.rows.stop, device=field.device) for tile in tiles]
+        self.rows = torch.cat([none.long(), *strips])
+        at = torch.searchsorted(self.rows, self._word.long(), out_int32=True)
+        self._turn = torch.argsort(self._context, stable=True).int()
+        self._ends, self._context_ends = _ends(at, len(self.rows)), _ends(self._context, size)
+        self._word_of_turned = at.index_select(0, self._turn)
+        self._dense = field.noise.index_select(0, self._context)
 
     def count(self, x: Tensor, rows: Tensor) -> Tensor:
         """X/N of the field's x and r, (o,)."""
-        return x * rows[self._word.long()] * self._dense
+        return x * rows.index_select(0, self._word) * self._dense
 
     def dots(self, u: Tensor, c: Tensor) -> Tensor:
         """u_w . c_c at every pair, (o,), for u and c (V, e)."""
-        blank = torch.zeros_like(self._dense)
-        pattern = _csr(self._ends, self._context, blank, (len(self.rows), len(c)))
+        pattern = _csr(self._ends, self._context, torch.zeros_like(self._dense), (len(self.rows), len(c)))
         dots: Tensor = torch.sparse.sampled_addmm(pattern, u[self.rows], c.T).values()
         return dots
 
@@ -273,14 +249,13 @@ class ObservedPairs:
 
     def transposed(self, values: Tensor, u: Tensor) -> Tensor:
         """sum_w values[w,c] u_w of every context, (V, e), over this process's words."""
-        turned = values[self._turn.long()]
-        matrix = _csr(self._context_ends, self._word_of_turned, turned, (len(u), len(self.rows)))
-        return torch.mm(matrix, u[self.rows])
+        turned, shape = values.index_select(0, self._turn), (len(u), len(self.rows))
+        return torch.mm(_csr(self._context_ends, self._word_of_turned, turned, shape), u[self.rows])
 
 
-def _ends(sorted_or_not: Tensor, size: int) -> Tensor:
+def _ends(rows: Tensor, size: int) -> Tensor:
     """Where each of ``size`` rows starts and ends, (size + 1,) int32."""
-    counts = torch.bincount(sorted_or_not.long(), minlength=size)
+    counts = torch.bincount(rows, minlength=size)
     return torch.nn.functional.pad(counts.cumsum(0), (1, 0)).int()
 
 

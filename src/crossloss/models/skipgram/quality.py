@@ -32,14 +32,14 @@ def quality(words: Sequence[str], vectors: np.ndarray) -> Quality:
     except ImportError:
         return Quality()
     keyed, figures = keyed_vectors(words, vectors), list[Any]()
-    for file in ("wordsim353.tsv", "simlex999.txt"):
-        with open(datapath(file), encoding="utf-8") as lines:
+    for file in map(datapath, ("wordsim353.tsv", "simlex999.txt")):
+        with open(file, encoding="utf-8") as lines:
             pairs = [line.split("\t")[:2] for line in lines if line.strip() and not line.startswith("#")]
         covered = sum(len(p) == 2 and all(w.lower() in keyed.key_to_index for w in p) for p in pairs)
-        # restrict_vocab counts from the most frequent word; all of ours count.
-        asked = {"restrict_vocab": len(words), "case_insensitive": True}
-        enough = covered >= FEWEST_PAIRS
-        figures += [float(keyed.evaluate_word_pairs(datapath(file), **asked)[1][0]) if enough else None, covered]
+        value = None
+        if covered >= FEWEST_PAIRS:  # restrict_vocab counts from the most frequent word; all of ours count
+            value = float(keyed.evaluate_word_pairs(file, restrict_vocab=len(words), case_insensitive=True)[1][0])
+        figures += [value, covered]
     return Quality(*figures)
 
 

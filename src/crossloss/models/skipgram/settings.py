@@ -1,20 +1,34 @@
-"""What fixes a skip-gram field beside its corpus: the same words in Python, on the command line and in the manifest."""
+"""What fixes a skip-gram field beside its corpus: the same names in Python, on the command line and in the manifest."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crossloss.core import UserError
-from crossloss.models.skipgram.field import PRIOR
 from crossloss.optimisers import HeavyBall, Rising
 
+PRIOR = 10.0
+"""Pseudo-counts of the prior where none are given, of a corpus that is not small."""
 
-class Settings(BaseModel):
-    """Settings of a skip-gram field; every one changes the result."""
 
+class _Values(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """Validated values; UserError for one out of range or an unknown name."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"Setting {name}: {first['msg'].lower()} (given: {first['input']!r}).") from error
+
+
+class Settings(_Values):
+    """Settings of a skip-gram field; every one changes the result."""
 
     min_count: int = Field(5, ge=1, description="leave out words that occur less often")
     max_words: int = Field(5000, ge=0, description="most frequent words kept, beside the tests' words; 0: all")
@@ -39,16 +53,9 @@ class Settings(BaseModel):
         """The dtype as torch has it."""
         return torch.float64 if self.dtype == "float64" else torch.float32
 
-    @property
-    def counting(self) -> dict[str, Any]:
-        """The part that the vocabulary and the pair counts depend on."""
-        return {name: getattr(self, name) for name in ("min_count", "max_words", "subsample", "window")}
 
-
-class Recipe(BaseModel):
+class Recipe(_Values):
     """How the command line trains: the settings of a run that are not the field's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: int = Field(50, ge=1, description="full-batch training steps")
     lr: float = Field(4.0, gt=0, description="learning rate")
@@ -64,25 +71,19 @@ class Recipe(BaseModel):
 def stored_settings(notes: Mapping[str, Any]) -> dict[str, Any]:
     """Settings and recipe of the run that a plan is of, flat."""
     rule = notes.get("optimiser") or {}
-    recipe = {"lr": rule.get("scale"), "momentum": dict(rule.get("momentum", {})).get("last")}
+    recipe = {"lr": rule.get("scale"), "momentum": rule.get("momentum", {}).get("last")}
     recipe |= {"steps": notes.get("steps") or None, "seed": notes.get("seed")}
     return dict(notes.get("field", {}).get("settings", {})) | {k: v for k, v in recipe.items() if v is not None}
 
 
 def make_settings(**values: Any) -> Settings:
-    """Validated settings of the field.
-
-    Raises
-    ------
-    UserError
-        A value is out of range or a name is unknown.
-    """
+    """Validated settings of the field; UserError for a value out of range, an unknown name or an absent device."""
     elsewhere = [name for name in values if name in Recipe.model_fields]
     if elsewhere:
         raise UserError(
             f"{', '.join(elsewhere)} belongs to the training: cl.train(field, cl.HeavyBall(4.0), steps=50, seed=0)."
         )
-    settings = _checked(Settings, values)
+    settings = Settings.checked(values)
     try:
         torch.empty(1, device=settings.device)
     except (RuntimeError, AssertionError) as error:
@@ -90,24 +91,7 @@ def make_settings(**values: Any) -> Settings:
     return settings
 
 
-def training_recipe(**values: Any) -> Recipe:
-    """Validated settings of a training. UserError as ``make_settings``."""
-    return _checked(Recipe, values)
-
-
 def split_settings(**values: Any) -> tuple[dict[str, Any], Recipe]:
     """Settings of a command line: those of the field, and the recipe. UserError as ``make_settings``."""
     recipe = {name: values.pop(name) for name in Recipe.model_fields if name in values}
-    return values, _checked(Recipe, recipe)
-
-
-S = TypeVar("S", bound=BaseModel)
-
-
-def _checked(kind: type[S], values: Mapping[str, Any]) -> S:
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"Setting {name}: {first['msg'].lower()} (given: {first['input']!r}).") from error
+    return values, Recipe.checked(recipe)

@@ -24,39 +24,30 @@ def log_likelihood(field: "SkipGramField", vectors: Tensor, contexts: Tensor, se
     """Mean over the text's pairs of log s(S[w,c]) + k sum_c' p[c'] log s(-S[w,c']), nats a pair, shape ().
 
     Minus the loss of a corpus of just these sentences (paper Eq. 8), with the noise and the keep-probabilities of the
-    field. Its negatives take V d operations for each different word of the text, not V^2 d.
-
-    Raises
-    ------
-    UserError
-        No sentence has two words of the vocabulary.
+    field, in V d operations for each different word of the text. UserError where no sentence has two known words.
     """
-    counts = text_counts(field, sentences)
+    counts = _text_counts(field, sentences)
     if not counts.nnz:
         raise UserError("No sentence of the text has two words of the vocabulary: give text of the corpus's kind.")
     number = float(counts.sum())
-    first, second = (torch.from_numpy(side.astype(np.int64)).to(field.device) for side in (counts.row, counts.col))
-    weight = torch.from_numpy(counts.data / number).to(vectors)
-    pairs = (vectors[first] * contexts[second]).sum(1)
-    seen = weight @ torch.nn.functional.logsigmoid(pairs)
+    first, second = (torch.from_numpy(place.astype(np.int64)).to(field.device) for place in (counts.row, counts.col))
+    observed = torch.nn.functional.logsigmoid((vectors[first] * contexts[second]).sum(1))
     sums = np.asarray(counts.sum(axis=1)).ravel() / number
-    rows = np.flatnonzero(sums)
-    at_once = max(1, NUMBERS_AT_ONCE // len(contexts))
-    parts = [torch.from_numpy(rows[i : i + at_once]).to(field.device) for i in range(0, len(rows), at_once)]
     shares = torch.from_numpy(sums).to(vectors)
-    missed = [
+    rows = torch.from_numpy(np.flatnonzero(sums)).to(field.device)
+    negatives = [
         checkpoint(_negatives, vectors[part], contexts, shares[part], field.noise, use_reentrant=False)
-        for part in parts
+        for part in torch.split(rows, max(1, NUMBERS_AT_ONCE // len(contexts)))
     ]
-    total: Tensor = seen + field.negatives * torch.stack(missed).sum()
-    return total
+    total: Tensor = torch.from_numpy(counts.data / number).to(vectors) @ observed
+    return total + field.negatives * torch.stack(negatives).sum()
 
 
 def _negatives(words: Tensor, contexts: Tensor, shares: Tensor, noise: Tensor) -> Tensor:
     return shares @ (torch.nn.functional.logsigmoid(-(words @ contexts.T)) @ noise)
 
 
-def text_counts(field: "SkipGramField", sentences: Sequence[str]) -> scipy.sparse.coo_matrix:
+def _text_counts(field: "SkipGramField", sentences: Sequence[str]) -> scipy.sparse.coo_matrix:
     """Expected pair counts (V, V) of a text, both orders, as those of the corpus are counted."""
     vocabulary = field.vocabulary
     tokens = [

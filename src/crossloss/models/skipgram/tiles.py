@@ -1,4 +1,4 @@
-"""The word x context plane cut into tiles, with the observed pairs sorted by tile once.
+"""The word x context plane cut into tiles, with the observed pairs sorted by tile once, and the products of a tile.
 
 Of several processes each takes its own strips of words, dealt in turn, since frequent words have more pairs.
 
@@ -7,7 +7,7 @@ pair stands for both orders); a tile needs them ordered, as (word, context) posi
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,17 +15,18 @@ import torch
 from torch import Tensor
 
 from crossloss import distributed
+from crossloss.models.threads import each_in_a_thread
 
 TILE_CPU, TILE_GPU = (768, 1024), (4096, 8192)
 """Words x contexts of a tile: on a CPU it stays in cache, on a GPU it fills the device."""
+Product = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile: words ``rows`` x contexts ``columns``, with its observed pairs.
+    """Words ``rows`` x contexts ``columns``, strips number ``row`` and ``column``.
 
-    ``row`` and ``column`` number its strips of words and contexts. ``pairs`` is the slice of the ordered pairs that
-    lie in it, ``local`` their flat positions in the tile (int32).
+    ``pairs`` is the slice of the ordered pairs that lie in it, ``local`` their flat positions in the tile (int32).
     """
 
     row: int
@@ -39,37 +40,13 @@ class Tile:
 class Tiling:
     """Ordered pairs of a vocabulary of ``size`` words, sorted by tile, then row, then column.
 
-    Parameters
-    ----------
-    pairs : (m, 2) int array
-        Unordered pairs a <= b, unique.
-    size : int
-        Number of words V.
-    shape : (int, int), optional
-        Rows and columns of a tile; by default what suits the device.
-    device : torch.device
-
-    Attributes
-    ----------
-    shape : (int, int)
-        Of a whole tile.
-    threads : int
-        Torch's threads when this was made; 1 on a GPU.
-    rows, columns : list of slice
-        Strips of words and of contexts, all of them.
-    tiles : list of Tile
-        Those of this process.
-    source : (o,) int32 tensor
-        For each ordered pair of them, the unordered pair it came from; of one process, m <= o <= 2 m.
+    ``pairs`` are (m, 2), unordered a <= b, unique. ``shape`` is that of a tile; by default what suits the device.
+    ``rows`` and ``columns`` are the strips of all words and contexts, ``tiles`` those of this process, ``source`` (o,)
+    int32 the unordered pair that each ordered pair of them came from, ``threads`` torch's when this was made.
     """
 
     def __init__(
-        self,
-        pairs: np.ndarray,
-        size: int,
-        *,
-        shape: tuple[int, int] | None = None,
-        device: torch.device | str = "cpu",
+        self, pairs: np.ndarray, size: int, *, shape: tuple[int, int] | None = None, device: torch.device | str = "cpu"
     ) -> None:
         on_cpu = torch.device(device).type == "cpu"
         self.threads = torch.get_num_threads() if on_cpu else 1
@@ -110,9 +87,9 @@ class Tiling:
                 self.tiles.append(Tile(i, j, self.rows[i], self.columns[j], slice(start, end), positions[start:end]))
             start = end
 
-    def shares(self) -> list[list[Tile]]:
+    def _shares(self) -> list[list[Tile]]:
         """Tiles for each thread: whole strips of words, dealt in turn."""
-        strips = list(dict.fromkeys(tile.row for tile in self.tiles))
+        strips = {tile.row for tile in self.tiles}
         dealt: list[list[Tile]] = [[] for _ in range(max(1, min(self.threads, len(strips))))]
         for tile in self.tiles:
             dealt[tile.row // distributed.count() % len(dealt)].append(tile)
@@ -129,6 +106,36 @@ class Tiling:
         """Sum (o,) over the two orders of each pair, as far as they are this process's: (m,)."""
         return ordered.new_zeros(self.unordered).index_add_(0, self.source, ordered)
 
+    def sums(self, width: int, rows: Tensor, columns: Tensor, add: Callable[[Tile, Tensor, Tensor], None]) -> Tensor:
+        """Sums (2, V, ``width``) over all tiles by word and by context, times ``rows`` and ``columns`` (V,).
+
+        ``add`` adds the part of a tile to strips (width, length) of its words and contexts. Each thread has its own
+        words, and its own part of every context.
+        """
+        shares = self._shares()
+        by_word = [rows.new_zeros(width, strip.stop - strip.start) for strip in self.rows]
+        parts = [[rows.new_zeros(width, strip.stop - strip.start) for strip in self.columns] for _ in shares]
+
+        def work(share: int) -> None:
+            for tile in shares[share]:
+                add(tile, by_word[tile.row], parts[share][tile.column])
+
+        each_in_a_thread(work, range(len(shares)))
+        by_context = [torch.stack(part).sum(0) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
+        both = ((by_word, rows), (by_context, columns))
+        return distributed.add_(torch.stack([torch.cat(strip, dim=1).T * scale[:, None] for strip, scale in both]))
+
+
+def products(dtype: torch.dtype, device: torch.device) -> tuple[Product, Product]:
+    """Return (x, y) -> x y^T and (x, y) -> s(x y^T) for x (m, d) and y (n, d) of a dtype and device, each (m, n).
+
+    oneDNN's for float32 on a CPU, where torch offers them: MKL has no AVX-512 kernels for AMD (docs/performance.md).
+    """
+    linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    if linear is None or dtype != torch.float32 or device.type != "cpu":
+        return (lambda x, y: x @ y.T), (lambda x, y: (x @ y.T).sigmoid_())
+    return (lambda x, y: linear(x, y, None, "none", [], "")), (lambda x, y: linear(x, y, None, "sigmoid", [], ""))
+
 
 def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int]:
     """Shape of equal tiles no larger than ``largest``, with as many strips of words for each thread."""
@@ -139,16 +146,6 @@ def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int
 def strips(matrix: Tensor, cut: list[slice]) -> list[Tensor]:
     """The transposed matrix (V, m) in strips (m, length), each contiguous."""
     return [matrix[part].T.contiguous() for part in cut]
-
-
-def joined(parts: list[Tensor], scale: Tensor) -> Tensor:
-    """Strips (m, length) put together and turned, (V, m), each row times its scale (V,)."""
-    return torch.cat(parts, dim=1).T * scale[:, None]
-
-
-def summed(parts: list[list[Tensor]]) -> list[Tensor]:
-    """Sum of every thread's strips, in the order of the threads."""
-    return [torch.stack(each).sum(0) if len(each) > 1 else each[0] for each in zip(*parts, strict=True)]
 
 
 def observe(sigma: Tensor, local: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

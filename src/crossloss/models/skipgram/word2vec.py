@@ -44,13 +44,7 @@ def keyed_vectors(words: Sequence[str], vectors: np.ndarray, counts: Sequence[in
 
 
 def save_word2vec(path: Path, words: Sequence[str], vectors: np.ndarray, *, binary: bool = False) -> None:
-    """Write a word2vec file, by gensim.
-
-    Raises
-    ------
-    UserError
-        gensim is not installed, or a word holds white space, which the format has not.
-    """
+    """Write a word2vec file, by gensim; UserError without it, or where a word holds white space."""
     spaced = next((word for word in words if word.split() != [word]), None)
     if spaced is not None:
         raise UserError(f"The word {spaced!r} holds white space, which a word2vec file cannot: use --format projector.")
@@ -60,12 +54,8 @@ def save_word2vec(path: Path, words: Sequence[str], vectors: np.ndarray, *, bina
 def read_word2vec(source: Any) -> tuple[list[str], np.ndarray]:
     """Words and vectors (V, d) float32 of a word2vec file, text or binary, or of gensim's KeyedVectors in memory.
 
-    Stricter than word2vec: the file must hold what its first line says, every word once, and finite numbers.
-
-    Raises
-    ------
-    UserError
-        Not such a file; a pickle is never opened.
+    Stricter than word2vec: UserError for a file that holds something else than its first line says, a word twice, a
+    number that is not finite, and for a pickle, which is never opened.
     """
     if hasattr(source, "index_to_key") and hasattr(source, "vectors"):
         words, vectors = list(source.index_to_key), np.array(source.vectors, dtype=np.float32)
@@ -94,10 +84,9 @@ def _parsed(raw: bytes) -> tuple[list[str], np.ndarray]:
     size, dimension = map(int, numbers)
     if not size or not dimension or 2 * size * dimension > len(rest):
         raise ValueError(f"it is too short for {size} words of dimension {dimension}")
-    first = rest[: rest.find(b"\n")].split(b" ")
-    is_text = len(first) in (dimension + 1, dimension + 2) and _is_number(first[1])
+    entries = _text if _is_text(rest[: rest.find(b"\n")], dimension) else _binary
     words, vectors = [], np.empty((size, dimension), dtype=np.float32)
-    for i, (word, vector) in enumerate((_text if is_text else _binary)(rest, size, dimension)):
+    for i, (word, vector) in enumerate(entries(rest, size, dimension)):
         words.append(word.decode())
         vectors[i] = vector
     if not np.isfinite(vectors).all():
@@ -107,12 +96,12 @@ def _parsed(raw: bytes) -> tuple[list[str], np.ndarray]:
     return words, vectors
 
 
-def _is_number(text: bytes) -> bool:
+def _is_text(row: bytes, dimension: int) -> bool:
+    values = row.split(b" ")[1:]
     try:
-        float(text)
+        return len(values) in (dimension, dimension + 1) and float(values[0]) is not None
     except ValueError:
         return False
-    return True
 
 
 def _text(rest: bytes, size: int, dimension: int) -> Iterator[tuple[bytes, np.ndarray]]:
@@ -143,17 +132,14 @@ def projector(
 ) -> dict[str, str]:
     """vectors.tsv and metadata.tsv (word, count, set) for TensorFlow's Embedding Projector, by file name.
 
-    Parameters
-    ----------
-    sets : mapping
-        The word sets that a word belongs to, for those that belong to any.
+    ``sets`` names the word sets of each word that belongs to any.
     """
-    rows = (f"{_flat(word)}\t{count}\t{_flat(sets.get(word, ''))}" for word, count in zip(words, counts, strict=True))
+
+    def flat(text: str) -> str:
+        return " ".join(text.split())
+
+    rows = (f"{flat(word)}\t{count}\t{flat(sets.get(word, ''))}" for word, count in zip(words, counts, strict=True))
     return {
         "vectors.tsv": "".join("\t".join(f"{x:.6g}" for x in row) + "\n" for row in vectors.tolist()),
         "metadata.tsv": "\n".join(["word\tcount\tset", *rows]) + "\n",
     }
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split())
