@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import crossloss as cl
-from crossloss.core import UserError
 from crossloss.estimators import predict, unrolled
 from crossloss.run.store import Store
 from studies.mixture import measure, model, page, protocol, study
@@ -39,13 +38,6 @@ def test_stacked_retraining_equals_retraining_one_by_one(loss, optimiser):
         assert w.sum() == len(points.x) - 1
         assert (together[i] - run.retrain(w).theta).abs().max() < 1e-9
     assert (together - run.theta).abs().max() > 1e-6
-
-
-def test_fields_that_cannot_be_stacked_are_refused():
-    run, points, _ = trained("matched")
-    run.field = run.field.ordered([[0, 1]] * STEPS)
-    with pytest.raises(UserError, match="full-batch"):
-        model.retrain(run, model.leave_one_out(len(points.x)))
 
 
 def test_target_is_xie_s_equation_and_a_sample_of_weight_zero_is_not_in_it():
