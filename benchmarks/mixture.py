@@ -16,7 +16,7 @@ from record import RESULTS, environment
 from crossloss.run.folder import RunFolder
 from studies import tables
 from studies.mixture import page
-from studies.mixture.study import metrics, run_protocol, run_seeds, short, summary
+from studies.mixture.study import metrics, run_protocol, run_seeds, short
 
 
 def main() -> None:
@@ -30,7 +30,6 @@ def main() -> None:
     with RunFolder(given.run, create=True) as store:
         found = (run_protocol if given.paper_protocol else run_seeds)(store, seeds)
         tables.write(given.run, "mixture", *page.page(found), environment()["command"])
-    print("\n".join(summary(found)))
     result = {"environment": environment(), "seeds": list(seeds), "figures": metrics(found)}
     if not given.paper_protocol:
         result["short"] = short(found)

@@ -43,10 +43,7 @@ def main() -> None:
             )
             record.put(f"{loss}.share_above_0.8.by_seed", shares.round(3).tolist())
             record.put(f"{loss}.mean_r", float(np.mean([values.mean() for values in r])))
-    record.put(
-        "short",
-        [f"{s['loss']}, seed {s['seed']}: {s['share']:.3f}; {s['reason']}" for s in short({"relu": found}, 0.97)],
-    )
+    record.put("short", short({"relu": found}, 0.97))
 
 
 if __name__ == "__main__":

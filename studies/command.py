@@ -3,36 +3,33 @@
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import typer
-from rich.console import Console
 
 import crossloss as cl
-from crossloss.memory import available_memory, parse_bytes
+from crossloss.memory import available_memory
 from crossloss.models.skipgram.estimate import check_memory, estimate
-from crossloss.models.skipgram.settings import make_settings
 from crossloss.run.folder import RunFolder
-from crossloss.text.tokens import cut
-from crossloss.text.vocabulary import Vocabulary, build_vocabulary
-from studies.tables import Table, clean, duration, print_line, require_matplotlib
+from crossloss.text.vocabulary import build_vocabulary
+from studies.tables import Table, clean, print_line, require_matplotlib
 
 PAPER_TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
-MEMORY = "4GB"
-
-
-def command_line() -> str:
-    """The command as it was given, for the run folder and the page."""
-    return shlex.join(["python", "-m", f"studies.{_study()}", *sys.argv[1:]])
+MEMORY = 4_000_000_000
+"""Bytes for a run: what ``cl.train`` takes where nothing is said."""
 
 
 def _study() -> str:
     """Name of the study that runs: of the file, or of the folder of a __main__.py."""
     path = Path(sys.argv[0])
-    return path.parent.name if path.stem == "__main__" else path.stem
+    return f"python -m studies.{path.parent.name if path.stem == '__main__' else path.stem}"
+
+
+def command_line() -> str:
+    """The command as it was given, for the run folder and the page."""
+    return f"{_study()} {shlex.join(sys.argv[1:])}"
 
 
 def run(study: Callable[..., None]) -> None:
@@ -44,7 +41,7 @@ def run(study: Callable[..., None]) -> None:
     try:
         require_matplotlib()
         with cl.progress():
-            sys.exit(app(standalone_mode=False, prog_name=f"python -m studies.{_study()}"))
+            sys.exit(app(standalone_mode=False, prog_name=_study()))
     except cl.UserError as error:
         sentence = str(error)
     except OSError as error:
@@ -56,13 +53,13 @@ def run(study: Callable[..., None]) -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's for a wrong use
             raise
-        sentence = f"{error.format_message().rstrip('. ')}. See python -m studies.{_study()} --help."
+        sentence = f"{error.format_message().rstrip('. ')}. See {_study()} --help."
     print(f"Error: {clean(' '.join(sentence.split()))}", file=sys.stderr)
     sys.exit(2)
 
 
 def _stop(*unused: object) -> None:
-    Console(stderr=True).print("\nStopped. Give the same command again to go on from here.")
+    print("\nStopped. Give the same command again to go on from here.", file=sys.stderr)
     raise KeyboardInterrupt
 
 
@@ -78,7 +75,7 @@ def study_folder(out: Path, kind: str) -> Iterator[RunFolder]:
         yield store
 
 
-def tests(names: Sequence[str]) -> list[cl.objectives.Weat]:
+def tests(names: Sequence[str] | None) -> list[cl.objectives.Weat]:
     """Association tests by name or .yaml file, the paper's four where there are none; UserError where one is none."""
     chosen = [objective for name in names or PAPER_TESTS for objective in cl.objectives.load_objectives(name)]
     known = [objective.name for objective in chosen]
@@ -90,59 +87,45 @@ def tests(names: Sequence[str]) -> list[cl.objectives.Weat]:
     return chosen
 
 
-def remember(run: cl.Run, objectives: Sequence[Any]) -> None:
+def words(objectives: Sequence[cl.objectives.WordObjective]) -> list[str]:
+    """All words of some objectives."""
+    return [word for objective in objectives for word in objective.words]
+
+
+def remember(run: cl.Run, objectives: Sequence[cl.objectives.BaseObjective]) -> None:
     """Note the command and the objectives in the run's folder, which the commands of crossloss then know."""
     run.remember(objectives)
     run.store.set_meta(command=command_line())
 
 
 def preflight(
-    corpus: cl.Corpus,
-    objectives: Sequence[Any],
-    settings: Mapping[str, Any],
+    model: cl.SkipGram,
+    objectives: Sequence[cl.objectives.WordObjective],
     *,
     steps: int,
     trainings: int,
     scorings: int,
-) -> Vocabulary:
+) -> None:
     """Print which words occur, and what time and memory the study takes; UserError where words or memory do not do."""
-    chosen = make_settings(**settings)
+    settings, corpus = model.settings, model.corpus
     vocabulary = build_vocabulary(
         corpus,
-        min_count=chosen.min_count,
-        max_words=chosen.max_words or None,
-        keep_words=[word for objective in objectives for word in objective.words],
-        subsample=chosen.subsample,
+        min_count=settings.min_count,
+        max_words=settings.max_words or None,
+        keep_words=model.keep_words,
+        subsample=settings.subsample,
     )
-    print_line(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
+    print_line(f"Vocabulary: {len(vocabulary.words):,} words (min count {settings.min_count}, and the tests' words).")
     for objective in objectives:
-        coverage = objective.coverage(vocabulary.occurrences)
-        rows = [
-            (row.label, f"{len(row.present)}", ", ".join(f"{w} {n}" for w, n in row.present), ", ".join(row.missing))
-            for row in coverage
-        ]
-        Table(
-            f"{objective.name}: words and their occurrences", ("set", "", "words", "missing (left out)"), rows
-        ).print()
-        missing = [word for row in coverage for word in row.missing]
-        if parts := cut(missing, corpus.token_pattern, corpus.form):
-            listed = ", ".join(f"{word} ({' '.join(made) or 'nothing'})" for word, made in parts.items())
-            print_line(f"Hint: {objective.name}: the token pattern cuts, and so never finds, {listed}.")
+        rows = [row.row for row in objective.coverage(vocabulary.occurrences)]
+        headings = ("set", "present", "words", "missing (left out)")
+        Table(f"{objective.name}: words and their occurrences", headings, rows).print()
         if rare := cl.objectives.rare_words(objective, vocabulary.occurrences):
-            listed = ", ".join(f"{word} {count}" for word, count in rare.words)
-            print_line(
-                f"{objective.name}. Rare in the corpus, fewer than {cl.objectives.RARE} times: {listed}; a few "
-                "sentences decide where they lie."
-            )
-    cost = estimate(chosen, corpus, vocabulary, steps=steps, objectives=len(objectives), memory=parse_bytes(MEMORY))
+            print_line(f"{objective.name}. {rare.sentence(objective.name)}")
+    cost = estimate(settings, corpus, vocabulary, steps=steps, objectives=len(objectives), memory=MEMORY)
     available = available_memory()
-    print_line(
-        f"Estimate: training {duration(cost.train_seconds)}, scoring {duration(cost.score_seconds)}; memory "
-        f"{cost.memory_bytes / 1e9:.1f} GB of {available / 1e9:.1f} GB free. In all: about {trainings} trainings and "
-        f"{scorings} scorings, {duration(trainings * cost.train_seconds + scorings * cost.score_seconds)} or somewhat "
-        "more."
-    )
+    for line in cost.summary(available, trainings=trainings, scorings=scorings):
+        print_line(line)
     check_memory(cost.memory_bytes, available)
     for objective in objectives:
         objective.lookup(vocabulary.index)
-    return vocabulary

@@ -14,6 +14,7 @@ import numpy as np
 import typer
 
 import crossloss as cl
+from crossloss.display import duration, percent, spread, value
 from crossloss.objectives import Weat
 from crossloss.plans import Transfer, transfer
 from crossloss.plans.evaluate import metrics_of
@@ -21,7 +22,7 @@ from crossloss.plans.flip import in_common, sentences
 from crossloss.plans.sweep import PASSES
 from crossloss.progress import part, track
 from studies import command, tables
-from studies.tables import Figure, Table, duration, figure, percent, spread, value
+from studies.tables import Figure, Table, figure
 
 ROUNDS, VALUES, BASELINE = 5, 3, 16
 """About, for the estimate: rounds that a plan takes; trainings a start in each, and of the untouched run."""
@@ -309,28 +310,27 @@ def _cost(name: str, e: cl.Evaluation, figures: Sequence[str]) -> list[str]:
 
 
 def _passes_figure(study: DebiasStudy) -> Figure:
-    def fill(axes: Sequence[Any]) -> None:
-        for panel, measured in zip(axes, study.tests, strict=True):
-            for number, (corrected, walk) in enumerate(study.walks.items()):
-                best = study.best_update(corrected)
-                panel.plot(
-                    [count for count, _ in walk], [effects[measured] for _, effects in walk], "o-", color=f"C{number}",
-                    linewidth=2.4 if corrected == measured else 1.2, markersize=4,
-                    label=f"{best.method} {best.chosen['size']} for {corrected}",
-                )  # fmt: skip
-            panel.axhline(0, color="0.5", linewidth=1, linestyle="--")
-            panel.set_xscale("symlog", linthresh=5)
-            panel.set_title(measured, loc="left", fontsize=11, parse_math=False)
-            panel.set_xlabel("passes")
-            panel.set_ylabel("effect size")
-            panel.legend(fontsize=7, frameon=False)
+    def fill(panel: Any, measured: str) -> None:
+        for number, (corrected, walk) in enumerate(study.walks.items()):
+            best = study.best_update(corrected)
+            panel.plot(
+                [count for count, _ in walk], [effects[measured] for _, effects in walk], "o-", color=f"C{number}",
+                linewidth=2.4 if corrected == measured else 1.2, markersize=4,
+                label=f"{best.method} {best.chosen['size']} for {corrected}",
+            )  # fmt: skip
+        panel.axhline(0, color="0.5", linewidth=1, linestyle="--")
+        panel.set_xscale("symlog", linthresh=5)
+        panel.set_title(measured, loc="left", fontsize=11, parse_math=False)
+        panel.set_xlabel("passes")
+        panel.set_ylabel("effect size")
+        panel.legend(fontsize=7, frameon=False)
 
     title = "What each update does to the other tests (the paper's Figs. 3 and 4)"
     notes = (
         "A panel for each test: its effect against the passes of the update chosen for itself (thick) and for each "
         "other test."
     )
-    return figure("passes", title, notes, len(study.tests), fill)
+    return figure("passes", title, notes, study.tests, fill)
 
 
 def _quality_figure(study: DebiasStudy, costs: Sequence[str]) -> Figure:
@@ -340,8 +340,7 @@ def _quality_figure(study: DebiasStudy, costs: Sequence[str]) -> Figure:
     for e in study.evaluations:
         points.append((e.name, [e.row(test).after for test in e.targets], e.row(quality).after, e.seconds))
 
-    def fill(axes: Sequence[Any]) -> None:
-        (panel,) = axes
+    def fill(panel: Any, points: Sequence[Any]) -> None:
         for name, effects, cost, seconds in points:
             at = float(np.mean(np.abs(effects))), float(np.mean(cost))
             panel.plot(*at, "o", color="C0", markersize=5)
@@ -354,7 +353,7 @@ def _quality_figure(study: DebiasStudy, costs: Sequence[str]) -> Figure:
         "Mean size of the effects a correction is for, against quality, from starts it was not fitted to; beside each "
         "the time it took."
     )
-    return figure("quality", "Effect against quality", notes, 1, fill)
+    return figure("quality", "Effect against quality", notes, [points], fill)
 
 
 def debias(
@@ -373,19 +372,16 @@ def debias(
     tests = command.tests(objective or ())
     with track("reading") as progress:
         text = cl.read(corpus, progress=progress)
-    settings: dict[str, Any] = {"min_count": min_count, "dimension": dimension}
+    model = cl.SkipGram(text, keep_words=command.words(tests), min_count=min_count, dimension=dimension)
     trainings, scorings = passes(len(tests), starts, others)
-    vocabulary = command.preflight(text, tests, settings, steps=steps, trainings=trainings, scorings=scorings)
+    command.preflight(model, tests, steps=steps, trainings=trainings, scorings=scorings)
     for test in tests:
-        test.halves(vocabulary.index)  # refuses
-    model = cl.SkipGram(text, keep_words=[word for test in tests for word in test.words], **settings)
+        test.halves(dict.fromkeys(text.types, 0))  # refuses; the words of the tests are all kept
     with cl.train(model, steps=steps, out=out) as run:
         command.remember(run, tests)
         result = study(run, tests, starts=starts, others=others, most_steps=most_steps, models=models)
-        parts = page(result)
         title = "Debias study: what each correction does, and what it costs"
-        path = tables.write(out, "debias", title, NOTES, parts, command.command_line())
-    tables.print_study(parts, path)
+        tables.write(out, "debias", title, NOTES, page(result), command.command_line())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ sentences does to its displacement (Eq. 9) and its neighbours, and how well scor
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,14 +14,12 @@ import torch
 import typer
 
 import crossloss as cl
+from crossloss.display import value
 from crossloss.objectives import displacement
-from crossloss.progress import track
-from crossloss.reading import near_duplicates, select
-from crossloss.text.tokens import normal, pattern_without, stop_words
-from crossloss.text.vocabulary import token_words
-from crossloss.validation.validate import Compared
-from studies import command, tables
-from studies.tables import Figure, Marked, Table, effect, figure, interval, percent, value
+from crossloss.text.tokens import pattern_without, stop_words
+from studies import command, sentences, tables
+from studies.sentences import ranked, strongest
+from studies.tables import Figure, Table, figure
 
 WORDS, OTHERS = ("dooku", "kirk", "doctor"), ("spock", "dalek", "vader")
 """The paper's, explained and retrained without their strongest sentences; further words that are only measured."""
@@ -35,134 +33,38 @@ SETTINGS: dict[str, Any] = {"min_count": 5, "max_words": 10_000, "window": 3, "n
 """The paper's but for the vocabulary, which it does not cut."""
 STEPS = 15
 """Few, for displacement to be predictable: one word's vector bends (docs/trust.md)."""
-NEAREST, SHOWN, PAIRS = 10, 5, 6
+NEAREST, SHOWN = 10, 5
 SIZES = (10, 50, 100)
 NOTES = (
     "The displacement of a word is how far training moved it from where it started: the mean over dimensions of the "
     "squared difference. Leaving out a sentence changes it by the effect if removed, as predicted by the derivative of "
-    "the training run. In sentences, leaving out what stands on blue lowers the displacement, on orange raises it.",
+    "the training run.",
 )
-Neighbour = tuple[str, float, bool]
-"""A word, its cosine, and whether it occurs at a higher rate in the universe of its neighbour than outside."""
+PRECISION = f"precision_at_{NEAREST}"
 
 
-@dataclass(frozen=True)
-class Sentence:
-    """A sentence of Table 1; ``alike`` near-duplicates of it have ``together`` its effect if all are removed.
+def universes(model: cl.SkipGram, labels: Sequence[str]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Where the words of a model occur, by a label of every sample, its universe.
 
-    ``spans`` and ``pairs`` are parts of the effect if removed: of each token, and of each word pair.
+    Names of the u universes; which of them each word's rate is highest in, (V,) int64; and whether a word occurs at a
+    higher rate in a universe than in the rest of the corpus, (u, V) bool.
     """
-
-    universe: str
-    document: str
-    text: str
-    effect: float
-    rank: int
-    spans: list[tuple[int, int, float]]
-    pairs: list[tuple[str, str, float]]
-    alike: int
-    together: float
-
-    def row(self) -> list[tables.Cell]:
-        """As a row of a table."""
-        more = f"{self.alike}, together {effect(self.together)}" if self.alike else ""
-        pairs = "; ".join(f"{a} – {b} {effect(part)}" for a, b, part in self.pairs)
-        where = self.universe, self.document
-        return [effect(self.effect), f"{self.rank:,}", *where, Marked(self.text, self.spans), more, pairs]
+    names, inverse = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+    rows = np.array([model.word_index.get(word, -1) for word in model.corpus.types])[model.corpus.tokens]
+    universe = np.repeat(inverse, np.diff(model.corpus.indptr))
+    counts = np.zeros((len(names), len(model.word_index)))
+    np.add.at(counts, (universe[rows >= 0], rows[rows >= 0]), 1)
+    totals = counts.sum(axis=1, keepdims=True)
+    rates, rest = counts / np.maximum(totals, 1), counts.sum(axis=0) - counts
+    return [str(name) for name in names], rates.argmax(axis=0), rates > rest / np.maximum(totals.sum() - totals, 1)
 
 
-@dataclass(frozen=True)
-class Removal:
-    """What retraining without the strongest amplifiers of a word's displacement gives."""
-
-    size: int
-    predicted: float
-    retrained: float
-    neighbours: list[Neighbour]
-
-
-@dataclass(frozen=True)
-class WordStudy:
-    """Everything about one word.
-
-    Its universe is where its rate is highest, and ``chance`` the share of the vocabulary that counts as inside of it;
-    ``value`` is its displacement, the mean over dimensions of (e_final - e_initial)^2. Amplifiers moved it, mitigators
-    would push it back; words that are only measured have none.
-    """
-
-    word: str
-    universe: str
-    count: int
-    value: float
-    neighbours: list[Neighbour]
-    chance: float
-    amplifiers: list[Sentence]
-    mitigators: list[Sentence]
-    removals: list[Removal]
-    fidelity: list[Compared]
-
-    @property
-    def precision(self) -> float:
-        """Share of the neighbours that are inside of its universe."""
-        return inside(self.neighbours)
-
-    def metrics(self) -> dict[str, float]:
-        """``scifi.WORD.fidelity.pearson``, ``.precision_at_10``, ``.removed_50.predicted``, ``.retrained`` (...)."""
-        precision = f"precision_at_{NEAREST}"
-        figures = {"displacement": self.value, precision: self.precision, f"{precision}.chance": self.chance}
-        for row in self.fidelity:
-            start = "fidelity" if row.estimator == "unrolled" else f"fidelity.{row.estimator}"
-            figures |= {f"{start}.{name}": float(figure) for name, figure in asdict(row.fidelity).items()}
-        for r in self.removals:
-            start = f"removed_{r.size}"
-            figures |= {f"{start}.predicted": r.predicted, f"{start}.retrained": r.retrained}
-            figures[f"{start}.{precision}"] = inside(r.neighbours)
-        return {f"scifi.{self.word}.{name}": figure for name, figure in figures.items()}
-
-
-def inside(neighbours: Sequence[Neighbour]) -> float:
-    """Share of the neighbours that are inside."""
-    return float(np.mean([is_inside for *_, is_inside in neighbours]))
-
-
-class Universes:
-    """Where the words of a model occur, by a label of every sample, its universe."""
-
-    def __init__(self, model: cl.SkipGram, labels: Sequence[str]) -> None:
-        names, inverse = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
-        size, rows = len(model.vocabulary.words), token_words(model.corpus, model.vocabulary)
-        universe = np.repeat(inverse, np.diff(model.corpus.indptr))
-        flat = universe[rows >= 0] * size + rows[rows >= 0]
-        counts = np.bincount(flat, minlength=len(names) * size).reshape(len(names), size).astype(np.float64)
-        totals = counts.sum(axis=1, keepdims=True)
-        rest = (counts.sum(axis=0) - counts) / np.maximum(totals.sum() - totals, 1)
-        self._names, self._index = [str(name) for name in names], model.word_index
-        self._rates = counts / np.maximum(totals, 1)
-        self._higher = self._rates > rest
-
-    def own(self, word: str) -> str:
-        """The universe in which the word's rate is highest."""
-        return self._names[int(self._rates[:, self._index[word]].argmax())]
-
-    def holds(self, word: str, universe: str) -> bool:
-        """Whether the word occurs at a higher rate there than in the rest of the corpus."""
-        return bool(self._higher[self._names.index(universe), self._index[word]])
-
-    def chance(self, word: str) -> float:
-        """Share of the other words of the vocabulary that occur at a higher rate in the word's own universe."""
-        return float(np.delete(self._higher[self._names.index(self.own(word))], self._index[word]).mean())
-
-    def neighbours(self, word: str, near: Sequence[tuple[str, float]]) -> list[Neighbour]:
-        """Words near another, and which of them its own universe holds."""
-        return [(other, cosine, self.holds(other, self.own(word))) for other, cosine in near]
-
-
-def nearest(view: Any, word: str, count: int = NEAREST) -> list[tuple[str, float]]:
-    """The ``count`` words of the largest cosine to a word, the nearest first."""
+def nearest(view: Any, word: str) -> list[str]:
+    """The words of the largest cosine to a word, the nearest first."""
     unit = torch.nn.functional.normalize(view.vectors, dim=1)
     cosines = (unit @ unit[view.index[word]]).cpu().numpy()
     cosines[view.index[word]] = -np.inf
-    return [(view.words[i], float(cosines[i])) for i in np.argsort(-cosines, kind="stable")[:count]]
+    return [view.words[i] for i in np.argsort(-cosines, kind="stable")[:NEAREST]]
 
 
 def study(
@@ -172,172 +74,112 @@ def study(
     others: Sequence[str] = OTHERS,
     *,
     subsets: int = 30,
-    share: float = 0.1,
     sizes: Sequence[int] = SIZES,
-) -> list[WordStudy]:
-    """Study ``words``, which are explained and retrained without their strongest sentences, and ``others``.
+) -> tuple[dict[str, float], list[Table | Figure]]:
+    """Figures scifi.WORD.fidelity.pearson, .precision_at_10, .removed_50.predicted (...), and the page's tables.
 
-    ``labels`` are the universe of each sample. One set of retrainings, without ``subsets`` random parts of the
-    sentences (``share`` of them each), serves all; ``sizes`` are numbers of strongest sentences to retrain without.
+    ``words`` are explained, and retrained without so many (``sizes``) of their strongest sentences; ``others`` are
+    measured. ``labels`` are the universe of each sample. One set of retrainings without ``subsets`` random tenths of
+    the sentences serves all.
     """
-    every, model = list(dict.fromkeys([*words, *others])), run.model
-    objectives = {word: displacement(word) for word in every}
-    for objective in objectives.values():
-        objective.lookup(model.word_index)
-    universes, view = Universes(model, labels), run.view
+    model, index = run.model, run.model.word_index
+    objectives = {word: displacement(word) for word in dict.fromkeys([*words, *others])}
+    names, own, higher = universes(model, labels)
     scores = cl.score(run, list(objectives.values()))
-    fidelity = cl.validate(run, scores.objectives, subsets=subsets, share=share, plans={}, strongest=0).fidelity
-    removals: dict[str, list[Removal]] = {word: [] for word in every}
-    work = [(word, size) for word in words for size in sizes]
-    with track("retraining without the strongest") as progress:
-        for number, (word, size) in enumerate(work, 1):
-            removals[word] += _removed(scores, universes, word, size)
-            progress(number, len(work))
-    return [
-        WordStudy(
-            word=word,
-            universe=universes.own(word),
-            count=int(model.vocabulary.counts[model.word_index[word]]),
-            value=scores.values[objective.name],
-            neighbours=universes.neighbours(word, nearest(view, word)),
-            chance=universes.chance(word),
-            amplifiers=_sentences(scores, labels, objective.name, 1) if word in words else [],
-            mitigators=_sentences(scores, labels, objective.name, -1) if word in words else [],
-            removals=removals[word],
-            fidelity=fidelity[objective.name],
-        )
-        for word, objective in objectives.items()
+    fidelity = cl.validate(run, scores.objectives, subsets=subsets, plans={}, strongest=0).fidelity
+    figures: dict[str, float] = {}
+    near, agreement, removed, explained = [], [], [], []
+    unrolled: list[tuple[str, Any]] = []
+    curves: list[tuple[str, list[tuple[int, float, float]]]] = []
+    for word, objective in objectives.items():
+        now, start, mine = scores.values[objective.name], f"scifi.{word}", higher[own[index[word]]]
+        neighbours, chance = nearest(run.view, word), float(np.delete(mine, index[word]).mean())
+
+        def inside(of: Sequence[str], mine: np.ndarray = mine) -> tuple[float, str]:
+            """Share of some words that are of this word's universe, and the words, those with a star."""
+            within = [bool(mine[index[other]]) for other in of]
+            return float(np.mean(within)), ", ".join(o + "*" * w for o, w in zip(of, within, strict=True))
+
+        precision, listed = inside(neighbours)
+        figures |= {f"{start}.displacement": now, f"{start}.{PRECISION}": precision}
+        figures[f"{start}.{PRECISION}.chance"] = chance
+        occurs, numbers = f"{model.vocabulary.occurrences[word]:,}", map(value, (now, precision, chance))
+        near.append([word, occurs, names[own[index[word]]], *numbers, listed, PAPER.get(word, "")])
+        for row in fidelity[objective.name]:
+            f, which = asdict(row.fidelity), "" if row.estimator == "unrolled" else f".{row.estimator}"
+            figures |= {f"{start}.fidelity{which}.{name}": float(figure) for name, figure in f.items()}
+            three = (f"{f[n]:.3f} ({f[f'{n}_low']:.3f} to {f[f'{n}_high']:.3f})" for n in AGREEMENT)
+            agreement.append([word, row.estimator, *three])
+            if not which:
+                unrolled.append((word, row))
+        if word not in words:
+            continue
+        curve = [(0, now, now)]
+        for size in sizes:
+            strong = ranked(scores, objective.name, 1)[:size]
+            if len(strong) < size:
+                break
+            without = _without(run, word, strong)
+            predicted, retrained = now + scores.group(strong, objective.name), without["value"]
+            curve.append((size, predicted, retrained))
+            share, listed = inside(without["nearest"])
+            result = {"predicted": predicted, "retrained": retrained, PRECISION: share}
+            figures |= {f"{start}.removed_{size}.{name}": figure for name, figure in result.items()}
+            still = f"{len(set(neighbours) & set(without['nearest']))} of {NEAREST}"
+            numbers = map(value, (now, predicted, retrained))
+            removed.append([word, str(size), *numbers, still, value(share), listed])
+        curves.append((word, curve))
+        for title, sign in ((f"moved {word} to where it is", 1), (f"would push {word} back to where it began", -1)):
+            rows = [[labels[i], *row] for i, row in strongest(scores, objective.name, sign, SHOWN).items()]
+            headings = ("universe", *sentences.HEADINGS)
+            explained.append(Table(f"Sentences that {title} (the paper's Table 1)", headings, rows))
+    of_subsets = "Predicted changes of each word's displacement against those of retraining without random subsets."
+    of_removals = "Displacement after leaving out the strongest sentences, as predicted and as retrained."
+    return figures, [
+        Table(f"Nearest {NEAREST} words", NEAR, near, "* occurs at a higher rate in the word's universe than outside."),
+        Table("Predicted against retrained changes of displacement", FIDELITY, agreement, "With 95 % intervals."),
+        figure("fidelity", "Predicted against retrained", of_subsets, unrolled, _draw_fidelity),
+        Table("Retrained without the sentences that moved a word most", REMOVED, removed),
+        figure("removed", "Without the strongest sentences", of_removals, curves, _draw_curve),
+        *explained,
     ]
 
 
-def _sentences(scores: cl.Scores, labels: Sequence[str], name: str, sign: int) -> list[Sentence]:
-    sentences = []
-    for alike in near_duplicates(scores, select(scores, name, sign=sign), SHOWN):
-        (shown,), parts = scores.shown(alike[:1], name), scores.explain(int(alike[0]), name)
-        sentences.append(
-            Sentence(
-                universe=labels[shown.sample],
-                document=shown.document,
-                text=shown.text,
-                effect=shown.effect_if_removed,
-                rank=shown.rank,
-                spans=[(start, end, -part) for start, end, part in parts.spans],
-                pairs=[(a, b, -part) for a, b, part in parts.pairs[:PAIRS]],
-                alike=len(alike) - 1,
-                together=scores.group(alike, name),
-            )
-        )
-    return sentences
+AGREEMENT = ("pearson", "spearman", "slope")
+NEAR = ("word", "occurs", "universe", "displacement", "precision", "chance", "neighbours", "the paper's")
+FIDELITY = ("word", "estimator", "Pearson", "Spearman (LDS)", "slope")
+REMOVED = ("word", "sentences", "displacement", "predicted", "retrained", "still near", "precision", "neighbours")
 
 
-def _removed(scores: cl.Scores, universes: Universes, word: str, size: int) -> list[Removal]:
-    """Retrain without the ``size`` strongest amplifiers of a word; nothing where it has not so many."""
-    objective, run = displacement(word), scores.run
-    strongest = select(scores, objective.name, sign=1)[:size]
-    if len(strongest) < size:
-        return []
+def _without(run: cl.Run, word: str, samples: np.ndarray) -> dict[str, Any]:
+    """The displacement of a word and the words near it after retraining without some samples."""
     weights = run.weights
-    weights[strongest] = 0.0
+    weights[samples] = 0.0
 
-    def retrained() -> dict[str, Any]:
+    def make() -> dict[str, Any]:
         view = run.retrain(weights).view
-        return {"value": float(objective(view)), "nearest": nearest(view, word)}
+        return {"value": float(displacement(word)(view)), "nearest": nearest(view, word)}
 
-    stored = run.store.get_or_make(f"retrains/scifi-{word}-{size}", weights, make=retrained)
-    predicted = scores.values[objective.name] + scores.group(strongest, objective.name)
-    return [Removal(size, predicted, float(stored["value"]), universes.neighbours(word, stored["nearest"]))]
+    return run.store.get_or_make(f"retrains/near-{word}-{len(samples)}", weights, make=make)
 
 
-def page(study: Sequence[WordStudy]) -> list[Table | Figure]:
-    """Tables and figures."""
-    near = [
-        [s.word, f"{s.count:,}", s.universe, value(s.precision), value(s.chance), _listed(s), PAPER.get(s.word, "")]
-        for s in study
-    ]
-    fidelity = [
-        [s.word, value(s.value), f"{row.fidelity.subsets} x {percent(row.share)}", row.estimator, *_intervals(row)]
-        for s in study
-        for row in s.fidelity
-    ]
-    removed = [
-        [
-            s.word, str(r.size), value(s.value), value(r.predicted), value(r.retrained),
-            f"{len({n[0] for n in s.neighbours} & {n[0] for n in r.neighbours})} of {NEAREST}",
-            value(inside(r.neighbours)), _listed(r),
-        ]
-        for s in study
-        for r in s.removals
-    ]  # fmt: skip
-    sentence = ["effect if removed", "rank", "universe", "document", "sentence", "near-duplicates", "word pairs"]
-    halves = [
-        Table(f"{title} (the paper's Table 1)", sentence, [t.row() for t in sentences])
-        for s in study
-        for title, sentences in (
-            (f"Sentences that moved {s.word} to where it is", s.amplifiers),
-            (f"Sentences that would push {s.word} back to where it began", s.mitigators),
-        )
-    ]
-    return [
-        Table(
-            f"Nearest {NEAREST} words",
-            ["word", "occurs", "universe", "precision", "chance", "neighbours", "the paper's"],
-            near,
-            "* those that occur at a higher rate in the word's own universe than outside.",
-        ),
-        Table(
-            "Displacement of a word: predicted against retrained changes over random subsets",
-            ["word", "displacement", "left out", "estimator", "Pearson", "Spearman (LDS)", "slope"],
-            fidelity,
-            "With 95 % intervals.",
-        ),
-        _fidelity_figure(study),
-        Table(
-            "Retrained without the sentences that moved a word most",
-            ["word", "sentences", "displacement", "predicted", "retrained", "still near", "precision", "neighbours"],
-            removed,
-        ),
-        *([_removal_figure([s for s in study if s.removals])] if removed else []),
-        *halves,
-    ]
+def _draw_fidelity(axes: Any, panel: tuple[str, Any]) -> None:
+    word, row = panel
+    tables.diagonal(axes, [*row.predicted, *row.retrained])
+    axes.plot(row.predicted, row.retrained, "o", color="C0", markersize=4)
+    axes.set_title(f"{word}: r = {row.fidelity.pearson:.3f}", loc="left", fontsize=11, parse_math=False)
+    axes.locator_params(axis="x", nbins=5)
+    axes.set(xlabel="predicted change of displacement", ylabel="after retraining")
 
 
-def _listed(of: WordStudy | Removal) -> str:
-    return ", ".join(f"{word}{'*' if is_inside else ''}" for word, _, is_inside in of.neighbours)
-
-
-def _intervals(row: Compared) -> list[str]:
-    f = asdict(row.fidelity)
-    return [interval(f[name], f[f"{name}_low"], f[f"{name}_high"]) for name in ("pearson", "spearman", "slope")]
-
-
-def _fidelity_figure(study: Sequence[WordStudy]) -> Figure:
-    def fill(axes: Sequence[Any]) -> None:
-        for panel, s in zip(axes, study, strict=True):
-            row = next(row for row in s.fidelity if row.estimator == "unrolled")
-            tables.diagonal(panel, [*row.predicted, *row.retrained])
-            panel.plot(row.predicted, row.retrained, "o", color="C0", markersize=4)
-            panel.set_title(f"{s.word}: r = {row.fidelity.pearson:.3f}", loc="left", fontsize=11, parse_math=False)
-            panel.locator_params(axis="x", nbins=5)
-            panel.set_xlabel("predicted change of displacement")
-            panel.set_ylabel("after retraining")
-
-    notes = "Predicted changes of each word's displacement against those of retraining without random subsets."
-    return figure("fidelity", "Predicted against retrained", notes, len(study), fill)
-
-
-def _removal_figure(study: Sequence[WordStudy]) -> Figure:
-    def fill(axes: Sequence[Any]) -> None:
-        for panel, s in zip(axes, study, strict=True):
-            at = [0, *(r.size for r in s.removals)]
-            panel.plot(at, [s.value, *(r.predicted for r in s.removals)], "o-", color="C0", label="predicted")
-            panel.plot(at, [s.value, *(r.retrained for r in s.removals)], "o-", color="C1", label="retrained")
-            panel.set_title(s.word, loc="left", fontsize=11, parse_math=False)
-            panel.set_xlabel("strongest sentences removed")
-            panel.set_ylabel("displacement")
-            panel.legend(frameon=False)
-
-    notes = "Displacement after leaving out the strongest sentences, as predicted and as retrained."
-    return figure("removed", "Without the strongest sentences", notes, len(study), fill)
+def _draw_curve(axes: Any, panel: tuple[str, list[tuple[int, float, float]]]) -> None:
+    word, curve = panel
+    sizes, predicted, retrained = zip(*curve, strict=True)
+    axes.plot(sizes, predicted, "o-", color="C0", label="predicted")
+    axes.plot(sizes, retrained, "o-", color="C1", label="retrained")
+    axes.set_title(word, loc="left", fontsize=11, parse_math=False)
+    axes.set(xlabel="strongest sentences removed", ylabel="displacement")
+    axes.legend()
 
 
 def scifi(
@@ -354,31 +196,21 @@ def scifi(
     ] = None,
 ) -> None:
     """What moved Dooku, Kirk, the Doctor and other words to where they are (Table 1); a stopped study goes on."""
-    words = list(dict.fromkeys([*WORDS, *map(normal, word or [])]))
+    words = list(dict.fromkeys([*WORDS, *command.words([displacement(name) for name in word or ()])]))
     labels = cl.read(corpus, document="universe").documents
     text = cl.read(corpus, token_pattern=pattern_without(stop_words()))
     settings = SETTINGS | {"dimension": dimension, "min_count": min_count} | ({"max_words": 0} if full else {})
-    removed = sorted(set(size or SIZES))
+    sizes = sorted(set(size or SIZES))
     objectives = [displacement(name) for name in dict.fromkeys([*words, *OTHERS])]
-    trainings = 1 + subsets + len(words) * len(removed)
-    command.preflight(text, objectives, settings, steps=steps, trainings=trainings, scorings=2)
-    model = cl.SkipGram(text, keep_words=[*words, *OTHERS], **settings)
+    model = cl.SkipGram(text, keep_words=command.words(objectives), **settings)
+    trainings = 1 + subsets + len(words) * len(sizes)
+    command.preflight(model, objectives, steps=steps, trainings=trainings, scorings=2)
     with cl.train(model, steps=steps, out=out) as run:
         command.remember(run, objectives)
-        studied = study(run, labels, words, subsets=subsets, sizes=removed)
-        for one in studied:
-            run.store.log_metrics(one.metrics())
-        run.store.save("scifi.json", {one.word: asdict(one) for one in studied})
-        parts = page(studied)
-        path = tables.write(
-            out,
-            "scifi",
-            "Where words ended, and which sentences moved them there",
-            NOTES,
-            parts,
-            command.command_line(),
-        )
-    tables.print_study(parts, path)
+        figures, parts = study(run, labels, words, subsets=subsets, sizes=sizes)
+        run.store.log_metrics(figures)
+        title = "Where words ended, and which sentences moved them there"
+        tables.write(out, "scifi", title, NOTES, parts, command.command_line())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from studies import command, tables
-from studies.mixture import page, protocol, study
+from studies.mixture import page, study
 
 
 def mixture(
@@ -23,16 +23,12 @@ def mixture(
 ) -> None:
     """Deep clustering of three Gaussians, every score checked by retraining; a stopped study goes on."""
     chosen = range(first_seed, first_seed + (seeds or (6 if paper_protocol else 10)))
-    with command.study_folder(out, "the paper's mixture protocol" if paper_protocol else "the mixture study") as store:
-        if paper_protocol:
-            results = study.run_protocol(store, chosen, settings=protocol.Protocol(each, steps or 2))
-        else:
-            results = study.run_seeds(store, chosen, each=each, steps=steps or 200)
+    settings = {"each": each} | ({"steps": steps} if steps else {})
+    kind = "the paper's mixture protocol" if paper_protocol else "the mixture study"
+    with command.study_folder(out, kind) as store:
+        results = (study.run_protocol if paper_protocol else study.run_seeds)(store, chosen, **settings)
         store.log_metrics(study.metrics(results))
-        path = tables.write(out, "mixture", *page.page(results), command.command_line())
-    for line in study.summary(results):
-        tables.print_line(line)
-    tables.print_line(f"Page: {path}")
+        tables.write(out, "mixture", *page.page(results), command.command_line())
 
 
 if __name__ == "__main__":

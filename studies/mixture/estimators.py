@@ -10,8 +10,6 @@ from torch import Tensor, nn
 import crossloss as cl
 from crossloss.core import FULL_BATCH, Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory
 from crossloss.estimators import Arnoldi, ConjugateGradient, GradientDot, InverseHessian, TracIn, Unrolled
-from crossloss.estimators.gradient import objective_gradients
-from crossloss.models.torch import ModelView
 from crossloss.models.torch.curvature import ekfac, ggn
 from studies.mixture.model import Clusterer, Points
 
@@ -79,7 +77,7 @@ class PublishedLissa(Estimator):
         """Scores of every sample for every objective."""
         field, theta, w = constant_target(trajectory.field), trajectory.theta, trajectory.weights
         each = field.ordered([[i] for i in range(field.samples)])
-        v = objective_gradients(field, theta, objectives)
+        v = torch.stack([torch.func.grad(lambda t, f=f: f(field.view(t)))(theta) for f in objectives])
         h = v.clone()
         for i in range(field.samples):
             curved = each.at(theta, w, i).pullback(h, each.accumulator(len(h)))
@@ -102,19 +100,9 @@ def unrolled_p_constant(run: cl.Run, objectives: Sequence[Objective]) -> Tensor:
     return Unrolled()(run.trajectory.changed(field=constant_target(run.field)), objectives).samples()
 
 
-@dataclass(frozen=True, eq=False)
-class Coordinate:
-    """One parameter as an objective; all of them give d theta_T / d w."""
-
-    name: str
-    index: int
-
-    def __call__(self, view: ModelView, /) -> Tensor:
-        """The parameter, shape ()."""
-        return torch.cat([p.reshape(-1) for p in view.values()])[self.index]
-
-
 def tangents(run: cl.Run) -> Tensor:
     """D theta_T / d w_i in row i, (n, p): ``predict(without=[i])`` of every sample is theta minus row i (w = 1)."""
-    coordinates = [Coordinate(str(j), j) for j in range(len(run.theta))]
+    coordinates = cl.objectives.each(
+        lambda view, j: torch.cat([p.reshape(-1) for p in view.values()])[j], torch.arange(len(run.theta))
+    )
     return Unrolled()(run.trajectory, coordinates).samples().T.contiguous()

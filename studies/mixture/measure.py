@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import linregress
 from torch import Tensor
 
 import crossloss as cl
-from crossloss.statistics import pearson, slope
 from studies.mixture import model as models
 from studies.mixture.estimators import CONSTANT, PUBLISHED, TANGENT, estimators, tangents, unrolled_p_constant
 
@@ -20,8 +20,6 @@ SHORT = ("unrolled", "gradient-dot", PUBLISHED)
 ENOUGH, CLOSE = 0.99, 0.8
 """Share of held-out points with r above ``CLOSE`` below which a seed is looked into."""
 TENTH = 0.1
-Advance = Callable[[float], None]
-"""Called with the share of a seed that is done."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,15 @@ def agreement(predicted: np.ndarray, retrained: np.ndarray) -> dict[str, list[fl
 
     Where one of them does not vary, nothing was predicted: r and slope are 0.
     """
-    varied = (np.ptp(predicted, axis=1) > 0) & (np.ptp(retrained, axis=1) > 0)
-    r, slopes = np.zeros(len(retrained)), np.zeros(len(retrained))
-    r[varied] = pearson(predicted[varied], retrained[varied])
-    slopes[varied] = slope(predicted[varied], retrained[varied])
-    return {"r": r.round(6).tolist(), "slope": [float(f"{s:.6g}") for s in slopes]}
+    r, slopes = [0.0] * len(retrained), [0.0] * len(retrained)
+    for k, (x, y) in enumerate(zip(predicted, retrained, strict=True)):
+        if np.ptp(x) > 0 and np.ptp(y) > 0:
+            line = linregress(x, y)
+            r[k], slopes[k] = round(float(line.rvalue), 6), float(f"{line.slope:.6g}")
+    return {"r": r, "slope": slopes}
 
 
-def measure(seed: int, setup: Setup, *, full: bool = True, advance: Advance = lambda share: None) -> dict[str, Any]:
+def measure(seed: int, setup: Setup, *, full: bool = True) -> dict[str, Any]:
     """Both losses of one seed: what was trained, and each estimator's r and slope at every held-out point.
 
     ``full``: every estimator, the tangent predictions and an example for the figures, the held-out point that the
@@ -64,15 +63,10 @@ def measure(seed: int, setup: Setup, *, full: bool = True, advance: Advance = la
     points, held = models.draw(seed, setup.each)
     result: dict[str, Any] = {"seed": seed, "setup": asdict(setup), "classes": held.y.tolist(), "losses": {}}
     effects: dict[str, dict[str, np.ndarray]] = {}
-    for number, loss in enumerate(models.LOSSES):
-        run = cl.train(
-            models.field(points, loss, models.initial(points, setup.activation, seed)),
-            OPTIMISERS[setup.optimiser],
-            steps=setup.steps,
-        )
-        result["losses"][loss], effects[loss] = _measure(
-            run, points, held, full, lambda share, number=number: advance((number + share) / len(models.LOSSES))
-        )
+    for loss in models.LOSSES:
+        field = models.field(points, loss, models.initial(points, setup.activation, seed))
+        run = cl.train(field, OPTIMISERS[setup.optimiser], steps=setup.steps)
+        result["losses"][loss], effects[loss] = _measure(run, points, held, full)
     if full:
         point = int(np.std(effects[models.CROSS]["retrained"], axis=1).argmax())
         result["example"] = {"point": point, "x": held.x[point].tolist(), "class": int(held.y[point])} | {
@@ -83,25 +77,23 @@ def measure(seed: int, setup: Setup, *, full: bool = True, advance: Advance = la
 
 
 def _measure(
-    run: cl.Run, points: models.Points, held: models.Points, full: bool, advance: Advance
+    run: cl.Run, points: models.Points, held: models.Points, full: bool
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Figures of one loss; and the effects (k, n) by estimator, "retrained" for what retraining gave."""
     wanted, begun = models.objectives(held), time.perf_counter()
     effects = {"retrained": _changes(run, held, models.leave_one_out(len(points.x)))}
     retrain_seconds = round(time.perf_counter() - begun, 3)
-    model = run.field.module
     ways: dict[str, Callable[[], Tensor]] = {
         name: lambda make=make: -make()(run.trajectory, wanted).samples()
-        for name, make in estimators(points, model).items()
+        for name, make in estimators(points, run.field.module).items()
         if full or name in SHORT
     }
     if full:
-        ways[TANGENT] = lambda: _tangent_changes(run, held)
+        ways[TANGENT] = lambda: _differences(run, held, run.theta - tangents(run))
         if run.field.frozen is not None:
             ways[CONSTANT] = lambda: -unrolled_p_constant(run, wanted)
     scored: dict[str, Any] = {}
-    for number, (name, way) in enumerate(ways.items(), 1):
-        advance(number / (len(ways) + 1))
+    for name, way in ways.items():
         begun = time.perf_counter()
         try:
             effects[name] = way().numpy()
@@ -126,11 +118,9 @@ def _measure(
 
 def _changes(run: cl.Run, held: models.Points, weights: Tensor) -> np.ndarray:
     """Change of every objective by each retraining, (k, m)."""
-    before = models.values(run.field, run.theta[None], held)
-    return (models.values(run.field, models.retrain(run, weights), held) - before).T.numpy()
+    return _differences(run, held, models.retrain(run, weights)).numpy()
 
 
-def _tangent_changes(run: cl.Run, held: models.Points) -> Tensor:
-    """Change of every objective at theta - d theta/d w_i, (k, n): the tangent through the true objective."""
-    before = models.values(run.field, run.theta[None], held)
-    return (models.values(run.field, run.theta - tangents(run), held) - before).T
+def _differences(run: cl.Run, held: models.Points, thetas: Tensor) -> Tensor:
+    """Change of every objective from the run's parameters to each row of others, (k, m)."""
+    return (models.values(run.field, thetas, held) - models.values(run.field, run.theta[None], held)).T

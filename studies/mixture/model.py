@@ -3,7 +3,6 @@
 Whatever trains them (one run, or all leave-one-out runs stacked) takes module, losses and target from here.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 import crossloss as cl
+from crossloss.core import Objective
 from crossloss.models.threads import one_core
-from crossloss.models.torch import ModelView
 
 MEANS = ((0.0, 0.0), (5.0, 5.0), (5.0, -5.0))
 STD = 1.25
@@ -111,22 +110,9 @@ def field(points: Points, loss: str, model: nn.Module) -> cl.TorchField:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class PointLikelihood:
-    """F = -log q_{i, y} of one point (a ``core.Objective``; paper Eqs. 6, 7)."""
-
-    name: str
-    x: Tensor
-    y: Tensor
-
-    def __call__(self, view: ModelView, /) -> Tensor:
-        """Value at these parameters, shape ()."""
-        return likelihood(view(self.x), self.y)[0]
-
-
-def objectives(points: Points) -> Sequence[PointLikelihood]:
-    """One objective a point."""
-    return [PointLikelihood(f"point-{i}", points.x[i : i + 1], points.y[i : i + 1]) for i in range(len(points.x))]
+def objectives(points: Points) -> list[Objective]:
+    """F = -log q_{i, y} of each point (paper Eqs. 6, 7)."""
+    return cl.objectives.each(lambda view, x, y: likelihood(view(x), y), points.x, points.y)
 
 
 def values(of: cl.TorchField, thetas: Tensor, points: Points) -> Tensor:
@@ -145,18 +131,9 @@ def accuracy(run: cl.Run, points: Points) -> float:
 def retrain(run: cl.Run, weights: Tensor) -> Tensor:
     """Final parameters (m, p) of the same run with each row of ``weights`` (m, n), all at once, stacked by vmap.
 
-    Field, loss, target, optimiser and steps are the run's own; equal to ``run.retrain`` row by row.
-
-    Raises
-    ------
-    UserError
-        A field with mini-batches, dropout or a regulariser, or a retraining diverged.
+    Equal to ``run.retrain`` row by row, of this study's fields: full-batch, without dropout and regulariser.
     """
     of, training = run.field, run.trajectory
-    if of.order is not None or of.dropout_seed is not None or of.regulariser is not None:
-        raise cl.UserError(
-            "Only full-batch fields without dropout and regulariser are retrained together: use retrain."
-        )
 
     def loss(theta: Tensor, w: Tensor) -> Tensor:
         view = of.view(theta)

@@ -23,7 +23,7 @@ import crossloss as cl
 from crossloss.estimators import Unrolled
 from studies.mixture import model as models
 from studies.mixture.estimators import PublishedLissa
-from studies.mixture.measure import Advance, agreement
+from studies.mixture.measure import agreement
 
 NOISE = 0.5
 
@@ -36,10 +36,7 @@ class Protocol:
     steps: int = 2
 
 
-PAPER = Protocol()
-
-
-def measure(seed: int, protocol: Protocol, *, advance: Advance = lambda share: None) -> dict[str, Any]:
+def measure(seed: int, protocol: Protocol) -> dict[str, Any]:
     """One seed: r at every point for both losses, LiSSA and unrolled, both ground truths."""
     raw, _ = models.draw(seed, protocol.each)
     start = _start(raw, seed)
@@ -50,7 +47,7 @@ def measure(seed: int, protocol: Protocol, *, advance: Advance = lambda share: N
     supervised = trained(raw, models.MATCHED)
     labels = models.Points(raw.x, reset_labels(supervised.view, raw))
     right = models.Points(raw.x, reset_labels(start, raw))
-    carried = carried_retraining(models.field(labels, models.MATCHED, start), labels, protocol.steps, advance)
+    carried = carried_retraining(models.field(labels, models.MATCHED, start), labels, protocol.steps)
     published = (_values(supervised, labels) - carried).numpy()
     result: dict[str, Any] = {
         "seed": seed,
@@ -109,9 +106,7 @@ def published_scores(run: cl.Run, points: models.Points, loss: str) -> Tensor:
     return PublishedLissa()(cl.imported(of, run.weights).at(run.theta).trajectory, models.objectives(points)).samples()
 
 
-def carried_retraining(
-    of: cl.TorchField, points: models.Points, steps: int, advance: Advance = lambda share: None
-) -> Tensor:
+def carried_retraining(of: cl.TorchField, points: models.Points, steps: int) -> Tensor:
     """F of every test point (k) after each retraining (n) of its own sweep, (k, n); one Adam through all of them.
 
     Sweep j retrains without every sample in turn, from the same start, and serves test point j alone. The loss is a
@@ -124,7 +119,6 @@ def carried_retraining(
     thetas = torch.empty(n, len(start), dtype=torch.float64)
     first = torch.stack([of.gradient(start, w, 0) for w in weights])
     for j in range(n):
-        advance(j / n)
         for i in range(n):
             state = state | {"theta": start}
             for step in range(steps):

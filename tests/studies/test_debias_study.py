@@ -10,6 +10,7 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.display import value
 from crossloss.models.skipgram.hard_debias import HardDebias, hard_debias
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
@@ -86,7 +87,7 @@ def test_tables_hold_the_figures(made):
     assert table.headings == ["correction", "one", "two<b>"]
     effects = {row[0]: row[1:] for row in table.rows}
     hard = study.evaluations[4]
-    assert effects["hard"] == [tables.value(hard.effects[test][1]) for test in study.tests]
+    assert effects["hard"] == [value(hard.effects[test][1]) for test in study.tests]
     assert len(effects) == 10
     chosen = next(table.rows for title, table in shown(study).items() if "Table 8" in title)
     undo = next(e for e in study.evaluations if e.method == "undo").chosen

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import crossloss as cl
-from crossloss.core import UserError
 from crossloss.estimators import predict, unrolled
 from crossloss.run.store import Store
 from studies.mixture import measure, model, page, protocol, study
@@ -39,13 +38,6 @@ def test_stacked_retraining_equals_retraining_one_by_one(loss, optimiser):
         assert w.sum() == len(points.x) - 1
         assert (together[i] - run.retrain(w).theta).abs().max() < 1e-9
     assert (together - run.theta).abs().max() > 1e-6
-
-
-def test_fields_that_cannot_be_stacked_are_refused():
-    run, points, _ = trained("matched")
-    run.field = run.field.ordered([[0, 1]] * STEPS)
-    with pytest.raises(UserError, match="full-batch"):
-        model.retrain(run, model.leave_one_out(len(points.x)))
 
 
 def test_target_is_xie_s_equation_and_a_sample_of_weight_zero_is_not_in_it():
@@ -258,7 +250,7 @@ def test_the_study_from_the_command_line_goes_on_where_it_was(mixture, measured,
     code, text, errors, out = mixture("--seeds", 1, "--first-seed", 3, *SIZE)
     assert code == 0, errors
     assert "study-mixture.html" in text
-    assert "cross, unrolled: r above .8" in text
+    assert re.search(r"gelu, sgd │ cross +│ unrolled +│ [\d.]+ %", text)
     stored = {path: path.read_bytes() for path in (out / "seeds").iterdir()}
     assert sorted(path.name.rpartition("-")[0] for path in stored) == [
         "adam-1e-3-003", "adam-1e-8-003", "main-003", "relu-003", "tanh-003",

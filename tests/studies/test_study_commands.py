@@ -12,7 +12,25 @@ import typer
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SHOWN = sorted({line for p in PAGES for line in re.findall(r"python -m studies\.\w+ --[^`#\n]+", p.read_text("utf-8"))})
-PRIVATE = ("pipeline", "cli", "terminal", "report")
+PUBLIC = ("crossloss", "crossloss.core", "crossloss.estimators", "crossloss.objectives")
+LACKING = {  # what studies need that has no public name yet: this list only gets shorter
+    "crossloss.display": {"duration", "effect", "percent", "probability", "spread", "value"},
+    "crossloss.files": {"write_text"},
+    "crossloss.memory": {"available_memory", "peak_memory"},
+    "crossloss.models.skipgram.estimate": {"check_memory", "estimate"},
+    "crossloss.models.threads": {"one_core"},
+    "crossloss.models.torch.curvature": {"ekfac", "ggn"},
+    "crossloss.plans": {"Transfer", "transfer"},
+    "crossloss.plans.evaluate": {"metrics_of"},
+    "crossloss.plans.flip": {"in_common", "sentences"},
+    "crossloss.plans.sweep": {"PASSES"},
+    "crossloss.progress": {"part", "track"},
+    "crossloss.reading": {"near_duplicates"},
+    "crossloss.run.folder": {"RunFolder"},
+    "crossloss.text.tokens": {"pattern_without", "stop_words"},
+    "crossloss.text.versions": {"VersionedCorpus", "combine_versions", "read_versions", "versions_table"},
+    "crossloss.text.vocabulary": {"build_vocabulary"},
+}
 
 
 def parse(line):
@@ -40,9 +58,13 @@ def test_all_four_are_shown_and_one_that_is_none_would_be_found():
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_studies_use_public_names_only(path):
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("crossloss"):
-            assert node.module.split(".")[1:2] not in [[name] for name in PRIVATE]
-            assert not any(alias.name.startswith("_") or alias.name in PRIVATE for alias in node.names)
+        if isinstance(node, ast.Import):
+            assert all(alias.name.split(".")[0] != "crossloss" or alias.name in PUBLIC for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("crossloss") and node.module not in PUBLIC:
+            assert {alias.name for alias in node.names} <= LACKING[node.module]
+        if isinstance(node, ast.ImportFrom) and node.module in PUBLIC:
+            module = import_module(node.module)
+            assert {alias.name for alias in node.names} <= set(getattr(module, "__all__", vars(module)))
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             assert isinstance(node.value, ast.Name), ast.unparse(node)
             assert node.value.id == "self", f"{ast.unparse(node)} is private to another"

@@ -10,10 +10,12 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.display import effect, value
 from crossloss.objectives.weat import Weat
 from crossloss.text.versions import Versions, combine_versions, read_versions
 from dense import random_sentences
 from studies import command, tables, wnc
+from studies.sentences import HEADINGS, strongest
 from studies.wnc import CONVENTIONS, enough_text
 
 pytest.importorskip("matplotlib")
@@ -49,34 +51,46 @@ def trained(both, tests, out):
 
 def studied(out):
     with trained(both(), [ONE, TWO], out) as run:
-        study = wnc.study(run, both(), [ONE, TWO])
-        page = tables.write(out, "wnc", "WNC", wnc.notes(study), wnc.page(study))
-    return study, page
+        figures, parts = wnc.study(run, both(), [ONE, TWO])
+        page = tables.write(out, "wnc", "WNC", wnc.notes(figures), parts)
+    return figures, {part.title: part for part in parts}, page
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
+    """Figures, tables by title, the page, the folder, and the bytes of what was written, twice."""
     out = tmp_path_factory.mktemp("wnc") / "run"
-    study, page = studied(out)
+    study = studied(out)
     first = written(out)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("crossloss.run.trajectory.steps_from", lambda *a: pytest.fail("trained again"))
         studied(out)
-    return study, page, out, first, written(out)
+    return *study, out, first, written(out)
+
+
+def rows(table):
+    return [dict(zip(table.headings, row, strict=True)) for row in table.rows]
+
+
+FOLDERS = {
+    ("word2vec", "biased"): "",
+    ("word2vec", "neutral"): "neutral",
+    ("paper", "biased"): "paper-biased",
+    ("paper", "neutral"): "paper-neutral",
+}
 
 
 @pytest.mark.parametrize("label", CONVENTIONS)
 def test_both_sides_are_trained_alike(made, label):
-    study, _, out, *_ = made
-    sizes = versions()
-    assert study.sizes == {"pairs": 40, "same": 10, "background": 60, "words": study.sizes["words"]}
-    measured = study.conventions[label].measured
-    wanted, n = CONVENTIONS[label], combine_versions(sizes).pairs
-    folders = {"biased": out if label == "word2vec" else out / "paper-biased"}
-    folders["neutral"] = out / ("neutral" if label == "word2vec" else "paper-neutral")
-    runs = {}
-    for side, folder in folders.items():
-        with cl.load(folder) as run:
+    figures, shown, _, out, *_ = made
+    sizes = {name: figures[f"wnc.{name}"] for name in ("pairs", "same", "background")}
+    assert sizes == {"pairs": 40, "same": 10, "background": 60}
+    wanted, n, runs = CONVENTIONS[label], 40, {}
+    table = {
+        row["side"]: row for row in rows(shown[next(title for title in shown if title.startswith("Effect sizes"))])
+    }
+    for side, name in (("biased", "D_B"), ("neutral", "D_N")):
+        with cl.load(out / FOLDERS[label, side]) as run:
             runs[side] = run
             settings = run.model.settings.model_dump()
             assert {name: settings[name] for name in wanted} == wanted
@@ -84,62 +98,68 @@ def test_both_sides_are_trained_alike(made, label):
             assert run.weights[n : 2 * n].all() == (side == "neutral")
             for test in (ONE, TWO):
                 expected = cl.permutation_test(test, run.view)
-                assert measured[side, test.name] == expected
+                for figure in ("effect", "p_value", "p_value_two_sided"):
+                    assert figures[f"wnc.{label}.{side}.{test.name}.{figure}"] == getattr(expected, figure)
+                assert table[f"{name}, {label} convention"][test.name].startswith(value(expected.effect))
     a, b = runs.values()
     assert a.model.settings == b.model.settings
     assert a.model.vocabulary.words == b.model.vocabulary.words
+    assert len(a.model.vocabulary.words) == figures["wnc.words"]
     assert np.array_equal(a.trajectory.initial, b.trajectory.initial)
     assert not np.array_equal(a.trajectory.theta, b.trajectory.theta)
 
 
 @pytest.mark.parametrize("label", CONVENTIONS)
 def test_applied_edits_are_what_retraining_and_the_other_side_give(made, label):
-    study, _, out, *_ = made
-    convention = study.conventions[label]
-    with cl.load(out if label == "word2vec" else out / "paper-biased") as run:
+    figures, shown, _, out, *_ = made
+
+    def change(name, chosen):
+        start = "" if label == "word2vec" else "wnc.paper."
+        return [figures[f"{start}edits.{name}.{chosen}.{figure}"] for figure in ("predicted", "retrained")]
+
+    made_on = {row["edits"]: row for row in rows(next(t for title, t in shown.items() if "made on D_B" in title))}
+    with cl.load(out / FOLDERS[label, "biased"]) as run:
         scores = cl.score(run, [ONE, TWO])
         effects = scores.samples[:, 40:80] - scores.samples[:, :40]
-        for row, test in zip(effects, (ONE, TWO), strict=True):
-            value = float(test(run.view))
-            everything = convention.applied[test.name, "all"]
-            assert everything.predicted == pytest.approx(row.sum())
-            neutral = convention.measured["neutral", test.name].effect
-            assert everything.retrained == pytest.approx(neutral - value, abs=1e-12)
-            order = [edit.number for edit in convention.edits[test.name]]
-            assert order == np.argsort(-np.abs(row))[:10].tolist()
-            nearer = np.flatnonzero(row * np.sign(value) < 0)
+        for each, test in zip(effects, (ONE, TWO), strict=True):
+            now = float(test(run.view))
+            whole = figures[f"wnc.{label}.neutral.{test.name}.effect"] - now
+            assert change(test.name, "all") == [pytest.approx(each.sum()), pytest.approx(whole, abs=1e-12)]
+            assert made_on[f"all (D_N), {label} convention"][test.name].startswith(effect(each.sum()))
+            strongest = shown[f"{test.name}, {label}: the strongest edits"].rows
+            assert [row[0] for row in strongest] == [effect(each[i]) for i in np.argsort(-np.abs(each))[:10]]
+            nearer = np.flatnonzero(each * np.sign(now) < 0)
             weights = run.weights.copy()
             weights[nearer], weights[nearer + 40] = 0, 1
-            done = convention.applied[test.name, "nearer"]
-            assert done.edits == len(nearer)
-            assert done.predicted == pytest.approx(row[nearer].sum())
-            assert done.retrained == pytest.approx(float(test(run.retrain(weights).view)) - value)
-            control = convention.applied[test.name, "random"]  # all of the 40: as many as are applied
-            assert (control.edits, control.predicted) == (40, pytest.approx(row.sum()))
-            assert control.retrained == pytest.approx(neutral - value, abs=1e-3)
-            with cl.load(out / ("neutral" if label == "word2vec" else "paper-neutral")) as other:
+            retrained = float(test(run.retrain(weights).view)) - now
+            assert change(test.name, "nearer100") == [pytest.approx(each[nearer].sum()), pytest.approx(retrained)]
+            control = change(test.name, "random100")  # all of the 40: as many as are applied
+            assert control == [pytest.approx(each.sum()), pytest.approx(whole, abs=1e-3)]
+            with cl.load(out / FOLDERS[label, "neutral"]) as other:
                 back = cl.score(other, [test]).of()
-            expected = np.corrcoef(row, back[40:80] - back[:40])[0, 1]
-            assert convention.agreement[test.name] == pytest.approx(expected, rel=1e-4)
+            expected = np.corrcoef(each, back[40:80] - back[:40])[0, 1]
+            assert figures[f"wnc.{label}.{test.name}.agreement"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_sentences_are_of_the_side_and_ranked_among_all(made):
-    study, _, out, *_ = made
+    _, shown, _, out, *_ = made
     with cl.load(out / "neutral") as run:
         scores = cl.score(run, [ONE, TWO])
     for test in (ONE, TWO):
         sign = np.sign(scores.values[test.name])
         size = np.where(run.weights > 0, sign * scores.of(test), -np.inf)
-        strongest = study.conventions["word2vec"].sentences["neutral", test.name, "A"]
+        table = rows(
+            next(t for title, t in shown.items() if title.startswith(f"{test.name}, word2vec: sentences that"))
+        )
+        strongest = [row for row in table if (row["side"], row["set"]) == ("D_N", "A")]
         assert strongest, "a test that is not zero has amplifiers"
-        for s in strongest:
-            i = run.model.corpus.texts.index(s.text)
+        for row in strongest:
+            i = run.model.corpus.texts.index(row["sentence"])
             assert 40 <= i < 90, "of D_N or of both, not of the background"
-            assert s.effect == -scores.of(test)[i]
-            assert s.rank == 1 + (size > size[i]).sum()
-            assert sum(v for *_, v in s.spans) == pytest.approx(s.effect, rel=1e-5)
-        shared = study.conventions["word2vec"].shared[test.name]
-        assert all(a * b > 0 for _, _, a, b in shared)
+            assert row["effect if removed"] == effect(-scores.of(test)[i])
+            assert int(row["rank"]) == 1 + (size > size[i]).sum()
+        for first, second, _ in shown[f"{test.name}, word2vec: sentences strong in both"].rows:
+            assert first[0] == second[0], "one direction"
 
 
 def test_near_duplicates_are_one_sentence(tmp_path):
@@ -150,44 +170,35 @@ def test_near_duplicates_are_one_sentence(tmp_path):
         scores = cl.score(run, [ONE])
         numbers = [i for i, text in enumerate(run.model.corpus.texts) if text in planted]
         sign = float(np.sign(scores.of()[numbers[0]]))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(wnc, "SENTENCES_SHOWN", len(run.model.corpus))
-            shown = wnc._sentences(scores, both, "one", sign)
-    sets = [set(s.text.split()) for s in shown]
+        shown = strongest(scores, "one", sign, len(run.model.corpus), both.own)
+    texts = [run.model.corpus.texts[i] for i in shown]
+    sets = [set(text.split()) for text in texts]
     assert all(len(a & b) < 0.8 * len(a | b) for i, a in enumerate(sets) for b in sets[:i])
-    (mine,) = (s for s in shown if s.text in planted)
-    assert mine.alike == 2
+    (mine,) = (i for i, text in zip(shown, texts, strict=True) if text in planted)
+    assert shown[mine][HEADINGS.index("near-duplicates")] == f"2, together {effect(scores.group(numbers, ONE))}"
 
 
-def test_the_page_is_escaped_marks_what_changed_and_needs_nothing(made):
-    study, page, _, first, *_ = made
+def test_the_page_is_escaped_shows_what_changed_and_needs_nothing(made):
+    _, _, page, _, first, _ = made
     text = page.read_text()
-    assert set(first) == {"study-wnc.html", "study-wnc.csv", "study-wnc-effects.svg", "study-wnc-edits.svg"}
+    assert set(first) == {"study-wnc.html", "study-wnc.csv", "study-wnc-edits.svg"}
     assert "two<b>" not in text
     assert HOSTILE not in text
     assert "\x1b" not in text
     assert not re.search(r"(src|href)=\"https?:", text)
-    assert text.count("<svg") == 2
-    for edit in study.conventions["paper"].edits["one"]:
-        (gone,) = [edit.before[a:b] for a, b, _ in edit.removed] if edit.number else [None]
-        if gone:
-            assert re.search(rf"<del[^>]*>{gone}</del>", text)
-            assert f"[-{gone}-]" in first["study-wnc.csv"].decode()
-    rows = list(csv.reader(first["study-wnc.csv"].decode().splitlines()))
-    assert ["side", "one", "two<b>"] in rows
+    assert text.count("<svg") == 1
+    listed = list(csv.reader(first["study-wnc.csv"].decode().splitlines()))
+    assert ["side", "one", "two<b>"] in listed
+    before = dict(zip((t.replace("\x1b", "\ufffd") for t in both().corpus.texts[1:40]), range(1, 40), strict=True))
+    edits = [row for row in listed if len(row) == 4 and row[1].replace("[-", "").replace("-]", "") in before]
+    assert edits
+    for row in edits:
+        assert re.findall(r"\[-(\w+)-\]", row[1]) == [row[1].replace("[-", "").replace("-]", "").split()[1]]
 
 
-def test_the_figures_are_in_the_metrics(made):
-    study, *_ = made
-    metrics = study.metrics()
-    top = study.conventions["word2vec"].applied["one", "top"]
-    assert metrics["edits.one.top100.predicted"] == top.predicted
-    assert metrics["edits.one.top100.retrained"] == top.retrained
-    assert (
-        metrics["wnc.paper.edits.one.nearer100.retrained"]
-        == study.conventions["paper"].applied["one", "nearer"].retrained
-    )
-    assert metrics["wnc.word2vec.neutral.one.effect"] == study.conventions["word2vec"].measured["neutral", "one"].effect
+def test_marks_stand_where_the_words_are():
+    assert wnc._marked("one two three", [(8, 13, 0.1), (0, 3, -0.2)], "[-]") == "[-one-] two [-three-]"
+    assert wnc._marked("one", [(0, 3, 0.0)], "{+}") == "{+one+}"
 
 
 def test_a_second_study_trains_nothing_and_writes_the_same_bytes(made):
@@ -195,25 +206,13 @@ def test_a_second_study_trains_nothing_and_writes_the_same_bytes(made):
     assert first == again
 
 
-def test_the_paper_stands_beside_its_own_tests_only(made):
-    study, *_ = made
-    assert not any("Table 3" in str(row[0]) for row in wnc.page(study)[0].rows)
-    named = dict(zip(command.PAPER_TESTS, ("one", "two<b>") * 2, strict=True))
-    both_sides = {
-        label: type(c)(
-            **vars(c)
-            | {"measured": {(side, t): c.measured[side, old] for side in wnc.NAMES for t, old in named.items()}}
-            | {"applied": {(t, s): c.applied[old, s] for s in wnc.SETS for t, old in named.items()}}
-            | {"overlap": dict.fromkeys(named, 1), "agreement": dict.fromkeys(named, 1.0)}
-            | {"edits": {t: [] for t in named}, "shared": {t: [] for t in named}}
-            | {"sentences": {(side, t, kind): [] for side in wnc.NAMES for t in named for kind in "AM"}}
-        )
-        for label, c in study.conventions.items()
-    }
-    whole = type(study)(list(named), study.sizes, study.applied, both_sides)
-    table, figure, *_ = wnc.page(whole)
+def test_the_paper_stands_beside_its_own_tests_only(made, tmp_path):
+    _, shown, *_ = made
+    assert not any("Table 3" in str(row[0]) for row in next(iter(shown.values())).rows)
+    named = [replace(ONE if i % 2 else TWO, name=name) for i, name in enumerate(command.PAPER_TESTS)]
+    with trained(both(), named, tmp_path / "run") as run:
+        _, (table, *_) = wnc.study(run, both(), named)
     assert ["D_B, the paper (Table 3)", "0.48", "0.52", "\u22120.43", "0.53"] in table.rows
-    assert figure.svg.count("printed in the paper") == 4
 
 
 def test_too_little_text_asks_for_a_background(tmp_path):
