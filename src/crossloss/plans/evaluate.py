@@ -16,7 +16,7 @@ from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import neighbours, neighbours_kept, overlap
 from crossloss.objectives import as_objective, measured
 from crossloss.objectives.weat import Weat
-from crossloss.plans.ensemble import held_out_seeds
+from crossloss.plans.ensemble import baseline_seeds, held_out_seeds
 from crossloss.plans.make import compute_plan
 from crossloss.plans.plan import FITTED, Plan
 from crossloss.plans.transfer import Transfer, transfer
@@ -457,9 +457,13 @@ def _held_out_words(
     tests = [o for o in objectives if hasattr(o, "halves") and o.name in plan.targets]
     if plan.settings.way not in FITTED or len(tests) < len(plan.targets):
         return {}
-    parts = [{o.name: o.halves(run.model.word_index, draw) for o in tests} for draw in range(draws)]
-    judges = [{name: _kinds(judged, draw) for name, (_, judged) in parts[draw].items()} for draw in range(draws)]
-    retrainer = Retrainer(run, [judge for each in judges for pair in each.values() for judge in pair])
+    parts = [{o.name: _draw(o, run, draw) for o in tests} for draw in range(draws)]
+    judges = [{name: _kinds(judged) for name, (_, judged) in each.items()} for each in parts]
+    fitted = [half for each in parts for half, _ in each.values()]
+    retrainer = Retrainer(run, [*fitted, *(judge for each in judges for pair in each.values() for judge in pair)])
+    if plan.settings.share is None:
+        for seed in baseline_seeds(run, plan.settings.starts):  # once for all draws
+            retrainer(seed=seed)
     before = [retrainer(seed=seed) for seed in seeds]
     rows: dict[str, list[list[float]]] = {o.name: [] for o in tests}
     with track(f"{plan.label}: other words") as progress:
@@ -483,10 +487,15 @@ def _held_out_words(
     return {name: HeldOutWords(*map(list, zip(*each, strict=True))) for name, each in rows.items() if each}
 
 
-def _kinds(judged: Any, draw: int) -> tuple[Any, Any]:
-    """An objective of one draw and, of a test, its statistic; each with a name of its own."""
-    name = f"{judged.name}.{draw}"
+def _draw(objective: Any, run: Run, draw: int) -> tuple[Any, Any]:
+    """The halves of one draw, with names of their own: one to fit to, one to judge by."""
+    fitted, judged = objective.halves(run.model.word_index, draw)
+    return replace(fitted, name=f"{fitted.name}.{draw}"), replace(judged, name=f"{judged.name}.{draw}")
+
+
+def _kinds(judged: Any) -> tuple[Any, Any]:
+    """An objective and, of a test, its statistic."""
     if not isinstance(judged, Weat):
-        return (replace(judged, name=name),) * 2
-    effect, statistic = (replace(judged, kind=kind, name=f"{name}.{kind}") for kind in ("effect", "statistic"))
+        return judged, judged
+    effect, statistic = (replace(judged, kind=kind, name=f"{judged.name}.{kind}") for kind in ("effect", "statistic"))
     return effect, statistic

@@ -68,7 +68,8 @@ def plan(
     starts : int
         Of remove, reweight and swap: fitted to the run's own start (1), or to the mean over starts.
     tolerance : float, optional
-        Distance from a target that counts as reached; by default .01, or a tenth of the way there if that is less.
+        Distance from a target that counts as reached. By default .01, or a tenth of the way there if that is less; of
+        several starts, half of the standard error of their mean where that is more.
     rounds : int
         At most; 0 for the first-order removal, which retrains nothing.
     bound : float
@@ -171,10 +172,16 @@ def _wanted(scores: Scores, targets: float | Mapping[str, float], objective: Any
     return dict(targets)
 
 
-def _near(wanted: Mapping[str, float], values: Mapping[str, float], tolerance: float | None) -> float:
+def _near(aims: np.ndarray, values: np.ndarray, tolerance: float | None) -> float:
+    """Distance that counts as reached, from the objectives (j, k) of the untouched run.
+
+    Of several starts, half of the standard error of the mean: what is nearer is luck of those starts.
+    """
     if tolerance is not None:
         return tolerance
-    return min(TOLERANCE, *(abs(wanted[name] - values[name]) / 10 or TOLERANCE for name in wanted), TOLERANCE)
+    if len(values) > 1:
+        return max(TOLERANCE, float((values.std(axis=0, ddof=1) / np.sqrt(len(values))).min() / 2))
+    return min(TOLERANCE, *(abs(gap) / 10 or TOLERANCE for gap in aims - values[0]), TOLERANCE)
 
 
 def swap_changes(run: Run, copies: bool = False) -> csr_matrix:
@@ -225,7 +232,8 @@ def _fitted(scores: Scores, chosen: Sequence[Objective], known: dict[str, Any]) 
     names = list(wanted)
     after = [After(o, tuple(hard_debias(group) for group in hard)) for o in chosen] if hard else list(chosen)
     ensemble = SeedEnsemble(run, after, settings.starts, None if hard else scores)
-    near = _near(wanted, scores.values, settings.tolerance)
+    aims = np.array([wanted[name] for name in names], dtype=np.float64)
+    near = _near(aims, ensemble.values(before), settings.tolerance)
     if way == "reweight":
         propose = reweighting(before, settings.bound)
     else:
@@ -235,7 +243,6 @@ def _fitted(scores: Scores, chosen: Sequence[Objective], known: dict[str, Any]) 
     place = run.store.entry(
         "plan-rounds", identity, [run.fingerprint(o) for o in chosen], wanted, suffix=".safetensors"
     )
-    aims = np.array([wanted[name] for name in names], dtype=np.float64)
     fitted = fit(ensemble, aims, propose, tolerance=near, rounds=settings.rounds, entry=place)
     path, end = fitted.path(names), fitted.means()
     return Plan(

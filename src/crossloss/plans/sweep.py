@@ -105,8 +105,10 @@ def sweep(
                 try:
                     at = Update(how, chosen.undone, chosen.reinforced, stage - done).apply(run, at)
                     found = judge(at)
+                    if not np.isfinite(list(found.values())).all():
+                        raise UserError(f"The {how} update {DIVERGED}: choose fewer passes or samples.")
                 except UserError as error:
-                    failed = str(error)
+                    failed, found = str(error), {}
                     broken = failed if DIVERGED in failed else ""
                 spent, done = spent + time.perf_counter() - begun, stage
                 cells.append(Cell(how, size, stage, found, spent, failed))
