@@ -18,9 +18,9 @@ from crossloss.core import UserError
 from crossloss.display import Table, effect, probability, value
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.objectives import PermutationResult, permutation_test
+from crossloss.objectives.fields import normalise_all
 from crossloss.objectives.one_sided import OneSided
 from crossloss.objectives.weat import SIDES, Weat
-from crossloss.objectives.words import normalise_all
 from crossloss.scores import Named, Scored, Scores
 
 STRONGEST = 1000

@@ -23,7 +23,7 @@ from crossloss.models.skipgram.influence import PairInfluence, project
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.quality import quality
 from crossloss.models.skipgram.settings import Settings, make_settings, training_recipe
-from crossloss.objectives.words import normalise_all
+from crossloss.objectives.fields import normalise_all
 from crossloss.optimisers import HeavyBall
 from crossloss.progress import track
 from crossloss.text.pairs import PairCounts, count_pairs
