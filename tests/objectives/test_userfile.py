@@ -128,7 +128,7 @@ BAD_TYPES = {
     "t: {type: displacement, word: a, along: [1, x]}": "along must be numbers: give a list",
     "t: {type: displacement, word: a, along: [1, nan]}": "finite",
     "t: {type: ripa, targets: a, pairs: [[b]]}": "['b'] is no pair",
-    "t: {type: one-sided, X: [a, b], Y: [c, d], A: [e, f], kind: best}": "\"statistic\", not 'best'",
+    "t: {type: one-sided, X: [a, b], Y: [c, d], A: [e, f], kind: best}": "it should be 'effect' or 'statistic'",
     "t: {type: sum, of: [weat6]}": "two objectives or more",
     "t: {type: sum, of: [weat6, u]}\nu: {type: similarity, a: b, b: c}": "no test 'u'",
     "t: {type: sum, of: [weat6, t]}": "no test 't'",
