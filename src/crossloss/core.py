@@ -9,6 +9,7 @@ Shapes: ``p`` parameters, ``n`` samples, ``k`` directions (one per objective).
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -39,6 +40,16 @@ class Absent(UserError, KeyError):
     """A name that is not there: what a mapping raises, and a sentence to the user."""
 
     __str__ = Exception.__str__
+
+
+@contextmanager
+def refusing(errors: type[Exception] | tuple[type[Exception], ...], what: str, advice: str) -> Iterator[None]:
+    """Turn errors of a library into one sentence, WHAT (REASON): ADVICE."""
+    try:
+        yield
+    except errors as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{what} ({reason}): {advice}.") from error
 
 
 @runtime_checkable

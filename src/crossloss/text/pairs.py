@@ -16,8 +16,7 @@ from functools import reduce
 import numpy as np
 import scipy.sparse
 
-from crossloss.core import Progress, UserError
-from crossloss.text.encoding import refusing
+from crossloss.core import Progress, UserError, refusing
 from crossloss.text.read import Corpus
 from crossloss.text.vocabulary import Vocabulary, token_words
 

@@ -10,9 +10,8 @@ from functools import cached_property, reduce
 import numpy as np
 import pyarrow as pa
 
-from crossloss.core import Progress
+from crossloss.core import Progress, refusing
 from crossloss.display import several
-from crossloss.text.encoding import refusing
 from crossloss.text.rows import Columns, SourceInfo
 from crossloss.text.tokens import (
     FORM,

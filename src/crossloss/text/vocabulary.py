@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from crossloss.core import UserError
-from crossloss.text.encoding import refusing
+from crossloss.core import UserError, refusing
 from crossloss.text.read import Corpus
 from crossloss.text.tokens import FORM, TOKEN_PATTERN, Form, normal
 
