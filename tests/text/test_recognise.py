@@ -177,7 +177,7 @@ def test_endings_in_capitals_are_endings(tmp_path, name):
     for place in (tmp_path / name, tmp_path):
         corpus = cl.read(place)
         assert corpus.texts == SAID
-        assert corpus.found.unused == ["author"]
+        assert corpus.info.unused == ["author"]
 
 
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
@@ -228,13 +228,13 @@ def test_other_columns_of_one_name_do_no_harm(tmp_path):
 def test_rows_of_json_may_differ_in_their_keys(tmp_path):
     lines = [{"text": "a b"}, {"text": "c d", "document": "D", "id": "x"}, {"n": 1, "text": "e f", "document": None}]
     corpus = cl.read(put(tmp_path, "c.jsonl", "\n".join(map(json.dumps, lines))))
-    assert (corpus.ids, corpus.documents, corpus.found.unused) == (["1", "x", "3"], ["", "D", ""], ["n"])
+    assert (corpus.ids, corpus.documents, corpus.info.unused) == (["1", "x", "3"], ["", "D", ""], ["n"])
 
 
 def test_ids_that_repeat_are_row_numbers_unless_asked_for(tmp_path):
     path = put(tmp_path, "c.csv", "id,text\n7,a b\n7,c d\n8,e f\n")
     corpus = cl.read(path)
-    assert (corpus.ids, corpus.found.columns.id, corpus.found.unused) == (["1", "2", "3"], None, ["id"])
+    assert (corpus.ids, corpus.info.columns.id, corpus.info.unused) == (["1", "2", "3"], None, ["id"])
     with pytest.raises(UserError, match=r"'7' occurs twice.*--id"):
         cl.read(path, id="id")
     alone = put(tmp_path, "d.csv", "id,text\n7,a b\n8,c d\n")

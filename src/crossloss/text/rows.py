@@ -84,9 +84,7 @@ def choose(path: object, names: Sequence[str], asked: Columns, info: SourceInfo,
     return info.columns
 
 
-def typed_rows(
-    path: object, values: Iterable[tuple[int, Sequence[Any]]], info: SourceInfo
-) -> Iterator[Row]:
+def typed_rows(path: object, values: Iterable[tuple[int, Sequence[Any]]], info: SourceInfo) -> Iterator[Row]:
     """Rows of numbers and (text, document, id) of any type; those whose text is null are counted as skipped."""
     for number, (text, document, id) in values:
         info.rows += 1
