@@ -52,8 +52,8 @@ def fidelity(predicted: np.ndarray, retrained: np.ndarray, *, seed: int = 0) -> 
         return pearson(rankdata(x, axis=-1), rankdata(y, axis=-1))
 
     for statistic in (pearson, spearman, slope):
-        name, low, high = statistic.__name__, *np.quantile(statistic(bx, by), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        whole = statistic(x[None], y[None])[0]
+        low, high = np.quantile(statistic(bx, by), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        name, whole = statistic.__name__, statistic(x[None], y[None])[0]
         figures |= {name: float(whole), f"{name}_low": float(low), f"{name}_high": float(high)}
     return Fidelity(**figures, subsets=len(x))
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from crossloss.core import Progress, refusing
 from crossloss.display import several
-from crossloss.text.rows import Columns, SourceInfo
 from crossloss.text import tokens as words
+from crossloss.text.rows import Columns, SourceInfo
 from crossloss.text.tokens import FORM, SPLIT, TOKEN_PATTERN, Form, Token
 
 

@@ -70,19 +70,17 @@ def _parquet(path: Path, asked: Columns, info: SourceInfo) -> Iterator[Row]:
         if kind not in (pa.string(), pa.large_string(), pa.null()):
             raise UserError(f"{path}: the column {columns.text} holds {kind}, not text: choose another --text.")
         batches = file.iter_batches(AT_ONCE, columns=[name for name in columns if name is not None])
-        yield from _batched(path, map(_strict, batches), columns, info)
-
-
-def _strict(batch: pa.RecordBatch) -> dict[str, list[Any]]:
-    batch.validate(full=True)
-    return batch.to_pydict()
+        yield from _batched(path, batches, columns, info)
 
 
 def _batched(
-    where: object, batches: Iterable[Mapping[str, list[Any]]], columns: Columns, info: SourceInfo
+    where: object, batches: Iterable[pa.RecordBatch | Mapping[str, list[Any]]], columns: Columns, info: SourceInfo
 ) -> Iterator[Row]:
     def values() -> Iterator[tuple[Any, ...]]:
         for batch in batches:
+            if isinstance(batch, pa.RecordBatch):
+                batch.validate(full=True)
+                batch = batch.to_pydict()
             absent = [None] * len(batch[columns.text])
             yield from zip(*(absent if name is None else batch[name] for name in columns), strict=True)
 
