@@ -1,4 +1,4 @@
-"""Numbers that come from Python, by sample: row numbers and weights, or one sentence that says what was given instead."""
+"""Numbers that come from Python: rows and weights, or one sentence that says what was given instead."""
 
 from typing import Any
 

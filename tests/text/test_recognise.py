@@ -129,6 +129,19 @@ def test_separators_of_unicode_end_lines_where_nothing_else_does(tmp_path, mark)
     assert cl.read(put(tmp_path, "c.jsonl", json.dumps({"text": both[0]}, ensure_ascii=False))).texts == both[:1]
 
 
+def test_many_blank_lines_before_the_first_sentence_do_no_harm(tmp_path):
+    assert len(cl.read(put(tmp_path, "late.txt", "\n" * 2100 + "\n".join(SAID)))) == len(SAID)
+    tabs = "\n" * 2100 + "\n".join(f"{line}\tx y" for line in SAID)
+    with pytest.raises(UserError, match="table of 2 columns"):
+        cl.read(put(tmp_path, "late_tabs.txt", tabs))
+
+
+def test_rows_of_conll_may_differ_in_their_columns(tmp_path):
+    rows = "\n".join("\t".join(["1", "word", *"_____", *"A" * (i % 4)]) for i in range(30))
+    with pytest.raises(UserError, match="is CoNLL, a token a line"):
+        cl.read(put(tmp_path, "roles.txt", rows))
+
+
 def test_what_was_found_is_said(tmp_path, capsys):
     for name, content, said in (
         ("mac.txt", "\r".join(SAID), "mac.txt: text, a sentence a line; 12 lines Hint: mac.txt: 11 of its"),
