@@ -2,7 +2,7 @@
 
 What makes the tests large on the biased side and on the neutralised one, and which edits move them.
 
-D_B and D_N are one corpus with other weights (``text.versions.VersionedCorpus``): the same words, counts, initial
+D_B and D_N are one corpus with other weights (``studies.versioned``): the same words, counts, initial
 vectors and step sizes. So the two models differ by the edits alone, every version not trained on is a candidate, and
 D_N is D_B with all edits applied.
 """
@@ -22,9 +22,10 @@ from crossloss.objectives import PermutationResult, Weat
 from crossloss.progress import track
 from crossloss.reading import near_duplicates
 from crossloss.run.retrainer import Retrainer
-from crossloss.text.versions import Side, VersionedCorpus, combine_versions, read_versions
+from crossloss.text.versions import read_versions
 from studies import command, tables
 from studies.tables import Cell, Figure, Marked, Table, effect, figure, probability, value
+from studies.versioned import Side, VersionedCorpus, combine_versions
 
 CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
     "word2vec": {"negatives": 10.0, "exponent": 0.75},

@@ -28,7 +28,7 @@ from crossloss.optimisers import HeavyBall
 from crossloss.progress import track
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import Corpus
-from crossloss.text.streamed import Streamed
+from crossloss.text.streamed import stream_pairs
 from crossloss.text.tokens import normal
 from crossloss.text.vocabulary import Vocabulary, build_vocabulary, token_words
 
@@ -190,11 +190,10 @@ class SkipGram(Model):
                         self.corpus, self._vocabulary, window=self.settings.window, progress=progress
                     )
                 else:
-                    parts = Streamed(
-                        self.corpus, self._vocabulary, window=self.settings.window, folder=folder, progress=progress
+                    file = folder / "pairs.safetensors"
+                    stream_pairs(
+                        self.corpus, self._vocabulary, window=self.settings.window, file=file, progress=progress
                     )
-                    files.write(folder / "pairs.safetensors", parts.write)
-                    parts.close()
         elif folder is not None:
             files.write_arrays(folder / "pairs.safetensors", self._counts.to_tensors())
         if folder is not None:
