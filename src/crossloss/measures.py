@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossloss.display import Table, probability, spread, value
+from crossloss.display import Result, Table, probability, spread, value
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import Quality, quality
 from crossloss.objectives import BaseObjective, Measured, RareWords, as_objective, measured, rare_words
@@ -13,7 +13,7 @@ from crossloss.validation.spread import STARTS, Spread, over_starts
 
 
 @dataclass(frozen=True)
-class Measures:
+class Measures(Result):
     """Objectives and benchmarks of a run, with their spread over starts, and rare words.
 
     Attributes
@@ -98,9 +98,6 @@ class Measures:
 
     def __repr__(self) -> str:
         return f"Measures({', '.join(f'{name} {m.value:+.4g}' for name, m in self.values.items())})"
-
-    def _repr_html_(self) -> str:
-        return "".join(table.html() for table in self.tables())
 
 
 def measure(run: Run, objectives: Sequence[Any], *, starts: int = STARTS) -> Measures:
