@@ -20,7 +20,7 @@ import crossloss as cl
 from crossloss.files import map_arrays
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import Corpus
-from crossloss.text.streamed import Streamed
+from crossloss.text.streamed import stream_pairs
 from crossloss.text.vocabulary import build_vocabulary
 
 HOW, PARTS = ("read", "held", "streamed"), (0.25, 1.0)
@@ -70,10 +70,9 @@ def child(path: str, how: str, part: float, out: Path) -> None:
         if how == "held":
             counts = count_pairs(corpus, vocabulary, window=10)
         else:
-            parts = Streamed(corpus, vocabulary, window=10, folder=Path(folder))
-            parts.write(Path(folder) / "pairs.safetensors")
-            parts.close()
-            counts = PairCounts.from_tensors(map_arrays(Path(folder) / "pairs.safetensors"))
+            file = Path(folder) / "pairs.safetensors"
+            stream_pairs(corpus, vocabulary, window=10, file=file)
+            counts = PairCounts.from_tensors(map_arrays(file))
         seconds = time.perf_counter() - start
     figures = {"elements": counts.matrix.nnz, "pairs": len(counts.pairs), "peak_bytes": counting.most - before}
     for name, figure in (figures | {"kept_bytes": _anonymous() - before, "seconds": seconds}).items():

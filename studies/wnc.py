@@ -2,7 +2,7 @@
 
 What makes the tests large on the biased side and on the neutralised one, and which edits move them.
 
-D_B and D_N are one corpus with other weights (``text.versions.VersionedCorpus``): the same words, counts, initial
+D_B and D_N are one corpus with other weights (``studies.versioned``): the same words, counts, initial
 vectors and step sizes. So the two models differ by the edits alone, every version not trained on is a candidate, and
 D_N is D_B with all edits applied.
 """
@@ -20,10 +20,11 @@ from crossloss.display import effect, probability, value
 from crossloss.memory import peak_memory
 from crossloss.objectives import PermutationResult, Weat
 from crossloss.progress import track
-from crossloss.text.versions import VersionedCorpus, combine_versions, read_versions, versions_table
+from crossloss.text.versions import read_versions, versions_table
 from studies import command, sentences, tables
 from studies.sentences import strongest
 from studies.tables import Figure, Table, figure
+from studies.versioned import VersionedCorpus, combine_versions
 
 CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
     "word2vec": {"negatives": 10.0, "exponent": 0.75},

@@ -326,8 +326,8 @@ def corpus_folder(rng: Random, folder: Path) -> str:
             corpus = cl.read(place)
     except UserError:
         return "refused"
-    assert corpus.found.files + corpus.found.passed_over == total
-    assert corpus.found.rows - corpus.found.skipped == len(corpus)
+    assert corpus.info.files + corpus.info.passed_over == total
+    assert corpus.info.rows - corpus.info.skipped == len(corpus)
     assert all(document for document in corpus.documents)
     return "read"
 

@@ -195,7 +195,7 @@ def test_a_wrong_use_is_one_line_and_help_still_helps(capsys):
 
 def test_a_stopped_command_says_how_to_go_on(tmp_path, monkeypatch):
     def stop(*unused, **more):
-        cli.entry._stop()
+        cli._stop()
 
     run = str(made(tmp_path) / "run")
     monkeypatch.setattr(stored, "score", stop)

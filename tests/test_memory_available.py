@@ -14,7 +14,8 @@ def system(tmp_path, monkeypatch):
     """A machine's files: put(path, text) below /sys/fs/cgroup and /proc/self."""
     monkeypatch.setattr(available, "CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(available, "PROCESS", tmp_path / "self")
-    monkeypatch.setattr(available, "_machine", lambda: iter([64 * GB]))
+    (tmp_path / "meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable: {64 * GB // 1024} kB\n")
+    monkeypatch.setattr(available, "MACHINE", tmp_path / "meminfo")
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY,) * 2)
 
     def put(name, text):

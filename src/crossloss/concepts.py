@@ -6,7 +6,7 @@ no set of the test, are grouped by their vectors (Ward 1963), and the groups tha
 target sets lie at different distances from them (a one-sided WEAT, with its permutation test).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,24 +15,18 @@ import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from crossloss.core import UserError
-from crossloss.display import Table, effect, probability, value
+from crossloss.display import Result, Table, effect, probability, value
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.objectives import PermutationResult, permutation_test
+from crossloss.objectives.fields import normalise_all
 from crossloss.objectives.one_sided import OneSided
 from crossloss.objectives.weat import SIDES, Weat
-from crossloss.objectives.words import normalise_all
 from crossloss.scores import Named, Scored, Scores
 
-STRONGEST = 1000
-"""Samples looked at: those with the largest scores, of either sign."""
-RANKED = 200
-"""Words grouped: those that pull most."""
-SIZE = 10
-"""Words of a group, on average."""
-TESTED = 10
-LEAST = 3
-"""Words that a group needs to be tested."""
+SIZE, LEAST = 10, 3
+"""Words of a group: on average, and at least."""
 SHOWN = 3
+"""Samples of a group."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +67,13 @@ class Concept:
 
     @property
     def p_value(self) -> float:
-        """Two-sided p-value of the permutation test: which targets are nearer was not said beforehand."""
+        """Two-sided p-value of the permutation test: which targets are nearer was no hypothesis."""
         return self.test.p_value_two_sided
 
     def metrics(self, objective: str) -> dict[str, float]:
         """``concepts.NAME.GROUP.p_value``, ``.p_holm``, ``.effect``, ``.pull``, ``.cosine_X`` (...)."""
         figures = {"p_value": self.p_value, "p_holm": self.p_holm, "effect": self.test.effect, "pull": self.pull}
-        figures |= {f"cosine_{side}": value for side, value in self.cosines.items()}
+        figures |= {f"cosine_{name}": value for name, value in self.cosines.items()}
         return {f"concepts.{objective}.{self.name}.{name}": value for name, value in figures.items()}
 
     def to_json(self) -> dict[str, Any]:
@@ -90,19 +84,52 @@ class Concept:
         return plain | tested | {"samples": sentences}
 
 
+class Concepts(list[Concept], Result):
+    """Groups of words of one association test, those that pull most first."""
+
+    def __init__(self, groups: Iterable[Concept], test: Weat) -> None:
+        super().__init__(groups)
+        self.test = test
+
+    def tables(self) -> list[Table]:
+        """Groups of words, what pulls them in, and which targets lie nearer to them."""
+        headings = ("words", "pull", *(f"cosine to {label}" for label in self.test.labels), "effect", "p", "p, Holm")
+        rows = [
+            (
+                ", ".join(c.words), effect(c.pull), *(value(c.cosines[name]) for name in SIDES),
+                value(c.test.effect), probability(c.p_value), probability(c.p_holm),
+            )
+            for c in self
+        ]  # fmt: skip
+        return [Table(f"Words outside {self.test.name} that its strongest sentences pull in", headings, rows)]
+
+    def summary(self) -> list[str]:
+        """How to read the table, the given words that are missing, and a sentence that pulls each group."""
+        name, (x, y, *_) = self.test.name, self.test.labels
+        lines = [
+            f"Pull: the part of the strongest sentences' scores that these words carry; positive pushes {name} up. "
+            f"Effect: one-sided WEAT, positive where {x} lie nearer to the words than {y}; p is two-sided."
+        ]
+        for c in self:
+            if c.missing:
+                lines.append(f"{c.name}: not in the vocabulary and left out: {', '.join(c.missing)}")
+            lines += [f"{c.name}: {s.text}" for s in c.samples[:1]]
+        return lines
+
+
 def concepts(
     scores: Scores,
     objective: Named = None,
     *,
     words: Sequence[Sequence[str]] = (),
     ignore: Collection[str] = (),
-    strongest: int = STRONGEST,
-    ranked: int = RANKED,
-    tested: int = TESTED,
-) -> list[Concept]:
+    strongest: int = 1000,
+    ranked: int = 200,
+    tested: int = 10,
+) -> Concepts:
     """Groups of words that the strongest samples pull in, those that pull most first.
 
-    In a run's folder they are stored as concepts-NAME.json, those found and those given, and among its metrics.
+    In a run's folder they are stored as concepts-NAME.json and among its metrics.
 
     Parameters
     ----------
@@ -110,7 +137,7 @@ def concepts(
     objective : optional
         An association test of those scored; the first where None.
     words : sequence of word lists
-        Groups to look at instead of those found.
+        Groups to look at instead.
     ignore : collection of str
         Words that make no concept: stop words.
     strongest, ranked, tested : int
@@ -126,66 +153,23 @@ def concepts(
     >>> for concept in cl.concepts(scores, weat):
     ...     print(concept.name, concept.words, concept.p_holm)
     """
-    test = association_test(scores, objective)
+    test = scores.objectives[scores.index_of(objective)]
+    if not isinstance(test, Weat):
+        raise UserError(f"{test.name} has no target sets X and Y to test concepts with: name an association test.")
     pulls = Pulls(scores, test, strongest)
     if words:
-        found = [normalise_all(group) for group in words]
+        chosen = [normalise_all(group) for group in words]
     else:
         outside = [w for w in _model(scores).vocabulary.words if w not in {*test.words, *ignore}]
-        found = _grouped(pulls, outside, ranked)[:tested]
-    made = [_look(pulls, test, group) for group in found]
-    adjusted = holm([concept.p_value for concept in made])
-    made = [replace(concept, p_holm=p) for concept, p in zip(made, adjusted, strict=True)]
+        chosen = _grouped(pulls, outside, ranked)[:tested]
+    groups = [_look(pulls, group) for group in chosen]
+    adjusted = holm([concept.p_value for concept in groups])
+    made = Concepts((replace(concept, p_holm=p) for concept, p in zip(groups, adjusted, strict=True)), test)
     store, file = scores.run.store, f"concepts-{test.name}.json"
     for concept in made:
         store.log_metrics(concept.metrics(test.name))
     store.save(file, (store.load(file) or {}) | {"given" if words else "found": [c.to_json() for c in made]})
     return made
-
-
-def concepts_table(groups: Sequence[Concept], test: Weat) -> Table:
-    """Groups of words, what pulls them in, and which targets lie nearer to them."""
-    headings = ("words", "pull", *(f"cosine to {label}" for label in test.labels), "effect", "p", "p, Holm")
-    rows = [
-        (
-            ", ".join(c.words),
-            effect(c.pull),
-            *(value(c.cosines[side]) for side in SIDES),
-            value(c.test.effect),
-            probability(c.p_value),
-            probability(c.p_holm),
-        )
-        for c in groups
-    ]
-    return Table(f"Words outside {test.name} that its strongest sentences pull in", headings, rows)
-
-
-def concepts_summary(groups: Sequence[Concept], test: Weat) -> list[str]:
-    """How to read the table, the given words that are missing, and a sentence that pulls each group; a line each."""
-    x, y = test.labels[:2]
-    lines = [
-        f"Pull: the part of the strongest sentences' scores that these words carry; positive pushes {test.name} up. "
-        f"Effect: one-sided WEAT, positive where {x} lie nearer to the words than {y}; p is two-sided."
-    ]
-    for c in groups:
-        if c.missing:
-            lines.append(f"{c.name}: not in the vocabulary and left out: {', '.join(c.missing)}")
-        lines += [f"{c.name}: {s.text}" for s in c.samples[:1]]
-    return lines
-
-
-def association_test(scores: Scores, objective: Named = None) -> Weat:
-    """The association test of that name among those scored.
-
-    Raises
-    ------
-    UserError
-        It was not scored, or is no association test.
-    """
-    test = scores.objectives[scores.index_of(objective)]
-    if not isinstance(test, Weat):
-        raise UserError(f"{test.name} has no target sets X and Y to test concepts with: name an association test.")
-    return test
 
 
 class Pulls:
@@ -215,13 +199,13 @@ class Pulls:
         """The pull of some words (rows) by the set of the other word of each pair."""
         member = np.zeros(self.size, dtype=bool)
         member[rows] = True
-        sides = np.full(self.size, len(SIDES))
-        for number, side in enumerate(self.test.lookup(_model(self.scores).vocabulary.index).values()):
-            sides[side] = number
+        sets = np.full(self.size, len(SIDES))
+        for number, words in enumerate(self.test.lookup(_model(self.scores).vocabulary.index).values()):
+            sets[words] = number
         sums = np.zeros(len(SIDES) + 1)
         for i in (0, 1):
-            mine = member[self._pairs[:, i]]
-            sums += np.bincount(sides[self._pairs[mine, 1 - i]], self._total[mine] / 2, len(sums))
+            inside = member[self._pairs[:, i]]
+            sums += np.bincount(sets[self._pairs[inside, 1 - i]], self._total[inside] / 2, len(sums))
         return dict(zip((*SIDES, "other"), sums.tolist(), strict=True))
 
     def strongest_of(self, rows: np.ndarray, count: int) -> np.ndarray:
@@ -248,37 +232,29 @@ def _grouped(pulls: Pulls, outside: Sequence[str], ranked: int) -> list[tuple[st
         raise UserError("The strongest samples hold too few words outside the test to make a group of them.")
     unit = torch.nn.functional.normalize(run.view.vectors[torch.from_numpy(rows)].double(), dim=1).cpu().numpy()
     labels = fcluster(linkage(unit, "ward"), max(1, len(rows) // SIZE), "maxclust")
-    groups = []
-    for label in np.unique(labels):
-        mine = np.flatnonzero(labels == label)
-        if len(mine) < LEAST:
-            continue
-        order = np.argsort(-(unit[mine] @ unit[mine].mean(axis=0)), kind="stable")
-        words = tuple(vocabulary.words[row] for row in rows[mine[order]])
-        groups.append((abs(float(pulls.words[rows[mine]].sum())), words))
-    return [group for _, group in sorted(groups, key=lambda g: -g[0])]
+    members = [group for label in np.unique(labels) if len(group := np.flatnonzero(labels == label)) >= LEAST]
+    members.sort(key=lambda group: -abs(float(pulls.words[rows[group]].sum())))
+    ordered = [g[np.argsort(-(unit[g] @ unit[g].mean(axis=0)), kind="stable")] for g in members]
+    return [tuple(vocabulary.words[row] for row in rows[group]) for group in ordered]
 
 
-def _look(pulls: Pulls, test: Weat, words: tuple[str, ...]) -> Concept:
+def _look(pulls: Pulls, words: tuple[str, ...]) -> Concept:
     """Everything about one group; its p_holm is that of a group tested alone."""
-    scores = pulls.scores
+    test, scores = pulls.test, pulls.scores
     run, index = scores.run, _model(scores).vocabulary.index
-    targets = set(words) & {*test.X, *test.Y}
-    if targets:
+    if targets := set(words) & {*test.X, *test.Y}:
         raise UserError(f"{', '.join(sorted(targets))}: a target word of {test.name} cannot be in a concept.")
-    first, second = test.labels[:2]
-    name = words[0]
-    one_sided = OneSided(test.X, test.Y, words, (first, second, name), name=f"{test.name} by {name}")
+    name, (x, y, *_) = words[0], test.labels
+    one_sided = OneSided(test.X, test.Y, words, (x, y, name), name=f"{test.name} by {name}")
     rows = np.array(one_sided.lookup(index)["A"])
     result = permutation_test(one_sided, run.view)
-    units = {side: vectors.mean(0) for side, vectors in test.units(run.view).items()}
     middle = one_sided.units(run.view)["A"].mean(0)
     return Concept(
         name=name,
         words=tuple(word for word in words if word in index),
         pull=float(pulls.words[rows].sum()),
         partners=pulls.partners(rows),
-        cosines={side: float(unit @ middle) for side, unit in units.items()},
+        cosines={name: float(vectors.mean(0) @ middle) for name, vectors in test.units(run.view).items()},
         test=result,
         p_holm=result.p_value_two_sided,
         samples=scores.shown(pulls.strongest_of(rows, SHOWN), test),

@@ -1,14 +1,13 @@
-"""What holds crossloss together: protocols, base classes with their defaults, and nothing else.
+"""What holds crossloss together: errors, protocols, and base classes with their defaults.
 
-Everything an estimator knows of a model is a :class:`Field`: what the optimiser receives at a step, and its
-:class:`Linearisation` there. An objective is any differentiable scalar of the parameters. A training run is the
-deterministic map from sample weights to final parameters; its derivative is a score.
-
-Shapes: ``p`` parameters, ``n`` samples, ``k`` directions (one per objective).
+Everything an estimator knows of a model is a :class:`Field`. A training run is the deterministic map from sample
+weights to final parameters; its derivative is a score. Shapes: ``p`` parameters, ``n`` samples, ``k`` directions (one
+per objective).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -50,6 +49,16 @@ class Absent(UserError, KeyError):
     __str__ = Exception.__str__
 
 
+@contextmanager
+def refusing(errors: type[Exception] | tuple[type[Exception], ...], what: str, advice: str) -> Iterator[None]:
+    """Turn errors of a library into one sentence, WHAT (REASON): ADVICE."""
+    try:
+        yield
+    except errors as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{what} ({reason}): {advice}.") from error
+
+
 @runtime_checkable
 class Objective(Protocol):
     """A differentiable scalar f(theta), in its own unit."""
@@ -87,15 +96,10 @@ class Field(ABC):
 
     ``theta`` is one flat contiguous tensor (p,), one dtype, one device. ``w`` is (n,). ``step`` counts from 0;
     ``FULL_BATCH`` asks for the whole training loss, which gradient dot and curvature are of.
-
-    Attributes
-    ----------
-    curvatures : tuple of str
-        What an inverse-Hessian estimator can invert: "jacobian" and "absolute", which are made for any field, and
-        those that ``curvature`` makes.
     """
 
     curvatures: ClassVar[tuple[str, ...]] = ("jacobian", "absolute")
+    """What an inverse-Hessian estimator can invert: these, which any field has, and those that ``curvature`` makes."""
 
     @abstractmethod
     def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
@@ -142,11 +146,7 @@ class Linearisation(ABC):
         self.pullback(a, into)
 
     def pushforward(self, dtheta: Tensor, dw: Tensor) -> Tensor:
-        """J dtheta + (dg/dw) dw, (p,); by central differences in (theta, w) together where the model has no other way.
-
-        Differences move theta and w by eps^(1/3) of their size: relative accuracy about eps^(2/3), which is 4e-11 in
-        float64 and 3e-5 in float32, times the field's third derivative in units of its first.
-        """
+        """J dtheta + (dg/dw) dw, (p,); here by central differences, accurate to about eps^(2/3): 4e-11 in float64."""
         theta, w = self.theta, self.w
         by_theta = float(dtheta.norm() / theta.norm().clamp(min=1))
         size = max(by_theta, float(dw.abs().max() / w.abs().max().clamp(min=1e-30)))
@@ -161,31 +161,19 @@ class Linearisation(ABC):
 
 
 class Curvature(ABC):
-    """A linear map of parameter space that stands for the Jacobian C of the field of the training loss.
-
-    Attributes
-    ----------
-    theta : (p,) tensor
-        Where it is; directions are of its size, dtype and device.
-    steps : int
-        Steps of the run whose own curvature ``of_step`` gives; 0 where it is of the training loss only.
-    """
+    """A linear map of parameter space that stands for the Jacobian C of the field of the training loss."""
 
     theta: Tensor
+    """Where it is, (p,); directions are of its size, dtype and device."""
     steps: int = 0
+    """Steps of the run whose own curvature ``of_step`` gives; 0 where it is of the training loss only."""
 
     @abstractmethod
     def product(self, a: Tensor) -> Tensor:
         """C^T a for the rows of ``a``: (k, p) -> (k, p)."""
 
     def factorise(self, damping: float) -> Callable[[Tensor], Tensor] | None:
-        """(k, p) -> (k, p), the rows by (C + damping)^-1, where a symmetric C has a way of its own; None where not.
-
-        Raises
-        ------
-        UserError
-            It is singular.
-        """
+        """(k, p) -> (k, p), the rows by (C + damping)^-1, where a symmetric C has a way of its own; None where not."""
         return None
 
     def transposed(self) -> "Curvature":
@@ -198,15 +186,11 @@ class Curvature(ABC):
 
 
 class Optimiser(Protocol):
-    """One deterministic update rule and its exact adjoint.
-
-    ``needs`` names what the adjoint reads of the state beside ``theta``; "gradient" among them asks for g_t, which
-    is no part of the state and is put into it for the adjoint.
-    """
+    """One deterministic update rule and its exact adjoint."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Entries of the state that ``adjoint`` reads beside ``theta``; "gradient" is g_t."""
+        """Entries of the state that ``adjoint`` reads beside ``theta``; "gradient" is g_t, put there for it."""
 
     def init(self, theta: Tensor) -> State:
         """State before the first step."""
@@ -215,10 +199,9 @@ class Optimiser(Protocol):
         """State after step t with field value ``g``; the given state is left as it was."""
 
     def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
-        """Carry ``bar`` (each entry (k, ...)) back over step t, all but the part through the field.
+        """Carry ``bar`` (each entry (k, ...)) back over step t, all but the part through the field; may overwrite it.
 
-        Returns the new ``bar`` and ``a`` (k, p) = d(objective)/dg_t; the caller adds J^T a to
-        ``bar["theta"]``. May reuse the memory of ``bar``.
+        Returns the new ``bar`` and ``a`` (k, p) = d(objective)/dg_t; the caller adds J^T a to ``bar["theta"]``.
         """
 
 
@@ -286,10 +269,7 @@ class Estimator(ABC):
     ) -> Accumulator:
         """Scores of every sample for every objective, by the ``samples`` of what it returns.
 
-        Raises
-        ------
-        UserError
-            An objective has no finite gradient, the scores overflow, or the estimator cannot take this run.
+        UserError: an objective has no finite gradient, the scores overflow, or the estimator cannot take this run.
         """
         into = trajectory.field.accumulator(len(objectives))
         self.add(trajectory, objectives, into, progress or silent, checkpoint)

@@ -1,7 +1,8 @@
-"""How results are shown: numbers as people read them, and tables, for notebooks as HTML with everything escaped."""
+"""How results are shown: numbers as people read them, lines and tables, for terminals and notebooks alike."""
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from statistics import fmean, stdev
@@ -30,20 +31,30 @@ class Table:
     rows: Sequence[Sequence[Any]]
 
     def html(self) -> str:
-        """For notebooks."""
-        return html_table(self.title, self.headings, self.rows)
+        """For notebooks: everything escaped, numbers to four significant digits, texts cut to 300 characters."""
+        head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in self.headings)
+        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)
+        return f"<table><caption style='text-align:left'>{escape(self.title)}</caption><tr>{head}</tr>{body}</table>"
+
+
+class Result:
+    """What says itself what it is: a terminal prints its tables and then its lines, a notebook shows its tables."""
+
+    def tables(self) -> list[Table]:
+        """What it says in rows."""
+        return []
+
+    def summary(self) -> list[str]:
+        """What it says in sentences, a line each."""
+        return []
+
+    def _repr_html_(self) -> str | None:
+        return "".join(table.html() for table in self.tables()) or None
 
 
 def shortened(text: str, longest: int) -> str:
     """Cut a text to its first characters."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def html_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table; numbers to four significant digits, texts cut to 300 characters."""
-    head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in headings)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f"<table><caption style='text-align:left'>{escape(title)}</caption><tr>{head}</tr>{body}</table>"
 
 
 def _cell(value: Any) -> str:
@@ -57,8 +68,7 @@ def value(x: float) -> str:
     """Write an objective's value with two decimals, three where two would show nothing: 1.56, −0.006."""
     if not math.isfinite(x):
         return "not a number" if math.isnan(x) else ("∞" if x > 0 else "−∞")
-    shown = f"{x:.2f}" if abs(x) >= 0.0095 or x == 0 else f"{x:.3f}"
-    return signed(shown)
+    return signed(f"{x:.2f}" if abs(x) >= 0.0095 or x == 0 else f"{x:.3f}")
 
 
 def effect(x: float) -> str:
@@ -84,7 +94,7 @@ def count(n: int) -> str:
 
 def several(n: int, noun: str) -> str:
     """Write a count with its noun in the right number: 1 sentence, 2 sentences."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 def percent(share: float) -> str:
@@ -95,20 +105,16 @@ def percent(share: float) -> str:
 
 def duration(seconds: float) -> str:
     """Write seconds as people say them: 0.4 s, 21 s, 3 min 20 s, 1 h 05 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    small = f"{whole // 60} min {whole % 60:02d} s"
+    return small if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def spread(values: Sequence[float]) -> str:
     """Write mean and standard deviation of retrainings, or the one value."""
-    mean = value(fmean(values))
-    return mean if len(values) < 2 else f"{mean} ± {stdev(values):.2f}"
+    return value(fmean(values)) + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
 def figures(x: float) -> str:
@@ -118,9 +124,7 @@ def figures(x: float) -> str:
 
 def signed(number: str) -> str:
     """Write a number with a minus sign, and a zero without one."""
-    if not any(c in "123456789" for c in number):
-        return number.lstrip("+-")
-    return number.replace("-", "\u2212")
+    return number.replace("-", "\u2212") if re.search("[1-9]", number) else number.lstrip("+-")
 
 
 def agreement(x: float) -> str:

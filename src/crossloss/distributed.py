@@ -1,8 +1,7 @@
 """Several processes, one run: started by torchrun, each does its part of a pass, and sums make the whole.
 
-Every process holds all parameters and walks through the same program; what differs is which words it takes in a dense
-pass and which samples in counting and scoring. So there is one operation, a sum over the processes (an all-reduce),
-which leaves the same bytes everywhere. A process by itself is one of one: its parts are the whole, and nothing is sent.
+Every process holds all parameters and walks through the same program, with words of its own in a dense pass and samples
+of its own in counting and scoring; a sum (all-reduce) leaves the same bytes everywhere. One process is one of one.
 """
 
 import os
@@ -28,15 +27,7 @@ _patient: "dist.ProcessGroup | None" = None
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Belong to the processes that torchrun started, for the length of the block; without torchrun, do nothing.
-
-    Sums of tensors on a CPU go over gloo, those on a GPU over nccl.
-
-    Raises
-    ------
-    UserError
-        The processes do not find each other.
-    """
+    """Belong to the processes that torchrun started, by gloo and nccl, for the length of the block; else do nothing."""
     global _patient
     if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
         yield
@@ -75,31 +66,18 @@ def first() -> bool:
 
 def part(length: int) -> slice:
     """Own part of ``length`` things in a row; the parts of all are the whole."""
-    edges = [length * i // count() for i in (rank(), rank() + 1)]
-    return slice(*edges)
+    return slice(*(length * i // count() for i in (rank(), rank() + 1)))
 
 
 def add_(tensor: Tensor) -> Tensor:
-    """Sum a contiguous tensor over the processes, in place, to the same bytes in each; returns it.
-
-    Raises
-    ------
-    UserError
-        Another process died or did not answer in time.
-    """
+    """Sum a contiguous tensor over the processes, in place, to the same bytes in each; UserError if another died."""
     if count() > 1:
         _together(lambda: dist.all_reduce(tensor))
     return tensor
 
 
 def wait() -> None:
-    """Go on when every process is here: what the first one wrote can then be read.
-
-    Raises
-    ------
-    UserError
-        Another process died.
-    """
+    """Go on when every process is here: what the first one wrote can then be read. UserError if another died."""
     if count() > 1:
         _together(lambda: dist.all_reduce(torch.zeros(1), group=_patient))
 

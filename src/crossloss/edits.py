@@ -5,6 +5,7 @@ the score of ``after`` minus the score of ``before``. Where the version that was
 (a candidate), every pair of it has its own influence, and nothing is unseen.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
-from crossloss.display import Marked, Table, effect
+from crossloss.display import Marked, Result, Table, effect
 from crossloss.models.skipgram.explain import Explanation, explain_text, pair_terms
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.plans.plan import plan_table
@@ -70,7 +71,7 @@ class MadeEdits:
 
 
 @dataclass(frozen=True, eq=False)
-class Edits:
+class Edits(Result):
     """Scored edits: pairs (before, after) of versions of a sentence.
 
     Attributes
@@ -102,6 +103,9 @@ class Edits:
     def __len__(self) -> int:
         return len(self.before)
 
+    def _name(self, objective: Named) -> str:
+        return self.scores.names[self.scores.index_of(objective)]
+
     def of(self, objective: Named = None) -> np.ndarray:
         """Predicted change of one objective by each edit, (m,) float64."""
         return np.asarray(self.effects[self.scores.index_of(objective)])
@@ -124,8 +128,8 @@ class Edits:
             before=before,
             after=after,
             effect=float(self.of(objective)[number]),
-            removed=[(start, end, -_share(old, start)) for start, end in gone],
-            added=[(start, end, _share(new, start)) for start, end in come],
+            removed=[(start, end, -_part(old, start)) for start, end in gone],
+            added=[(start, end, _part(new, start)) for start, end in come],
             pairs=_difference(old, new),
             unseen=float(self.unseen[number]),
         )
@@ -155,36 +159,19 @@ class Edits:
         return float((weights - self.scores.run.weights) @ self.scores.of(objective))
 
     def plan(self, chosen: Sequence[int] | np.ndarray, objective: Named = None) -> pa.Table:
-        """Table of sample and weight with edits made; what it is for in the schema's metadata.
-
-        Raises
-        ------
-        UserError
-            As ``apply``.
-        """
-        name = self.scores.objectives[self.scores.index_of(objective)].name
-        weights, value = self.apply(chosen), self.scores.values[name]
-        what: dict[str, Any] = {
-            "objective": name,
-            "value": value,
-            "predicted": value + self.predicted(weights, name),
-            "edits": len(chosen),
-        }
-        return plan_table(weights, what | self.scores.run.origin)
+        """Table of sample and weight with edits made; what it is for in its metadata; UserError as ``apply``."""
+        name, weights = self._name(objective), self.apply(chosen)
+        value = self.scores.values[name]
+        what = {"objective": name, "value": value, "predicted": value + self.predicted(weights, name)}
+        return plan_table(weights, what | {"edits": len(chosen)} | self.scores.run.origin)
 
     def save(self) -> None:
         """Write edits.parquet into the run's folder."""
         self.scores.run.store.save("edits.parquet", self.table())
 
     def retrain(self, count: int = 10, objective: Named = None) -> MadeEdits:
-        """Make the strongest edits of an objective and train again; in a folder writes plan-edits-NAME.parquet.
-
-        Raises
-        ------
-        UserError
-            As ``apply``.
-        """
-        run, name = self.scores.run, self.scores.names[self.scores.index_of(objective)]
+        """Make the strongest edits and train again; writes plan-edits-NAME.parquet; UserError as ``apply``."""
+        run, name = self.scores.run, self._name(objective)
         chosen = self.strongest(count, name)
         weights = self.apply(chosen)
         run.store.save(f"plan-edits-{name}.parquet", self.plan(chosen, name))
@@ -197,7 +184,7 @@ class Edits:
 
     def strongest_table(self, objective: Named = None, count: int = 10) -> Table:
         """The strongest edits of an objective, with the words that go and those that come."""
-        name, rows = self.scores.names[self.scores.index_of(objective)], []
+        name, rows = self._name(objective), []
         for number in self.strongest(count, name):
             edit = self.edit(number, name)
             old, new = (
@@ -211,8 +198,9 @@ class Edits:
     def __repr__(self) -> str:
         return f"Edits({len(self)} of {', '.join(self.scores.names)})"
 
-    def _repr_html_(self) -> str:
-        return "".join(self.strongest_table(name).html() for name in self.scores.names)
+    def tables(self) -> list[Table]:
+        """The strongest edits of every objective."""
+        return [self.strongest_table(name) for name in self.scores.names]
 
     def table(self) -> pa.Table:
         """Edit (from 1), before, after, both sample numbers, unseen, and per objective NAME.effect."""
@@ -230,8 +218,8 @@ class Edits:
 def score_edits(scores: Scores, before: Sequence[str], after: Sequence[str]) -> Edits:
     """Score edits, given as texts; those that are samples of the run have these samples' scores.
 
-    A text is taken for a sample that has it word for word: ``before`` for one that was trained on, ``after`` for a
-    candidate, where there is one. Texts that occur several times are taken in turn.
+    A text is the sample that has it word for word: ``before`` one that was trained on, ``after`` a candidate, where
+    there is one. Texts that occur several times are so many samples, in turn.
 
     Parameters
     ----------
@@ -267,51 +255,45 @@ def changed_words(
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Characters (start, end) of the words of ``before`` that go and of the words of ``after`` that come."""
     old, new = tokenize(before, pattern, form), tokenize(after, pattern, form)
-    gone: list[tuple[int, int]] = []
-    come: list[tuple[int, int]] = []
     matcher = SequenceMatcher(None, [t.word for t in old], [t.word for t in new], autojunk=False)
-    for kind, a, b, c, d in matcher.get_opcodes():
-        if kind != "equal":
-            gone += [(t.start, t.end) for t in old[a:b]]
-            come += [(t.start, t.end) for t in new[c:d]]
-    return gone, come
+    changes = [ends for kind, *ends in matcher.get_opcodes() if kind != "equal"]
+    gone = [(t.start, t.end) for a, b, _, _ in changes for t in old[a:b]]
+    return gone, [(t.start, t.end) for _, _, c, d in changes for t in new[c:d]]
 
 
 def _model(scores: Scores) -> SkipGram:
     return require_skipgram(scores.run.model, "Scoring edits")
 
 
-def _share(taken: Explanation, start: int) -> float:
+def _part(explained: Explanation, start: int) -> float:
     """Contribution of the word that starts there; 0 for one that the vocabulary lacks."""
-    return next((value for at, _, value in taken.spans if at == start), 0.0)
+    return next((value for at, _, value in explained.spans if at == start), 0.0)
 
 
 def _difference(old: Explanation, new: Explanation) -> list[tuple[str, str, float]]:
-    change: dict[tuple[str, str], float] = {}
-    for taken, sign in ((new, 1), (old, -1)):
-        for a, b, value in taken.pairs:
-            pair = (b, a) if (b, a) in change else (a, b)
-            change[pair] = change.get(pair, 0.0) + sign * value
+    change: dict[tuple[str, str], float] = defaultdict(float)
+    for explained, sign in ((new, 1), (old, -1)):
+        for a, b, value in explained.pairs:
+            change[(b, a) if (b, a) in change else (a, b)] += sign * value
     return sorted(((a, b, v) for (a, b), v in change.items() if v), key=lambda p: -abs(p[2]))
 
 
 def _located(scores: Scores, texts: Sequence[str], *, trained: bool) -> np.ndarray:
     """Sample that has each text, (m,): of those trained on first, or of the others first; -1 where none has."""
     wanted, weights = set(texts), scores.run.weights
-    having: dict[str, list[int]] = {}
+    samples: dict[str, list[int]] = defaultdict(list)
     for i, text in enumerate(_model(scores).corpus.texts):
         if text in wanted:
-            having.setdefault(text, []).append(i)
-    for found in having.values():
-        found.sort(key=lambda i: (weights[i] > 0) != trained)
-    turns: dict[str, int] = {}
-    located = np.full(len(texts), ABSENT, dtype=np.int64)
-    for i, text in enumerate(texts):
-        if text in having:
-            turn = turns.get(text, 0)
-            located[i] = having[text][min(turn, len(having[text]) - 1)]
-            turns[text] = turn + 1
-    return located
+            samples[text].append(i)
+    for numbers in samples.values():
+        numbers.sort(key=lambda i: (weights[i] > 0) != trained)
+    turns: Counter[str] = Counter()
+    located = []
+    for text in texts:
+        numbers = samples.get(text, [ABSENT])
+        located.append(numbers[min(turns[text], len(numbers) - 1)])
+        turns[text] += 1
+    return np.array(located, dtype=np.int64)
 
 
 def _scored(scores: Scores, before: list[str], after: list[str], samples: np.ndarray) -> Edits:
@@ -331,8 +313,7 @@ def _scored(scores: Scores, before: list[str], after: list[str], samples: np.nda
 def _outside(scores: Scores, texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scores (k, t), expected pairs (t,) and unseen ones (t,) of texts that are no samples."""
     model, values = _model(scores), scores.atoms.astype(np.float64)
-    found = np.zeros((len(values), len(texts)))
-    total, unseen = np.zeros(len(texts)), np.zeros(len(texts))
+    made, total, unseen = np.zeros((len(values), len(texts))), np.zeros(len(texts)), np.zeros(len(texts))
     for first in range(0, len(texts), TEXTS_AT_ONCE):
         block = texts[first : first + TEXTS_AT_ONCE]
         size, here = len(block), slice(first, first + len(block))
@@ -343,6 +324,6 @@ def _outside(scores: Scores, texts: list[str]) -> tuple[np.ndarray, np.ndarray, 
         text = sample[at]
         total[here] = np.bincount(text, count, size)
         unseen[here] = np.bincount(text, np.where(known, 0.0, count), size)
-        for row, value in zip(found, values, strict=True):
+        for row, value in zip(made, values, strict=True):
             row[here] = np.bincount(text, np.where(known, value[column] * count, 0.0), size)
-    return found, total, unseen
+    return made, total, unseen

@@ -1,5 +1,6 @@
 """A run's model and its corrected corpus, for other programs."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -33,8 +34,8 @@ def export(
     objectives : sequence of Weat
         Whose word sets the projector shows.
     plan : (n,) array, optional
-        Sample weights; the run's own by default. A sample of weight 0 is left
-        out; a fraction of a weight becomes a copy with that probability, drawn from a fixed seed.
+        Sample weights of the corpus, the run's own by default: a sample of weight 0 is left out; a fraction of a weight
+        becomes a copy with that probability, drawn from a fixed seed.
 
     Raises
     ------
@@ -52,9 +53,6 @@ def export(
             "module.load_state_dict(dict(run.view), strict=False) takes it."
         )
     files.make_folder(out)
-    words, counts = model.vocabulary.words, model.vocabulary.counts.tolist()
-    view = run.view
-    vectors, contexts = (m.cpu().numpy() for m in (view.vectors, view.contexts))
     if form == "corpus":
         weights = run.weights if plan is None else plan
         if len(weights) != len(model.corpus):
@@ -66,29 +64,26 @@ def export(
             files.make_folder((out / name).parent)
             files.write_bytes(out / name, content)
         return [out / name for name in contents]
+    words, view = model.vocabulary.words, run.view
     spaced = next((word for word in words if word.split() != [word]), None)
     if spaced is not None:
         raise UserError(
             f"The word {spaced!r} has white space in it, which no file of vectors can hold: read the corpus with "
             "another --token-pattern."
         )
+    vectors, contexts = (m.cpu().numpy() for m in (view.vectors, view.contexts))
     if form == "projector":
-        tables = projector(words, vectors, counts, _sets(objectives))
-        for name, text in tables.items():
+        sets = defaultdict(list)
+        for test in objectives:
+            for name, members in test.sets.items():
+                for word in members:
+                    sets[word].append(f"{test.name} {name}")
+        joined = {word: ", ".join(names) for word, names in sets.items()}
+        for name, text in projector(words, vectors, model.vocabulary.counts.tolist(), joined).items():
             files.write_text(out / name, text)
-        return [out / name for name in tables]
+        return [out / name for name in ("vectors.tsv", "metadata.tsv")]
     binary = form == "word2vec-binary"
     paths = [out / f"{name}.{'bin' if binary else 'txt'}" for name in ("vectors", "contexts")]
     for path, matrix in zip(paths, (vectors, contexts), strict=True):
         files.write(path, partial(save_word2vec, words=words, vectors=matrix, binary=binary))
     return paths
-
-
-def _sets(objectives: Sequence[Weat]) -> dict[str, str]:
-    """The word sets of each word, such as ``weat7 X``."""
-    found: dict[str, list[str]] = {}
-    for test in objectives:
-        for side in ("X", "Y", "A", "B"):
-            for word in getattr(test, side):
-                found.setdefault(word, []).append(f"{test.name} {side}")
-    return {word: ", ".join(names) for word, names in found.items()}

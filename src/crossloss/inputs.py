@@ -1,7 +1,4 @@
-"""Numbers that come from Python, by sample: row numbers and weights, or one sentence that says what was given instead.
-
-Anything may use it.
-"""
+"""Numbers that come from Python: rows and weights, or one sentence that says what was given instead."""
 
 from typing import Any
 
@@ -12,20 +9,10 @@ from crossloss.core import UserError
 
 
 def row_numbers(given: Any, n: int, what: str) -> np.ndarray:
-    """Numbers of rows, (m,) int64, a copy; in the order given, and as often.
+    """Numbers of ``n`` rows in a list, array or tensor, (m,) int64, a copy; in the order given, and as often.
 
-    Parameters
-    ----------
-    given : list, array or tensor of whole numbers
-    n : int
-        How many rows there are.
-    what : str
-        What they are, for the sentence.
-
-    Raises
-    ------
-    UserError
-        A boolean mask, numbers that are not whole, not a flat list, or rows that are not there.
+    ``what`` they are is for the sentence. Refused: a boolean mask, numbers that are not whole, not a flat list, rows
+    that are not there.
     """
     array = _array(given, what)
     masks = isinstance(given, list | tuple) and any(isinstance(item, bool | np.bool_) for item in given)
@@ -44,17 +31,9 @@ def row_numbers(given: Any, n: int, what: str) -> np.ndarray:
 
 
 def weight_numbers(given: Any, n: int, whose: str) -> np.ndarray:
-    """Sample weights (n,) float64, a copy.
+    """Sample weights (n,) float64, a copy; ``whose`` has the samples, such as "the corpus", is for the sentence.
 
-    Parameters
-    ----------
-    whose : str
-        What has the samples, for the sentence: "the corpus".
-
-    Raises
-    ------
-    UserError
-        A boolean mask, no numbers, another shape, or a weight that is not finite.
+    Refused: a boolean mask, no numbers, another shape, a weight that is not finite.
     """
     if hasattr(given, "weights"):
         raise UserError(f"A {type(given).__name__} was given as weights: pass its .weights.")
@@ -73,13 +52,7 @@ def weight_numbers(given: Any, n: int, whose: str) -> np.ndarray:
 
 
 def not_negative(weights: np.ndarray) -> np.ndarray:
-    """The weights, which are such that one can train with them.
-
-    Raises
-    ------
-    UserError
-        One is negative, or all are zero.
-    """
+    """The weights; refused where one is negative or all are zero, with which nothing can be trained."""
     if (weights < 0).any():
         sample = np.flatnonzero(weights < 0)[0]
         raise UserError(f"The weight of sample {sample} is {weights[sample]:g}: sample weights must not be negative.")

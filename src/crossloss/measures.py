@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossloss.display import Table, probability, spread, value
+from crossloss.display import Result, Table, probability, spread, value
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import Quality, quality
 from crossloss.objectives import BaseObjective, Measured, RareWords, as_objective, measured, rare_words
@@ -13,7 +13,7 @@ from crossloss.validation.spread import STARTS, Spread, over_starts
 
 
 @dataclass(frozen=True)
-class Measures:
+class Measures(Result):
     """Objectives and benchmarks of a run, with their spread over starts, and rare words.
 
     Attributes
@@ -22,11 +22,10 @@ class Measures:
     values : dict of str to Measured
         By objective; tests with their p-values.
     quality : Quality or None
-        Benchmarks of word vectors, and the pairs that they cover; None of a model without words.
+        Benchmarks of word vectors; None of a model without words.
     spreads : dict of str to Spread
         By objective or benchmark.
     rare : dict of str to RareWords
-        Of the objectives that have some.
 
     Examples
     --------
@@ -56,8 +55,8 @@ class Measures:
             kind = "weat" if tested else "objective" if name in self.values else "quality"
             figures |= over.metrics(f"{kind}.{name}")
         for name, words in self.rare.items():
-            start = f"weat.{name}.without_rare"
-            figures |= {f"{start}.effect": words.value, f"{start}.p_value": words.p_value}
+            for key, figure in (("effect", words.value), ("p_value", words.p_value)):
+                figures[f"weat.{name}.without_rare.{key}"] = figure
         return figures
 
     def tables(self) -> list[Table]:
@@ -67,36 +66,33 @@ class Measures:
         tests, others = [], []
         for objective in self.objectives:
             number, r = self.values[objective.name]
-            between = [spread(self.spreads[objective.name].values)] if over else []
+            row = [objective.name, value(number if r is None else r.effect)]
+            row += [spread(self.spreads[objective.name].values)] if over else []
             if r is None:
-                others.append((objective.name, value(number), *between, getattr(objective, "quantity", "value")))
-                continue
-            p, splits = (r.p_value, r.p_value_two_sided), f"{r.splits:,} {'all' if r.exact else 'drawn'}"
-            tests.append((objective.name, value(r.effect), *between, value(r.statistic), *map(probability, p), splits))
+                others.append([*row, getattr(objective, "quantity", "value")])
+            else:
+                splits = f"{r.splits:,} {'all' if r.exact else 'drawn'}"
+                p_values = map(probability, (r.p_value, r.p_value_two_sided))
+                tests.append([*row, value(r.statistic), *p_values, splits])
         columns = ("statistic", "p one-sided", "p two-sided", "splits")
-        made = [
+        tables = [
             Table("Association tests", ("test", "effect size", *over, *columns), tests),
             Table("Objectives", ("objective", "value", *over, "what it is"), others),
         ]
-        return [table for table in made if table.rows]
+        return [table for table in tables if table.rows]
 
     def summary(self) -> list[str]:
         """What the sign of each objective means, what its starts and its rare words say of it; then the benchmarks."""
         lines = []
         for objective in self.objectives:
-            name, parts = objective.name, []
-            if isinstance(objective, BaseObjective):
-                parts.append(objective.interpretation())
-            if (over := self.spreads.get(name)) and over.exceeds_value:
-                parts.append(over.sentence(name))
-            if name in self.rare:
-                parts.append(self.rare[name].sentence(name))
+            name, over = objective.name, self.spreads.get(objective.name)
+            parts = [objective.interpretation()] if isinstance(objective, BaseObjective) else []
+            parts += [over.sentence(name)] if over and over.exceeds_value else []
+            parts += [self.rare[name].sentence(name)] if name in self.rare else []
             if parts:
                 lines.append(f"{name}. {' '.join(parts)}")
-        lines += [
-            f"{name}: Spearman {figure:.3f} on {pairs} pairs" for name, _, figure, pairs in self._quality() if figure
-        ]
-        return lines
+        benchmarks = self._quality()
+        return lines + [f"{name}: Spearman {rho:.3f} on {pairs} pairs" for name, _, rho, pairs in benchmarks if rho]
 
     def _quality(self) -> list[tuple[str, str, float | None, int]]:
         q = self.quality
@@ -108,14 +104,11 @@ class Measures:
     def __repr__(self) -> str:
         return f"Measures({', '.join(f'{name} {m.value:+.4g}' for name, m in self.values.items())})"
 
-    def _repr_html_(self) -> str:
-        return "".join(table.html() for table in self.tables())
-
 
 def measure(run: Run, objectives: Sequence[Any], *, starts: int = STARTS) -> Measures:
-    """Measure objectives, those that are tests with their p-values, and benchmarks, both over ``starts``.
+    """Measure objectives, tests with their p-values, and benchmarks, all over ``starts``, into the run's metrics.
 
-    The figures go into the run's metrics. Trains ``starts - 1`` times; in a run folder nothing is trained twice.
+    Trains ``starts - 1`` times; in a run folder nothing is trained twice.
 
     Parameters
     ----------

@@ -17,16 +17,18 @@ except ImportError:  # Windows: it has no limits of this kind
 
 CGROUPS = Path("/sys/fs/cgroup")
 PROCESS = Path("/proc/self")
+MACHINE = Path("/proc/meminfo")
 
 
 def available_memory() -> int:
     """Bytes that this process may come to hold: what it has, and the least that machine, cgroups and ulimit leave."""
-    size, own = _pages()
-    limits = [left + own for left in (*_machine(), *_cgroups())]
+    size, own = ([int(pages) * mmap.PAGESIZE for pages in _read(PROCESS / "statm").split()] or [0, 0])[:2]
+    machine = [int(line.split()[1]) * 1024 for line in _read(MACHINE).splitlines() if line.startswith("MemAvailable:")]
+    limits = [left + own for left in (*machine, *_cgroups())]
     soft = None if resource is None else resource.getrlimit(resource.RLIMIT_AS)[0]
     if soft is not None and soft != resource.RLIM_INFINITY:
         limits.append(max(0, soft - size) + own)
-    return min(limits) if limits else 1 << 62
+    return min(limits, default=1 << 62)
 
 
 def peak_memory() -> float | None:
@@ -37,26 +39,17 @@ def peak_memory() -> float | None:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
-def _pages() -> tuple[int, int]:
-    """Bytes of address space and of memory that the process has; 0 where the system does not say."""
+def _read(path: Path) -> str:
+    """Text of a file of the system; "" where there is none."""
     try:
-        size, own = (PROCESS / "statm").read_text().split()[:2]
+        return path.read_text()
     except OSError:
-        return 0, 0
-    return int(size) * mmap.PAGESIZE, int(own) * mmap.PAGESIZE
-
-
-def _machine() -> Iterator[int]:
-    info = Path("/proc/meminfo")
-    for line in info.read_text().splitlines() if info.exists() else []:
-        if line.startswith("MemAvailable:"):
-            yield int(line.split()[1]) * 1024
+        return ""
 
 
 def _cgroups() -> Iterator[int]:
     """What the process's cgroups of either version leave, from its own up to the root; file cache counts as free."""
-    own = PROCESS / "cgroup"
-    for line in own.read_text().splitlines() if own.exists() else []:
+    for line in _read(PROCESS / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if "memory" in controllers.split(","):
             root, names, cache = CGROUPS / "memory", ("limit_in_bytes", "usage_in_bytes"), "total_inactive_file"
@@ -66,66 +59,37 @@ def _cgroups() -> Iterator[int]:
             continue
         folder = root / path.lstrip("/")
         for place in (folder, *folder.parents):
-            if place != root and root not in place.parents:
-                break
-            numbers = [_number(place / f"memory.{name}") for name in names]
-            if numbers[0] is not None and numbers[1] is not None and numbers[0] < 1 << 60:
-                yield max(0, numbers[0] - numbers[1] + _stat(place / "memory.stat", cache))
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):  # absent, or "max"
-        return None
-
-
-def _stat(path: Path, name: str) -> int:
-    try:
-        return next((int(line.split()[1]) for line in path.read_text().splitlines() if line.split()[0] == name), 0)
-    except OSError:
-        return 0
+            if place.is_relative_to(root):
+                limit, used = (_read(place / f"memory.{name}").strip() for name in names)
+                if limit.isdecimal() and used.isdecimal() and int(limit) < 1 << 60:  # else absent, or no limit
+                    free = re.search(rf"(?m)^{cache} (\d+)", _read(place / "memory.stat"))
+                    yield max(0, int(limit) - int(used) + int(free[1] if free else 0))
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that a run holds in memory.
+    """Bytes that a run holds in memory."""
 
-    Attributes
-    ----------
-    fixed : int
-        Whatever is there before any training state.
-    direction : int
-        One objective in the backward pass and in its result.
-    state, replayed : int
-        One stored training state, and one step of a stretch that is replayed.
-    theta : int
-        One set of parameters.
-    """
-
-    fixed: int
-    direction: int
-    state: int
-    replayed: int
-    theta: int
+    fixed: int  # whatever is there before any training state
+    direction: int  # one objective in the backward pass and in its result
+    state: int  # one stored training state
+    replayed: int  # one step of a stretch that is replayed
+    theta: int  # one set of parameters
 
     def spacing(self, steps: int, budget: int) -> int:
         """The smallest s for which every s-th state and one replayed stretch fit into the budget, beside one direction.
 
-        Raises
-        ------
-        UserError
-            None does.
+        Refused where none does.
         """
         left = budget - self.fixed - self.direction
-        for s in range(1, steps + 1):
-            if self._states(steps, s) <= left:
-                return s
-        least = self.fixed + self.direction + min(self._states(steps, s) for s in range(1, steps + 1))
-        raise UserError(
-            f"This run needs {least / 1e9:.3g} GB, more than memory {budget / 1e9:.3g}GB allows: raise --memory, or "
-            "lower --max-words, --dimension or --window (of a torch model: take fewer steps)."
-        )
+        sizes = [self._states(steps, s) for s in range(1, steps + 1)]
+        if min(sizes) > left:
+            raise UserError(
+                f"This run needs {(budget - left + min(sizes)) / 1e9:.3g} GB, more than memory {budget / 1e9:.3g}GB "
+                "allows: raise --memory, or lower --max-words, --dimension or --window (of a torch model: take fewer "
+                "steps)."
+            )
+        return next(s for s, size in enumerate(sizes, 1) if size <= left)
 
     def at_once(self, directions: int, steps: int, budget: int) -> int:
         """Directions that fit beside the states, at least one."""
@@ -142,13 +106,7 @@ class Footprint:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes in a text like 6GB, 500MB or 2GiB.
-
-    Raises
-    ------
-    UserError
-        The text is no size.
-    """
+    """Bytes in a text like 6GB, 500MB or 2GiB; what is no size is refused."""
     if not isinstance(text, str):
         raise UserError(f'The memory is {text!r}: write it like "6GB" or "500MB".')
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*", text)

@@ -1,12 +1,8 @@
-"""Update rules, each with its exact adjoint: init, step, adjoint.
-
-``needs`` names what the adjoint reads of the state beside ``theta`` ("gradient" is the field's value at that
-step); the rest is not stored. SGD, Adam and AdamW take the same steps as ``torch.optim``.
-"""
+"""Update rules, each with its exact adjoint; SGD, Adam and AdamW take the same steps as ``torch.optim``."""
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -20,15 +16,13 @@ Rate = float | Callable[[int], float]
 
 @dataclass(frozen=True, eq=False)
 class HeavyBall:
-    """Heavy ball with a fixed scale per parameter: v <- beta v + g; theta <- theta - scale v (Polyak 1964).
+    """Heavy ball with a fixed scale per parameter: v <- momentum v + g; theta <- theta - scale v (Polyak 1964).
 
     Parameters
     ----------
     scale : float or (p,) tensor
-        Learning rate over the preconditioner, lr / D; as a number the learning rate alone, which a model with a
-        preconditioner of its own (skip-gram) divides by it.
+        Learning rate over the preconditioner; a number is divided by a model's own preconditioner (skip-gram).
     momentum : float, or a function of the step
-        beta, no dampening.
 
     Examples
     --------
@@ -38,7 +32,7 @@ class HeavyBall:
 
     scale: float | Tensor
     momentum: Rate = 0.9
-    needs: tuple[str, ...] = ()
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def init(self, theta: Tensor) -> State:
         """Start at ``theta`` with no velocity."""
@@ -68,11 +62,7 @@ def rate(setting: Rate, t: int) -> float:
 
 @dataclass(frozen=True)
 class Rising:
-    """Momentum that rises in a line from ``first`` to ``last`` over the first ``steps``.
-
-    Vectors that start near zero grow fast, and much momentum then carries them past where the loss is lowest, into
-    curvature that a large learning rate does not bear (docs/performance.md).
-    """
+    """Momentum that rises in a line from ``first`` to ``last`` over the first ``steps`` (why: docs/performance.md)."""
 
     last: float
     first: float = 0.5
@@ -112,7 +102,7 @@ class SGD:
     dampening: float = 0.0
     weight_decay: float = 0.0
     nesterov: bool = False
-    needs: tuple[str, ...] = field(default=(), init=False)
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if not self.momentum >= 0 or not self.weight_decay >= 0 or not (callable(self.lr) or self.lr >= 0):
@@ -140,9 +130,9 @@ class SGD:
         return {"theta": torch.add(theta, move, alpha=-lr), "velocity": velocity}
 
     def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
-        """With l = theta and n = velocity of ``bar``: n <- n - lr l; a = share n; n <- momentum n.
+        """With l = theta and n = velocity of ``bar``: n <- n - lr l; a = (1 - dampening) n; n <- momentum n.
 
-        Nesterov: n <- n - lr momentum l and a = share n - lr l. Weight decay: l <- l + weight_decay a.
+        Nesterov: n <- n - lr momentum l and a = n - lr l. Weight decay: l <- l + weight_decay a.
         """
         lr, back = rate(self.lr, t), {}
         if not self.momentum:
@@ -163,10 +153,8 @@ class Adam:
     """``torch.optim.Adam`` (Kingma and Ba 2015), weight decay added to the gradient.
 
     With G = g + weight_decay theta: m <- b1 m + (1 - b1) G; v <- b2 v + (1 - b2) G^2;
-    theta <- theta - lr/(1 - b1^(t+1)) m/D, D = sqrt(v/(1 - b2^(t+1))) + eps.
-
-    D has no derivative in v at v = 0, but the step has one: there m is 0 too (every gradient so far was), so
-    that v moves theta in second order only. ``adjoint`` therefore sends nothing back through v = 0.
+    theta <- theta - lr/(1 - b1^(t+1)) m/D, D = sqrt(v/(1 - b2^(t+1))) + eps. Where v is 0, so is m, and v moves theta
+    in second order only: nothing is sent back through it.
     A derivative of sign-like steps (eps far below the gradients) is exact and predicts little: prefer eps of
     1e-3 where scores are to be compared with retraining.
 
@@ -193,7 +181,7 @@ class Adam:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
-    needs: tuple[str, ...] = field(default=("gradient", "m", "v"), init=False)
+    needs: ClassVar[tuple[str, ...]] = ("gradient", "m", "v")
     decoupled: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -280,24 +268,16 @@ def to_dict(optimiser: Optimiser, steps: int) -> dict[str, Any]:
             return {"sha256": hashlib.sha256(value.cpu().contiguous().numpy().tobytes()).hexdigest()}
         return list(value) if isinstance(value, tuple) else value
 
-    if not is_dataclass(optimiser):  # a rule of the user's own: by what it holds
-        held = {name: plain(value) for name, value in sorted(vars(optimiser).items())}
-        shown = {
-            name: v for name, v in held.items() if v is None or isinstance(v, bool | int | float | str | list | dict)
-        }
-        return {"type": type(optimiser).__qualname__} | shown
-    given = {f.name: plain(getattr(optimiser, f.name)) for f in fields(optimiser) if f.init and f.name != "needs"}
-    return {"type": type(optimiser).__name__} | given
+    if is_dataclass(optimiser):
+        given = {f.name: plain(getattr(optimiser, f.name)) for f in fields(optimiser) if f.init and f.name != "needs"}
+        return {"type": type(optimiser).__name__} | given
+    values = {name: plain(value) for name, value in sorted(vars(optimiser).items())}  # of a rule of the user's own
+    storable = {name: v for name, v in values.items() if v is None or isinstance(v, str | int | float | list | dict)}
+    return {"type": type(optimiser).__qualname__} | storable
 
 
 def from_dict(value: Mapping[str, Any]) -> Optimiser:
-    """Inverse of ``to_dict``.
-
-    Raises
-    ------
-    UserError
-        A rule of the user's own, or one with a tensor: nothing but the object describes it.
-    """
+    """Inverse of ``to_dict``; a rule of the user's own, or one with a tensor, is refused: it is not stored."""
     known = RULES.get(value["type"])
     settings = {name: _setting(item) for name, item in value.items() if name != "type"}
     if known is None or any(isinstance(item, dict) for item in settings.values()):

@@ -1,7 +1,7 @@
 """Progress with time left: quiet by default, bars on the terminal's error stream inside of ``with cl.progress():``."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 from rich.console import Console
@@ -9,17 +9,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 
 from crossloss import distributed
-from crossloss.core import Progress
+from crossloss.core import Progress, silent
 
 Tracker = Callable[[str], AbstractContextManager[Progress]]
 """Opens a piece of work by name and gives the function to call with (done, total)."""
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[Progress]:
-    yield lambda done, total: None
-
-
+_tracker: ContextVar[Tracker] = ContextVar("tracker", default=lambda name: nullcontext(silent))
 _shown: ContextVar[RichProgress | None] = ContextVar("shown", default=None)
 """The bars that stand on the terminal."""
 
@@ -34,23 +28,14 @@ def _bar(name: str) -> Iterator[Progress]:
         finally:
             outer.remove_task(task)
         return
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with RichProgress(*columns, console=Console(stderr=True, quiet=not distributed.first())) as shown:
+    times = (MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    console = Console(stderr=True, quiet=not distributed.first())
+    with RichProgress(TextColumn("{task.description:<28}"), BarColumn(), *times, console=console) as shown:
         token, task = _shown.set(shown), shown.add_task(name, total=None)
         try:
             yield lambda done, total: shown.update(task, completed=done, total=total)
         finally:
             _shown.reset(token)
-
-
-_tracker: ContextVar[Tracker] = ContextVar("tracker", default=_quiet)
 
 
 def track(name: str) -> AbstractContextManager[Progress]:

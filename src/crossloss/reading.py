@@ -21,23 +21,9 @@ ALIKE = 0.8
 def select(
     scores: Scores, objective: Named = None, *, document: str | None = None, word: str | None = None, sign: int = 0
 ) -> np.ndarray:
-    """Numbers of the samples asked for, int64, the strongest first.
+    """Numbers of samples, int64, the strongest first: of one document, with a word, or of one sign where it is not 0.
 
-    Parameters
-    ----------
-    objective : optional
-        The first scored where None.
-    document : str, optional
-        Only samples of this document.
-    word : str, optional
-        Only samples that contain it.
-    sign : int
-        Positive: only amplifiers; negative: only mitigators; 0: both.
-
-    Raises
-    ------
-    UserError
-        The corpus has no such document or word.
+    ``objective`` is the first scored where None. A document or word that the corpus has not is refused.
     """
     model, values = scores.run.model, scores.of(objective)
     wanted = values * sign > 0 if sign else np.ones(len(values), dtype=bool)
@@ -48,10 +34,9 @@ def select(
         wanted &= inside
     if word is not None:
         corpus = require_skipgram(model, "Choosing samples by word").corpus
-        wanted_word = normal(word, corpus.form)
-        if wanted_word not in corpus.types:
+        if (own := normal(word, corpus.form)) not in corpus.types:
             raise UserError(f"The corpus has no word {word!r}.")
-        at = np.flatnonzero(corpus.tokens == corpus.types.index(wanted_word))
+        at = np.flatnonzero(corpus.tokens == corpus.types.index(own))
         wanted &= np.isin(np.arange(len(corpus)), np.searchsorted(corpus.indptr, at, side="right") - 1)
     chosen = np.flatnonzero(wanted)
     return chosen[np.argsort(-np.abs(values[chosen]), kind="stable")]
@@ -68,11 +53,10 @@ def ranking(
 ) -> list[Table]:
     """The strongest amplifiers and mitigators, a table each; near-duplicates stand as a number behind the first.
 
-    ``retrained`` gives, by sample, what retraining without it changed, beside what was predicted. For the other
-    parameters, and errors, see ``select``.
+    ``retrained`` gives, by sample, what retraining without it changed. For the rest see ``select``.
     """
-    name, noun, tables = scores.names[scores.index_of(objective)], scores.run.model.sample_noun, []
-    headings = ("effect if removed", *(["retrained"] if retrained else []), "sample", noun)
+    name, tables = scores.names[scores.index_of(objective)], []
+    headings = ("effect if removed", *(["retrained"] if retrained else []), "sample", scores.run.model.sample_noun)
     for kind, direction, sign in (("Amplifiers", "lower", 1), ("Mitigators", "raise", -1)):
         rows = []
         for alike in near_duplicates(scores, select(scores, name, document=document, word=word, sign=sign), count):
@@ -89,17 +73,14 @@ def ranking(
 
 
 def near_duplicates(scores: Scores, samples: np.ndarray, count: int) -> list[np.ndarray]:
-    """``group_near_duplicates`` of a corpus; samples of another model each stand alone."""
+    """``group_near_duplicates`` of the run's corpus; samples of another model each stand alone."""
     if not isinstance(scores.run.model, SkipGram):
         return [samples[[i]] for i in range(min(count, len(samples)))]
     return group_near_duplicates(scores.run.model.corpus, samples, count)
 
 
 def group_near_duplicates(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
-    """The first ``count`` samples that are not near-duplicates of one before, each followed by its near-duplicates.
-
-    ``samples`` are numbers in the order of interest; only among them are duplicates looked for.
-    """
+    """The first ``count`` of ``samples`` that are no near-duplicates of one before, each followed by its own."""
     parts = (np.ones(len(corpus.tokens), dtype=np.int32), corpus.tokens, corpus.indptr)
     holds = scipy.sparse.csr_matrix(parts, shape=(len(corpus), len(corpus.types)), copy=True)[samples]
     holds.sum_duplicates()

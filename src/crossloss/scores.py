@@ -12,7 +12,7 @@ from torch import Tensor
 
 from crossloss import estimators
 from crossloss.core import Accumulator, Estimator, Objective, UserError
-from crossloss.display import html_table
+from crossloss.display import Result, Table
 from crossloss.estimators import ESTIMATORS
 from crossloss.inputs import read_only, row_numbers
 from crossloss.memory import peak_memory
@@ -65,20 +65,16 @@ class Scored:
         return str(self.columns.get("document", ""))
 
 
-class Scores:
+class Scores(Result):
     """Scores of every sample of a run for k objectives.
-
-    Parameters
-    ----------
-    run : Run
-    estimator : str
-    objectives : sequence of Objective
-    atoms : (k, m) array
-        Derivative of each objective by the weight of each atom: of skip-gram the count of each word pair in both
-        orders, else the samples themselves; read-only.
 
     Attributes
     ----------
+    run : Run
+    estimator : str
+    atoms : (k, m) array
+        Derivative of each objective by the weight of each atom: of skip-gram the count of each word pair in both
+        orders, else the samples themselves; read-only.
     samples : (k, n) float64 array
         Derivative of each objective by the weight of each sample; read-only.
 
@@ -93,8 +89,7 @@ class Scores:
     def __init__(self, run: Run, estimator: str, objectives: Sequence[Objective], atoms: np.ndarray) -> None:
         self.run, self.estimator, self.atoms = run, estimator, read_only(atoms)
         self.samples = read_only(run.model.project(atoms))
-        self._objectives = tuple(objectives)
-        self._values = run.values(objectives)
+        self._objectives, self._values = tuple(objectives), run.values(objectives)
         weights = run.weights
         self.removable = np.where(run.model.candidates(weights), 1.0, weights)
 
@@ -114,13 +109,7 @@ class Scores:
         return dict(self._values)
 
     def index_of(self, objective: Named = None) -> int:
-        """Index of an objective, given as it was scored or by its name; the first where None.
-
-        Raises
-        ------
-        UserError
-            No such objective was scored.
-        """
+        """Index of an objective, given as it was scored or by its name; UserError where it was not scored."""
         if objective is None:
             return 0
         name = objective if isinstance(objective, str) else as_objective(objective).name
@@ -147,28 +136,36 @@ class Scores:
         """Samples by number, with their scores for one objective; UserError for a mask, or one that is not there."""
         scores, effects, ranks = self.of(objective), self.effects(objective), self.ranks(objective)
         value = abs(self._values[self.names[self.index_of(objective)]])
-        columns, model = self.run.model.columns(), self.run.model
-        found = []
-        for i in row_numbers(samples, len(scores), "samples").tolist():
-            row = {name: values[i] for name, values in columns.items()}
-            if not row:
-                item = model.show(i)
-                row = {"text": item if isinstance(item, str) else f"{model.sample_noun} {i}"}
-            share = float(scores[i]) / value if value else 0.0
-            found.append(Scored(i, float(scores[i]), float(effects[i]), int(ranks[i]), share, row))
-        return found
+        model, columns = self.run.model, self.run.model.columns()
+
+        def row(i: int) -> dict[str, Any]:
+            if columns:
+                return {name: values[i] for name, values in columns.items()}
+            item = model.show(i)
+            return {"text": item if isinstance(item, str) else f"{model.sample_noun} {i}"}
+
+        return [
+            Scored(i, s := float(scores[i]), float(effects[i]), int(ranks[i]), s / value if value else 0.0, row(i))
+            for i in row_numbers(samples, len(scores), "samples").tolist()
+        ]
+
+    def _first(self, count: int, keys: np.ndarray, objective: Named) -> list[Scored]:
+        """The samples of the smallest keys; UserError where ``count`` is no number of them."""
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+            raise UserError(f"The number of samples to show is {count!r}: give a whole number, 0 or more.")
+        return self.shown(np.argsort(keys, kind="stable")[:count], objective)
 
     def top(self, count: int = 10, objective: Named = None) -> list[Scored]:
         """Samples that move the objective most, either way."""
-        return self.shown(np.argsort(-np.abs(self.of(objective)), kind="stable")[: _count(count)], objective)
+        return self._first(count, -np.abs(self.of(objective)), objective)
 
     def amplifiers(self, count: int = 10, objective: Named = None) -> list[Scored]:
         """Samples that pushed the objective up most: removing them is predicted to lower it."""
-        return self.shown(np.argsort(-self.of(objective), kind="stable")[: _count(count)], objective)
+        return self._first(count, -self.of(objective), objective)
 
     def mitigators(self, count: int = 10, objective: Named = None) -> list[Scored]:
         """Samples that held the objective down most: removing them is predicted to raise it."""
-        return self.shown(np.argsort(self.of(objective), kind="stable")[: _count(count)], objective)
+        return self._first(count, self.of(objective), objective)
 
     def group(self, samples: Sequence[int] | np.ndarray, objective: Named = None) -> float:
         """Effect of removing a set of samples together, to first order: the sum."""
@@ -194,13 +191,7 @@ class Scores:
         return [(str(names[i]), float(sums[i]), int(sizes[i])) for i in order]
 
     def documents(self, objective: Named = None) -> list[tuple[str, float, int]]:
-        """(document, effect if removed, samples), strongest first.
-
-        Raises
-        ------
-        UserError
-            The samples are of no documents.
-        """
+        """(document, effect if removed, samples), strongest first; UserError where samples are of no documents."""
         columns = self.run.model.columns()
         if "document" not in columns:
             raise UserError("These samples name no documents: give labels, scores.totals(labels).")
@@ -219,22 +210,22 @@ class Scores:
     def table(self, retrained: Mapping[str, Mapping[int, float]] | None = None) -> pa.Table:
         """Sample, what the model shows of it, weight; per objective score, effect_if_removed, rank and share.
 
-        ``retrained`` gives, by objective, changes by sample that retraining without it found: one more column, null for
+        ``retrained`` gives, by objective, the change by sample after retraining without it: one more column, null for
         the other samples.
         """
         n = self.samples.shape[1]
         columns: dict[str, Any] = {"sample": np.arange(n)}
         columns |= {name: pa.array(values, pa.string()) for name, values in self.run.model.columns().items()}
         columns["weight"] = self.run.weights
-        for o in self._objectives:
-            scores, value = self.of(o), self._values[o.name]
-            columns[f"{o.name}.score"] = scores
-            columns[f"{o.name}.effect_if_removed"] = self.effects(o)
-            columns[f"{o.name}.rank"] = self.ranks(o)
-            columns[f"{o.name}.share"] = scores / abs(value) if value else np.zeros_like(scores)
-            if retrained and o.name in retrained:
-                changes = [retrained[o.name].get(sample) for sample in range(n)]
-                columns[f"{o.name}.retrained"] = pa.array(changes, pa.float64())
+        for name, value in self._values.items():
+            scores = self.of(name)
+            columns[f"{name}.score"] = scores
+            columns[f"{name}.effect_if_removed"] = self.effects(name)
+            columns[f"{name}.rank"] = self.ranks(name)
+            columns[f"{name}.share"] = scores / abs(value) if value else np.zeros_like(scores)
+            if retrained and name in retrained:
+                changes = [retrained[name].get(sample) for sample in range(n)]
+                columns[f"{name}.retrained"] = pa.array(changes, pa.float64())
         return pa.table(columns).replace_schema_metadata(
             {"crossloss": json.dumps({"estimator": self.estimator, "values": self.values}, sort_keys=True)}
         )
@@ -258,17 +249,21 @@ class Scores:
             raise UserError("to_pandas needs pandas: run `pip install pandas`, or take scores.table().") from None
         return self.table().to_pandas()
 
-    def __repr__(self) -> str:
-        known = ", ".join(f"{name} {value:+.4g}" for name, value in self._values.items())
-        return f"Scores({self.estimator}, {self.samples.shape[1]:,} {self.run.model.sample_noun}s: {known})"
+    def tables(self, count: int = 10) -> list[Table]:
+        """What moves each objective most, either way."""
+        headings = ("effect if removed", "rank", "sample", self.run.model.sample_noun)
+        return [
+            Table(
+                f"{name} {value:+.4g} ({self.estimator}): what moves it most",
+                headings,
+                [(s.effect_if_removed, s.rank, s.sample, s.text) for s in self.top(count, name)],
+            )
+            for name, value in self._values.items()
+        ]
 
-    def _repr_html_(self) -> str:
-        shown = []
-        for o in self._objectives:
-            rows = [(s.effect_if_removed, s.rank, s.sample, s.text) for s in self.top(10, o)]
-            title = f"{o.name} {self._values[o.name]:+.4g} ({self.estimator}): what moves it most"
-            shown.append(html_table(title, ("effect if removed", "rank", "sample", self.run.model.sample_noun), rows))
-        return "".join(shown)
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name} {value:+.4g}" for name, value in self._values.items())
+        return f"Scores({self.estimator}, {self.samples.shape[1]:,} {self.run.model.sample_noun}s: {values})"
 
 
 def score(
@@ -308,11 +303,7 @@ def score(
 
 
 def compute_scores(
-    run: Run,
-    objectives: Sequence[Objective | Callable[[Any], Tensor]],
-    estimator: str | Estimator = UNROLLED,
-    *,
-    damping: float = 0.0,
+    run: Run, objectives: Sequence[Any], estimator: str | Estimator = UNROLLED, *, damping: float = 0.0
 ) -> Scores:
     """``score``, of which the run remembers nothing."""
     if isinstance(objectives, str | Mapping) or not isinstance(objectives, Iterable):
@@ -323,25 +314,22 @@ def compute_scores(
     names = [o.name for o in chosen]
     if len(set(names)) < len(names):
         raise UserError(f"Two objectives have the same name ({', '.join(sorted(names))}): rename one.")
-    words = isinstance(run.model, SkipGram)
-    if estimator == CO_OCCURRENCE and isinstance(run.model, SkipGram):
-        if damping:
-            raise UserError(f"{CO_OCCURRENCE} takes no damping: it is for the inverse-Hessian estimators.")
-        return Scores(run, CO_OCCURRENCE, chosen, _co_occurrence(run.model, chosen))
-    estimate = estimators.get(estimator, damping, others=(CO_OCCURRENCE,) if words else ())
+    others: tuple[str, ...] = ()
+    if isinstance(run.model, SkipGram):
+        others = (CO_OCCURRENCE,)
+        if estimator == CO_OCCURRENCE:
+            if damping:
+                raise UserError(f"{CO_OCCURRENCE} takes no damping: it is for the inverse-Hessian estimators.")
+            return Scores(run, CO_OCCURRENCE, chosen, np.stack([_co_occurrence(run.model, o) for o in chosen]))
+    estimate = estimators.get(estimator, damping, others)
     run.model.check_objectives(run.field, run.theta, chosen)  # before the work
     return Scores(run, estimate.name, chosen, _atoms(run, chosen, estimate))
 
 
-def _co_occurrence(model: SkipGram, objectives: Sequence[Objective]) -> np.ndarray:
-    rows = []
-    for o in objectives:
-        if not isinstance(o, Weat):
-            raise UserError(f"co-occurrence needs word sets X, Y, A, B, which {o.name} has not.")
-        rows.append(
-            co_occurrence(model.counts, model.vocabulary, {side: tuple(words) for side, words in o.sets.items()})
-        )
-    return np.stack(rows)
+def _co_occurrence(model: SkipGram, objective: Objective) -> np.ndarray:
+    if not isinstance(objective, Weat):
+        raise UserError(f"co-occurrence needs word sets X, Y, A, B, which {objective.name} has not.")
+    return co_occurrence(model.counts, model.vocabulary, {name: tuple(words) for name, words in objective.sets.items()})
 
 
 def _atoms(run: Run, objectives: Sequence[Objective], estimator: Estimator) -> np.ndarray:
@@ -349,19 +337,19 @@ def _atoms(run: Run, objectives: Sequence[Objective], estimator: Estimator) -> n
     begun, settings = time.perf_counter(), estimator.settings()
     store = run.store if settings is not None else Store()  # an estimator that nothing but its code describes
     name = f"influence-{estimator.name}"
-    places = [store.entry(name, run.fingerprint(o), settings, suffix=".safetensors") for o in objectives]
-    known = {o.name: place.load() for o, place in zip(objectives, places, strict=True)}
-    rows = {name: stored["atoms"] for name, stored in known.items() if stored is not None}
-    missing = [(o, place) for o, place in zip(objectives, places, strict=True) if o.name not in rows]
+    entries = [store.entry(name, run.fingerprint(o), settings, suffix=".safetensors") for o in objectives]
+    stored = {o.name: entry.load() for o, entry in zip(objectives, entries, strict=True)}
+    rows = {name: arrays["atoms"] for name, arrays in stored.items() if arrays is not None}
+    missing = [(o, entry) for o, entry in zip(objectives, entries, strict=True) if o.name not in rows]
     if missing:
         at_once, estimate = run.at_once(len(missing)), estimator.at(run.trajectory)
         for first in range(0, len(missing), at_once):
             group = missing[first : first + at_once]
             part = "" if len(missing) <= at_once else f", part {first // at_once + 1}"
-            found = _pass(run, group, f"scoring ({estimator.name}{part})", estimate)
-            for (o, place), row in zip(group, found, strict=True):
+            atoms = _pass(run, group, f"scoring ({estimator.name}{part})", estimate)
+            for (o, entry), row in zip(group, atoms, strict=True):
                 rows[o.name] = row
-                place.save({"atoms": row})
+                entry.save({"atoms": row})
         if estimator.name == UNROLLED:
             run.store.log_metrics({"score.seconds": time.perf_counter() - begun, "peak_memory_bytes": peak_memory()})
     return np.stack([rows[o.name] for o in objectives])
@@ -371,20 +359,13 @@ def _pass(
     run: Run, group: Sequence[tuple[Objective, Entry]], label: str, estimate: Callable[..., Accumulator]
 ) -> np.ndarray:
     """One backward pass; in a folder a stopped one goes on where it was."""
-    objectives, checkpoint = [o for o, _ in group], None
+    checkpoint = None
     if run.store.path is not None:
-        file = f"backward-{content_key([place.file for _, place in group])[:20]}.safetensors"
+        file = f"backward-{content_key([entry.file for _, entry in group])[:20]}.safetensors"
         checkpoint = FileCheckpoint(run.store.path / file, run.trajectory.initial.device)
     with track(label) as progress:
-        influence = estimate(objectives, progress=progress, checkpoint=checkpoint)
+        influence = estimate([o for o, _ in group], progress=progress, checkpoint=checkpoint)
     atoms = run.model.atoms(influence)
     if checkpoint is not None:
         checkpoint.path.unlink(missing_ok=True)
     return atoms
-
-
-def _count(count: int) -> int:
-    """How many samples are shown; UserError where it is no number of them."""
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
-        raise UserError(f"The number of samples to show is {count!r}: give a whole number, 0 or more.")
-    return int(count)

@@ -1,4 +1,4 @@
-"""Agreement of predicted and found changes, with bootstrap intervals over subsets."""
+"""Agreement of predicted changes with those of retraining, with bootstrap intervals over subsets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ RESAMPLES, LEVEL = 10_000, 0.95
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How well scores predicted retraining, over subsets of one size.
+    """How well scores predicted retraining, over subsets of one size; each figure with a 95 % percentile interval.
 
     Pearson correlation, Spearman correlation (the linear datamodeling score, LDS; Park et al. 2023) and the
-    least-squares slope of found on predicted, each with a 95 % percentile interval.
+    least-squares slope of retrained on predicted.
     """
 
     pearson: float
@@ -35,17 +35,11 @@ def deviation(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
-def fidelity(predicted: np.ndarray, found: np.ndarray, *, seed: int = 0) -> Fidelity:
-    """Compare predicted with found changes, (m,) each.
-
-    Raises
-    ------
-    UserError
-        Fewer than three subsets, or no variation in one of the two.
-    """
+def fidelity(predicted: np.ndarray, retrained: np.ndarray, *, seed: int = 0) -> Fidelity:
+    """Compare predicted changes with those of retraining, (m,) each; both must vary, over three subsets or more."""
     from scipy.stats import rankdata  # imported late, as it takes a third of a command's start
 
-    x, y = np.asarray(predicted, dtype=np.float64), np.asarray(found, dtype=np.float64)
+    x, y = np.asarray(predicted, dtype=np.float64), np.asarray(retrained, dtype=np.float64)
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         raise UserError("Fidelity needs at least three subsets whose predicted and found changes vary.")
     rows = np.random.default_rng(seed).integers(0, len(x), (RESAMPLES, len(x)))
@@ -53,14 +47,14 @@ def fidelity(predicted: np.ndarray, found: np.ndarray, *, seed: int = 0) -> Fide
     varied = (np.ptp(bx, axis=1) > 0) & (np.ptp(by, axis=1) > 0)
     bx, by = bx[varied], by[varied]
     figures: dict[str, float] = {}
-    ranks = [rankdata(values, axis=-1) for values in (x[None], y[None], bx, by)]
-    for name, whole, resampled in (
-        ("pearson", pearson(x[None], y[None]), pearson(bx, by)),
-        ("spearman", pearson(ranks[0], ranks[1]), pearson(ranks[2], ranks[3])),
-        ("slope", slope(x[None], y[None]), slope(bx, by)),
-    ):
-        low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        figures |= {name: float(whole[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
+
+    def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return pearson(rankdata(x, axis=-1), rankdata(y, axis=-1))
+
+    for statistic in (pearson, spearman, slope):
+        low, high = np.quantile(statistic(bx, by), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        name, whole = statistic.__name__, statistic(x[None], y[None])[0]
+        figures |= {name: float(whole), f"{name}_low": float(low), f"{name}_high": float(high)}
     return Fidelity(**figures, subsets=len(x))
 
 

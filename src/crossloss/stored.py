@@ -29,16 +29,15 @@ def stored_scores(run: Run, objectives: Sequence[Objective]) -> Scores:
 
 def stored_targets(run: Run, names: Sequence[str]) -> dict[str, float]:
     """Targets of the run's removals, by their files; 0 where there is none."""
-    files = {name: run.store.path / f"plan-{name}.parquet" for name in names} if run.store.path else {}
-    known = {name: read_plan(path)[1].get("targets", {}) for name, path in files.items() if path.exists()}
-    return {name: float(known.get(name, {}).get(name, 0.0)) for name in names}
+    targets = dict.fromkeys(names, 0.0)
+    for name in names:
+        if run.store.path and (path := run.store.path / f"plan-{name}.parquet").exists():
+            targets[name] = float(read_plan(path)[1].get("targets", {}).get(name, 0.0))
+    return targets
 
 
 def save_flip(run: Run, flip: SmallestFlip, owner: str) -> list[str]:
-    """Add how few samples decide an objective to robustness.json and to the figures; returns it in sentences.
-
-    ``owner`` is the name of the objective; a flip of another name is of the same test with fewer words.
-    """
+    """Add how few samples decide an objective, or ``owner`` with fewer words, to the run; returns it in sentences."""
     lines, stored = sentences(flip, in_common(run, flip.removed)), run.store.load(ROBUSTNESS) or {}
     stored.setdefault(owner, {})[f"{flip.name} {flip.verdict}"] = lines
     run.store.save(ROBUSTNESS, stored)
@@ -48,9 +47,9 @@ def save_flip(run: Run, flip: SmallestFlip, owner: str) -> list[str]:
 
 
 def restore(run: Run) -> None:
-    """Set ``run.results`` to what the folder holds of scores, plans, validation, starts and flips, for ``cl.report``.
+    """Add what the folder holds of scores, plans, validation, starts and flips to ``run.results``, for ``cl.report``.
 
-    What was found in this process stays. Scores are made where they are not stored, if the run has objectives.
+    Scores are made where they are not stored, if the run has objectives.
     """
     results, manifest = run.results, run.store.manifest
     if results.scores is None and run.objectives and (run.steps or "estimator" in manifest):

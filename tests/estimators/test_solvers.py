@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import small
-from crossloss.core import Curvature, UserError
+from crossloss.core import Curvature, UserError, silent
 from crossloss.estimators import GMRES, Arnoldi, ConjugateGradient, Dense, LiSSA
 from crossloss.estimators import curvature as curvature_module
 from crossloss.estimators.curvature import Absolute, Jacobian, materialise, require_regular, symmetry_tolerance
@@ -82,13 +82,13 @@ def test_a_system_is_set_up_once_for_all_right_hand_sides(name):
     """What is solved later costs a direct solver its residual's product and no more, and gives the same."""
     curvature, b = Given(DEFINITE), right(3, 12)
     solver = SOLVERS.get(name, Arnoldi(4))
-    state = solver.init(System(curvature, 0.1))
+    solve = solver.init(System(curvature, 0.1))
     set_up = curvature.rows
     assert set_up == {"dense": 12, "cg": 2, "gmres": 0, "lissa": 0}.get(name, set_up)
-    whole = solver.compute(state, b).x
+    whole = solve(b, silent).x
     before = curvature.rows
     for row, expected in zip(b, whole, strict=True):
-        torch.testing.assert_close(solver.compute(state, row[None]).x[0], expected, rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(solve(row[None], silent).x[0], expected, rtol=1e-6, atol=1e-9)
     if name in ("dense", "arnoldi"):
         assert curvature.rows == before + 3
     torch.testing.assert_close(solver.solve(System(Given(DEFINITE), 0.1), b).x, whole, rtol=0, atol=0)

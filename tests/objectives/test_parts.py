@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossloss.core import UserError
-from crossloss.objectives.weat import SIDES, Weat
-from crossloss.objectives.wordsets import weat
+from crossloss.objectives.weat import SIDES, Weat, weat
 
 
 @given(st.integers(0, 1000), st.sets(st.integers(0, 31), max_size=8))

@@ -117,7 +117,7 @@ def test_every_type_is_the_function_of_its_name(tmp_path):
 
 
 BAD_TYPES = {
-    "t: {type: horoscope}": "There is no type 'horoscope'; there are: sum, abs, association, displacement,",
+    "t: {type: horoscope}": "There is no type 'horoscope'; there are: sum, abs, similarity, association,",
     "t: {type: [a]}": "There is no type",
     "t: {type: similarity, a: he}": "b is missing: similarity takes a, b",
     "t: {type: similarity, a: he, b: she, c: it}": "c is no key of similarity: similarity takes a, b",
@@ -128,7 +128,7 @@ BAD_TYPES = {
     "t: {type: displacement, word: a, along: [1, x]}": "along must be numbers: give a list",
     "t: {type: displacement, word: a, along: [1, nan]}": "finite",
     "t: {type: ripa, targets: a, pairs: [[b]]}": "['b'] is no pair",
-    "t: {type: one-sided, X: [a, b], Y: [c, d], A: [e, f], kind: best}": "\"statistic\", not 'best'",
+    "t: {type: one-sided, X: [a, b], Y: [c, d], A: [e, f], kind: best}": "it should be 'effect' or 'statistic'",
     "t: {type: sum, of: [weat6]}": "two objectives or more",
     "t: {type: sum, of: [weat6, u]}\nu: {type: similarity, a: b, b: c}": "no test 'u'",
     "t: {type: sum, of: [weat6, t]}": "no test 't'",
@@ -186,7 +186,7 @@ def test_every_type_is_taught(tmp_path):
 
 NOT_INLINE = {
     "similarty:he/she": r"no objective 'similarty' .* did you mean similarity:WORD/WORD",
-    "horoscope:he": "there are: sum, difference, abs, .*displacement, .*similarity",
+    "horoscope:he": "there are: sum, difference, abs, similarity, .*displacement",
     "similarity:he": "give similarity:WORD/WORD",
     "similarity:he/she/it": "give similarity:WORD/WORD",
     "similarity:he,she": "give similarity:WORD/WORD",

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from crossloss.core import UserError
 from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.objectives import names, weat
-from crossloss.objectives.weat import Weat
-from crossloss.objectives.wordsets import shipped
+from crossloss.objectives.weat import Weat, shipped
 
 WORDS = [f"w{i}" for i in range(14)]
 TEST = Weat("t", ("w0", "w1", "w2"), ("w3", "w4", "w5", "w6"), ("w7", "w8", "w9"), ("w10", "w11", "w12", "w13"))

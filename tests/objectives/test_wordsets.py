@@ -6,7 +6,7 @@ import pytest
 
 from crossloss.core import UserError
 from crossloss.objectives import weat
-from crossloss.objectives.wordsets import _data
+from crossloss.objectives.weat import _data
 
 # Caliskan et al. 2017, Table 1: targets X, Y, then attributes A, B.
 CALISKAN = {
@@ -57,5 +57,5 @@ def test_the_papers_four_are_made_of_caliskans():
 def test_the_statistic_is_the_same_test_and_another_kind_is_refused():
     assert sides(weat("weat6", "statistic")) == sides(weat("weat6"))
     assert weat("weat6", "statistic").kind == "statistic"
-    with pytest.raises(UserError, match="not 'stat'"):
+    with pytest.raises(UserError, match="kind is 'stat': it should be 'effect' or 'statistic'"):
         weat("weat6", "stat")

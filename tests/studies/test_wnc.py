@@ -12,10 +12,11 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.display import effect, value
 from crossloss.objectives.weat import Weat
-from crossloss.text.versions import Versions, combine_versions, read_versions
+from crossloss.text.versions import Versions, read_versions
 from dense import random_sentences
 from studies import command, tables, wnc
 from studies.sentences import HEADINGS, strongest
+from studies.versioned import combine_versions
 from studies.wnc import CONVENTIONS, enough_text
 
 pytest.importorskip("matplotlib")

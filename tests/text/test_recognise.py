@@ -129,6 +129,19 @@ def test_separators_of_unicode_end_lines_where_nothing_else_does(tmp_path, mark)
     assert cl.read(put(tmp_path, "c.jsonl", json.dumps({"text": both[0]}, ensure_ascii=False))).texts == both[:1]
 
 
+def test_many_blank_lines_before_the_first_sentence_do_no_harm(tmp_path):
+    assert len(cl.read(put(tmp_path, "late.txt", "\n" * 2100 + "\n".join(SAID)))) == len(SAID)
+    tabs = "\n" * 2100 + "\n".join(f"{line}\tx y" for line in SAID)
+    with pytest.raises(UserError, match="table of 2 columns"):
+        cl.read(put(tmp_path, "late_tabs.txt", tabs))
+
+
+def test_rows_of_conll_may_differ_in_their_columns(tmp_path):
+    rows = "\n".join("\t".join(["1", "word", *"_____", *"A" * (i % 4)]) for i in range(30))
+    with pytest.raises(UserError, match="is CoNLL, a token a line"):
+        cl.read(put(tmp_path, "roles.txt", rows))
+
+
 def test_what_was_found_is_said(tmp_path, capsys):
     for name, content, said in (
         ("mac.txt", "\r".join(SAID), "mac.txt: text, a sentence a line; 12 lines Hint: mac.txt: 11 of its"),
@@ -177,7 +190,7 @@ def test_endings_in_capitals_are_endings(tmp_path, name):
     for place in (tmp_path / name, tmp_path):
         corpus = cl.read(place)
         assert corpus.texts == SAID
-        assert corpus.found.unused == ["author"]
+        assert corpus.info.unused == ["author"]
 
 
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
@@ -228,13 +241,13 @@ def test_other_columns_of_one_name_do_no_harm(tmp_path):
 def test_rows_of_json_may_differ_in_their_keys(tmp_path):
     lines = [{"text": "a b"}, {"text": "c d", "document": "D", "id": "x"}, {"n": 1, "text": "e f", "document": None}]
     corpus = cl.read(put(tmp_path, "c.jsonl", "\n".join(map(json.dumps, lines))))
-    assert (corpus.ids, corpus.documents, corpus.found.unused) == (["1", "x", "3"], ["", "D", ""], ["n"])
+    assert (corpus.ids, corpus.documents, corpus.info.unused) == (["1", "x", "3"], ["", "D", ""], ["n"])
 
 
 def test_ids_that_repeat_are_row_numbers_unless_asked_for(tmp_path):
     path = put(tmp_path, "c.csv", "id,text\n7,a b\n7,c d\n8,e f\n")
     corpus = cl.read(path)
-    assert (corpus.ids, corpus.found.columns.id, corpus.found.unused) == (["1", "2", "3"], None, ["id"])
+    assert (corpus.ids, corpus.info.columns.id, corpus.info.unused) == (["1", "2", "3"], None, ["id"])
     with pytest.raises(UserError, match=r"'7' occurs twice.*--id"):
         cl.read(path, id="id")
     alone = put(tmp_path, "d.csv", "id,text\n7,a b\n8,c d\n")

@@ -56,8 +56,8 @@ def read(path, **more):
 def test_every_layout_gives_the_same_rows_and_comes_back(tmp_path, layout, capsys):
     corpus = read(put(tmp_path, layout))
     assert [*zip(corpus.ids, corpus.documents, corpus.texts, strict=True)] == ROWS
-    assert corpus.found.columns == Columns("body", "title", "id")
-    assert corpus.found.rows == 3
+    assert corpus.info.columns == Columns("body", "title", "id")
+    assert corpus.info.rows == 3
     ((name, content),) = encode_corpus(corpus, np.ones(3)).items()
     assert name == f"c.{layout}"
     (tmp_path / "again").mkdir()
@@ -98,16 +98,16 @@ def test_null_texts_are_skipped_and_counted_and_numbers_are_names(tmp_path):
     (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n\n")
     corpus = cl.read(tmp_path / "c.jsonl")
     assert (corpus.ids, corpus.documents, corpus.texts) == (["7", "4"], ["", ""], ["red blue", "green"])
-    assert (corpus.found.rows, corpus.found.skipped) == (4, 2)
+    assert (corpus.info.rows, corpus.info.skipped) == (4, 2)
     pq.write_table(pa.table({"text": ["red blue", None, "green"], "id": [7, 8, 9]}), tmp_path / "c.parquet")
     corpus = cl.read(tmp_path / "c.parquet")
-    assert (corpus.ids, corpus.found.rows, corpus.found.skipped) == (["7", "9"], 3, 1)
+    assert (corpus.ids, corpus.info.rows, corpus.info.skipped) == (["7", "9"], 3, 1)
 
 
 def test_blank_lines_are_counted_and_text_comes_back_as_lines(tmp_path):
     (tmp_path / "c.txt.bz2").write_bytes(bz2.compress(b"red blue\n\n \ngreen\n"))
     corpus = cl.read(tmp_path / "c.txt.bz2")
-    assert (corpus.ids, corpus.found.rows, corpus.found.skipped) == (["1", "4"], 4, 2)
+    assert (corpus.ids, corpus.info.rows, corpus.info.skipped) == (["1", "4"], 4, 2)
     assert encode_corpus(corpus, np.ones(2)) == {"c.txt.bz2": bz2.compress(b"red blue\ngreen\n")}
 
 
@@ -121,7 +121,7 @@ def test_a_folder_of_text_is_a_document_a_file(tmp_path, capsys):
     corpus = cl.read(folder)
     assert corpus.ids == ["b.txt:1", "b.txt:2", "deep/a.txt.gz:1"]
     assert corpus.documents == ["b.txt", "b.txt", "deep/a.txt.gz"]
-    assert (corpus.found.files, corpus.found.passed_over) == (2, 3)
+    assert (corpus.info.files, corpus.info.passed_over) == (2, 3)
     assert "books: folder of 2 files; 3 lines; 3 files passed over" in " ".join(corpus.summary())
     assert encode_corpus(corpus, np.array([0, 1, 1])) == {
         "books/b.txt": b"green\n",
@@ -227,7 +227,7 @@ class Dataset:
 def test_a_dataset_in_memory():
     corpus = cl.read(Dataset([{"text": "red blue", "label": 1}, {"text": "green", "label": 0}]))
     assert (corpus.ids, corpus.texts, corpus.source) == (["1", "2"], ["red blue", "green"], "dataset")
-    assert corpus.found.unused == ["label"]
+    assert corpus.info.unused == ["label"]
     assert list(encode_corpus(corpus, np.ones(2))) == ["dataset.parquet"]
     with pytest.raises(UserError, match=r"several splits \(train, test\)"):
         cl.read({"train": 1, "test": 2})
@@ -243,7 +243,7 @@ def test_hugging_face_datasets_themselves(tmp_path):
     for source in (dataset, dataset.to_iterable_dataset(), tmp_path / "saved"):
         corpus = cl.read(source)
         assert (corpus.ids, corpus.documents) == (["1", "3"], ["A", "B"])
-        assert corpus.found.skipped == 1
+        assert corpus.info.skipped == 1
     with pytest.raises(UserError, match="several splits"):
         cl.read(datasets.DatasetDict({"train": dataset}))
     (tmp_path / "saved" / "state.json").write_text("{")

@@ -8,7 +8,7 @@ from crossloss.files import map_arrays
 from crossloss.text import pairs, streamed
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import from_sentences
-from crossloss.text.streamed import Streamed
+from crossloss.text.streamed import stream_pairs
 from crossloss.text.vocabulary import build_vocabulary
 from dense import random_sentences
 from distributed_sample import results
@@ -17,17 +17,15 @@ from distributed_sample import results
 def counted(folder):
     corpus = from_sentences(["alone", *random_sentences(4, sentences=90), "", "waa wab"], candidates=["wac waa"])
     vocabulary = build_vocabulary(corpus, min_count=2)
-    parts = Streamed(corpus, vocabulary, window=4, folder=folder)
-    return corpus, vocabulary, parts
+    stream_pairs(corpus, vocabulary, window=4, file=folder / "pairs.safetensors")
+    return corpus, vocabulary
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 10_000])
 def test_the_same_counts_whatever_the_size_of_a_piece(tmp_path, monkeypatch, at_once):
     monkeypatch.setattr(pairs, "TOKENS_AT_ONCE", at_once)
     monkeypatch.setattr(streamed, "ELEMENTS_AT_ONCE", at_once)
-    corpus, vocabulary, parts = counted(tmp_path)
-    parts.write(tmp_path / "pairs.safetensors")
-    parts.close()
+    corpus, vocabulary = counted(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["pairs.safetensors"]
     found = PairCounts.from_tensors(map_arrays(tmp_path / "pairs.safetensors"))
     whole = count_pairs(corpus, vocabulary, window=4)
@@ -39,20 +37,13 @@ def test_the_same_counts_whatever_the_size_of_a_piece(tmp_path, monkeypatch, at_
 
 
 def test_three_processes_put_the_same_file_together(tmp_path):
-    def work(rank):
-        _, _, parts = counted(tmp_path)
-        if rank == 0:
-            parts.write(tmp_path / "pairs.safetensors")
-        return 0
-
-    results(3, work)
+    results(3, lambda rank: len(counted(tmp_path)))
     three = (tmp_path / "pairs.safetensors").read_bytes()
-    _, _, parts = counted(tmp_path)
-    parts.write(tmp_path / "pairs.safetensors")
+    counted(tmp_path)
     assert (tmp_path / "pairs.safetensors").read_bytes() == three
 
 
 def test_no_pair_at_all_is_one_sentence(tmp_path):
     corpus = from_sentences(["red", "blue", "red", "blue"])
     with pytest.raises(UserError, match="No sentence has two words"):
-        Streamed(corpus, build_vocabulary(corpus, min_count=1), window=2, folder=tmp_path)
+        stream_pairs(corpus, build_vocabulary(corpus, min_count=1), window=2, file=tmp_path / "pairs.safetensors")

@@ -9,8 +9,9 @@ import pytest
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.text.tokens import NUMBER, WITH_NUMBERS, tokenize
-from crossloss.text.versions import combine_versions, inspect_files, read_versions
+from crossloss.text.versions import inspect_files, read_versions
 from crossloss.text.vocabulary import build_vocabulary
+from studies.versioned import combine_versions
 
 PAIRS = [('A brilliant "man" won 12 games.', "A man won 12 games."), ("She's great , really", "She's here")]
 

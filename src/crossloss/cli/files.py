@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import crossloss as cl
-from crossloss.cli.options import Count, Named, only_one, opened
+from crossloss.cli.options import Count, Named, RunArgument, only_one, opened
 from crossloss.cli.printing import print_line, print_table
 from crossloss.display import effect, percent, several
 from crossloss.export import FORMATS
@@ -39,9 +39,9 @@ def edits(
     if check:
         inspected = inspect_files(file or run)
         print_table(versions_table(inspected))
-        print_line(*filter(None, (v.left_out for v in inspected)))
         print_line(
-            f"The Wiki Neutrality Corpus (Pryzant et al. 2020) is published at {WNC}: biased.full has the pairs."
+            *filter(None, (v.left_out for v in inspected)),
+            f"The Wiki Neutrality Corpus (Pryzant et al. 2020) is published at {WNC}: biased.full has the pairs.",
         )
         return
     if file is None:
@@ -66,7 +66,7 @@ def edits(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: RunArgument,
     format: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")],
     out: Annotated[Path, typer.Option(help="The folder to write into; files of the same names are replaced.")],
     plan: Annotated[
@@ -85,5 +85,4 @@ def export(
             weights, notes = read_plan(plan)
             check_corpus(require_skipgram(trained.model, "export").corpus, notes, plan)
         tests = [o for o in trained.objectives if isinstance(o, Weat)]
-        for path in write(trained, format, out, objectives=tests, plan=weights):
-            print_line(str(path))
+        print_line(*map(str, write(trained, format, out, objectives=tests, plan=weights)))

@@ -23,7 +23,6 @@ CORPUS = (
     f"of them; a Hugging Face dataset saved by save_to_disk; or {BUILTIN}."
 )
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-CorpusArgument = Annotated[str, typer.Argument(metavar="CORPUS", help=CORPUS)]
 Objectives = Annotated[
     list[str] | None,
     typer.Option(
@@ -38,16 +37,12 @@ Named = Annotated[
         "--objective", help="As in `run`, or its name in the run, to which it is added; default: all of the run."
     ),
 ]
-Out = Annotated[Path, typer.Option(help="The run folder to make.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a different run in that folder.")]
 Memory = Annotated[
     str,
     typer.Option(
         help="Budget of the run; less stores fewer training states and scores fewer objectives at once, in more time."
     ),
-]
-Starts = Annotated[
-    int, typer.Option(min=1, help="Seeds of the initial vectors that each value is measured from: its spread.")
 ]
 Count = Annotated[int, typer.Option(min=0, help="Rows shown, of sentences on either side.")]
 
@@ -56,22 +51,21 @@ Options = Mapping[str, Any]
 
 
 def command_line() -> str:
-    """Return the command as it was given, for the run folder and the pages."""
+    """The command as it was given, for the run folder and the pages."""
     return shlex.join(["crossloss", *sys.argv[1:]])
 
 
-def _setting(name: str) -> Any:
-    field = {**Settings.model_fields, **Recipe.model_fields}[name]
-    plain: Any = str if get_origin(field.annotation) is Literal else field.annotation
+def _setting(field: Any) -> Any:
+    kind: Any = str if get_origin(field.annotation) is Literal else field.annotation
     note = field.description if field.default is None else f"{field.description} (default: {field.default})"
-    return Annotated[plain | None, typer.Option(help=note, rich_help_panel="Settings")]
+    return Annotated[kind | None, typer.Option(help=note, rich_help_panel="Settings")]
 
 
-def _reading(kind: Any, note: str, flag: str = "") -> Any:
-    return Annotated[kind, typer.Option(*filter(None, [flag]), help=note, rich_help_panel="Reading")]
+def _reading(kind: Any, note: str, *flag: str) -> Any:
+    return Annotated[kind, typer.Option(*flag, help=note, rich_help_panel="Reading")]
 
 
-SETTINGS: Options = {name: _setting(name) for name in (*Settings.model_fields, *Recipe.model_fields)}
+SETTINGS: Options = {name: _setting(f) for kind in (Settings, Recipe) for name, f in kind.model_fields.items()}
 READING: Options = {
     "text": _reading(str | None, "Column with the sentence."),
     "document": _reading(str | None, "Column with the document's name."),
@@ -99,29 +93,32 @@ READING: Options = {
 }
 
 
-def with_options(name: str, options: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorate a command, which gets the options of a table that were given as one dict of this name."""
+def with_options(**tables: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a command: in place of each argument of these names, the options of a table; given ones as a dict."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def wrapper(**given: Any) -> None:
-            values = {option: given.pop(option) for option in options}
-            command(**given, **{name: {o: v for o, v in values.items() if v is not None and v is not False}})
+            values = {name: {option: given.pop(option) for option in table} for name, table in tables.items()}
+            for name, chosen in values.items():
+                given[name] = {o: v for o, v in chosen.items() if v is not None and v is not False}
+            command(**given)
 
-        own = [p for p in inspect.signature(command).parameters.values() if p.name != name]
-        for option, kind in options.items():
-            default = False if bool in (kind.__origin__,) else None
-            own.append(inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind))
-        keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        wrapper.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {p.name: p.annotation for p in keyword}
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        own = [p for p in inspect.signature(command).parameters.values() if p.name not in tables]
+        parameters = [p.replace(kind=keyword) for p in own]
+        for option, kind in (pair for table in tables.values() for pair in table.items()):
+            default = False if kind.__origin__ is bool else None
+            parameters.append(inspect.Parameter(option, keyword, default=default, annotation=kind))
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
         return wrapper
 
     return decorate
 
 
 def only_one(given: Mapping[str, object]) -> None:
-    """Refuse what asks for different things at once, by its name on the command line; UserError names those given."""
+    """Refuse what asks for different things at once, by its name on the command line."""
     named = [name for name, value in given.items() if value]
     if len(named) > 1:
         raise UserError(f"{' and '.join(named)} ask for different things: give one of them.")
@@ -129,13 +126,7 @@ def only_one(given: Mapping[str, object]) -> None:
 
 @contextmanager
 def opened(path: Path, names: Sequence[str] | None) -> Iterator[tuple[Run, list[Any], list[str]]]:
-    """Open a finished run; all of its objectives, to which those named are added; and the names of those asked for.
-
-    Raises
-    ------
-    UserError
-        No finished run, no objective in it or named, or as ``parse_objectives`` and ``Run.remember``.
-    """
+    """A finished run; all of its objectives, to which those named are added; and the names of those asked for."""
     with load(path) as run:
         known: list[Any] = list(run.objectives)
         asked = parse_objectives(names, known) if names else known

@@ -8,7 +8,8 @@ import typer
 
 import crossloss as cl
 from crossloss.cli.options import Count, Named, RunArgument, only_one, opened
-from crossloss.cli.printing import print_line, print_result, print_table, print_transfer
+from crossloss.cli.printing import print_line, print_result, print_table
+from crossloss.display import Table, spread
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Weat
 from crossloss.objectives.bounds import check_target
@@ -20,17 +21,12 @@ from crossloss.reading import ranking
 from crossloss.stored import save_flip, stored_scores, stored_targets
 
 
-def make_plans(scores: cl.Scores, targets: Mapping[str, float], **settings: Any) -> dict[str, cl.Plan]:
-    """A plan for each target, saved in the run's folder."""
-    plans = {name: cl.plan(scores, {name: target}, **settings) for name, target in targets.items()}
+def plan_and_validate(scores: cl.Scores, targets: Mapping[str, float], count: int, **settings: Any) -> None:
+    """Plan for each target, validate, save all of it, and print it with the strongest sentences, and the report."""
+    run, plans = scores.run, {name: cl.plan(scores, {name: target}) for name, target in targets.items()}
     for made in plans.values():
-        made.save(scores.run)
-    return plans
-
-
-def print_validation(scores: cl.Scores, plans: Mapping[str, cl.Plan], count: int, **settings: Any) -> None:
-    """Validate, save the scores with what retraining gave, and print it with the strongest sentences and plans."""
-    validation = cl.validate(scores.run, scores.objectives, plans=plans, **settings)
+        made.save(run)
+    validation = cl.validate(run, scores.objectives, plans=plans, **settings)
     scores.save()
     for name in scores.names:
         checked = validation.strongest.get(name)
@@ -41,6 +37,7 @@ def print_validation(scores: cl.Scores, plans: Mapping[str, cl.Plan], count: int
     for name, check in validation.plans.items():
         print_line(*check.summary(plans[name]))
     print_result(validation)
+    print_line(f"Report: {cl.report(run)}")
 
 
 def plan(
@@ -83,9 +80,8 @@ def plan(
             return
         scores = stored_scores(trained, objectives)
         single = (method == "remove" and starts == 1) or method.rpartition("+")[2] in ARMS
-        aims = [{name: target} for name in names] if single else [dict.fromkeys(names, target)]
         evaluations = []
-        for wanted in aims:
+        for wanted in [{name: target} for name in names] if single else [dict.fromkeys(names, target)]:
             made = cl.plan(
                 scores, wanted, method=method, starts=starts, groups=group or ("gender",), share=share, budget=budget,
                 copies=copies,
@@ -101,10 +97,19 @@ def plan(
                 print_line(f"Train with it: crossloss train CORPUS --weights {path} --out FIXED")
                 print_line(f"Or elsewhere: crossloss export {run} --format corpus --plan {path} --out FIXED")
             if transferred:
-                seeds = range(1, held_out_starts + 1)
-                print_transfer(trained, made.name, transfer(trained, chosen, made.weights, seeds))
+                _print_transfer(trained, chosen, made, held_out_starts)
         if evaluations:
             trained.store.log_metrics(metrics_of(evaluations))
+
+
+def _print_transfer(run: cl.Run, objectives: list[Any], plan: cl.Plan, seeds: int) -> None:
+    """Print, and log, whether a plan changes another trainer's model."""
+    made = transfer(run, objectives, plan.weights, range(1, seeds + 1))
+    for name, t in made.items():
+        run.store.log_metrics(t.metrics(f"transfer.{plan.name}.{name}"))
+    rows = [(name, spread(t.before), spread(t.after), t.verdict) for name, t in made.items()]
+    headings = ("test", "before", "after", "carries over")
+    print_table(Table("gensim's Word2Vec on the corpus before and after", headings, rows))
 
 
 def _print_robustness(run: cl.Run, tests: list[Any], min_count: int) -> None:
@@ -135,8 +140,6 @@ def validate(
     if not 0 < share < 1:
         raise cl.UserError(f"A share of {share:g} leaves out nothing or everything: give one between 0 and 1.")
     with opened(run, None) as (trained, objectives, names):
-        scores = cl.score(trained, objectives)
-        plans = make_plans(scores, stored_targets(trained, names))
-        more = {"seeds": starts, "removals": removals, "strongest": count}
-        print_validation(scores, plans, count, subsets=subsets, share=share, **more)
-        print_line(f"Report: {cl.report(trained)}")
+        scores, targets = cl.score(trained, objectives), stored_targets(trained, names)
+        more = {"subsets": subsets, "share": share, "seeds": starts, "removals": removals, "strongest": count}
+        plan_and_validate(scores, targets, count, **more)

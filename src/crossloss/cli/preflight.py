@@ -43,13 +43,11 @@ def print_preflight(
         keep_words=[word for objective in objectives for word in objective.words],
         subsample=chosen.subsample,
     )
-    cost = estimate(
-        chosen, corpus, vocabulary, steps=recipe.steps, objectives=len(objectives), memory=parse_bytes(memory)
-    )
     print_line(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")
     for objective in objectives:
         _print_words(objective, vocabulary.occurrences, corpus)
-    available = available_memory()
+    budget, available = parse_bytes(memory), available_memory()
+    cost = estimate(chosen, corpus, vocabulary, steps=recipe.steps, objectives=len(objectives), memory=budget)
     print_line(*cost.summary(available, **passes))
     check_memory(cost.memory_bytes, available)
     for objective in objectives:

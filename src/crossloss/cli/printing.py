@@ -1,16 +1,13 @@
 """What commands print: lines and tables, with text of a corpus as text."""
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from crossloss import display
-from crossloss.display import Marked, Table
-from crossloss.plans import Transfer
+from crossloss.display import Marked, Result, Table, shortened
 from crossloss.run.run import Run, settings_of
 
 console = Console()
@@ -19,10 +16,9 @@ LONGEST = 2000
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def safe_text(text: str, longest: int = LONGEST) -> Text:
+def safe_text(text: str) -> Text:
     """Text for a terminal: no mark-up, no control or direction characters, cut to one paragraph."""
-    shown = _CONTROL.sub("\ufffd", text)
-    return Text(shown if len(shown) <= longest else shown[: longest - 1] + "…")
+    return Text(shortened(_CONTROL.sub("\ufffd", text), LONGEST))
 
 
 def print_line(*lines: str) -> None:
@@ -33,8 +29,7 @@ def print_line(*lines: str) -> None:
 
 def print_error(text: str) -> None:
     """Print why something was not done, in one line."""
-    sentence = " ".join(text.split())
-    if sentence:
+    if sentence := " ".join(text.split()):
         errors.print(safe_text(f"Error: {sentence}"), style="red", soft_wrap=True)
 
 
@@ -60,6 +55,12 @@ def _cell(cell: Any) -> Text:
     return text
 
 
+def print_result(result: Result) -> None:
+    """Print what a result says of itself: its tables, then its lines."""
+    print_table(*result.tables())
+    print_line(*result.summary())
+
+
 def print_run(run: Run) -> None:
     """Print what a run folder holds."""
     rows = {"command": run.store.manifest.get("command", ""), "samples": f"{int((run.weights > 0).sum()):,}"}
@@ -67,20 +68,4 @@ def print_run(run: Run) -> None:
     rows |= settings_of(run) | run.store.metrics
     shown = [(name, f"{v:.6g}" if isinstance(v, float) else str(v)) for name, v in rows.items()]
     print_table(Table(str(run.store.path), ("what", "value"), shown))
-    if note := run.store.manifest.get("note"):
-        print_line(note)
-
-
-def print_result(result: Any) -> None:
-    """Print what a result shows of itself: its tables, then its lines, whichever it has."""
-    print_table(*result.tables() if hasattr(result, "tables") else ())
-    print_line(*result.summary() if hasattr(result, "summary") else ())
-
-
-def print_transfer(run: Run, plan: str, transferred: Mapping[str, Transfer]) -> None:
-    """Print, and log, whether a plan changes another trainer's model."""
-    for name, t in transferred.items():
-        run.store.log_metrics(t.metrics(f"transfer.{plan}.{name}"))
-    rows = [(n, display.spread(t.before), display.spread(t.after), t.verdict) for n, t in transferred.items()]
-    headings: Sequence[str] = ("test", "before", "after", "carries over")
-    print_table(Table("gensim's Word2Vec on the corpus before and after", headings, rows))
+    print_line(*filter(None, [run.store.manifest.get("note")]))

@@ -4,25 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 import crossloss as cl
-from crossloss.cli.options import (
-    CORPUS,
-    READING,
-    SETTINGS,
-    CorpusArgument,
-    Count,
-    Memory,
-    Objectives,
-    Out,
-    Overwrite,
-    Starts,
-    command_line,
-    with_options,
-)
-from crossloss.cli.plans import make_plans, print_validation
+from crossloss.cli import options
+from crossloss.cli.plans import plan_and_validate
 from crossloss.cli.preflight import print_preflight, read_corpus
 from crossloss.cli.printing import print_line, print_result
 from crossloss.models.skipgram.settings import split_settings, stored_settings
@@ -38,7 +24,6 @@ VALIDATE = (
     "Random subsets to retrain without; also leaves out the strongest sentences one by one, and tries the plans from "
     "other starts."
 )
-DEMO_HELP = "Run everything on the embedded Wikipedia excerpt: two or three minutes on two cores."
 DEMO: dict[str, Any] = {"objective": ["demo-power"], "settings": {"max_words": 4000}, "validate": 30, "count": 3}
 HELD_OUT, REMOVALS = 5, 3
 """Other starts and random removals that a plan is tried with where a run is validated."""
@@ -50,38 +35,40 @@ def _train(
     corpus: cl.Corpus,
     objectives: Sequence[BaseObjective],
     settings: dict[str, Any],
-    *,
     keep_words: Sequence[str] | None = None,
-    weights: np.ndarray | None = None,
-    **folder: Any,
+    **more: Any,
 ) -> cl.Run:
     given, recipe = split_settings(**settings)
     keep = [word for o in objectives for word in o.words] if keep_words is None else keep_words
     field = cl.SkipGram(corpus, keep_words=keep, **given)
-    trained = cl.train(
-        field, recipe.optimiser, steps=recipe.steps, seed=recipe.seed, weights=weights, **folder
-    )  # fmt: skip
-    trained.store.set_meta(command=command_line())
+    trained = cl.train(field, recipe.optimiser, steps=recipe.steps, seed=recipe.seed, **more)
+    trained.store.set_meta(command=options.command_line())
     trained.remember(objectives)
     return trained
 
 
-@with_options("reading", READING)
-@with_options("settings", SETTINGS)
+@options.with_options(settings=options.SETTINGS, reading=options.READING)
 def run(
     settings: dict[str, Any],
     reading: dict[str, Any],
-    corpus: Annotated[str | None, typer.Argument(metavar="CORPUS", help=CORPUS)] = None,
-    objective: Objectives = None,
+    corpus: Annotated[str | None, typer.Argument(metavar="CORPUS", help=options.CORPUS)] = None,
+    objective: options.Objectives = None,
     out: Annotated[Path | None, typer.Option(help="The run folder to make.")] = None,
     target: Annotated[float, typer.Option(help="Where the plans should bring the objectives.")] = 0.0,
     validate: Annotated[int, typer.Option(min=0, help=VALIDATE)] = 0,
-    starts: Starts = STARTS,
-    memory: Memory = MEMORY,
-    overwrite: Overwrite = False,
-    count: Count = 5,
+    starts: Annotated[
+        int, typer.Option(min=1, help="Seeds of the initial vectors that each value is measured from: its spread.")
+    ] = STARTS,
+    memory: options.Memory = MEMORY,
+    overwrite: options.Overwrite = False,
+    count: options.Count = 5,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the corpus is and a run takes.")] = False,
-    demo: Annotated[bool, typer.Option("--demo", help=DEMO_HELP)] = False,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo", help="Run everything on the embedded Wikipedia excerpt: two or three minutes on two cores."
+        ),
+    ] = False,
 ) -> None:
     """Train, measure, score, plan, retrain and report: the whole chain into one run folder.
 
@@ -100,43 +87,37 @@ def run(
     text = read_corpus(corpus, reading)
     for o in objectives:
         check_target(o, target, dict.fromkeys(text.types, 0))
-    passes = _passes(len(objectives), starts, validate, count)
-    print_preflight(text, objectives, settings, memory, **({} if dry_run else passes))
-    if not dry_run:
-        with _train(text, objectives, settings, out=out, overwrite=overwrite, memory=memory) as trained:
-            _chain(trained, objectives, target, starts, validate, count)
+    passes = {} if dry_run else _passes(len(objectives), starts, validate, count)
+    print_preflight(text, objectives, settings, memory, **passes)
+    if dry_run:
+        return
+    with _train(text, objectives, settings, out=out, overwrite=overwrite, memory=memory) as trained:
+        print_result(cl.measure(trained, objectives, starts=starts))
+        scores = cl.score(trained, objectives)
+        scores.save()
+        seeds, removals, strongest = (HELD_OUT, REMOVALS, count) if validate else (0, 0, 0)
+        more = {"subsets": validate, "seeds": seeds, "removals": removals, "strongest": strongest}
+        plan_and_validate(scores, dict.fromkeys(scores.names, target), count, **more)
 
 
 def _passes(objectives: int, starts: int, subsets: int, count: int) -> dict[str, float]:
-    """Trainings and scorings of ``_chain``, about: a plan takes three rounds, its scorings one objective each."""
+    """Trainings and scorings of ``run``, about: a plan takes three rounds, its scorings one objective each."""
     trainings = starts + ROUNDS * objectives
     if subsets:
         trainings += subsets + objectives * (2 * count + HELD_OUT + 2 * REMOVALS)
     return {"trainings": trainings, "scorings": 1 + ROUNDS}
 
 
-def _chain(run: cl.Run, objectives: list[BaseObjective], target: float, starts: int, subsets: int, count: int) -> None:
-    """Measure, score, plan, retrain, report."""
-    print_result(cl.measure(run, objectives, starts=starts))
-    scores = cl.score(run, objectives)
-    scores.save()
-    plans = make_plans(scores, {o.name: target for o in objectives})
-    seeds, removals, strongest = (HELD_OUT, REMOVALS, count) if subsets else (0, 0, 0)
-    print_validation(scores, plans, count, subsets=subsets, seeds=seeds, removals=removals, strongest=strongest)
-    print_line(f"Report: {cl.report(run)}")
-
-
-@with_options("reading", READING)
-@with_options("settings", SETTINGS)
+@options.with_options(settings=options.SETTINGS, reading=options.READING)
 def train(
-    corpus: CorpusArgument,
-    out: Out,
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help=options.CORPUS)],
+    out: Annotated[Path, typer.Option(help="The run folder to make.")],
     settings: dict[str, Any],
     reading: dict[str, Any],
-    objective: Objectives = None,
+    objective: options.Objectives = None,
     weights: Annotated[Path | None, typer.Option(help="A plan (Parquet); settings and words are its run's.")] = None,
-    memory: Memory = MEMORY,
-    overwrite: Overwrite = False,
+    memory: options.Memory = MEMORY,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Train only; with --weights, train with a plan."""
     objectives = parse_objectives(objective) if objective else []

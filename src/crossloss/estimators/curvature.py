@@ -12,7 +12,6 @@ from crossloss.core import FULL_BATCH, Accumulator, Curvature, Field, Linearisat
 Maker = Callable[[Tensor, Tensor], Curvature]
 """(theta (p,), weights (n,)) -> the curvature there."""
 
-JACOBIAN, ABSOLUTE = "jacobian", "absolute"
 LARGEST = 8_000
 """Parameters beyond which no p x p matrix is made (512 MB in float64)."""
 ROWS_AT_ONCE = 128
@@ -21,10 +20,8 @@ ROWS_AT_ONCE = 128
 class Jacobian(Curvature):
     """J of the field, matrix-free, by pullbacks whose accumulators are thrown away.
 
-    For a plain loss it is the Hessian; for a field that is no gradient it is not symmetric. Of the training loss as
-    a whole, or of one of the run's ``steps``. The field is linearised once, at the first product. Asked for as many
-    directions as there are parameters, it makes the matrix, which costs no more, and keeps it, with what that pass says
-    of the weights.
+    For a plain loss it is the Hessian; for a field that is no gradient it is not symmetric. Asked for p directions or
+    more, it makes the matrix, which costs no more, and holds it, with that pass's sums by weight.
     """
 
     def __init__(self, field: Field, theta: Tensor, weights: Tensor, steps: int, step: int = FULL_BATCH) -> None:
@@ -80,10 +77,7 @@ class TransposedJacobian(Curvature):
 
 
 class Absolute(Curvature):
-    """|H|: the Hessian with the size of each eigenvalue, so that saddles are left and not approached.
-
-    (Dauphin et al. 2014.) Dense; the field must be symmetric.
-    """
+    """|H|, dense: the Hessian with the size of each eigenvalue, so that saddles are left (Dauphin et al. 2014)."""
 
     def __init__(self, hessian: Curvature) -> None:
         self.hessian, self.theta = hessian, hessian.theta
@@ -111,35 +105,21 @@ class Absolute(Curvature):
 
 
 def curvature(kind: str | Maker, jacobian: Jacobian) -> Curvature:
-    """The curvature of the training loss as a whole, where ``jacobian`` is.
-
-    "jacobian", "absolute", what the field offers by name, or what a function makes.
-
-    Raises
-    ------
-    UserError
-        There is none of that name, or the function makes something else.
-    """
+    """The curvature of the training loss where ``jacobian`` is; UserError where there is none of that kind."""
     if callable(kind):
         made = kind(jacobian.theta, jacobian.weights)
         if not isinstance(made, Curvature):
             raise UserError(f"The function given as curvature= made a {type(made).__name__}: return a core.Curvature.")
         return made
-    if kind == JACOBIAN:
+    if kind == "jacobian":
         return jacobian
-    if kind == ABSOLUTE:
+    if kind == "absolute":
         return Absolute(jacobian)
     return jacobian.field.curvature(kind, jacobian.theta, jacobian.weights)
 
 
 def materialise(curvature: Curvature, progress: Progress = silent) -> Tensor:
-    """C (p, p) from products with the rows of the identity, which are the rows of C.
-
-    Raises
-    ------
-    UserError
-        Too many parameters for a dense matrix, or an entry is not finite.
-    """
+    """C (p, p) from products with the rows of the identity; UserError for too many rows, or an entry not finite."""
     theta, p = curvature.theta, len(curvature.theta)
     if p > LARGEST:
         raise UserError(f"{p} parameters are too many for a dense matrix ({LARGEST} at most): use CG, GMRES or LiSSA.")
@@ -161,13 +141,7 @@ def require_finite(product: Tensor) -> None:
 
 
 def require_regular(condition: float, dtype: torch.dtype, damping: float) -> None:
-    """Refuse a matrix whose inverse would have fewer than two right digits.
-
-    Raises
-    ------
-    UserError
-        The condition number is beyond .01/eps (float64: 4.5e13, float32: 8.4e4), or is none.
-    """
+    """Refuse a condition number beyond .01/eps (float64: 4.5e13), where an inverse has less than two right digits."""
     if not condition < 0.01 / torch.finfo(dtype).eps:
         raise UserError(
             f"The curvature with damping {damping:g} is singular to the precision of {dtype} "

@@ -9,18 +9,8 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
-from crossloss.core import (
-    FULL_BATCH,
-    Accumulator,
-    Checkpoint,
-    Estimator,
-    Family,
-    Field,
-    Objective,
-    Progress,
-    Trajectory,
-    UserError,
-)
+from crossloss import core
+from crossloss.core import Family, Field, Objective, UserError
 
 AT_ONCE = 256
 """Objectives of a family differentiated in one batched pass."""
@@ -29,10 +19,7 @@ AT_ONCE = 256
 def objective_gradients(field: Field, theta: Tensor, objectives: Sequence[Objective]) -> Tensor:
     """Gradients of the objectives at ``theta``, (k, p); those of a family in batched passes.
 
-    Raises
-    ------
-    UserError
-        An objective is not a finite scalar that depends on the parameters.
+    UserError for an objective that is not a finite scalar that depends on the parameters.
     """
     gradients = []
     for family, members in _together(objectives):
@@ -74,10 +61,8 @@ def _gradient(field: Field, theta: Tensor, objective: Objective) -> Tensor:
         raise UserError(f"Objective {objective.name} must return one scalar tensor computed from the parameters.")
     (gradient,) = torch.autograd.grad(value.reshape(()), leaf, allow_unused=True)
     if gradient is None:
-        raise UserError(
-            f"Objective {objective.name} does not depend on the parameters that it is handed: use its argument, not "
-            "a model from outside."
-        )
+        what = "does not depend on the parameters that it is handed"
+        raise UserError(f"Objective {objective.name} {what}: use its argument, not a model from outside.")
     return gradient
 
 
@@ -92,7 +77,7 @@ def _batched(field: Field, theta: Tensor, family: Family, indices: Tensor) -> Te
 
 
 @dataclass(frozen=True)
-class GradientDot(Estimator):
+class GradientDot(core.Estimator):
     """-grad f . grad l_i at the final parameters: right in sign where curvature is flat, in no unit.
 
     (paper Eq. 1 with H = identity; the minus is Koh and Liang's, which the paper's equations lack.)
@@ -108,14 +93,14 @@ class GradientDot(Estimator):
 
     def add(
         self,
-        trajectory: Trajectory,
+        trajectory: core.Trajectory,
         objectives: Sequence[Objective],
-        into: Accumulator,
-        progress: Progress,
-        checkpoint: Checkpoint | None,
+        into: core.Accumulator,
+        progress: core.Progress,
+        checkpoint: core.Checkpoint | None,
     ) -> None:
         """Add the scores to ``into``."""
         field, theta = trajectory.field, trajectory.theta
         direction = -objective_gradients(field, theta, objectives)
-        field.at(theta, trajectory.weights, FULL_BATCH).weight_gradient(direction, into)
+        field.at(theta, trajectory.weights, core.FULL_BATCH).weight_gradient(direction, into)
         progress(1, 1)

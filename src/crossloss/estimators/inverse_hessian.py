@@ -3,17 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory, UserError, silent
-from crossloss.estimators.curvature import JACOBIAN, Jacobian, Maker, curvature
+from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory, UserError
+from crossloss.estimators.curvature import Jacobian, Maker, curvature
 from crossloss.estimators.gradient import objective_gradients
-from crossloss.estimators.solvers import Direct, Solver, System
+from crossloss.estimators.solvers import Direct, Solve, Solver, System
 
-USUAL = {(JACOBIAN, "dense"), ("ggn", "cg")}
+USUAL = {("jacobian", "dense"), ("ggn", "cg")}
 """Solvers that the name of an estimator with such a curvature leaves out."""
 
 
@@ -42,7 +41,7 @@ class InverseHessian(Estimator):
     >>> scores = cl.score(run, [weat], InverseHessian("word-blocks", damping=0.1))
     """
 
-    curvature: str | Maker = JACOBIAN
+    curvature: str | Maker = "jacobian"
     solver: Solver | None = None
     damping: float = 0.0
     overflow = "The inverse-Hessian scores overflowed: raise the damping or use float64."
@@ -51,7 +50,7 @@ class InverseHessian(Estimator):
     def name(self) -> str:
         """inverse-hessian, the curvature and the solver where they are not the usual ones."""
         kind = self.curvature if isinstance(self.curvature, str) else "own-curvature"
-        parts = ["inverse-hessian"] + [kind] * (kind != JACOBIAN)
+        parts = ["inverse-hessian"] + [kind] * (kind != "jacobian")
         if self.solver is not None and (kind, self.solver.name) not in USUAL:
             parts.append(self.solver.name)
         return "-".join(parts)
@@ -79,31 +78,15 @@ class InverseHessian(Estimator):
 
 
 class Influence(Estimator):
-    """An inverse Hessian at the end of one run: curvature and factorisation are made by the first call that needs them.
+    """An inverse Hessian at the end of one run: the first call makes its curvature and factorises it."""
 
-    Parameters
-    ----------
-    estimator : InverseHessian
-    trajectory : Trajectory
-    """
-
+    name = "inverse-hessian"
     overflow = InverseHessian.overflow
 
     def __init__(self, estimator: InverseHessian, trajectory: Trajectory) -> None:
-        self.estimator, self.trajectory = estimator, trajectory
-        self.solver = estimator.solver or Direct()
-        self._states: dict[System, Any] = {}
-
-    @property
-    def name(self) -> str:
-        """That of the estimator."""
-        return self.estimator.name
-
-    @cached_property
-    def jacobian(self) -> Jacobian:
-        """The Jacobian of the field there."""
-        end = self.trajectory
-        return Jacobian(end.field, end.theta, end.weights, end.steps)
+        self.estimator, self.solver = estimator, estimator.solver or Direct()
+        self.jacobian = Jacobian(trajectory.field, trajectory.theta, trajectory.weights, trajectory.steps)
+        self._solve: Solve | None = None
 
     @cached_property
     def system(self) -> System:
@@ -119,24 +102,16 @@ class Influence(Estimator):
         checkpoint: Checkpoint | None,
     ) -> None:
         """Add the scores to ``into``; UserError as ``InverseHessian.add``."""
-        system = self.system
+        system = self.system  # refuses before the work
         b = objective_gradients(trajectory.field, self.jacobian.theta, objectives)
-        self.jacobian.weight_gradient(-self._solve(system, b, progress), into)
+        self._solve = self._solve or self.solver.init(system, progress)
+        self.jacobian.weight_gradient(-self._solve(b, progress).x, into)
         progress(1, 1)
 
     def newton(self, dw: Tensor) -> Tensor:
         """-(C + damping)^-1 (dg/dw) dw, (p,): C itself, where the scores take its transpose; UserError as they."""
-        theta = self.jacobian.theta
+        theta, system = self.jacobian.theta, self.system
         right = -self.jacobian.point.pushforward(torch.zeros_like(theta), dw).unsqueeze(0)
-        return self._solve(self._transposed, right, silent)[0]
-
-    @cached_property
-    def _transposed(self) -> System:
-        """The system of C, which is that of C^T where C is symmetric."""
-        system = self.system
-        return system if system.symmetric() else System(system.curvature.transposed(), system.damping)
-
-    def _solve(self, system: System, b: Tensor, progress: Progress) -> Tensor:
-        if system not in self._states:
-            self._states[system] = self.solver.init(system, progress)
-        return self.solver.compute(self._states[system], b, progress).x
+        if not system.symmetric():
+            system = System(system.curvature.transposed(), system.damping)
+        return self.solver.solve(system, right).x[0]

@@ -1,8 +1,4 @@
-"""What removing a set of samples does: the derivative of the parameters, put through the objective itself.
-
-A sum of scores is linear in f as well as in the run. Carrying the derivative of the parameters forward instead,
-and then asking the true objective at theta + dtheta, keeps f's own bend.
-"""
+"""What removing samples does: the derivative of the parameters, put through the objective itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,13 +22,10 @@ class Prediction:
     ----------
     theta : (p,) tensor
         Predicted parameters.
-    now : (k,) tensor
-        Objectives of the model as it is.
+    now, value : (k,) tensors
+        Objectives of the model as it is, and at ``theta``.
     linear : (k,) tensor
-        ``now`` + grad f . dtheta: for the tangent through the run, ``now`` and the sum of the effects if removed
-        of the unrolled scores.
-    value : (k,) tensor
-        Objectives at ``theta``.
+        ``now`` + grad f . dtheta: with the tangent through the run, the sum of the unrolled effects if removed.
 
     Examples
     --------

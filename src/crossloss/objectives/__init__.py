@@ -6,26 +6,31 @@ Does not: how the parameters came about, or which samples made them.
 """
 
 from crossloss.objectives.algebra import Absolute, BaseObjective, Sum
-from crossloss.objectives.association import Association, association
 from crossloss.objectives.command_line import SYNTAX
+from crossloss.objectives.cosines import (
+    Association,
+    Mac,
+    Margin,
+    Separation,
+    Similarity,
+    association,
+    mac,
+    margin,
+    separation,
+    similarity,
+)
 from crossloss.objectives.custom import Function, as_objective, each
 from crossloss.objectives.displacement import Displacement, displacement
 from crossloss.objectives.ect import ect
 from crossloss.objectives.likelihood import Likelihood, likelihood
-from crossloss.objectives.mac import Mac, mac
-from crossloss.objectives.margin import Margin, margin
 from crossloss.objectives.one_sided import OneSided, one_sided
+from crossloss.objectives.pairs import Projection, Ripa, projection, ripa
 from crossloss.objectives.permutation import Measured, PermutationResult, measured, permutation_test
-from crossloss.objectives.projection import Projection, projection
 from crossloss.objectives.rare import RARE, RareWords, rare_words
 from crossloss.objectives.registry import TYPES, fingerprint, from_dict, register, to_dict
-from crossloss.objectives.ripa import Ripa, ripa
-from crossloss.objectives.separation import Separation, separation
-from crossloss.objectives.similarity import Similarity, similarity
 from crossloss.objectives.userfile import load, load_objectives, parse_objectives
-from crossloss.objectives.weat import Weat
+from crossloss.objectives.weat import Weat, names, weat
 from crossloss.objectives.word_objective import Coverage, WordObjective
-from crossloss.objectives.wordsets import names, weat
 
 __all__ = [
     "RARE",

@@ -1,5 +1,6 @@
 """The base of every objective; sums, differences, multiples and sizes of objectives, which are objectives again."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -31,6 +32,8 @@ class BaseObjective:
     type: ClassVar[str] = ""
     limits: ClassVar[Bounds] = UNBOUNDED
     """Least and greatest value there can be."""
+    meaning: ClassVar[str] = ""
+    """Its interpretation, in which {0} is the objective, as in {0.name}."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -60,7 +63,7 @@ class BaseObjective:
 
     def interpretation(self) -> str:
         """What sign and unit mean, in one sentence."""
-        raise NotImplementedError
+        return self.meaning.format(self)
 
     @property
     def parts(self) -> Sequence[Any]:
@@ -159,23 +162,18 @@ class Sum(BaseObjective):
 
     def _merge(self) -> None:
         """Add up the terms of one objective, and leave out those that cancel."""
-        merged: list[list[Any]] = []
-        for weight, objective in self.terms:
-            same = next((term for term in merged if term[1] == objective), None)
-            if same is None:
-                merged.append([weight, objective])
-            else:
-                same[0] += weight
-        terms = [term for term in merged if term[0] != 0]
+        different = [f for i, f in enumerate(self.of) if f not in self.of[:i]]
+        summed = [(sum(weight for weight, g in self.terms if g == f), f) for f in different]
+        terms = [(weight, f) for weight, f in summed if weight != 0]
         if not terms:
             raise UserError("Nothing is left of this sum of objectives: its terms cancel, or its weights are zero.")
-        for name, values in zip(("weights", "of"), zip(*terms, strict=True), strict=True):
-            object.__setattr__(self, name, values)
+        object.__setattr__(self, "weights", tuple(weight for weight, _ in terms))
+        object.__setattr__(self, "of", tuple(f for _, f in terms))
 
     def check(self) -> None:
         """Refuse weights that are zero or not finite."""
         for weight in self.weights:
-            if not (abs(weight) < float("inf") and weight):
+            if not (math.isfinite(weight) and weight):
                 raise UserError(f"the weight {weight:g} must be finite and not zero.")
 
     @property
@@ -239,6 +237,8 @@ class Absolute(BaseObjective):
     of: Annotated[Any, PlainValidator(_objective)]
     name: str = ""
 
+    meaning = "Never negative: the distance of {0.of.name} from 0, in its unit, whichever its sign."
+
     @property
     def parts(self) -> Sequence[Any]:
         """The objective."""
@@ -264,7 +264,3 @@ class Absolute(BaseObjective):
         """0 or above, as far as the objective goes to either side."""
         low, high = self.of.bounds(index)
         return max(low, -high, 0.0), max(-low, high)
-
-    def interpretation(self) -> str:
-        """What the value means."""
-        return f"Never negative: the distance of {self.of.name} from 0, in its unit, whichever its sign."

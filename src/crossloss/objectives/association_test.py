@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import PlainValidator, SkipValidation
+from pydantic import SkipValidation
 from torch import Tensor
 
 from crossloss.core import UserError
@@ -17,28 +17,19 @@ AGAINST = (("X", "Y"), ("A", "B"))
 ROUNDING = 16  # in units of the dtype's eps; targets on one ray differ by less than 1, ordinary ones by 1e4 and more
 
 
-def _kind(kind: Any) -> Any:
-    if kind not in ("effect", "statistic"):
-        raise UserError(f'kind is "effect" or "statistic", not {kind!r}.')
-    return kind
-
-
-Kind = Annotated[Literal["effect", "statistic"], PlainValidator(_kind)]
+Kind = Literal["effect", "statistic"]
 """Which number a test gives."""
 Labels = SkipValidation[Sequence[str]]
 """What the sets are called; the test says how many there are."""
 
 
 class AssociationTest(WordObjective):
-    """A test of two sets of targets.
-
-    A subclass says what the associations of a target are; ``labels`` name its sets, in their order. UserError for fewer
-    than two words in a set, one of them twice, or in both of two sets that are set against each other.
-    """
+    """A test of two sets of targets, X and Y, by their mean cosines to A, less those to B where there is a B."""
 
     labels: Sequence[str]
-    kind: Literal["effect", "statistic"]
-    called: ClassVar[str]
+    kind: Kind
+    test: ClassVar[str]
+    """What it is called."""
     least: ClassVar[int] = 2
     reach: ClassVar[float] = 2.0
     """The largest association there can be: a mean cosine has 1, the difference of two 2."""
@@ -58,26 +49,26 @@ class AssociationTest(WordObjective):
     @property
     def quantity(self) -> str:
         """What the number is."""
-        return f"{self.called} {'effect size' if self.kind == 'effect' else 'statistic'}"
+        return f"{self.test} {'effect size' if self.kind == 'effect' else 'statistic'}"
 
     def label(self, side: str) -> str:
         """What a set is called."""
         return self.labels[self.arguments.index(side)]
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
-        """-2 to 2 for an effect size of two sets of one length, and of x and y words (x + y)/sqrt(x y) either way.
-
-        The spread of both sets together is at least the part of it that is between their means. A statistic goes
-        as far as all associations together.
-        """
+        """(x + y)/sqrt(x y) either way for an effect size of x and y words, 2 where x = y; reach (x + y) for a sum."""
         rows = self.lookup(index)
         x, y = len(rows["X"]), len(rows["Y"])
         widest = self.reach * (x + y) if self.kind == "statistic" else (x + y) / math.sqrt(x * y)
         return -widest, widest
 
     def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
-        """s(w) of the present words of X and of Y; UserError as ``units``."""
-        raise NotImplementedError
+        """s(w) of the present words of X and of Y (Eq. 11); UserError as ``units``."""
+        unit = self.units(view)
+        direction = unit["A"].mean(0)
+        if "B" in unit:
+            direction = direction - unit["B"].mean(0)
+        return unit["X"] @ direction, unit["Y"] @ direction
 
     def __call__(self, view: WordView) -> Tensor:
         """Effect size or statistic, shape (); UserError as ``associations``, or for associations that are all equal."""
@@ -91,16 +82,15 @@ class AssociationTest(WordObjective):
     def halves(self, index: Mapping[str, int], seed: int = 0) -> tuple[Self, Self]:
         """Split the words of each set that are in ``index`` in two at random: NAME.fitted and NAME.judged.
 
-        What is fitted to the one and judged by the other cannot have been got by moving just the fitted words. Of an
-        odd number of words the fitted half has one more. UserError for fewer than four words of a set.
+        Of an odd number of words the fitted half has one more. UserError for fewer than four words of a set.
         """
         generator = np.random.default_rng(seed)
         parts: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
         for side, words in self.sets.items():
             present = [word for word in words if word in index]
             if len(present) < 4:
-                called = f"{side} ({self.label(side)})"
-                raise UserError(f"{self.name}: {called} has {len(present)} words present; halves need four.")
+                label = f"{side} ({self.label(side)})"
+                raise UserError(f"{self.name}: {label} has {len(present)} words present; halves need four.")
             order = generator.permutation(len(present))
             middle = (len(present) + 1) // 2
             for part, chosen in zip(parts, (order[:middle], order[middle:]), strict=True):
@@ -112,8 +102,8 @@ class AssociationTest(WordObjective):
         sets = {side: [w for w in words if counts.get(w, 0) >= least] for side, words in self.sets.items()}
         for side, words in sets.items():
             if len(words) < 2:
-                called = f"{side} ({self.label(side)})"
-                raise UserError(f"{self.name}: fewer than two words of {called} occur {least} times: ask for fewer.")
+                label = f"{side} ({self.label(side)})"
+                raise UserError(f"{self.name}: fewer than two words of {label} occur {least} times: ask for fewer.")
         return self.with_words(sets, self.name)
 
 

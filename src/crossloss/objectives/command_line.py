@@ -12,17 +12,11 @@ _FORMS: dict[str, tuple[str, Sequence[str], dict[str, Any]]] = {}
 
 
 def add_form(kind: str, type: str, syntax: str, fields: Sequence[str], **constant: Any) -> None:
-    """Let an objective of a type be written as KIND:arguments.
+    """Let an objective of a type be written as KIND:arguments, with ``constant`` for further fields.
 
-    Parameters
-    ----------
-    syntax : str
-        A pattern of arguments between slashes, which is also what a user is shown: ``WORD`` is one word, ``WORD,...``
-        is several, and what stands in parentheses may be left out. Without slash or comma it is the whole rest.
-    fields : sequence of str
-        The field of each argument; where there are more arguments than fields, the last has a list of the rest.
-    **constant
-        Further entries of the dict.
+    ``syntax`` is a pattern of arguments between slashes, which is also what a user is shown: ``WORD`` is one word,
+    ``WORD,...`` is several, and what stands in parentheses may be left out. Without slash or comma it is the whole
+    rest. ``fields`` has the field of each argument; the last has a list of the rest where there are more arguments.
     """
     _FORMS[kind] = syntax, fields, {"type": type, **constant}
     SYNTAX[kind] = f"{kind}:{syntax}"
@@ -31,10 +25,7 @@ def add_form(kind: str, type: str, syntax: str, fields: Sequence[str], **constan
 def parse(written: str) -> dict[str, Any]:
     """Read KIND:arguments, such as margin:dooku/vader,sidious/kirk, as the dict that ``from_dict`` takes.
 
-    Raises
-    ------
-    UserError
-        No such kind, or other arguments than it takes.
+    UserError where there is no such kind, or it takes other arguments.
     """
     kind, _, rest = written.partition(":")
     if kind not in _FORMS:

@@ -1,4 +1,4 @@
-"""Any Python function of the embeddings as an objective."""
+"""Any Python function of the parameters as an objective, and one function of many rows as an objective a row."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,10 +26,11 @@ class Function(BaseObjective):
     function: Callable[[Any], Tensor]
 
     quantity = "value of a function"
+    meaning = "Positive or negative as the function {0.name} returns it, in the function's own unit."
 
     def __call__(self, view: Any) -> Tensor:
         """Value, shape (); UserError where it is not one finite real number, or asks for a word that is not there."""
-        with asking(self.name):
+        with _lookups(self.name):
             value = self.function(view)
         if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.is_floating_point():
             raise UserError(f"Objective {self.name} must return a torch tensor of one real number (a float).")
@@ -37,14 +38,10 @@ class Function(BaseObjective):
             raise UserError(f"Objective {self.name} is {value.item()} at this model: it must be finite.")
         return value.reshape(())
 
-    def interpretation(self) -> str:
-        """What the sign means."""
-        return f"Positive or negative as the function {self.name} returns it, in the function's own unit."
-
 
 @contextmanager
-def asking(name: str) -> Iterator[None]:
-    """Say in a sentence that a user's function asks a mapping for what is not in it."""
+def _lookups(name: str) -> Iterator[None]:
+    """Say in a sentence that a user's function looks up what is not there."""
     try:
         yield
     except Absent as error:
@@ -66,40 +63,35 @@ class Rowwise:
     rows: tuple[Tensor, ...]
 
     def __call__(self, view: Any) -> Tensor:
-        """Values of all rows, (m,); UserError where one is no finite real number, or depends on other rows."""
+        """Values of all rows, (m,); UserError where one is no finite real number, or depends on other rows.
+
+        Scores take the derivative of one row by itself, which would be that of another function.
+        """
         values = self._values(view, self.rows)
-        self._check_apart(view, values)
+        m, precision = len(values), torch.finfo(values.dtype).eps ** 0.5
+        with torch.no_grad():
+            for place in (slice(0, 1), slice(m - 1, m), slice(0, (m + 1) // 2), torch.arange(m - 1, -1, -1)):
+                try:
+                    alone = self._values(view, [rows[place] for rows in self.rows])
+                except (RuntimeError, IndexError, ValueError) as error:
+                    raise UserError(f"{self.name} must take any of the rows, and not only all of them.") from error
+                # A product of matrices sums in another order where there are other rows.
+                size = float(values.detach().abs().max()) + 1e-3
+                if not float((alone - values[place]).abs().max()) <= precision * size:
+                    raise UserError(
+                        f"The number that {self.name} returns for a row depends on the other rows: give each() a "
+                        "function of one row, and what is computed from all of them as a function of its own."
+                    )
         return values
 
     def _values(self, view: Any, rows: Sequence[Tensor]) -> Tensor:
-        with asking(self.name):
+        with _lookups(self.name):
             values = self.function(view, *rows)
         if not isinstance(values, torch.Tensor) or values.shape != rows[0].shape[:1]:
             raise UserError(f"{self.name} must return one number a row, a tensor of shape ({len(rows[0])},).")
         if not values.is_floating_point() or not bool(torch.isfinite(values).all()):
             raise UserError(f"{self.name} must return real numbers (floats) that are finite at this model.")
         return values
-
-    def _check_apart(self, view: Any, values: Tensor) -> None:
-        """Compare the values of all rows together with those of some alone, and of the rows the other way round.
-
-        Scores take the derivative of one row by itself, which would be that of another function.
-        """
-        m = len(values)
-        with torch.no_grad():
-            for place in (slice(0, 1), slice(m - 1, m), slice(0, (m + 1) // 2), torch.arange(m - 1, -1, -1)):
-                part = [rows[place] for rows in self.rows]
-                try:
-                    alone = self._values(view, part)
-                except (RuntimeError, IndexError, ValueError) as error:
-                    raise UserError(f"{self.name} must take any of the rows, and not only all of them.") from error
-                # A product of matrices sums in another order where there are other rows.
-                size = float(values.detach().abs().max()) + 1e-3
-                if not float((alone - values[place]).abs().max()) <= torch.finfo(values.dtype).eps ** 0.5 * size:
-                    raise UserError(
-                        f"The number that {self.name} returns for a row depends on the other rows: give each() a "
-                        "function of one row, and what is computed from all of them as a function of its own."
-                    )
 
     def one(self, view: Any, index: Tensor) -> Tensor:
         """Value of one row, shape ()."""
@@ -129,8 +121,7 @@ def each(function: Callable[..., Tensor], *rows: Tensor) -> list[Objective]:
     function : callable
         (view, *rows) -> (m,), one number for each of the m rows that it is given, and by that row alone.
     rows : tensors
-        m rows each.
-        UserError for none, or not equally many.
+        m rows each; UserError for none, or not equally many.
 
     Examples
     --------

@@ -1,7 +1,6 @@
 """How far training moved a word from where it started (paper Eq. 9)."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,17 +9,7 @@ from crossloss.core import UserError
 from crossloss.objectives.bounds import UNBOUNDED, Bounds
 from crossloss.objectives.fields import AnyWords, Numbers, Word
 from crossloss.objectives.registry import register
-from crossloss.objectives.word_objective import WordObjective, WordView
-from crossloss.objectives.words import join_words
-
-
-class StartedView(WordView, Protocol):
-    """What a displacement sees: word vectors at the end and at the start of a run."""
-
-    @property
-    def initial(self) -> Tensor | None:
-        """Word vectors (V, d) before the first step; None where no run is known."""
-        ...
+from crossloss.objectives.word_objective import WordObjective, WordView, join_words
 
 
 @register("displacement", "WORD(/TOWARD,...)", "word", "toward")
@@ -28,14 +17,13 @@ class Displacement(WordObjective):
     """How far training moved a word, in all directions (paper Eq. 9), or along one.
 
     In all: the mean over dimensions of (e_final - e_initial)^2 (MSE(e)). Along one: the part of e_final - e_initial
-    along a unit vector, which is the given one, or the mean direction of other words where they ended. Every run has
-    its own start: the view says what it was.
+    along a unit vector. Every run has its own start, which the view has.
 
     Parameters
     ----------
     word : str
     toward : sequence of str
-        Words whose mean direction is moved along.
+        Words whose mean direction, where they ended, is moved along.
     along : sequence of float
         A direction (d,) of any length but zero.
     name : str
@@ -61,24 +49,24 @@ class Displacement(WordObjective):
         if self.along and not 0 < sum(x * x for x in self.along) < float("inf"):
             raise UserError("the direction must be finite and not zero: give another.")
 
-    def __call__(self, view: StartedView) -> Tensor:
+    def __call__(self, view: WordView) -> Tensor:
         """Displacement, shape (); UserError where a word or the start is unknown, or the direction does not fit."""
         rows = self.lookup(view.index)
         if view.initial is None:
             raise UserError(f"{self.name}: these vectors have no known start; take the embeddings of a trained run.")
-        moved = self.vectors(view, rows["word"], "word")[0] - view.initial[rows["word"][0]]
+        change = self.vectors(view, rows["word"], "word")[0] - view.initial[rows["word"][0]]
+        if not (self.toward or self.along):
+            return change.square().mean()
         if self.toward:
             direction = self.unit_rows(view, rows["toward"], "toward").mean(0)
-        elif self.along:
-            direction = moved.new_tensor(self.along)
         else:
-            return moved.square().mean()
-        if direction.shape != moved.shape:
-            raise UserError(f"{self.name}: the direction has {len(direction)} numbers and a vector {len(moved)}.")
+            direction = change.new_tensor(self.along)
+        if direction.shape != change.shape:
+            raise UserError(f"{self.name}: the direction has {len(direction)} numbers and a vector {len(change)}.")
         length = torch.linalg.vector_norm(direction)
         if not bool(length > 0):
             raise UserError(f"{self.name}: the words to move toward have no common direction.")
-        along: Tensor = moved @ (direction / length)
+        along: Tensor = change @ (direction / length)
         return along
 
     def bounds(self, index: Mapping[str, int]) -> Bounds:
@@ -92,13 +80,11 @@ class Displacement(WordObjective):
 
     def interpretation(self) -> str:
         """What the sign means."""
-        moved, where = f"training moved {self.word}", join_words(self.toward) or "the given direction"
+        change, where = f"training moved {self.word}", join_words(self.toward) or "the given direction"
         if self.toward or self.along:
-            return f"Positive: {moved} toward {where}; negative: away from there; in units of the vectors."
-        return (
-            f"Never negative: how far {moved} from where it started, the mean over dimensions of the squared "
-            "difference, in squared units of the vectors."
-        )
+            return f"Positive: {change} toward {where}; negative: away from there; in units of the vectors."
+        what = "the mean over dimensions of the squared difference, in squared units of the vectors"
+        return f"Never negative: how far {change} from where it started, {what}."
 
 
 displacement = Displacement

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from crossloss.core import UserError
+from crossloss.objectives.fields import normalise_all
 from crossloss.objectives.word_objective import WordView
-from crossloss.objectives.words import normalise_all
 
 
 def ect(view: WordView, X: Sequence[str], Y: Sequence[str], A: Sequence[str]) -> float:
@@ -22,11 +22,11 @@ def ect(view: WordView, X: Sequence[str], Y: Sequence[str], A: Sequence[str]) ->
     from scipy.stats import spearmanr  # imported late, as it takes a third of a command's start
 
     vectors = view.vectors.detach().double()
-    found = [[view.index[word] for word in normalise_all(words) if word in view.index] for words in (X, Y, A)]
-    if not found[0] or not found[1] or len(found[2]) < 3:
+    rows = [[view.index[word] for word in normalise_all(words) if word in view.index] for words in (X, Y, A)]
+    if not rows[0] or not rows[1] or len(rows[2]) < 3:
         raise UserError("The coherence test needs a word of X, one of Y and three of A in the vocabulary: add words.")
-    x, y, attributes = (vectors[rows] for rows in found)
-    cosines = [torch.cosine_similarity(side.mean(0, keepdim=True), attributes).cpu().numpy() for side in (x, y)]
-    if any(side.min() == side.max() for side in cosines):
+    *targets, attributes = (vectors[of_set] for of_set in rows)
+    cosines = [torch.cosine_similarity(words.mean(0, keepdim=True), attributes).cpu().numpy() for words in targets]
+    if any(of_set.min() == of_set.max() for of_set in cosines):
         raise UserError("The coherence test is undefined: all attributes have the same cosine to a mean vector.")
     return float(spearmanr(*cosines).statistic)

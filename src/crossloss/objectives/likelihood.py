@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import torch
 from pydantic import PlainValidator
@@ -12,15 +12,8 @@ from torch import Tensor
 from crossloss.core import UserError
 from crossloss.objectives.algebra import BaseObjective
 from crossloss.objectives.registry import register
+from crossloss.objectives.word_objective import name_from_words
 from crossloss.text.encoding import decode
-
-
-class TextView(Protocol):
-    """What a likelihood sees: parameters that say how likely a text is."""
-
-    def log_likelihood(self, sentences: Sequence[str]) -> Tensor:
-        """Mean log-likelihood of the sentences' pairs, nats a pair, shape ()."""
-        ...
 
 
 def _sentences(given: Any) -> tuple[str, ...]:
@@ -73,15 +66,13 @@ class Likelihood(BaseObjective):
         try:
             lines = decode(path, path.read_bytes()).splitlines()
         except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-            raise UserError(
-                f"{path} cannot be read as text ({error}): give a UTF-8 file, a sentence a line."
-            ) from error
-        stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in path.stem)
-        return values | {"sentences": lines, "name": values["name"] or f"likelihood-{stem}"}
+            advice = "give a UTF-8 file, a sentence a line"
+            raise UserError(f"{path} cannot be read as text ({error}): {advice}.") from error
+        return values | {"sentences": lines, "name": values["name"] or name_from_words(cls.type, [path.stem])}
 
-    def __call__(self, view: TextView) -> Tensor:
+    def __call__(self, view: Any) -> Tensor:
         """Nats a pair, shape (); UserError where no sentence has two words of the vocabulary, or it is not finite."""
-        value = view.log_likelihood(self.sentences)
+        value: Tensor = view.log_likelihood(self.sentences)
         if not bool(torch.isfinite(value)):
             raise UserError(f"{self.name}: a word has a vector that is not finite: train with a lower lr.")
         return value

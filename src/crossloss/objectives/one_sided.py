@@ -2,29 +2,24 @@
 
 from typing import ClassVar
 
-from torch import Tensor
-
 from crossloss.objectives.association_test import AssociationTest, Kind, Labels
 from crossloss.objectives.fields import TwoOrMore
 from crossloss.objectives.registry import register
-from crossloss.objectives.word_objective import WordView
-from crossloss.objectives.words import join_words
+from crossloss.objectives.word_objective import join_words
 
 
 @register("one-sided", "X,.../Y,.../A,...", "X", "Y", "A")
 class OneSided(AssociationTest):
     """A WEAT with s(w) = mean_a cos(w, a): which of two sets of targets lies nearer to A (paper Sec. 4.3.1).
 
-    The effect is (mean_X s - mean_Y s) over the population standard deviation of s on X and Y together; the
-    statistic is sum_X s - sum_Y s.
-    UserError for a set of fewer than two words, or a word in both X and Y.
-
     Parameters
     ----------
     X, Y, A : sequences of str
+        UserError for fewer than two words, or a word in both X and Y.
     labels : three str
         What the sets are called.
     kind : "effect" or "statistic"
+        (mean_X s - mean_Y s) over the population standard deviation of s on X and Y together, or sum_X s - sum_Y s.
     name : str
 
     Examples
@@ -40,14 +35,8 @@ class OneSided(AssociationTest):
     kind: Kind = "effect"
     name: str = ""
 
-    called: ClassVar[str] = "one-sided WEAT"
+    test: ClassVar[str] = "one-sided WEAT"
     reach: ClassVar[float] = 1.0
-
-    def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
-        """s(w), the mean cosine to A, of the present words of X and of Y."""
-        unit = self.units(view)
-        centre = unit["A"].mean(0)
-        return unit["X"] @ centre, unit["Y"] @ centre
 
     def interpretation(self) -> str:
         """What the sign means."""

@@ -1,13 +1,16 @@
-"""Objectives whose direction is given by pairs of words, such as he/she and man/woman."""
+"""Words along directions that pairs of words give, such as he/she and man/woman: projection and RIPA."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+import torch
 from pydantic import PlainValidator
+from torch import Tensor
 
 from crossloss.core import UserError
-from crossloss.objectives.word_objective import WordObjective
-from crossloss.objectives.words import name_from_words, normalise
+from crossloss.objectives.fields import Words, normalise
+from crossloss.objectives.registry import register
+from crossloss.objectives.word_objective import WordObjective, WordView, name_from_words
 
 
 def _pairs(pairs: Any) -> tuple[tuple[str, ...], ...]:
@@ -51,5 +54,76 @@ class OverPairs(WordObjective):
                 f"{self.name}: the vocabulary has 0 of the {len(self.pairs)} pairs whole ({named}) and one is needed: "
                 "add text, or pairs."
             )
-        first, second = ([index[pair[side]] for pair in whole] for side in (0, 1))
+        first, second = ([index[word] for word in words] for words in zip(*whole, strict=True))
         return {"targets": self.present("targets", self.targets, index), "first": first, "second": second}
+
+
+@register("projection", "WORD,.../he,she(/man,woman)", "targets", "pairs")
+class Projection(OverPairs):
+    """Mean over targets w of cos(w, g); g is the mean over pairs (x, y), such as (he, she), of (x/|x| - y/|y|).
+
+    The mean difference has a sign and a derivative wherever it is not zero; a main direction (Bolukbasi et al. 2016)
+    has neither where two are equally strong. UserError for no target or no pair.
+
+    Examples
+    --------
+    >>> lean = cl.objectives.projection(["math", "algebra"], [["he", "she"], ["him", "her"]])
+    >>> print(float(lean(run.view)))
+    """
+
+    targets: Words
+    pairs: Pairs
+    name: str = ""
+
+    quantity = "mean cosine to a direction"
+    limits = (-1.0, 1.0)
+    meaning = (
+        "Positive: {targets} lie on the side of {0.pairs[0][0]}, negative: on that of {0.pairs[0][1]}; the mean cosine "
+        "to the mean difference of the pairs."
+    )
+
+    def __call__(self, view: WordView) -> Tensor:
+        """Mean cosine, shape (); UserError where no target or pair is present, or the pairs' differences cancel."""
+        targets, first, second = self.units(view).values()
+        direction = (first - second).mean(0)
+        length = torch.linalg.vector_norm(direction)
+        if not bool(length > 0):
+            raise UserError(f"{self.name}: the differences of the pairs cancel, so they have no direction.")
+        cosine: Tensor = targets.mean(0) @ (direction / length)
+        return cosine
+
+
+@register("ripa", "WORD,.../he,she(/man,woman)", "targets", "pairs")
+class Ripa(OverPairs):
+    """Mean over pairs (x, y) and targets w of <w, b>, b = (x - y)/|x - y| (RIPA; Ethayarajh, Duvenaud, Hirst 2019).
+
+    Unlike a cosine it depends on the length of w, and so on how often w occurs. UserError for no target or no pair.
+
+    Examples
+    --------
+    >>> ripa = cl.objectives.ripa(["math", "algebra"], [["he", "she"]])
+    >>> print(float(ripa(run.view)))
+    """
+
+    targets: Words
+    pairs: Pairs
+    name: str = ""
+
+    quantity = "RIPA"
+    meaning = (
+        "Positive: {targets} lie towards {0.pairs[0][0]} from {0.pairs[0][1]} (mean over the pairs); negative: towards "
+        "{0.pairs[0][1]}; in units of the vectors."
+    )
+
+    def __call__(self, view: WordView) -> Tensor:
+        """RIPA, shape (); UserError where no target or pair is present, or the words of a pair have one vector."""
+        targets, first, second = (self.vectors(view, rows, side) for side, rows in self.lookup(view.index).items())
+        difference = first - second
+        lengths = torch.linalg.vector_norm(difference, dim=1, keepdim=True)
+        if not bool((lengths > 0).all()):
+            raise UserError(f"{self.name}: the two words of a pair have one vector, so the pair has no direction.")
+        product: Tensor = targets.mean(0) @ (difference / lengths).mean(0)
+        return product
+
+
+projection, ripa = Projection, Ripa

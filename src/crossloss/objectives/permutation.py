@@ -20,6 +20,21 @@ ROWS_AT_ONCE = 50_000
 class PermutationResult:
     """Outcome of a permutation test.
 
+    Attributes
+    ----------
+    statistic : float
+        sum_X s - sum_Y s.
+    effect : float
+    p_value : float
+        One-sided (Caliskan et al. 2017): share of splits whose difference of means is at least that observed, the
+        observed one and ties counted.
+    p_value_two_sided : float
+        The same for the size of the difference.
+    splits : int
+        Splits looked at, the observed one included.
+    exact : bool
+        Whether these are all.
+
     Examples
     --------
     >>> result = cl.permutation_test(weat, run.view)
@@ -27,17 +42,11 @@ class PermutationResult:
     """
 
     statistic: float
-    """sum_X s - sum_Y s."""
     effect: float
     p_value: float
-    """One-sided (Caliskan et al. 2017): share of splits whose difference of means is at least that observed, the
-    observed one and ties counted."""
     p_value_two_sided: float
-    """The same for the size of the difference."""
     splits: int
-    """Splits looked at, the observed one included."""
     exact: bool
-    """Whether these are all."""
 
 
 class Measured(NamedTuple):
@@ -90,17 +99,15 @@ def permutation_test(
     tolerance = 1e-9 * float(np.ptp(values))
     number = math.comb(total, first)
     exact = number <= max(EXACT_SPLITS, samples + 1)
-    blocks = _all(total, first) if exact else _drawn(total, first, samples, seed)
-    one = two = seen = 0
+    blocks = _all(total, first) if exact else [_drawn(total, first, samples, seed)]
+    one = two = splits = 0
     for chosen in blocks:
         inside = values[chosen].sum(axis=1)
         difference = inside / first - (values.sum() - inside) / (total - first)
         one += int((difference >= observed - tolerance).sum())
         two += int((np.abs(difference) >= abs(observed) - tolerance).sum())
-        seen += len(chosen)
-    if not exact:
-        one, two, seen = one + 1, two + 1, seen + 1
-    return PermutationResult(float(x.sum() - y.sum()), float(size), one / seen, two / seen, seen, exact)
+        splits += len(chosen)
+    return PermutationResult(float(x.sum() - y.sum()), float(size), one / splits, two / splits, splits, exact)
 
 
 def _all(total: int, first: int) -> Iterator[np.ndarray]:
@@ -110,18 +117,11 @@ def _all(total: int, first: int) -> Iterator[np.ndarray]:
         yield np.array(block)
 
 
-def _drawn(total: int, first: int, samples: int, seed: int) -> Iterator[np.ndarray]:
-    """``samples`` different choices, none of them the observed one, in blocks (b, first)."""
+def _drawn(total: int, first: int, samples: int, seed: int) -> np.ndarray:
+    """The observed choice and ``samples`` others, all different, (samples + 1, first)."""
     generator = np.random.default_rng(seed)
-    seen = {np.arange(first).astype(np.int16).tobytes()}
-    while len(seen) <= samples:
+    rows = dict.fromkeys([np.arange(first, dtype=np.int16).tobytes()])
+    while len(rows) <= samples:
         drawn = np.argsort(generator.random((ROWS_AT_ONCE, total)), axis=1)[:, :first].astype(np.int16)
-        drawn.sort(axis=1)
-        fresh = []
-        for row in drawn:
-            name = row.tobytes()
-            if name not in seen and len(seen) <= samples:
-                seen.add(name)
-                fresh.append(row)
-        if fresh:
-            yield np.array(fresh)
+        rows.update(dict.fromkeys(map(bytes, np.sort(drawn, axis=1))))
+    return np.frombuffer(b"".join(islice(rows, samples + 1)), np.int16).reshape(-1, first)

@@ -35,13 +35,12 @@ class RareWords:
         """Name the words, and what the objective of that name is without them."""
         listed = ", ".join(f"{word} {count(n)}" for word, n in self.words[:12])
         more = f" and {len(self.words) - 12} more" if len(self.words) > 12 else ""
-        are = "One word is" if len(self.words) == 1 else f"{len(self.words)} words are"
+        are, them = ("One word is", "it") if len(self.words) == 1 else (f"{len(self.words)} words are", "them")
         text = (
             f"{are} rare in the corpus, fewer than {RARE} times: {listed}{more}; a few sentences decide where they lie."
         )
         if self.value is None:
             return text
-        them = "it" if len(self.words) == 1 else "them"
         return f"{text} Without {them} {name} is {value(self.value)} (p {probability(self.p_value)})."
 
 
@@ -54,14 +53,13 @@ def rare_words(objective: Objective, counts: Mapping[str, int], view: WordView |
     --------
     >>> print(cl.objectives.rare_words(weat, run.model.vocabulary.occurrences))
     """
-    if not isinstance(objective, BaseObjective):
-        return None
-    present = dict(pair for row in objective.coverage(counts) for pair in row.present)
+    coverage = objective.coverage(counts) if isinstance(objective, BaseObjective) else ()
+    present = dict(pair for row in coverage for pair in row.present)
     rare = tuple(sorted(((w, count) for w, count in present.items() if count < RARE), key=lambda pair: pair[1]))
     if rare and view is not None and isinstance(objective, Weat):
         try:
             tested = permutation_test(objective.frequent(counts, RARE), view)
+            return RareWords(rare, tested.effect, tested.p_value)
         except UserError:  # a set has too few words without them
-            return RareWords(rare)
-        return RareWords(rare, tested.effect, tested.p_value)
+            pass
     return RareWords(rare) if rare else None

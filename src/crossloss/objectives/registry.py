@@ -1,8 +1,4 @@
-"""One registry of objectives: what ``register`` decorates can be read from a file, a manifest and a command line.
-
-Each of the three is a form of one dict: ``type``, ``name`` and the fields of the class. ``parse`` makes it of a command
-line's text, YAML and JSON have it as it is, and ``from_dict`` makes the objective.
-"""
+"""What ``register`` decorates is read from YAML, manifests and command lines, as one dict: type, name and fields."""
 
 import inspect
 import reprlib
@@ -58,9 +54,8 @@ def register(kind: str, syntax: str, *arguments: str) -> Callable[[Class], Class
     def decorate(cls: Class) -> Class:
         other = TYPES.get(kind, cls)
         if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise UserError(
-                f"There is an objective of type {kind!r} already, {other.__qualname__}: choose another type."
-            )
+            present = other.__qualname__
+            raise UserError(f"There is an objective of type {kind!r} already, {present}: choose another type.")
         cls.type, cls.arguments = kind, arguments
         made: Any = dataclass(frozen=True)(cls)
         _speak_in_sentences(made)
@@ -73,9 +68,8 @@ def register(kind: str, syntax: str, *arguments: str) -> Callable[[Class], Class
 
 def _speak_in_sentences(cls: Any) -> None:
     """Let the constructor say what is wrong in one sentence, under the objective's name."""
-    construct, names, signature, hints = (
-        cls.__init__, [f.name for f in fields(cls)], inspect.signature(cls), get_type_hints(cls)
-    )  # fmt: skip
+    construct, signature, hints = cls.__init__, inspect.signature(cls), get_type_hints(cls)
+    names = [f.name for f in fields(cls)]
     takes = f"{cls.type} takes {', '.join(name for name in names if name != 'name')}"
 
     @wraps(construct)
@@ -155,8 +149,8 @@ def from_dict(value: Mapping[str, Any], find: Callable[[str], Any] | None = None
     kind = value.get("type", "weat")
     cls = TYPES.get(kind) if isinstance(kind, str) else None
     if cls is None:
-        more = "name one of them, or install a newer version of crossloss that has it"
-        raise UserError(f"There is no type {kind!r}; there are: {', '.join(TYPES)}: {more}.")
+        advice = "name one of them, or install a newer version of crossloss that has it"
+        raise UserError(f"There is no type {kind!r}; there are: {', '.join(TYPES)}: {advice}.")
 
     def resolve(inner: Any) -> Any:
         if isinstance(inner, Mapping):

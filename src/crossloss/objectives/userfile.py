@@ -1,5 +1,6 @@
 """Objectives by what a user writes: a name, one word of a command line, or YAML with strict strings."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import yaml
 from crossloss.core import UserError
 from crossloss.objectives.command_line import parse
 from crossloss.objectives.registry import from_dict
-from crossloss.objectives.wordsets import weat
+from crossloss.objectives.weat import weat
 from crossloss.text.encoding import decode
 
 DEEP = "Objectives of objectives are nested too deep: name the inner ones in a .yaml file."
+YAML = (".yaml", ".yml")
 
 
 class _Strict(yaml.BaseLoader):
@@ -83,8 +85,8 @@ def _entry(path: Path, name: str, value: Any, known: Mapping[str, Any]) -> Any:
             raise UserError("an objective has keys: give X, Y, A and B, or a type and what it takes.")
         if "name" in value:
             raise UserError("leave name out: the entry is called by its key.")
-        shown = {"name": name, "source": path.name} if value.get("type", "weat") == "weat" else {"name": name}
-        return from_dict(shown | value, lambda inner: find(inner, known), path.parent)
+        source = {"source": path.name} if value.get("type", "weat") == "weat" else {}
+        return from_dict({"name": name} | source | value, lambda inner: find(inner, known), path.parent)
     except (UserError, RecursionError) as error:
         fault = str(error).removeprefix(f"{name}: ") if isinstance(error, UserError) else DEEP
         raise UserError(f"{path}, {'' if typed else 'test '}{name}: {fault}") from error
@@ -99,24 +101,21 @@ def load_objectives(given: str) -> list[Any]:
     --------
     >>> (near,) = cl.objectives.load_objectives("similarity:he/math")
     """
-    file, colon, name = given.rpartition(":")
-    if colon and file.lower().endswith((".yaml", ".yml")):
-        known = {objective.name: objective for objective in load(file)}
-        if name not in known:
-            raise UserError(f"{file} has no objective {name!r}; it has: {', '.join(known)}.")
-        return [known[name]]
-    if given.lower().endswith((".yaml", ".yml")):
+    if given.lower().endswith(YAML):
         return load(given)
-    return [find(given, {})]
+    file, _, name = given.rpartition(":")
+    if not file.lower().endswith(YAML):
+        return [find(given, {})]
+    known = {objective.name: objective for objective in load(file)}
+    if name not in known:
+        raise UserError(f"{file} has no objective {name!r}; it has: {', '.join(known)}.")
+    return [known[name]]
 
 
 def parse_objectives(names: Sequence[str], known: Sequence[Any] = ()) -> list[Any]:
     """Objectives as ``load_objectives`` reads each, or by the names of ``known`` ones (a run's), each once.
 
-    Raises
-    ------
-    UserError
-        One that there is not, none at all, or two of one name.
+    UserError for one that there is not, none at all, or two of one name.
 
     Examples
     --------
@@ -134,8 +133,7 @@ def parse_objectives(names: Sequence[str], known: Sequence[Any] = ()) -> list[An
             raise
     if not chosen:
         raise UserError("Name at least one --objective, such as weat6, or a .yaml file with your own.")
-    named = [objective.name for objective in chosen]
-    if len(set(named)) < len(named):
-        twice = next(name for name in named if named.count(name) > 1)
-        raise UserError(f"Two objectives are named {twice}: give each once, or other names in a .yaml file.")
+    (most, times), *_ = Counter(objective.name for objective in chosen).most_common()
+    if times > 1:
+        raise UserError(f"Two objectives are named {most}: give each once, or other names in a .yaml file.")
     return chosen

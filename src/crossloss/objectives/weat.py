@@ -1,24 +1,25 @@
-"""The Word Embedding Association Test as a differentiable objective (Caliskan et al. 2017; paper Eqs. 11, 12)."""
+"""The Word Embedding Association Test (Caliskan et al. 2017; paper Eqs. 11, 12), and the tests that are shipped."""
 
-from typing import ClassVar
+import difflib
+import json
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+from typing import Any, ClassVar, Literal
 
-from torch import Tensor
-
+from crossloss.core import UserError
 from crossloss.objectives.association_test import AssociationTest, Kind, Labels
 from crossloss.objectives.fields import TwoOrMore
 from crossloss.objectives.registry import register
-from crossloss.objectives.word_objective import WordView
 
 SIDES = ("X", "Y", "A", "B")
 
 
 @register("weat", "X,.../Y,.../A,.../B,...", *SIDES)
 class Weat(AssociationTest):
-    """A word embedding association test.
+    """A word embedding association test, of s(w) = mean_a cos(w, a) - mean_b cos(w, b).
 
-    s(w) = mean_a cos(w, a) - mean_b cos(w, b). The effect is (mean_X s - mean_Y s) over the POPULATION standard
-    deviation of s on X and Y together; the statistic is sum_X s - sum_Y s. Words that the vocabulary lacks are
-    left out of their set, the other sets stay as they are; fewer than two words in a set are an error.
+    Words that the vocabulary lacks are left out of their set; fewer than two present are an error.
 
     Parameters
     ----------
@@ -31,6 +32,7 @@ class Weat(AssociationTest):
         What the sets are called.
     question : str
     kind : "effect" or "statistic"
+        (mean_X s - mean_Y s) over the POPULATION standard deviation of s on X and Y together, or sum_X s - sum_Y s.
     source : str
 
     Examples
@@ -50,17 +52,55 @@ class Weat(AssociationTest):
     kind: Kind = "effect"
     source: str = ""
 
-    called: ClassVar[str] = "WEAT"
-
-    def associations(self, view: WordView) -> tuple[Tensor, Tensor]:
-        """s(w) of the present words of X and of Y (Eq. 11)."""
-        unit = self.units(view)
-        contrast = unit["A"].mean(0) - unit["B"].mean(0)
-        return unit["X"] @ contrast, unit["Y"] @ contrast
+    test: ClassVar[str] = "WEAT"
 
     def interpretation(self) -> str:
         """What the sign means, in one sentence."""
         x, y, a, b = self.labels
-        units = {"effect": "standard deviations of the associations", "statistic": "summed differences of mean cosines"}
-        said = f"Positive: {x} lie nearer to {a} and {y} nearer to {b}; negative: the other way round"
-        return f"{said}; in {units[self.kind]}."
+        unit = (
+            "standard deviations of the associations" if self.kind == "effect" else "summed differences of mean cosines"
+        )
+        return f"Positive: {x} lie nearer to {a} and {y} nearer to {b}; negative: the other way round; in {unit}."
+
+
+def _data(name: str) -> Any:
+    return json.loads(resources.files("crossloss.objectives").joinpath("data", name).read_text("utf-8"))
+
+
+@cache
+def shipped() -> dict[str, Weat]:
+    """Caliskan's WEAT 1-10, the paper's four in the paper's orientation, and the demo's, by name."""
+    sets = _data("caliskan.json")["sets"]
+    tests = {}
+    for entry in _data("tests.json")["tests"]:
+        words = {side: sets[entry[side]] if isinstance(entry[side], str) else entry[side] for side in SIDES}
+        tests[entry["name"]] = Weat(**entry | words)
+    return tests
+
+
+def names() -> list[str]:
+    """Names of the shipped tests.
+
+    Examples
+    --------
+    >>> print(cl.objectives.names())
+    """
+    return list(shipped())
+
+
+def weat(name: str, kind: Literal["effect", "statistic"] = "effect") -> Weat:
+    """Return a shipped test, as effect size or as statistic; UserError where there is no such test.
+
+    Examples
+    --------
+    >>> effect, statistic = cl.objectives.weat("weat7"), cl.objectives.weat("weat7", "statistic")
+    >>> print(float(effect(run.view)))
+    """
+    if name not in shipped():
+        close = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UserError(
+            f"There is no test {name!r}; {hint}shipped are {', '.join(names())}; your own go into a .yaml file, and "
+            "other objectives are written as in similarity:he/nurse."
+        )
+    return replace(shipped()[name], kind=kind)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from crossloss.core import UserError
 from crossloss.objectives.algebra import BaseObjective
-from crossloss.objectives.words import join_words, name_from_words
 from crossloss.text.tokens import foreign
 
 
@@ -19,12 +18,14 @@ class WordView(Protocol):
     @property
     def index(self) -> Mapping[str, int]:
         """Row of each word."""
-        ...
 
     @property
     def vectors(self) -> Tensor:
         """Word vectors (V, d)."""
-        ...
+
+    @property
+    def initial(self) -> Tensor | None:
+        """The same before the first step; None where no run is known."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,6 @@ class WordObjective(BaseObjective):
     arguments: ClassVar[Sequence[str]] = ()
     """Fields that hold words: those that it is registered with."""
     least: ClassVar[int] = 1
-    meaning: ClassVar[str] = ""
-    """Its interpretation, with the names of sets in braces."""
 
     @property
     def sets(self) -> Mapping[str, Sequence[str]]:
@@ -80,7 +79,7 @@ class WordObjective(BaseObjective):
         return name_from_words(self.type, *self.sets.values())
 
     def interpretation(self) -> str:
-        """What sign and unit mean, in one sentence."""
+        """``meaning``, with the words of sets for their names."""
         return self.meaning.format(self, **{side: join_words(words) for side, words in self.sets.items()})
 
     def label(self, side: str) -> str:
@@ -105,11 +104,11 @@ class WordObjective(BaseObjective):
         if len(words) == 1 and self.least == 1:
             advice = cut or "name this objective when training, add text, or choose another word"
             raise UserError(f"{self.name}: the vocabulary lacks the word {words[0]!r}: {advice}.")
-        called = f"{self.label(side)}; " if self.label(side) != side else ""
+        label = f"{self.label(side)}; " if self.label(side) != side else ""
         needed = "one is" if self.least == 1 else "two are"
         raise UserError(
             f"{self.name}: the vocabulary has {len(words) - len(missing)} of the {len(words)} words of {side} "
-            f"({called}missing: {', '.join(missing)}) and {needed} needed: {cut or 'add text, or words to the set'}."
+            f"({label}missing: {', '.join(missing)}) and {needed} needed: {cut or 'add text, or words to the set'}."
         )
 
     def units(self, view: WordView) -> dict[str, Tensor]:
@@ -139,3 +138,14 @@ class WordObjective(BaseObjective):
             present = tuple((word, counts[word]) for word in words if counts.get(word, 0) > 0)
             table.append(Coverage(side, self.label(side), present, tuple(w for w in words if not counts.get(w, 0))))
         return table
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Words for a sentence: all of three, else the first two and how many more."""
+    return ", ".join(words) if len(words) <= 3 else f"{words[0]}, {words[1]} and {len(words) - 2} more"
+
+
+def name_from_words(kind: str, *sets: Sequence[str]) -> str:
+    """Name of an objective that was given none: similarity-he-nurse, margin-dooku-vader_and_2-kirk."""
+    parts = [words[0] if len(words) == 1 else f"{words[0]}_and_{len(words) - 1}" for words in sets if words]
+    return "-".join("".join(c if c.isalnum() or c in "-_" else "_" for c in part) for part in (kind, *parts))

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from crossloss.core import Objective, UserError
-from crossloss.display import Table, effect, html_table, percent, several, spread, value
+from crossloss.display import Result, Table, effect, percent, several, spread, value
 from crossloss.models.skipgram.hard_debias import cluster_purity, hard_debias, most_biased
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import neighbours, neighbours_kept, overlap
@@ -84,7 +84,7 @@ class HeldOutWords:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Result):
     """What a plan does and costs, on starts and on test words that it was not fitted to.
 
     Attributes
@@ -256,11 +256,6 @@ class Evaluation:
     def __repr__(self) -> str:
         told = ", ".join(f"{name} {before:+.3g} -> {after:+.3g}" for name, (before, after) in self.effects.items())
         return f"Evaluation({self.method}: {told}; {self._judged_by})"
-
-    def _repr_html_(self) -> str:
-        rows = [(r.figure, float(np.mean(r.before)), float(np.mean(r.after)), r.noise) for r in self.rows]
-        headings = ("figure", "before", "after", "sd between starts")
-        return html_table(f"{self.method} on {self._judged_by}", headings, rows)
 
 
 def _spread(label: str, values: Sequence[float]) -> dict[str, float]:

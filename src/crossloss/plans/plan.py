@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
-from crossloss.display import Table, percent, several, value
+from crossloss.display import Result, Table, percent, several, value
 from crossloss.files import read_table
 from crossloss.inputs import read_only
 from crossloss.models.skipgram.hard_debias import debiased_parameters
@@ -72,7 +72,7 @@ class PlanSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Plan(Result):
     """What to train with next, and what it is for.
 
     Attributes

@@ -1,8 +1,4 @@
-"""One self-contained HTML page for any run.
-
-Belongs here: how samples are shown, figures as inline SVG, the sentences, the template, its style and its script. Does
-not: computing anything it shows.
-"""
+"""One self-contained HTML page for any run: its template, style, script and sentences; it computes nothing it shows."""
 
 from pathlib import Path
 from typing import Any

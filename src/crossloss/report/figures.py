@@ -21,12 +21,10 @@ from crossloss.validation.validate import Compared
 Curve = tuple[Sequence[int] | np.ndarray, Sequence[float] | np.ndarray, Sequence[tuple[int, float]]]
 """Counts of samples removed, ascending; the objective as predicted of each; (count, objective) as retrained."""
 
-# Blue and vermillion of Okabe and Ito's palette, which colour-blind people tell apart; what they stand for differs in
-# shape as well. Drawn in these colours, then handed to the page's style sheet, so that dark mode reaches the figures.
+# Blue and vermillion of Okabe and Ito's palette, by the names of the style sheet, so that dark mode reaches figures.
 INK, MUTED, GRID, BLUE, ORANGE = "#1b1f24", "#59636e", "#d8dee4", "#0072b2", "#d55e00"
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", BLUE: "blue", ORANGE: "orange"}
-
-# Any: matplotlib's stubs list its settings key by key, otherwise in each version.
+# Any: matplotlib's stubs list its settings otherwise in each version.
 _STYLE: Any = {
     "svg.hashsalt": "crossloss",
     "svg.fonttype": "none",
@@ -46,39 +44,32 @@ _STYLE: Any = {
     "ytick.color": MUTED,
     "legend.frameon": False,
 }
-# matplotlib would write its own address and version otherwise.
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-# How lines end and meet.
-LINES = "stroke-linejoin: round; stroke-linecap: butt"
-_MOST_POINTS = 400
+_DASHED: Any = {"color": MUTED, "linewidth": 1.2, "linestyle": (0, (4, 3))}
 # A longer name would leave the axes no room.
 _LONGEST_NAME = 40
 
 
 def overview(values: Mapping[str, float], plans: Mapping[str, Plan], retrained: Mapping[str, float], label: str) -> str:
-    """Draw each objective as a row: a ring where it is, a bar where its plan is predicted to bring it, a dot retrained.
-
-    ``label`` is that of ``removal_curve``. Returns an ``<svg>`` element.
-    """
+    """An ``<svg>`` of each objective: a ring where it is, a bar where its plan should bring it, a dot retrained."""
     predicted = {name: plan.predictions[name] for name, plan in plans.items()}
     names = list(values)
 
     def draw(axes: Axes) -> None:
         for target in {plan.targets[name] for name, plan in plans.items()}:
-            axes.axvline(target, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
+            axes.axvline(target, **_DASHED)
         for row, name in enumerate(names):
             ends = [by_name[name] for by_name in (values, predicted, retrained) if name in by_name]
             axes.plot((min(ends), max(ends)), (row, row), color=GRID, linewidth=3, zorder=1, solid_capstyle="round")
-        ring: Any = {"color": MUTED, "markerfacecolor": "none", "markersize": 7, "linestyle": "none"}
-        axes.plot(list(values.values()), range(len(names)), "o", label="now", **ring)
-        for label, marker, size, colour, given in (
-            ("predicted", "|", 15, BLUE, predicted),
-            ("retrained", "o", 7, ORANGE, retrained),
+        bold = {"markeredgewidth": 2}
+        for label, marker, size, colour, given, style in (
+            ("now", "o", 7, MUTED, values, {"markerfacecolor": "none"}),
+            ("predicted", "|", 15, BLUE, predicted, bold),
+            ("retrained", "o", 7, ORANGE, retrained, bold),
         ):
             if given:
-                rows = [names.index(name) for name in given]
-                style: Any = {"markersize": size, "markeredgewidth": 2, "color": colour, "linestyle": "none"}
-                axes.plot(list(given.values()), rows, marker, label=label, **style)
+                marks: Any = {"marker": marker, "markersize": size, "color": colour, "linestyle": "none"} | style
+                axes.plot(list(given.values()), [names.index(name) for name in given], label=label, **marks)
         axes.set_yticks(range(len(names)), [clean(name)[:24] for name in names], parse_math=False)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
@@ -93,29 +84,26 @@ def overview(values: Mapping[str, float], plans: Mapping[str, Plan], retrained: 
 def removal_curve(
     curve: Curve, target: float, name: str, label: str, key: str = "curve", noun: str = "sentence"
 ) -> str:
-    """Draw f against the number of samples removed: predicted as a line, retrained as points.
+    """An ``<svg>`` of f against the number of samples removed: predicted as a line, retrained as points.
 
-    The curve is shown up to half as far again as the last retrained point or the first predicted crossing of the
-    target, whichever is later; all of it where there is neither. ``name`` and ``noun`` stand at the axes, ``label`` is
-    what a reader who cannot see the figure hears, ``key`` a prefix of ids. Returns an ``<svg>`` element.
+    It ends half as far again as the last retrained point or the first predicted crossing of the target, whichever is
+    later. ``name`` and ``noun`` stand at the axes, ``label`` is read out, ``key`` is a prefix of ids.
     """
     counts, predicted, retrained = np.asarray(curve[0], float), np.asarray(curve[1], float), curve[2]
-    shown = counts <= _reach(counts, predicted, [c for c, _ in retrained], target)
-    counts, predicted = counts[shown], predicted[shown]
-    if len(counts) > _MOST_POINTS:
-        thin = np.unique(np.linspace(0, len(counts) - 1, _MOST_POINTS).astype(int))
-        counts, predicted = counts[thin], predicted[thin]
+    ends = [float(count) for count, _ in retrained]
+    if len(predicted) and predicted[0] != target:
+        ends += list(counts[(predicted - target) * np.sign(predicted[0] - target) <= 0][:1])
+    shown = counts <= (1.5 * max(ends, default=0.0) or float("inf"))
 
     def draw(axes: Axes) -> None:
-        axes.axhline(target, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.axhline(target, **_DASHED)
         axes.annotate(
             "target", (0.995, target), xycoords=("axes fraction", "data"), xytext=(0, 3),
             textcoords="offset points", color=MUTED, ha="right", va="bottom", fontsize=9.5,
         )  # fmt: skip
-        axes.plot(counts, predicted, color=BLUE, linewidth=2, label="predicted")
+        axes.plot(counts[shown], predicted[shown], color=BLUE, linewidth=2, label="predicted")
         if retrained:
-            at, value = zip(*retrained, strict=True)
-            axes.plot(at, value, "o:", color=ORANGE, markersize=7, linewidth=1, label="retrained")
+            axes.plot(*zip(*retrained, strict=True), "o:", color=ORANGE, markersize=7, linewidth=1, label="retrained")
         axes.set_xlabel(f"{clean(noun)}s removed", parse_math=False)
         axes.set_ylabel(clean(name)[:_LONGEST_NAME], parse_math=False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -126,35 +114,24 @@ def removal_curve(
     return _svg(draw, (4.6, 3.1), label, key)
 
 
-def _reach(counts: np.ndarray, predicted: np.ndarray, retrained: Sequence[int], target: float) -> float:
-    ends = list(retrained)
-    if len(predicted) and predicted[0] != target:
-        crossed = (predicted - target) * np.sign(predicted[0] - target) <= 0
-        if crossed.any():
-            ends.append(int(counts[crossed.argmax()]))
-    return 1.5 * max(ends) if ends and max(ends) > 0 else float("inf")
-
-
 def fidelity_panel(row: Compared, label: str, key: str = "fidelity") -> str:
-    """Draw the change that one estimator predicted for each subset against the change retraining gave.
+    """An ``<svg>`` of the change that one estimator predicted for each subset against the change retraining gave.
 
-    ``label`` and ``key`` are those of :func:`removal_curve`. The unrolled estimator, whose prediction is in f's unit,
-    gets the line on which they are equal. Returns an ``<svg>`` element.
+    The unrolled estimator, whose prediction is in f's unit, gets the line on which they are equal.
     """
 
     def draw(axes: Axes) -> None:
-        if row.estimator == "unrolled":
+        exact = row.estimator == "unrolled"
+        if exact:
             both = [*row.predicted, *row.retrained]
-            ends = (min(both), max(both))
-            axes.plot(ends, ends, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), label="equal")
+            axes.plot((min(both), max(both)), (min(both), max(both)), label="equal", **_DASHED)
         axes.plot(row.predicted, row.retrained, "o", color=BLUE, markersize=5, alpha=0.8)
-        axes.set_title(
-            clean(row.estimator)[:_LONGEST_NAME], fontsize=11, fontweight="bold", loc="left", parse_math=False
-        )
+        title: Any = {"fontsize": 11, "fontweight": "bold", "loc": "left", "parse_math": False}
+        axes.set_title(clean(row.estimator)[:_LONGEST_NAME], **title)
         axes.set_xlabel("predicted change")
         axes.set_ylabel("change after retraining")
         axes.locator_params(nbins=5)
-        if row.estimator == "unrolled":
+        if exact:
             axes.legend(loc="best", fontsize=9.5, handlelength=1.8)
 
     return _svg(draw, (3.3, 3.0), label, key)
@@ -170,8 +147,7 @@ def _svg(draw: Callable[[Axes], None], inches: tuple[float, float], label: str, 
         figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :].strip()
-    # Inside HTML no namespaces are needed, and the rule for * would reach the whole page (style.css has it, for
-    # figures only).
+    # Inside HTML no namespaces are needed, and the rule for * would reach the whole page.
     drawn = re.sub(r' xmlns(:xlink)?="[^"]*"|<style.*?</style>', "", drawn).replace("xlink:href", "href")
     # A page holds many figures: names of groups nothing refers to go, the others become unique.
     used = set(re.findall(r'(?:href="#|url\(#)([\w.-]+)', drawn))
@@ -179,8 +155,7 @@ def _svg(draw: Callable[[Axes], None], inches: tuple[float, float], label: str, 
     drawn = re.sub(r'(href="#|url\(#)', rf"\g<1>{key}-", drawn)
     for colour, name in _VARIABLES.items():
         drawn = drawn.replace(colour, f"var(--{name}, {colour})")
-    head = f'<svg role="img" aria-label="{escape(clean(label))}"'
-    return drawn.replace("<svg", head, 1)
+    return drawn.replace("<svg", f'<svg role="img" aria-label="{escape(clean(label))}"', 1)
 
 
 def standalone(svg: str) -> str:
@@ -188,5 +163,6 @@ def standalone(svg: str) -> str:
     alone = re.sub(r"var\(--\w+, (#\w+)\)", r"\1", svg).replace(" href=", " xlink:href=")
     alone = alone.replace("'DejaVu Sans'", "'DejaVu Sans', 'Liberation Sans', Arial, sans-serif")
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    alone = re.sub("<svg([^>]*)>", rf"<svg {spaces}\1><style>* {{ {LINES} }}</style>", alone, count=1)
+    lines = "<style>* { stroke-linejoin: round; stroke-linecap: butt }</style>"
+    alone = re.sub("<svg([^>]*)>", rf"<svg {spaces}\1>{lines}", alone, count=1)
     return "data:image/svg+xml;base64," + base64.b64encode(alone.encode()).decode()

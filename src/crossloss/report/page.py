@@ -27,7 +27,7 @@ from crossloss.run.run import Run, settings_of
 from crossloss.run.train import environment
 from crossloss.scores import Scored
 from crossloss.validation.spread import Spread
-from crossloss.validation.validate import PlanCheck
+from crossloss.validation.validate import PlanCheck, Validation
 
 SAMPLES, SHOWN_PAIRS, CURVE_POINTS = 50, 6, 200
 PYTHON = {
@@ -39,16 +39,14 @@ PYTHON = {
 
 
 class Contents:
-    """A run as its page reads it: nothing is copied, ``run.results`` and ``run.model`` are looked up."""
+    """A run as its page reads it."""
 
     def __init__(self, run: Run, show: Any = None) -> None:
         self.run, self.model, self.results = run, run.model, run.results
         self.scores, self.noun = self.results.scores, run.model.sample_noun
         self.values, self.trained = self.scores.values, int((run.weights > 0).sum())
-        validation = self.results.validation
-        self.fidelity = validation.fidelity if validation else {}
-        self.strongest = validation.strongest if validation else {}
-        checks = validation.plans if validation else {}
+        validation = self.results.validation or Validation({}, {}, 0, 0.0)
+        self.fidelity, self.strongest, checks = validation.fidelity, validation.strongest, validation.plans
         self.plans = {name: self._plans(name, checks.get(name)) for name in self.values}
         self.plan = {name: plans[-1] for name, plans in self.plans.items() if plans}
         self.checks = {name: checks[name] for name, plan in self.plan.items() if _is_of(checks.get(name), plan, name)}
@@ -115,9 +113,8 @@ class Contents:
     def caveats(self, objective: Objective) -> list[str]:
         """Sentences that a reader must not miss."""
         name, plan, spread = objective.name, self.plan.get(objective.name), self.results.spreads.get(objective.name)
-        texts = (
-            [word.sentence(words.retrained(name, plan, None) is None) for word in plan.depleted_words] if plan else []
-        )
+        predicted = plan is not None and words.retrained(name, plan, None) is None
+        texts = [word.sentence(predicted) for word in (plan.depleted_words if plan else ())]
         if spread and spread.exceeds_value:
             texts.append(spread.sentence(name))
         if isinstance(self.model, SkipGram):
@@ -125,7 +122,7 @@ class Contents:
             texts += [rare.sentence(name)] if rare else []
         if any(row.missing for row in self.coverage(objective)):
             texts.append("Words that the corpus lacks are left out of their set; the other sets stay as they are.")
-        return [text for text in texts if text]
+        return texts
 
     def source(self) -> tuple[str, list[str]]:
         """What was trained on: its name, and counts."""
@@ -142,10 +139,10 @@ class Contents:
         """Word similarity benchmarks: correlation, pairs covered, spread over starts."""
         if not isinstance(self.model, SkipGram):
             return []
-        found, spreads = quality(self.run.view.words, self.run.view.vectors.cpu().numpy()), self.results.spreads
+        made, spreads = quality(self.run.view.words, self.run.view.vectors.cpu().numpy()), self.results.spreads
         return [
-            ("WordSim-353", found.wordsim353, found.wordsim353_pairs, spreads.get("wordsim353")),
-            ("SimLex-999", found.simlex999, found.simlex999_pairs, spreads.get("simlex999")),
+            (label, getattr(made, key), getattr(made, f"{key}_pairs"), spreads.get(key))
+            for label, key in (("WordSim-353", "wordsim353"), ("SimLex-999", "simlex999"))
         ]
 
     def facts(self) -> dict[str, dict[str, str]]:
@@ -159,8 +156,8 @@ class Contents:
         if "type" in settings:
             settings["optimiser"] = settings.pop("type")
         if isinstance(self.model, SkipGram):
-            settings |= {"prior": f"{self.model.build().prior:g}"}
-            settings |= {"vocabulary": display.several(len(self.model.vocabulary.words), "word")}
+            size = display.several(len(self.model.vocabulary.words), "word")
+            settings |= {"prior": f"{self.model.build().prior:g}", "vocabulary": size}
         versions = store.manifest.get("environment") or environment()
         times = {
             name.removesuffix(".seconds"): display.duration(value)
@@ -184,11 +181,10 @@ class Contents:
 
 
 def render(run: Run, show: Any = None) -> str:
-    """Write the page of a run.
+    """The page of a run; the same run gives the same bytes.
 
     Whatever samples and names hold is escaped, and control characters and lone surrogates appear as U+FFFD: the
-    result encodes to UTF-8 and runs nothing but its own script, which its policy knows by hash. The same run gives the
-    same bytes.
+    result encodes to UTF-8 and runs nothing but its own script, which its policy knows by hash.
 
     Raises
     ------
@@ -208,17 +204,16 @@ def render(run: Run, show: Any = None) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    for write in (
-        display.value, display.effect, display.probability, display.count, display.several, display.percent,
-        display.spread,
-    ):  # fmt: skip
-        environment.filters[write.__name__] = write
-    environment.tests["weat"] = lambda o: isinstance(o, Weat)
+    written = ("value", "effect", "probability", "count", "several", "percent", "spread")
+    environment.filters |= {name: getattr(display, name) for name in written}
     environment.filters |= {"file_name": _file_name, "standalone": figures.standalone}
+    environment.tests["weat"] = lambda o: isinstance(o, Weat)
     script = files("crossloss.report").joinpath("script.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
     page = environment.get_template("template.html.j2").render(
         page=Contents(run, show), words=words, figures=figures, pieces=_pieces,
-        shown_pairs=SHOWN_PAIRS, policy=policy(script), script=script,
+        shown_pairs=SHOWN_PAIRS, policy=policy, script=script,
     )  # fmt: skip
     return clean(page)
 
@@ -231,14 +226,8 @@ def _is_of(check: PlanCheck | None, plan: Plan, name: str) -> bool:
     return known is None or math.isclose(check.retrained, known, rel_tol=1e-5, abs_tol=1e-7)
 
 
-def _pieces(text: str, taken: Any) -> list[Piece]:
-    return highlight(text, () if taken is None else taken.spans)
-
-
-def policy(script: str) -> str:
-    """Write the content security policy of a page: nothing is fetched, and no script runs but this one."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
+def _pieces(text: str, explained: Any) -> list[Piece]:
+    return highlight(text, () if explained is None else explained.spans)
 
 
 def _file_name(name: str) -> str:

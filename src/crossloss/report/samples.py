@@ -1,9 +1,8 @@
 """What people are shown of samples: texts, rows, and images as PNG in data: addresses."""
 
 import base64
-import struct
-import zlib
-from collections.abc import Callable, Iterable, Mapping
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +14,7 @@ from crossloss.models.base import Model
 
 LONGEST_SIDE = 128
 """Pixels to which larger images are reduced."""
-CHANNELS = {1: 0, 3: 2, 4: 6}
-"""PNG's colour type by number of channels."""
-_SHAPES = "an image is H x W, H x W x 3 or 3 x H x W"
+CHANNELS = (1, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -72,10 +69,10 @@ def _plain(value: Any) -> Any:
         value = np.asarray(value if value.mode in ("L", "RGB", "RGBA") else value.convert("RGB"))
     if hasattr(value, "to_dict"):  # a row of a DataFrame
         value = value.to_dict()
+    if isinstance(value, tuple | list):
+        value = dict(enumerate(value))
     if isinstance(value, Mapping):
         return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, tuple | list):
-        return {str(number): _plain(part) for number, part in enumerate(value)}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "buif":
         if value.ndim > 1:
             return value
@@ -83,16 +80,18 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _arrays(value: Any) -> list[np.ndarray]:
+def _arrays(value: Any) -> Iterator[np.ndarray]:
     if isinstance(value, dict):
-        return [a for part in value.values() for a in _arrays(part)]
-    return [value] if isinstance(value, np.ndarray) else []
+        for part in value.values():
+            yield from _arrays(part)
+    elif isinstance(value, np.ndarray):
+        yield value
 
 
 def _check(array: np.ndarray, what: str) -> None:
     shape, first, last = " x ".join(map(str, array.shape)), array.shape[0] in (1, 3), array.shape[-1] in CHANNELS
     if array.ndim > 3 or not array.size or (array.ndim == 3 and not first and not last):
-        raise UserError(f"show gives an array of {shape} for {what}: {_SHAPES}.")
+        raise UserError(f"show gives an array of {shape} for {what}: an image is H x W, H x W x 3 or 3 x H x W.")
     if array.ndim == 3 and first and last:
         raise UserError(
             f"show gives an array of {shape} for {what}, whose channels may be first or last: give a picture."
@@ -108,33 +107,24 @@ def _check(array: np.ndarray, what: str) -> None:
 def _encode(value: Any, scale: float) -> Any:
     if isinstance(value, dict):
         return {name: _encode(part, scale) for name, part in value.items()}
-    if not isinstance(value, np.ndarray):
-        return value
-    pixels = value.astype(np.float64)
-    if value.dtype != np.uint8:
-        pixels *= 255.0 if value.dtype == bool else scale
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    elif pixels.shape[-1] not in CHANNELS:
+    return _image(value, scale) if isinstance(value, np.ndarray) else value
+
+
+def _image(array: np.ndarray, scale: float) -> Image:
+    """A PNG; one that is too large is reduced to means over squares."""
+    from PIL import Image as Picture
+
+    pixels = array.astype(np.float64)
+    if array.dtype != np.uint8:
+        pixels *= 255.0 if array.dtype == bool else scale
+    if pixels.ndim == 3 and pixels.shape[-1] not in CHANNELS:
         pixels = pixels.transpose(1, 2, 0)
-    return image(pixels)
-
-
-def image(pixels: np.ndarray) -> Image:
-    """Write pixels (H, W, channels), 0 to 255, as a PNG; the mean of squares of them where there are too many."""
-    times = -(-max(pixels.shape[:2]) // LONGEST_SIDE)
-    if times > 1:
-        padding = [(0, -side % times) for side in pixels.shape[:2]]
-        pixels = np.pad(pixels, [*padding, (0, 0)], mode="edge")
-        height, width, channels = pixels.shape
-        pixels = pixels.reshape(height // times, times, width // times, times, channels).mean((1, 3))
-    height, width, channels = pixels.shape
-    rows = np.clip(np.rint(pixels), 0, 255).astype(np.uint8).reshape(height, -1)
-    lines = np.pad(rows, ((0, 0), (1, 0)))  # no line is filtered
-    head = struct.pack(">IIBBBBB", width, height, 8, CHANNELS[channels], 0, 0, 0)
-    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 9)), (b"IEND", b""))
-    png = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
-    )
-    larger = max(1, 96 // max(height, width))  # small ones are drawn larger, pixel by pixel
-    return Image("data:image/png;base64," + base64.b64encode(png).decode(), width * larger, height * larger)
+    if pixels.shape[2:] == (1,):
+        pixels = pixels[:, :, 0]
+    picture = Picture.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+    picture = picture.reduce(-(-max(picture.size) // LONGEST_SIDE))
+    png = io.BytesIO()
+    picture.save(png, "PNG", optimize=True)
+    larger = max(1, 96 // max(picture.size))  # small ones are drawn larger, pixel by pixel
+    width, height = (larger * side for side in picture.size)
+    return Image("data:image/png;base64," + base64.b64encode(png.getvalue()).decode(), width, height)

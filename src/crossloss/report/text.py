@@ -12,18 +12,13 @@ LEVELS, LONGEST, CONTEXT = 4, 2000, 80
 FAINT = 0.1
 """Part of the strongest word of its sentence below which a word stays plain."""
 
-# NUL, C0 and C1 controls (ANSI escapes among them) but tab and newline; lone surrogates, which no encoding
-# has; the two noncharacters that HTML forbids.
+# C0 and C1 controls but tab and newline; lone surrogates; the two noncharacters that HTML forbids.
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a text shown in one way.
-
-    ``text`` is a slice of the original, "" where ``left_out`` characters were cut; ``contribution`` the sum of the
-    spans that cover it; ``level`` -4 (lowers most) to 4 (raises most), 0 is plain.
-    """
+    """A stretch of a text shown in one way: "" where ``left_out`` characters were cut; ``level`` is -4 to 4."""
 
     text: str
     contribution: float = 0.0
@@ -39,29 +34,27 @@ def clean(text: str) -> str:
 def highlight(text: str, spans: Iterable[Span] = (), longest: int = LONGEST) -> list[Piece]:
     """Split a text into pieces of equal contribution, which joined are the text but for what was left out.
 
-    ``spans`` (start, end, contribution) may overlap (contributions add up) and reach outside of the text (they are
-    clipped). Of a longer text about ``longest`` characters are shown, around the strongest spans.
+    ``spans`` (start, end, contribution) may overlap and are clipped to the text. Of a longer text about ``longest``
+    characters are shown, around the strongest spans.
     """
     inside = [
         (max(start, 0), min(end, len(text)), value)
         for start, end, value in spans
         if math.isfinite(value) and max(start, 0) < min(end, len(text))
     ]
-    pieces: list[Piece] = []
+    pieces: list[tuple[str, float, int]] = []
     at = 0
-    for start, end in _windows(len(text), inside, longest):
+    for start, end in [*_windows(len(text), inside, longest), (len(text), len(text))]:
         if start > at:
-            pieces.append(Piece("", left_out=start - at))
+            pieces.append(("", 0.0, start - at))
         at = end
         here = [s for s in inside if s[0] < end and s[1] > start]
         edges = {edge for s in here for edge in s[:2] if start < edge < end}
         for left, right in pairwise(sorted({start, end} | edges)):
             covering = math.fsum(value for a, b, value in here if a <= left and right <= b)
-            pieces.append(Piece(text[left:right], covering))
-    if at < len(text):
-        pieces.append(Piece("", left_out=len(text) - at))
-    strongest = max((abs(p.contribution) for p in pieces), default=0.0)
-    return [Piece(p.text, p.contribution, _level(p.contribution, strongest), p.left_out) for p in pieces]
+            pieces.append((text[left:right], covering, 0))
+    strongest = max((abs(value) for _, value, _ in pieces), default=0.0)
+    return [Piece(part, value, _level(value, strongest), left_out) for part, value, left_out in pieces]
 
 
 def _level(value: float, strongest: float) -> int:
@@ -85,7 +78,6 @@ def _windows(length: int, spans: Sequence[Span], longest: int) -> list[tuple[int
     merged: list[tuple[int, int]] = []
     for left, right in sorted(windows or [(0, longest)]):
         if merged and left <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(right, merged[-1][1]))
-        else:
-            merged.append((left, right))
+            left, right = merged[-1][0], max(right, merged.pop()[1])
+        merged.append((left, right))
     return merged

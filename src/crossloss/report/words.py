@@ -13,7 +13,7 @@ UNITLESS = ("gradient-dot", "tracin", "co-occurrence")
 
 
 def all_starts(names: Iterable[str], over: Mapping[str, Spread]) -> str:
-    """Write figures of these names with their spread over starts; "" where it was not measured."""
+    """Figures of these names with their spread over starts; "" where it was not measured."""
     measured = {name: over[name] for name in names if name in over and len(over[name].values) > 1}
     if not measured:
         return ""
@@ -26,11 +26,11 @@ def all_starts(names: Iterable[str], over: Mapping[str, Spread]) -> str:
 
 
 def title(values: Mapping[str, float], noun: str) -> str:
-    """Write the question that a page answers."""
-    if len(values) > 1:
-        return f"Which {noun}s made these {len(values)} scores?"
-    ((name, now),) = values.items()
-    return f"Which {noun}s made {name} {value(now)}?"
+    """The question that a page answers."""
+    scores = (
+        f"these {len(values)} scores" if len(values) > 1 else " ".join(f"{n} {value(x)}" for n, x in values.items())
+    )
+    return f"Which {noun}s made {scores}?"
 
 
 def retrained(name: str, plan: Plan, check: PlanCheck | None) -> float | None:
@@ -38,39 +38,39 @@ def retrained(name: str, plan: Plan, check: PlanCheck | None) -> float | None:
     return plan.results.get(name) if check is None else check.retrained
 
 
-def doing(plan: Plan, noun: str) -> str:
-    """Name what a plan does: Removing 922 of 180,153 sentences."""
-    trained = int((plan.before > 0).sum())
-    if plan.method == "remove":
-        return f"Removing {count(plan.size)} of {several(trained, noun)}"
-    out = f"{count(plan.size)} of {several(trained, noun)} out"
-    return f"The plan {plan.method} (weight changed {percent(plan.moved)}, {out})"
-
-
 def acts(plan: Plan) -> bool:
     """Whether a plan changes anything."""
     return bool(plan.size) or plan.method != "remove"
 
 
+def _trained(plan: Plan, noun: str) -> str:
+    return several(int((plan.before > 0).sum()), noun)
+
+
 def answer(
     name: str, values: Mapping[str, float], plan: Plan | None, check: PlanCheck | None = None, noun: str = "sentence"
 ) -> str:
-    """Write the answer for one objective: what its plan does, as predicted and as retrained."""
+    """The answer for one objective: what its plan does, as predicted and as retrained."""
     if plan is None:
         return f"{name} is {value(values[name])}; no plan to change it yet."
-    now = value(plan.values[name])
-    target, removal = plan.targets[name], plan.method == "remove"
-    if removal and plan.size == 0 and not plan.reached:
-        return f"{name} is {now}; no removal that was tried brings it nearer to {value(target)}."
-    if removal and plan.size == 0:
-        return f"{name} is {now}, already at the target of {value(target)}: nothing to remove."
-    short = "" if plan.reached else f", short of the target of {value(target)}"
+    now, target = value(plan.values[name]), value(plan.targets[name])
+    if not acts(plan) and not plan.reached:
+        return f"{name} is {now}; no removal that was tried brings it nearer to {target}."
+    if not acts(plan):
+        return f"{name} is {now}, already at the target of {target}: nothing to remove."
+    trained = _trained(plan, noun)
+    doing, it = f"Removing {count(plan.size)} of {trained}", "out them"
+    if plan.method != "remove":
+        what = (
+            f"{several(len(plan.added), noun)} exchanged" if plan.settings.way == "swap" else f"{count(plan.size)} out"
+        )
+        doing, it = f"The plan {plan.label} (weight changed {percent(plan.moved)}, {what})", " it"
+    short = "" if plan.reached else f", short of the target of {target}"
     after, predicted = retrained(name, plan, check), value(plan.predictions[name])
     if after is None:
-        text = f"{doing(plan, noun)} is predicted to bring {name} from {now} to {predicted}{short}"
-        return f"{text}; not yet retrained with{'out them' if removal else ' it'}."
+        return f"{doing} is predicted to bring {name} from {now} to {predicted}{short}; not yet retrained with{it}."
     mean = f", mean of {plan.settings.starts} starts" if plan.settings.starts > 1 else ""
-    text = f"{doing(plan, noun)} brings {name} from {now} to {value(after)} (predicted {predicted}{mean}){short}"
+    text = f"{doing} brings {name} from {now} to {value(after)} (predicted {predicted}{mean}){short}"
     if not check or not check.other_seeds:
         return f"{text}."
     before, others = zip(*check.other_seeds, strict=True)
@@ -81,7 +81,7 @@ def answer(
 def answers(
     values: Mapping[str, float], plans: Mapping[str, Plan], checks: Mapping[str, PlanCheck], noun: str = "sentence"
 ) -> str:
-    """Write the answer for several objectives in one sentence: what their plans do."""
+    """The answer for several objectives in one sentence: what their plans do."""
     if len(values) == 1:
         (name,) = values
         return answer(name, values, plans.get(name), checks.get(name), noun)
@@ -89,21 +89,18 @@ def answers(
     if not acting:
         listed = ", ".join(f"{name} {value(now)}" for name, now in values.items())
         return f"They are {listed}; there is no plan to change them yet."
-    methods = sorted({plan.method for plan in acting.values()})
-    sizes = sorted({plan.size for plan in acting.values()})
-    removed = count(sizes[0]) if len(sizes) == 1 else f"{count(sizes[0])} to {count(sizes[-1])}"
-    trained = int((next(iter(acting.values())).before > 0).sum())
-    head = f"Removing {removed} of {several(trained, noun)}"
-    if methods != ["remove"]:
-        head = f"Changing the weights of {several(trained, noun)} ({', '.join(methods)})"
+    methods, sizes = ({getattr(plan, key) for plan in acting.values()} for key in ("method", "size"))
+    trained = _trained(next(iter(acting.values())), noun)
+    head = f"Removing {' to '.join(map(count, sorted({min(sizes), max(sizes)})))} of {trained}"
+    if methods != {"remove"}:
+        head = f"Changing the weights of {trained} ({', '.join(sorted(methods))})"
     targets = {plan.targets[name] for name, plan in acting.items()}
     target = f"its target of {signed(f'{targets.pop():g}')}" if len(targets) == 1 else "its target"
     who = "each" if len(acting) == len(values) else f"{len(acting)} of them"
-    short = [name for name, plan in acting.items() if not plan.reached]
     after = {name: retrained(name, plan, checks.get(name)) for name, plan in acting.items()}
-    measured = {name: there for name, there in after.items() if there is not None}
+    measured = {name: x for name, x in after.items() if x is not None}
     text = f"{head} {'brings' if measured else 'is predicted to bring'} {who} to {target}"
-    if short:
+    if short := [name for name, plan in acting.items() if not plan.reached]:
         text += f" ({', '.join(short)} only nearer to it)"
     if not measured:
         return f"{text}; not yet retrained."
@@ -117,7 +114,7 @@ def answers(
 
 
 def guide(estimator: str, noun: str) -> tuple[str, str]:
-    """Say what the sign of an effect is; then what its unit is."""
+    """What the sign of an effect is; then what its unit is."""
     sign = f"A positive effect if removed means: removing this {noun} is predicted to raise the score."
     if estimator in UNITLESS:
         return sign, f"A negative one means removal lowers it. Effects of {estimator} have no unit: their order counts."
@@ -125,7 +122,7 @@ def guide(estimator: str, noun: str) -> tuple[str, str]:
 
 
 def elsewhere(estimator: str, kind: str) -> str:
-    """Say how far scores of a model that was trained elsewhere can be trusted."""
+    """How far scores of a model that was trained elsewhere can be trusted."""
     text = f"This model was trained elsewhere, and is scored ({estimator}) at its final parameters alone."
     if kind == "skip-gram":
         return f"{text} {TRUST}"
@@ -133,7 +130,7 @@ def elsewhere(estimator: str, kind: str) -> str:
 
 
 def trust(fidelity: Mapping[str, Sequence[Compared]], estimator: str = "unrolled", noun: str = "sentence") -> str:
-    """Write how far the scores of an estimator were checked against retraining, "" where nobody has."""
+    """How far the scores of an estimator were checked against retraining, "" where nobody has."""
     rows = [(name, row) for name, compared in fidelity.items() for row in compared if row.estimator == estimator]
     if not rows:
         return ""
@@ -142,11 +139,10 @@ def trust(fidelity: Mapping[str, Sequence[Compared]], estimator: str = "unrolled
     share = max(shares, key=shares.count)
     chosen = [(name, row.fidelity) for name, row in rows if row.share == share]
     subsets = {row.subsets for _, row in chosen}
+    each = ", ".join(f"{name} {agreement(row.pearson)}" for name, row in chosen)
     if len(chosen) == 1:
-        _, row = chosen[0]
+        row = chosen[0][1]
         each = interval(row.pearson, row.pearson_low, row.pearson_high)
-    else:
-        each = ", ".join(f"{name} {agreement(row.pearson)}" for name, row in chosen)
     times = several(subsets.pop(), "time") if len(subsets) == 1 else "many times"
     return (
         f"Checked by retraining {times} without a random {percent(share)} of the {noun}s; "
@@ -155,7 +151,7 @@ def trust(fidelity: Mapping[str, Sequence[Compared]], estimator: str = "unrolled
 
 
 def verdicts(rows: Sequence[Compared], estimator: str = "unrolled", noun: str = "sentence") -> list[str]:
-    """Say, for each subset size, which estimator predicted retraining best, in plain words."""
+    """For each subset size, which estimator predicted retraining best."""
     texts = []
     for share in sorted({row.share for row in rows}):
         of_size = [row for row in rows if row.share == share]
@@ -163,27 +159,22 @@ def verdicts(rows: Sequence[Compared], estimator: str = "unrolled", noun: str = 
         others = sorted((r for r in of_size if r is not own), key=lambda r: -r.fidelity.pearson)
         if own is None or not others:
             continue
-        head, mine = f"Without {percent(share)} of the {noun}s", own.fidelity.pearson
-        better = [r for r in others if r.fidelity.pearson > mine]
-        if not better:
-            best = others[0]
+        head, mine = f"Without {percent(share)} of the {noun}s", own.fidelity
+        better = [r for r in others if r.fidelity.pearson > mine.pearson]
+        for r in better or others[:1]:
+            f = r.fidelity
+            meet = f.pearson_low <= mine.pearson_high and mine.pearson_low <= f.pearson_high
+            overlap = ", but their intervals overlap" if meet else ""
+            own_r, other_r = agreement(mine.pearson), agreement(f.pearson)
             texts.append(
-                f"{head}, {estimator} predicted retraining best: Pearson {agreement(mine)}, against "
-                f"{agreement(best.fidelity.pearson)} for {best.estimator}{_overlap(best, own)}."
-            )
-        for r in better:
-            texts.append(
-                f"{head}, {r.estimator} did better than {estimator}: Pearson {agreement(r.fidelity.pearson)} against "
-                f"{agreement(mine)}{_overlap(r, own)}."
+                f"{head}, {r.estimator} did better than {estimator}: Pearson {other_r} against {own_r}{overlap}."
+                if better
+                else f"{head}, {estimator} predicted retraining best: Pearson {own_r}, against {other_r} for "
+                f"{r.estimator}{overlap}."
             )
     return texts
 
 
-def _overlap(a: Compared, b: Compared) -> str:
-    meet = a.fidelity.pearson_low <= b.fidelity.pearson_high and b.fidelity.pearson_low <= a.fidelity.pearson_high
-    return ", but their intervals overlap" if meet else ""
-
-
 def interval(middle: float, low: float, high: float) -> str:
-    """Write a figure with its interval: 0.98 (0.95 to 0.99)."""
+    """A figure with its interval: 0.98 (0.95 to 0.99)."""
     return f"{agreement(middle)} ({agreement(low)} to {agreement(high)})"

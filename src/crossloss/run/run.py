@@ -12,7 +12,7 @@ from torch import Tensor
 
 from crossloss import optimisers
 from crossloss.core import Field, Objective, Optimiser, UserError
-from crossloss.display import html_table
+from crossloss.display import Table
 from crossloss.inputs import not_negative, weight_numbers
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, as_objective, fingerprint, from_dict, to_dict
@@ -252,7 +252,7 @@ class Run:
     def _repr_html_(self) -> str:
         rows = [(name, value) for name, value in settings_of(self).items() if value is not None]
         figures = [(name, float(value)) for name, value in self.store.metrics.items()]
-        return html_table(repr(self), ("what", "value"), [*rows, *figures])
+        return Table(repr(self), ("what", "value"), [*rows, *figures]).html()
 
 
 def origin_of(model: Model, optimiser: Optimiser, steps: int, seed: int | None) -> dict[str, Any]:

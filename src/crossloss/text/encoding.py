@@ -6,25 +6,23 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from charset_normalizer import from_bytes
 
-from crossloss.core import UserError
+from crossloss.core import UserError, refusing
 
 COMPRESSED = {".gz": ("gzip", gzip.decompress), ".bz2": ("bzip2", bz2.decompress)}
 OTHER_FORMATS = {
     b"\x1f\x8b": "gzip (name it .gz)",
-    b"BZh": "bzip2 (name it .bz2)",
-    b"PAR1": "Parquet (name it .parquet)",
+    **dict.fromkeys((b"BZh%d1AY" % level for level in range(1, 10)), "bzip2 (name it .bz2)"),
+    b"PAR1\x15": "Parquet (name it .parquet)",
     b"PK\x03\x04": "a zip archive (unpack it) or an office document (save it as text or csv)",
     b"\x28\xb5\x2f\xfd": "zstandard (unpack it)",
     b"\xfd7zXZ": "xz (unpack it)",
     b"7z\xbc\xaf": "a 7z archive (unpack it)",
     b"\xd0\xcf\x11\xe0": "an old office document (save it as text or csv)",
-    b"%PDF": "PDF (save it as text)",
+    b"%PDF-": "PDF (save it as text)",
     b"ARROW1\x00": "Arrow (write it as Parquet)",
     b"SQLite format 3\x00": "an SQLite database (save the table as csv)",
     b"\x93NUMPY": "a NumPy array (save the text as text)",
@@ -34,14 +32,12 @@ OTHER_FORMATS = {
     **dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "UTF-16 (convert it with `iconv -f UTF-16 -t UTF-8`)"),
 }
 """First bytes of what is no text, and what to do with it."""
-_ICONV = {
-    "cp1252": "WINDOWS-1252", "cp1250": "WINDOWS-1250", "cp1251": "WINDOWS-1251", "cp1253": "WINDOWS-1253",
-    "cp1254": "WINDOWS-1254", "cp1255": "WINDOWS-1255", "cp1256": "WINDOWS-1256", "cp1257": "WINDOWS-1257",
-    "cp1258": "WINDOWS-1258", "cp874": "CP874", "koi8_r": "KOI8-R", "mac_roman": "MACINTOSH", "cp932": "CP932",
-    "euc_jp": "EUC-JP", "gb18030": "GB18030", "big5": "BIG5", "cp949": "CP949",
+_ICONV = {f"cp125{page}": f"WINDOWS-125{page}" for page in "201345678"} | {
+    "cp874": "CP874", "koi8_r": "KOI8-R", "mac_roman": "MACINTOSH", "cp932": "CP932", "euc_jp": "EUC-JP",
+    "gb18030": "GB18030", "big5": "BIG5", "cp949": "CP949",
 }  # fmt: skip
 """Encodings that are looked for, the likeliest first, as iconv calls them."""
-_WIDE = {"utf-32-le": (4, 0), "utf-32-be": (4, 1), "utf-16-le": (2, 0), "utf-16-be": (2, 1)}
+_WIDE = {"UTF-32LE": (4, 0), "UTF-32BE": (4, 1), "UTF-16LE": (2, 0), "UTF-16BE": (2, 1)}
 """Bytes of a character, and which of every two a Latin letter uses."""
 _ESCAPED = re.compile(rb"\x1b[$(][@A-DIJ]")
 LOOKED_AT = 1 << 16
@@ -49,16 +45,6 @@ SHOWN = 60
 """Bytes of a line that are shown as an encoding would read them."""
 LEAST_NULLS = 0.03
 """Part of the bytes of UTF-16 text that is null at least."""
-
-
-@contextmanager
-def refusing(errors: type[Exception] | tuple[type[Exception], ...], what: str, advice: str) -> Iterator[None]:
-    """Turn errors of a library into one sentence, WHAT (REASON): ADVICE."""
-    try:
-        yield
-    except errors as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{what} ({reason}): {advice}.") from error
 
 
 def packing(path: PurePath) -> str:
@@ -81,37 +67,29 @@ def read_text(path: Path) -> str:
 
 
 def decode(path: object, raw: bytes) -> str:
-    """Text of a file's bytes, without a byte order mark.
-
-    What is not UTF-8, or is UTF-16 or ISO-2022 that could be read as UTF-8, is refused with what it rather is.
-    """
-    if other := _other_format(raw, surely=True):
-        raise UserError(f"{path} {other}.")
+    """Text of a file's bytes, without a byte order mark; what is not UTF-8 is refused with what it rather is."""
+    for first, kind in OTHER_FORMATS.items():
+        if raw.startswith(first):
+            raise UserError(f"{path} is {kind}: give UTF-8 text.")
     if wide := _wide(raw):
         raise UserError(f"{path} is {wide[:6]} without a byte order mark: convert it with `iconv -f {wide} -t UTF-8`.")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} {_other_format(raw) or _advice(raw, error)}.") from error
-    if b"\x1b" in raw and _ESCAPED.search(raw):
+        raise UserError(f"{path} {_advice(raw, error)}.") from error
+    if _ESCAPED.search(raw):
         raise UserError(f"{path} is ISO-2022 text (it has escapes): convert it with `iconv -f ISO-2022-JP -t UTF-8`.")
     return text
 
 
-def _other_format(raw: bytes, surely: bool = False) -> str | None:
-    """What a file is by its first bytes; ``surely`` where no text has such bytes, though they may be UTF-8."""
-    starts = ((first, kind) for first, kind in OTHER_FORMATS.items() if raw.startswith(first))
-    return next((f"is {kind}: give UTF-8 text" for first, kind in starts if not surely or min(first) < 9), None)
-
-
 def _wide(raw: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark, as iconv calls it, where bytes are that: null bytes tell, and where they stand.
+    """UTF-16 or UTF-32 without a mark, as iconv calls it, where null bytes and their places say that it is that.
 
     Latin letters are every second byte, with nulls between. Of other alphabets only spaces and line ends have nulls,
     and all of those do. A null here and there is in UTF-8 too.
     """
     nulls = raw.count(b"\x00")
-    if not nulls or nulls < LEAST_NULLS * len(raw) or raw.startswith(tuple(OTHER_FORMATS)):
+    if not nulls or nulls < LEAST_NULLS * len(raw):
         return None
     for name, (size, used) in _WIDE.items():
         try:
@@ -119,12 +97,12 @@ def _wide(raw: bytes) -> str | None:
         except UnicodeDecodeError:
             continue
         latin = b"\x00" not in raw[used::2] and raw[1 - used :: 2].count(b"\x00") > 0.25 * len(raw)
-        if size == 4 or latin or (sum(map(text.count, " \n\r.,")) == nulls and _one_block(text)):
-            return name.upper().replace("-LE", "LE").replace("-BE", "BE")
+        if size == 4 or latin or (sum(map(text.count, " \n\r.,")) == nulls and _one_alphabet(text)):
+            return name
     return None
 
 
-def _one_block(text: str) -> bool:
+def _one_alphabet(text: str) -> bool:
     """Whether most of a text is of one alphabet, which bytes taken two at a time for characters never are."""
     blocks = Counter(ord(character) >> 8 for character in text if character.isalpha())
     return bool(blocks) and blocks.most_common(1)[0][1] > 0.5 * blocks.total()
@@ -137,8 +115,7 @@ def _advice(raw: bytes, error: UnicodeDecodeError) -> str:
     if error.reason == "unexpected end of data":
         return f"{where}: it ends inside of a character, so it was cut off; copy it again"
     read = raw.decode("utf-8", "replace")
-    wrong = read.count("\ufffd")
-    if sum(not c.isascii() for c in read) > 11 * wrong:
+    if sum(not c.isascii() for c in read) > 11 * read.count("\ufffd"):
         return f"{where}, though nearly all of it is: mend the lines that `grep -naxv '.*' FILE` shows"
     start = raw.rfind(b"\n", 0, error.start) + 1
     shown = raw[start:].split(b"\n", 1)[0].strip()[:SHOWN]

@@ -5,14 +5,14 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
-from crossloss.core import UserError
-from crossloss.text.encoding import COMPRESSED, read_text, refusing
+from crossloss.core import UserError, refusing
+from crossloss.text.encoding import COMPRESSED, read_text
 from crossloss.text.recognise import refuse_other_layouts
-from crossloss.text.rows import TEXT_COLUMNS, Columns, EmptyFile, Row, SourceInfo, choose, typed_row
+from crossloss.text.rows import TEXT_COLUMNS, Columns, EmptyFile, Row, SourceInfo, choose, typed_rows
 from crossloss.text.sentences import sentences
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -21,7 +21,6 @@ SEPARATORS = {"\x85": "U+0085", "\u2028": "U+2028", "\u2029": "U+2029"}
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 """What may part the columns of a .csv."""
 LINE_NOTE = "--split makes a sample of each"
-_LINE_END = re.compile(r"\r*\n|\r")
 
 
 def file_rows(path: Path, asked: Columns, info: SourceInfo) -> Iterator[Row]:
@@ -29,18 +28,18 @@ def file_rows(path: Path, asked: Columns, info: SourceInfo) -> Iterator[Row]:
     layout, content = ending(path), read_text(path)
     if not content.strip():
         raise EmptyFile(f"{path} is empty: give a file with one sentence a line.")
+    if layout == ".csv":
+        info.layout = "csv"
+        return _table(path, _csv(content, asked, info), asked, info)
+    lines = lines_of(content, info)
     if layout in JSON_LINES:
         info.layout = "jsonl"
-        yield from _objects(path, lines_of(content, info), asked, info)
-    elif layout == ".tsv":
+        return _objects(path, lines, asked, info)
+    if layout == ".tsv":
         info.layout = "tsv"
-        yield from _table(path, (line.split("\t") for line in lines_of(content, info) if line), asked, info)
-    elif layout == ".csv":
-        info.layout = "csv"
-        yield from _table(path, _csv(content, asked, info), asked, info)
-    else:
-        info.layout = "text"
-        yield from _text(path, content, asked, info)
+        return _table(path, (line.split("\t") for line in lines if line), asked, info)
+    info.layout = "text"
+    return _text(path, content, lines, asked, info)
 
 
 def ending(path: PurePath) -> str:
@@ -52,16 +51,14 @@ def ending(path: PurePath) -> str:
 def lines_of(content: str, info: SourceInfo) -> list[str]:
     """Lines as any system ends them: line feed, carriage return, or both."""
     if "\r" in content:
-        alone = len(re.findall(r"\r(?![\r\n])", content))
-        if alone:
+        if alone := len(re.findall(r"\r(?![\r\n])", content)):
             info.notes.append(f"{alone:,} of its lines end in a carriage return alone")
-        content = _LINE_END.sub("\n", content)
+        content = re.sub(r"\r*\n|\r", "\n", content)
     lines = content.split("\n")
     return lines if lines[-1] else lines[:-1]
 
 
-def _text(path: Path, content: str, asked: Columns, info: SourceInfo) -> Iterator[Row]:
-    lines = lines_of(content, info)
+def _text(path: Path, content: str, lines: list[str], asked: Columns, info: SourceInfo) -> Iterator[Row]:
     if sum(map(bool, map(str.strip, lines))) == 1:
         for mark, name in SEPARATORS.items():
             if any(mark in line for line in lines):
@@ -71,25 +68,22 @@ def _text(path: Path, content: str, asked: Columns, info: SourceInfo) -> Iterato
     if any(asked):
         raise UserError(f"{path} is read a sentence a line and has no columns: leave --text, --document, --id out.")
     rows = [Row(str(number), "", line) for number, line in enumerate(lines, 1) if line.strip()]
-    info.rows += len(lines)
-    info.skipped += len(lines) - len(rows)
+    info.rows, info.skipped = len(lines), len(lines) - len(rows)
     yield from rows
-    inside = sum(1 for _ in sentences(rows[0].text)) if len(rows) == 1 else 0
-    if inside > 1:
+    if len(rows) == 1 and (inside := len(list(sentences(rows[0].text)))) > 1:
         info.notes.append(f"all of it is one line of {inside:,} sentences: {LINE_NOTE}")
 
 
 def _csv(content: str, asked: Columns, info: SourceInfo) -> Iterator[list[str]]:
     """Rows of a csv as RFC 4180 has it, parted by what its header line shows or a first line ``sep=;`` says."""
     csv.field_size_limit(1 << 30)
-    stated = re.match(r"(?i)sep=([,;\t|])\r*\n", content)
-    if stated:
+    if stated := re.match(r"(?i)sep=([,;\t|])\r*\n", content):
         content, info.delimiter = content[stated.end() :], stated[1]
     else:
         wanted = {asked.text} if asked.text else set(TEXT_COLUMNS)
         first = content.lstrip("\r\n")
-        headers = {mark: csv.reader(io.StringIO(first, newline=""), delimiter=mark) for mark in DELIMITERS}
-        info.delimiter = next((mark for mark, rows in headers.items() if wanted & set(next(rows, []))), ",")
+        headers = ((mark, csv.reader(io.StringIO(first, newline=""), delimiter=mark)) for mark in DELIMITERS)
+        info.delimiter = next((mark for mark, rows in headers if wanted & set(next(rows, []))), ",")
     if info.delimiter != ",":
         info.notes.append(f"columns are parted by {DELIMITERS[info.delimiter]}")
     return filter(None, csv.reader(io.StringIO(content, newline=""), strict=True, delimiter=info.delimiter))
@@ -128,17 +122,16 @@ def _ragged(row: list[str], header: list[str], layout: str) -> str:
     return fields
 
 
-def _objects(path: Path, lines: Sequence[str], asked: Columns, info: SourceInfo) -> Iterator[Row]:
+def _objects(path: Path, lines: list[str], asked: Columns, info: SourceInfo) -> Iterator[Row]:
     """Rows of lines with an object each, which may differ in their keys."""
-    objects = [(i, _object(path, i, line)) for i, line in enumerate(lines, 1) if line.strip()]
-    columns = choose(path, list(dict.fromkeys(name for _, value in objects for name in value)), asked, info)
-    for number, value in objects:
+    objects = {number: _object(path, number, line) for number, line in enumerate(lines, 1) if line.strip()}
+    columns = choose(path, list(dict.fromkeys(name for value in objects.values() for name in value)), asked, info)
+    for number, value in objects.items():
         other = "" if columns.text in value else next((name for name in TEXT_COLUMNS if name in value), "")
         if other:
             raise UserError(f"{path}, line {number}, has {other} where lines before have {columns.text}: rename one.")
-        row = typed_row(path, number, (None if name is None else value.get(name) for name in columns), info)
-        if row is not None:
-            yield row
+    values = ((i, [None if name is None else value.get(name) for name in columns]) for i, value in objects.items())
+    yield from typed_rows(path, values, info)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,15 +9,14 @@ so removing a sentence touches nothing else. (With D the plain distance, gaps ar
 wikipedia-180k is .02 lower, see docs/design.md.) Both orders of a pair have the same count: one number serves both.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 import scipy.sparse
 
-from crossloss.core import Progress, UserError
-from crossloss.text.encoding import refusing
+from crossloss.core import Progress, UserError, refusing
 from crossloss.text.read import Corpus
 from crossloss.text.vocabulary import Vocabulary, token_words
 
@@ -66,31 +65,26 @@ class PairCounts:
 def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress: Progress | None = None) -> PairCounts:
     """Count the pairs of every sample, candidates too; distances are among in-vocabulary tokens.
 
-    Streams over blocks of sentences: vectorised shifts by 1, ..., window, one sort a block, then one table of pairs.
     Refused where no sample has two words of the vocabulary.
     """
-    keys_of, counts_of, unions = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
-    lengths = np.zeros(len(corpus) + 1, dtype=np.int64)
-    for done, (sample, key, count) in blocks(corpus, vocabulary, window):
-        lengths[1 : done + 1] += np.bincount(sample, minlength=done)
-        keys_of.append(key)
-        counts_of.append(count.astype(np.float32))
-        merge_into(unions, unique_sorted(key))
-        if progress:
-            progress(done, len(corpus))
-    unique = reduce(union, unions, np.empty(0, dtype=np.int64))
-    unions.clear()
+    keys, counts = list[np.ndarray](), list[np.ndarray]()
+
+    def put(key: np.ndarray, count: np.ndarray) -> None:
+        keys.append(key)
+        counts.append(count)
+
+    lengths, unique = count_blocks(corpus, vocabulary, window, slice(0, len(corpus)), put, progress)
     pairs = pairs_of(unique, len(vocabulary.words))
-    for i, keys in enumerate(keys_of):  # in place, so that the long keys go as the short columns come
-        keys_of[i] = np.searchsorted(unique, keys).astype(np.int32)
-    columns = np.concatenate(keys_of)
-    keys_of.clear()
-    counts = np.concatenate(counts_of)
-    counts_of.clear()
-    indptr = np.cumsum(lengths)
+    for i, key in enumerate(keys):  # in place, so that the long keys go as the short columns come
+        keys[i] = np.searchsorted(unique, key).astype(np.int32)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
     indptr = indptr.astype(np.int32 if indptr[-1] < 2**31 else np.int64)
-    matrix = scipy.sparse.csr_matrix((counts, columns, indptr), shape=(len(corpus), len(unique)))
-    return PairCounts(pairs, matrix, window)
+    data = np.concatenate(counts)
+    counts.clear()
+    columns = np.concatenate(keys)
+    keys.clear()
+    shape = (len(corpus), len(unique))
+    return PairCounts(pairs, scipy.sparse.csr_matrix((data, columns, indptr), shape=shape), window)
 
 
 def pairs_of(keys: np.ndarray, size: int) -> np.ndarray:
@@ -100,43 +94,46 @@ def pairs_of(keys: np.ndarray, size: int) -> np.ndarray:
     return np.stack([keys // size, keys % size], axis=1).astype(np.int32)
 
 
-def merge_into(unions: list[np.ndarray], keys: np.ndarray) -> None:
-    """Add sorted unique keys to a stack of unions, each more than twice as long as the next: few, and little work."""
-    while unions and len(unions[-1]) <= 2 * len(keys):
-        keys = union(unions.pop(), keys)
-    unions.append(keys)
+def unique_sorted(*keys: np.ndarray) -> np.ndarray:
+    """Distinct keys, sorted. numpy's own ``unique`` hashes integers first, which takes ten times as long here."""
+    merged = np.sort(np.concatenate(keys))
+    return np.asarray(merged[np.diff(merged, prepend=-1) != 0])
 
 
-def unique_sorted(keys: np.ndarray) -> np.ndarray:
-    """Sort and drop repeats. numpy's own ``unique`` hashes integers first, which takes ten times as long here."""
-    keys = np.sort(keys)
-    return np.asarray(keys[np.diff(keys, prepend=-1) != 0])
+def count_blocks(
+    corpus: Corpus,
+    vocabulary: Vocabulary,
+    window: int,
+    samples: slice,
+    put: Callable[[np.ndarray, np.ndarray], object],
+    progress: Progress | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give pair keys a V + b and float32 counts of a stretch of samples to ``put``, by block, sample and key.
 
-
-def union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distinct keys of both, sorted."""
-    return unique_sorted(np.concatenate([a, b]))
-
-
-def blocks(
-    corpus: Corpus, vocabulary: Vocabulary, window: int, samples: slice | None = None
-) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
-    """Yield samples done, and (sample, pair key a V + b, count) of a block, sorted by sample and key.
-
-    ``samples`` is a stretch of them; all by default.
+    Returns the number of pairs of each of these samples, and all keys, sorted. A block is vectorised: shifts by
+    1, ..., window, and one sort.
     """
     words = token_words(corpus, vocabulary)
     known = words >= 0
     starts = np.concatenate([[0], np.cumsum(known)])[corpus.indptr]
     words = words[known].astype(np.int64)
-    first, n = (0, len(corpus)) if samples is None else (samples.start, samples.stop)
+    first, n = samples.start, samples.stop
+    lengths, unions = np.zeros(n - first, dtype=np.int64), list[np.ndarray]()
     while first < n:
         last = int(np.searchsorted(starts, starts[first] + TOKENS_AT_ONCE, side="right")) - 1
         last = min(max(last, first + 1), n)
         sample = np.repeat(np.arange(last - first), np.diff(starts[first : last + 1]))
-        local, key, count = _count_block(words[starts[first] : starts[last]], sample, vocabulary, window)
-        yield last, (local + first, key, count)
+        sample, key, count = _count_block(words[starts[first] : starts[last]], sample, vocabulary, window)
+        lengths[first - samples.start : last - samples.start] = np.bincount(sample, minlength=last - first)
+        put(key, count.astype(np.float32))
+        new = unique_sorted(key)
+        while unions and len(unions[-1]) <= 2 * len(new):  # each more than twice as long as the next: little work
+            new = unique_sorted(unions.pop(), new)
+        unions.append(new)
         first = last
+        if progress:
+            progress(last - samples.start, n - samples.start)
+    return lengths, reduce(unique_sorted, unions, np.empty(0, dtype=np.int64))
 
 
 def expected_cooccurrences(

@@ -13,7 +13,7 @@ from crossloss.core import Progress, UserError
 from crossloss.text.builtin import BUILTIN, wikipedia
 from crossloss.text.remarks import refuse_one_sentence, refuse_unspaced, remarks
 from crossloss.text.rows import Columns, Row, SourceInfo
-from crossloss.text.samples import Corpus, Sample, tokenised
+from crossloss.text.samples import Corpus, Sample
 from crossloss.text.sources import source_rows
 from crossloss.text.tokens import FORM, SPLIT, TOKEN_PATTERN, Form, compiled
 
@@ -26,6 +26,7 @@ _NO_LISTS = {
     Mapping: "a mapping: give a list of its texts",
     set | frozenset: "a set, which has no order: give a list",
     PathLike: "a path: read a file with cl.read(path)",
+    Corpus: "a corpus already: give its texts",
 }
 
 
@@ -136,7 +137,6 @@ def from_sentences(
 
 
 def _pattern(token_pattern: str, tokens: bool, form: str) -> str:
-    """The pattern that is meant, once it is known to be one."""
     if form not in get_args(Form):
         raise UserError(f"--form is {' or '.join(get_args(Form))}, not {form!r}.")
     compiled(token_pattern)
@@ -156,7 +156,7 @@ def _corpus(
     info: SourceInfo | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Corpus of rows and candidates, once it is known to be one that can be scored."""
+    """Corpus of rows and candidates; one that cannot be scored is refused."""
     weights = np.repeat([1.0, 0.0], [len(rows), len(candidates)])
     rows = rows + [row._replace(id=CANDIDATE + row.id) for row in candidates]
     ids, documents, texts = ([_encodable(getattr(row, name)) for row in rows] for name in Row._fields)
@@ -167,8 +167,7 @@ def _corpus(
             "number the rows with --id ''."
         )
     corpus = Corpus(ids, documents, texts, weights, pattern, source, info, form)
-    # The longest part of reading: done now, with progress, and stored where the property looks for it.
-    vars(corpus)["_tokenised"] = tokenised(texts, pattern, form, progress)
+    corpus.tokenise(progress)
     if not len(corpus.tokens):
         what = "check the file and --text" if pattern == TOKEN_PATTERN else f"none matches {pattern!r}"
         raise UserError(f"{source} has no sentence with a word in it: {what}.")
@@ -190,10 +189,7 @@ def _encodable(text: str) -> str:
 
 
 def _strings(given: Any, name: str) -> list[str]:
-    """The strings of a list, tuple, generator, one-dimensional array or column of a table, and of nothing else.
-
-    ``name`` is what they are called; of an item that is no string, the message has its number from 0.
-    """
+    """The strings of a list, tuple, generator, one-dimensional array or column of a table, and of nothing else."""
     for kinds, what in _NO_LISTS.items():
         if isinstance(given, kinds):
             raise UserError(f"{name} is {what}.")
@@ -206,8 +202,6 @@ def _strings(given: Any, name: str) -> list[str]:
         raise UserError(f"{name} is a {kind} of shape {tuple(given.shape)}: give one dimension of strings.")
     if hasattr(given, "read") and hasattr(given, "readline"):
         raise UserError(f"{name} is an open file: read it with cl.read(path).")
-    if hasattr(given, "token_pattern"):
-        raise UserError(f"{name} is a corpus already: give its texts.")
     if not isinstance(given, Iterable):
         raise UserError(f"{name} is of type {kind}: give a list of strings.")
     return [item if type(item) is str else _string(item, f"{name}[{i}]") for i, item in enumerate(given)]

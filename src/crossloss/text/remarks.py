@@ -30,7 +30,7 @@ _UNSPACED = regex.compile(f"[{UNSPACED}]")
 
 
 def refuse_one_sentence(source: str, sentences: int, words: int) -> None:
-    """Refuse a long text that is one sentence, which would be one sample, with how to cut it."""
+    """Refuse a long text that is one sentence, which would be one sample."""
     if sentences == 1 and words > LONGEST:
         raise UserError(
             f"{source} is one sentence of {words:,} words: give a sentence a line, by --split, or by "
@@ -39,26 +39,23 @@ def refuse_one_sentence(source: str, sentences: int, words: int) -> None:
 
 
 def refuse_unspaced(source: str, types: Sequence[str], counts: np.ndarray) -> None:
-    """Refuse a corpus whose letters are of scripts without spaces between words for more than a tenth.
-
-    ``counts`` (types,) are the occurrences of its different words, ``types``. The message names the language, a word as
-    it stands there, what splits it, and how the split text is read.
-    """
-    other = np.array([i for i, word in enumerate(types) if not word.isascii() and _UNSPACED.search(word)], dtype=int)
-    if not len(other):
-        return
-    inside = np.array([len(_UNSPACED.findall(types[i])) for i in other])
-    if inside @ counts[other] <= SHARE * int(counts @ np.array([len(word) for word in types])):
-        return
-    shares = {
-        name: sum(int(counts[i]) * len(regex.findall(f"[{characters}]", types[i])) for i in other)
-        for name, (characters, _) in _SCRIPTS.items()
+    """Refuse a corpus of ``types``, each as often as ``counts`` (types,), with much in scripts without spaces."""
+    other = {
+        word: int(n) for word, n in zip(types, counts, strict=True) if not word.isascii() and _UNSPACED.search(word)
     }
+
+    def letters(characters: str) -> int:
+        rule = regex.compile(f"[{characters}]")
+        return sum(n * len(rule.findall(word)) for word, n in other.items())
+
+    if letters(UNSPACED) <= SHARE * int(counts @ np.array(list(map(len, types)))):
+        return
+    shares = {name: letters(characters) for name, (characters, _) in _SCRIPTS.items()}
     if shares["Japanese"]:
         shares["Japanese"] += shares.pop("Chinese")
     language = max(shares, key=lambda name: shares[name])
     kind, splitter = (language, _SCRIPTS[language][1]) if shares[language] else ("such a language", "for its language")
-    longest = max((types[i] for i in other), key=len)
+    longest = max(other, key=len)
     raise UserError(
         f"{source} is {kind}, which puts no space between words ({longest[:20]!r} would be one): split its words with "
         f"a tokeniser {splitter}, put spaces between them, and read that with --tokens."

@@ -1,6 +1,6 @@
 """What every layout gives: rows of id, document and text, and what the source turned out to be."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -10,8 +10,6 @@ from crossloss.display import several
 TEXT_COLUMNS = ("text", "sentence")
 NOTES = 10
 """Notes on how a source was read that are shown."""
-NO_COLUMN = ""
-"""Asked for as the column of ids: none is taken, rows are numbered."""
 
 
 class Row(NamedTuple):
@@ -23,7 +21,7 @@ class Row(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Names of the columns that a row's parts come from; as what is asked for, "" and None where nothing is."""
+    """Columns that a row's parts come from; asked for: "" for the usual text, None for the usual others, id "" none."""
 
     text: str
     document: str | None = None
@@ -45,7 +43,7 @@ class SourceInfo:
     notes: list[str] = field(default_factory=list)  # what else a reader should know of it, a clause each
 
     def summary(self, source: str) -> list[str]:
-        """What the source of that name turned out to be, a line, and a line for each of the first ten notes."""
+        """A line on the source of that name, and a line for each of the first ten notes."""
         kinds = {"folder": f"folder of {several(self.files, 'file')}", "text": "text, a sentence a line"}
         parts = [kinds.get(self.layout, self.layout)]
         if self.columns is not None:
@@ -86,17 +84,17 @@ def choose(path: object, names: Sequence[str], asked: Columns, info: SourceInfo,
     return info.columns
 
 
-def typed_row(path: object, number: int, parts: Iterable[Any], info: SourceInfo) -> Row | None:
-    """Row ``number`` from text, document and id of any type; None, and counted as skipped, where its text is null."""
-    text, document, id = parts
-    info.rows += 1
-    if text is None:
-        info.skipped += 1
-        return None
-    where = f"{path}, row {number}: the"
-    if not isinstance(text, str):
-        raise UserError(f"{where} text is of type {type(text).__name__}, not a string: choose --text.")
-    for what, value in (("document", document), ("id", id)):
-        if not isinstance(value, str | int | float | None):
-            raise UserError(f"{where} {what} is of type {type(value).__name__}: choose --{what}.")
-    return Row(str(number if id is None else id), "" if document is None else str(document), text)
+def typed_rows(path: object, values: Iterable[tuple[int, Sequence[Any]]], info: SourceInfo) -> Iterator[Row]:
+    """Rows of numbers and (text, document, id) of any type; those whose text is null are counted as skipped."""
+    for number, (text, document, id) in values:
+        info.rows += 1
+        where = f"{path}, row {number}: the"
+        if text is None:
+            info.skipped += 1
+            continue
+        if not isinstance(text, str):
+            raise UserError(f"{where} text is of type {type(text).__name__}, not a string: choose --text.")
+        for what, value in (("document", document), ("id", id)):
+            if not isinstance(value, str | int | float | None):
+                raise UserError(f"{where} {what} is of type {type(value).__name__}: choose --{what}.")
+        yield Row(str(number if id is None else id), "" if document is None else str(document), text)

@@ -10,23 +10,11 @@ from functools import cached_property, reduce
 import numpy as np
 import pyarrow as pa
 
-from crossloss.core import Progress
+from crossloss.core import Progress, refusing
 from crossloss.display import several
-from crossloss.text.encoding import refusing
+from crossloss.text import tokens as words
 from crossloss.text.rows import Columns, SourceInfo
-from crossloss.text.tokens import (
-    FORM,
-    PLAIN,
-    SPLIT,
-    TOKEN_PATTERN,
-    Form,
-    Token,
-    finder,
-    plain,
-    prepared,
-    tokenize,
-    word_of,
-)
+from crossloss.text.tokens import FORM, SPLIT, TOKEN_PATTERN, Form, Token
 
 
 @dataclass(frozen=True)
@@ -44,7 +32,7 @@ class Sample:
     @property
     def tokens(self) -> list[Token]:
         """Words with their character offsets in ``text``."""
-        return tokenize(self.text, self.token_pattern, self.form)
+        return words.tokenize(self.text, self.token_pattern, self.form)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +47,7 @@ class Corpus:
         1 for a sentence, 0 for a candidate.
     source : str
         File name, or builtin:NAME.
-    found : SourceInfo or None
+    info : SourceInfo or None
         What the source turned out to be; None for sentences at hand.
     token_pattern, form : str
         As in ``cl.read``.
@@ -80,7 +68,7 @@ class Corpus:
     weights: np.ndarray
     token_pattern: str = TOKEN_PATTERN
     source: str = "sentences"
-    found: SourceInfo | None = None
+    info: SourceInfo | None = None
     form: Form = FORM
     originals: np.ndarray | None = None
 
@@ -93,7 +81,7 @@ class Corpus:
 
     def summary(self) -> list[str]:
         """What was read, a line each: the source, sentences and words, and another rule of words than the usual."""
-        lines = [] if self.found is None or self.found.layout == "builtin" else self.found.summary(self.source)
+        lines = [] if self.info is None or self.info.layout == "builtin" else self.info.summary(self.source)
         trained, documents = int((self.weights > 0).sum()), len(set(self.documents) - {""})
         parts = [several(trained, "sentence")]
         if documents:
@@ -111,8 +99,8 @@ class Corpus:
     def digest(self) -> str:
         """Hash of samples, weights, token pattern and, where it bears on a text, normal form."""
         pattern, form = self.token_pattern, [self.form]
-        if all(map(plain, self.texts)):
-            pattern, form = reduce(lambda rule, part: rule.replace(*part), PLAIN, pattern), []
+        if all(map(words.plain, self.texts)):
+            pattern, form = reduce(lambda rule, part: rule.replace(*part), words.PLAIN, pattern), []
         hashed = hashlib.sha256(json.dumps([pattern, len(self), *form]).encode())
         for column in (self.ids, self.documents, self.texts):
             for text in column:
@@ -121,24 +109,27 @@ class Corpus:
         hashed.update(self.weights.tobytes())
         return hashed.hexdigest()
 
-    @cached_property
-    def _tokenised(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        return tokenised(self.texts, self.token_pattern, self.form)
+    def tokenise(self, progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """``tokens``, ``indptr`` and ``types``; made when first asked for."""
+        if "_tokenised" not in vars(self):
+            vars(self)["_tokenised"] = tokenised(self.texts, self.token_pattern, self.form, progress)
+        made: tuple[np.ndarray, np.ndarray, list[str]] = vars(self)["_tokenised"]
+        return made
 
     @property
     def tokens(self) -> np.ndarray:
-        """Word type of every token, int32; made when first asked for."""
-        return self._tokenised[0]
+        """Word type of every token, int32."""
+        return self.tokenise()[0]
 
     @property
     def indptr(self) -> np.ndarray:
         """Tokens of sample i are ``tokens[indptr[i]:indptr[i + 1]]``, (n + 1,) int64."""
-        return self._tokenised[1]
+        return self.tokenise()[1]
 
     @property
     def types(self) -> list[str]:
         """Word of each word type, in order of first appearance."""
-        return self._tokenised[2]
+        return self.tokenise()[2]
 
     def to_table(self) -> pa.Table:
         """Sample, id, document, text, weight."""
@@ -147,8 +138,8 @@ class Corpus:
             **{name: pa.array(getattr(self, f"{name}s"), pa.string()) for name in ("id", "document", "text")},
             "weight": self.weights,
         }
-        found = None if self.found is None else asdict(self.found)
-        notes = {"token_pattern": self.token_pattern, "form": self.form, "source": self.source, "found": found}
+        info = None if self.info is None else asdict(self.info)
+        notes = {"token_pattern": self.token_pattern, "form": self.form, "source": self.source, "info": info}
         if self.originals is not None:
             columns["original"] = self.originals
         return pa.table(columns).replace_schema_metadata({"crossloss": json.dumps(notes)})
@@ -160,7 +151,7 @@ class Corpus:
             notes = json.loads((table.schema.metadata or {})[b"crossloss"])
             ids, documents, texts = (table[name].to_pylist() for name in ("id", "document", "text"))
             weights = table["weight"].to_numpy().astype(np.float64)
-            info = None if notes.get("found") is None else SourceInfo(**notes["found"])
+            info = None if notes.get("info") is None else SourceInfo(**notes["info"])
             if info is not None and info.columns is not None:
                 info.columns = Columns(*info.columns)
             pattern, source, form = str(notes["token_pattern"]), str(notes["source"]), notes.get("form", FORM)
@@ -172,11 +163,11 @@ def tokenised(
     texts: Sequence[str], pattern: str, form: Form, progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Word type of every token, where each text's tokens start and end, and the word of every type."""
-    find, kinds = finder(pattern), _Kinds(form)
+    find, kinds = words.finder(pattern), _Kinds(form)
     flat = array("i")
     ends = np.zeros(len(texts) + 1, dtype=np.int64)
     for i, text in enumerate(texts):
-        flat.extend(map(kinds.__getitem__, find(text if text.isascii() else prepared(text, form))))
+        flat.extend(map(kinds.__getitem__, find(text if text.isascii() else words.prepared(text, form))))
         ends[i + 1] = len(flat)
         if progress and (i % 5000 == 0 or i + 1 == len(texts)):
             progress(i + 1, len(texts))
@@ -184,12 +175,12 @@ def tokenised(
 
 
 class _Kinds(dict[str, int]):
-    """Number of the word type of every spelling; a new one when first asked for."""
+    """Word type of every spelling; a new one when first asked for."""
 
     def __init__(self, form: Form) -> None:
         self.form = form
         self.words: dict[str, int] = {}
 
     def __missing__(self, spelling: str) -> int:
-        kind = self[spelling] = self.words.setdefault(word_of(spelling, self.form), len(self.words))
+        kind = self[spelling] = self.words.setdefault(words.word_of(spelling, self.form), len(self.words))
         return kind

@@ -1,6 +1,6 @@
 """Where rows come from: a text file, Parquet, a Hugging Face dataset, a folder of files; paragraphs to sentences."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crossloss.core import UserError
+from crossloss.core import UserError, refusing
 from crossloss.extras import needed
-from crossloss.text.encoding import COMPRESSED, refusing
+from crossloss.text.encoding import COMPRESSED
 from crossloss.text.layouts import LINE_NOTE, ending, file_rows
-from crossloss.text.rows import NO_COLUMN, Columns, EmptyFile, Row, SourceInfo, choose, typed_row
+from crossloss.text.rows import Columns, EmptyFile, Row, SourceInfo, choose, typed_rows
 from crossloss.text.sentences import sentences
 
 READ = (".txt", ".text", ".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
@@ -28,7 +28,7 @@ def source_rows(source: Any, asked: Columns, *, split: bool = False) -> tuple[li
     """
     rows, info = _rows(source, asked)
     if asked.id is None and len({row.id for row in rows}) < len(rows):
-        rows, info = _rows(source, asked._replace(id=NO_COLUMN))
+        rows, info = _rows(source, asked._replace(id=""))
         info.notes.append("the column id has a value twice or more, so rows are numbered")
     if split:
         info.notes = [note for note in info.notes if not note.endswith(LINE_NOTE)]
@@ -46,7 +46,7 @@ def _rows(source: Any, asked: Columns) -> tuple[list[Row], SourceInfo]:
     path = Path(source)
     with refusing((OSError, ValueError), f"{path} cannot be read", "check the path"):
         is_folder = path.is_dir()
-    return list(_folder(path, asked, info) if is_folder else _file(path, asked, info)), info
+    return list((_folder if is_folder else _file)(path, asked, info)), info
 
 
 def _paragraphs(lines: list[Row]) -> Iterator[Row]:
@@ -69,27 +69,29 @@ def _parquet(path: Path, asked: Columns, info: SourceInfo) -> Iterator[Row]:
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         if kind not in (pa.string(), pa.large_string(), pa.null()):
             raise UserError(f"{path}: the column {columns.text} holds {kind}, not text: choose another --text.")
-        number = 0
-        for batch in file.iter_batches(AT_ONCE, columns=[name for name in columns if name is not None]):
-            batch.validate(full=True)
-            yield from _batch(path, number, batch.to_pydict(), columns, info)
-            number += batch.num_rows
+        batches = file.iter_batches(AT_ONCE, columns=[name for name in columns if name is not None])
+        yield from _batched(path, batches, columns, info)
 
 
-def _batch(
-    where: object, before: int, values: Mapping[str, list[Any]], columns: Columns, info: SourceInfo
+def _batched(
+    where: object, batches: Iterable[pa.RecordBatch | Mapping[str, list[Any]]], columns: Columns, info: SourceInfo
 ) -> Iterator[Row]:
-    absent = [None] * len(values[columns.text])
-    parts = zip(*(absent if name is None else values[name] for name in columns), strict=True)
-    yield from filter(None, (typed_row(where, number, row, info) for number, row in enumerate(parts, before + 1)))
+    def values() -> Iterator[tuple[Any, ...]]:
+        for batch in batches:
+            if isinstance(batch, pa.RecordBatch):
+                batch.validate(full=True)
+                batch = batch.to_pydict()
+            absent = [None] * len(batch[columns.text])
+            yield from zip(*(absent if name is None else batch[name] for name in columns), strict=True)
+
+    return typed_rows(where, enumerate(values(), 1), info)
 
 
 def _dataset(where: object, dataset: Any, asked: Columns, info: SourceInfo) -> Iterator[Row]:
     """Rows of a ``datasets.Dataset`` or ``IterableDataset``."""
     info.layout = "dataset"
     if isinstance(dataset, Mapping):
-        parts = ", ".join(map(str, dataset))
-        first = next(iter(dataset), "")
+        parts, first = ", ".join(map(str, dataset)), next(iter(dataset), "")
         raise UserError(f"{where} has several splits ({parts}): give one, such as dataset[{first!r}].")
     if not all(hasattr(dataset, name) for name in ("column_names", "select_columns", "iter")):
         raise UserError(
@@ -98,10 +100,7 @@ def _dataset(where: object, dataset: Any, asked: Columns, info: SourceInfo) -> I
         )
     columns = choose(where, dataset.column_names or list(next(iter(dataset), {})), asked, info)
     chosen = dataset.with_format(None).select_columns([name for name in columns if name is not None])
-    number = 0
-    for values in chosen.iter(batch_size=AT_ONCE):
-        yield from _batch(where, number, values, columns, info)
-        number += len(values[columns.text])
+    return _batched(where, chosen.iter(batch_size=AT_ONCE), columns, info)
 
 
 def _folder(path: Path, asked: Columns, info: SourceInfo) -> Iterator[Row]:

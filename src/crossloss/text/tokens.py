@@ -47,7 +47,6 @@ _BEARS = regex.compile(
 _CLUSTER = regex.compile(r"(?s)\s|.[\p{M}\p{NFC_QC=Maybe}]*")
 _DOT = regex.compile("(?<=i\u0328?)\u0307+")
 """The dot that is left of a capital I with a dot, which small i has anyway."""
-_IN_WORDS = regex.compile(IN_WORD)
 _ASCII_WORDS = re.compile("[A-Za-z]+").findall
 """What the default pattern finds in ASCII text, faster."""
 
@@ -61,15 +60,12 @@ class Token(NamedTuple):
 
 
 def plain(text: str) -> bool:
-    """Whether a text has no character on which normal form, ignored characters, marks or case folding bear."""
+    """Whether no character of a text is changed by normal form, ignored characters, marks or case folding."""
     return text.isascii() or not _BEARS.search(text)
 
 
 def prepared(text: str, form: Form = FORM) -> str:
-    """The text that patterns are matched with: nothing ignorable, in its normal form.
-
-    NFKC is of letters, marks and digits only: "™" or "²" would otherwise become letters and digits of the word before.
-    """
+    """The text that patterns are matched with; NFKC of letters, marks and digits only, so "km²" gets no digit."""
     if plain(text):
         return text
     seen = _IGNORED.sub("", _SPACE.sub(" ", text))
@@ -130,7 +126,7 @@ def compiled(pattern: str) -> "regex.Pattern[str]":
 
 
 def word_of(match: str, form: Form = FORM) -> str:
-    """What a match in a prepared text counts as: itself, case-folded; ``NUMBER`` where it is digits, points, commas."""
+    """Word that a match in a prepared text counts as: ``NUMBER`` where it is digits, points, commas."""
     number = match[:1].isdecimal() and all(c.isdecimal() or c in ".," for c in match)
     return NUMBER if number else _folded(match, form)
 
@@ -156,10 +152,7 @@ def stop_words() -> frozenset[str]:
 
 
 def pattern_without(words: Iterable[str]) -> str:
-    """Regular expression of a word that is none of these, whatever its case.
-
-    As a corpus's token pattern it takes the words out of the text: what stood on their two sides becomes neighbours.
-    """
+    """Regular expression of a word that is none of these, whatever its case: what stands beside them is neighbours."""
     left_out = "|".join(sorted(regex.escape(prepared(word)) for word in words))
     if not left_out:
         return TOKEN_PATTERN
@@ -173,14 +166,12 @@ def cut(words: Iterable[str], pattern: str, form: Form = FORM) -> dict[str, list
 
 
 def foreign(words: Iterable[str], known: Iterable[str]) -> str:
-    """What to do about missing words that have marks or digits which no known word has; "" where none has.
-
-    They cannot come from a token pattern that made all known words.
-    """
-    others = {word: {c for c in word if not _IN_WORDS.match(c)} for word in words}
-    seen: set[str] = set().union(*map(set, known)) if any(others.values()) else set()
-    for word, characters in others.items():
-        if left := sorted(characters - seen):
+    """What to do about missing words that have marks or digits which no known word has; "" where none has."""
+    in_words = compiled(IN_WORD)
+    others = {word: marks for word in words if (marks := {c for c in word if not in_words.match(c)})}
+    seen: set[str] = set().union(*known) if others else set()
+    for word, marks in others.items():
+        if left := sorted(marks - seen):
             shown = "a space" if left[0] == " " else f"a {left[0]!r}"
             return (
                 f"no word here has {shown} as {word!r} has, because the token pattern cuts there: read the corpus with "

@@ -1,4 +1,4 @@
-"""Pairs of versions of sentences, as the Wiki Neutrality Corpus (WNC) has them, and both as samples of one corpus.
+"""Pairs of versions of sentences, as the Wiki Neutrality Corpus (WNC) has them.
 
 WNC: Pryzant, Diehl Martinez, Dass, Kurohashi, Jurafsky and Yang 2020, "Automatically Neutralizing Subjective Bias in
 Text" (AAAI).
@@ -7,23 +7,18 @@ Text" (AAAI).
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Literal, get_args
-
-import numpy as np
+from typing import Literal
 
 from crossloss.core import UserError
 from crossloss.display import Table, count
 from crossloss.text.encoding import read_text
 from crossloss.text.layouts import lines_of
-from crossloss.text.read import Corpus
 from crossloss.text.rows import SourceInfo
-from crossloss.text.tokens import WITH_NUMBERS
 
 WNC = "https://github.com/rpryzant/neutralizing-bias"
-"""Where WNC's authors link it (Pryzant et al. 2020)."""
+"""Where WNC's authors link it."""
 WNC_FILES = ("biased.full", "biased.word.train", "biased.word.dev", "biased.word.test", "neutral")
 Layout = Literal["header", "original", "two columns"]
-Side = Literal["before", "after"]
 _HEADERS = (("biased", "neutral"), ("before", "after"))
 _RAW = 3, 4
 """Fields of the original layout with the text as it was written; those before hold word pieces."""
@@ -79,8 +74,9 @@ def inspect_files(path: str | Path) -> list[Versions]:
 def versions_table(inspected: list[Versions]) -> Table:
     """What files with pairs of versions hold."""
     headings = ("file", "layout", "rows", "pairs", "of one version", "malformed")
-    numbers = [(v.rows, len(v.before), len(v.same), len(v.malformed)) for v in inspected]
-    rows = [(v.source, v.layout, *map(count, each)) for v, each in zip(inspected, numbers, strict=True)]
+    rows = []
+    for v in inspected:
+        rows.append((v.source, v.layout, *map(count, (v.rows, len(v.before), len(v.same), len(v.malformed)))))
     return Table("Files", headings, rows)
 
 
@@ -90,8 +86,7 @@ def _files(path: Path, *choices: tuple[str, ...]) -> list[Path]:
         return [path]
     for names in choices:
         places = ([path / name, path / f"{name}.gz"] for name in names)
-        present = [next(filter(Path.exists, both), None) for both in places]
-        if files := [file for file in present if file is not None]:
+        if files := [next(filter(Path.exists, both)) for both in places if any(map(Path.exists, both))]:
             return files
     raise UserError(f"{path} has none of WNC's files ({', '.join(choices[-1])}): WNC is published at {WNC}.")
 
@@ -116,7 +111,7 @@ def _read(path: Path) -> Versions:
 
 
 def _layout(path: Path, first: list[str]) -> tuple[Layout, int, int]:
-    """Layout that the first line tells, and the fields of the earlier and the later version."""
+    """Layout by the first line, and the fields of the earlier and the later version."""
     for before, after in _HEADERS:
         if {before, after} <= set(first):
             return "header", first.index(before), first.index(after)
@@ -128,50 +123,3 @@ def _layout(path: Path, first: list[str]) -> tuple[Layout, int, int]:
         f"{path} is in no layout of pairs: give before<TAB>after, columns named biased and neutral, "
         f"or a file of WNC, published at {WNC}."
     )
-
-
-@dataclass(frozen=True, eq=False)
-class VersionedCorpus:
-    """Both versions of every sentence as samples of one corpus: the sides differ in weights only.
-
-    The corpus's own weights are the mean of the two sides (1/2 for a version, 1 for what both have), so vocabulary,
-    expected counts, noise and step sizes are one for both, and going from one side to the other is applying edits.
-    """
-
-    corpus: Corpus  # all earlier versions, all later ones, the sentences of one version, the background
-    pairs: int  # m
-    own: int  # samples that are not background
-
-    @property
-    def before(self) -> np.ndarray:
-        """Samples of the earlier versions, (m,)."""
-        return np.arange(self.pairs)
-
-    @property
-    def after(self) -> np.ndarray:
-        """Samples of the later versions, (m,)."""
-        return np.arange(self.pairs, 2 * self.pairs)
-
-    def weights(self, side: Side) -> np.ndarray:
-        """Weights (n,) of one side: 1 for its versions and for what both have, 0 for the others."""
-        weights = np.ones(len(self.corpus))
-        weights[self.after if side == "before" else self.before] = 0.0
-        return weights
-
-
-def combine_versions(versions: Versions, background: Corpus | None = None) -> VersionedCorpus:
-    """Make one corpus of both sides, with a background added to both alike; numbers are one word.
-
-    Sample ids are 1.before, 1.after, same:1, ... and, behind "background:", those of the background.
-    """
-    m = len(versions.before)
-    texts = [*versions.before, *versions.after, *versions.same]
-    ids = [f"{i + 1}.{side}" for side in get_args(Side) for i in range(m)]
-    ids += [f"same:{i + 1}" for i in range(len(versions.same))]
-    own, documents = len(texts), [""] * len(texts)
-    if background is not None:
-        texts += background.texts
-        ids += [f"background:{name}" for name in background.ids]
-        documents += background.documents
-    weights = np.repeat([0.5, 1.0], [2 * m, len(texts) - 2 * m])
-    return VersionedCorpus(Corpus(ids, documents, texts, weights, WITH_NUMBERS, versions.source), m, own)

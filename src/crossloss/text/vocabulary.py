@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from crossloss.core import UserError
-from crossloss.text.encoding import refusing
+from crossloss.core import UserError, refusing
 from crossloss.text.read import Corpus
 from crossloss.text.tokens import FORM, TOKEN_PATTERN, Form, normal
 
@@ -59,10 +58,8 @@ class Vocabulary:
         with refusing(errors, "The vocabulary file is damaged", "run again with --overwrite"):
             words, counts = list(value["words"]), np.array(value["counts"], dtype=np.int64)
             threshold, pattern = float(value["subsample"]), str(value.get("token_pattern", TOKEN_PATTERN))
-            if len(words) != len(counts) or len(set(words)) != len(words):
+            if not all(isinstance(word, str) for word in words) or not len(set(words)) == len(words) == len(counts):
                 raise ValueError("words and counts do not match")
-            if not all(isinstance(word, str) for word in words):
-                raise ValueError("a word is no text")
         return cls(words, counts, keep_probability(counts, threshold), threshold, pattern, value.get("form", FORM))
 
 
@@ -84,8 +81,7 @@ def build_vocabulary(
 ) -> Vocabulary:
     """Vocabulary of the samples of positive weight: the ``max_words`` most frequent that occur ``min_count`` times.
 
-    ``keep_words`` stay beyond both, if they occur at all; ``subsample`` is the threshold of word2vec's subsampling, 0:
-    none. Fewer than two words are refused.
+    ``keep_words`` stay beyond both, if they occur at all. Fewer than two words are refused.
     """
     trained = np.repeat(corpus.weights > 0, np.diff(corpus.indptr))
     counts = np.bincount(corpus.tokens[trained], minlength=len(corpus.types))
@@ -99,9 +95,9 @@ def build_vocabulary(
         raise UserError(
             f"Only {len(chosen)} words occur {min_count} times or more: lower --min-count or give a larger corpus."
         )
-    occurrences = counts[chosen].astype(np.int64)
-    keep = keep_probability(occurrences, subsample)
-    return Vocabulary(types[chosen].tolist(), occurrences, keep, subsample, corpus.token_pattern, corpus.form)
+    counts = counts[chosen].astype(np.int64)
+    keep = keep_probability(counts, subsample)
+    return Vocabulary(types[chosen].tolist(), counts, keep, subsample, corpus.token_pattern, corpus.form)
 
 
 def token_words(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:

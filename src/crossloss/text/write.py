@@ -27,32 +27,30 @@ def encode_corpus(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
     """
     if not numbers.any():
         raise UserError("No sample is left to write: choose another plan.")
-    info = corpus.found or SourceInfo("jsonl")
+    info = corpus.info or SourceInfo("jsonl")
     source = PurePosixPath(corpus.source.replace(":", "-").replace("\\", "-")).name or "corpus"
+    rows = [
+        Row(corpus.ids[i] + (f"#{copy + 1}" if copy else ""), corpus.documents[i], corpus.texts[i])
+        for i in np.flatnonzero(numbers)
+        for copy in range(int(numbers[i]))
+    ]
     if info.layout == "folder" and info.columns is None:
-        return dict(_folder(corpus, numbers, PurePosixPath(source)))
+        return dict(_folder(rows, PurePosixPath(source)))
     layout = {"folder": "jsonl", "builtin": "tsv", "dataset": "parquet"}.get(info.layout, info.layout)
-    name = source if layout == info.layout and corpus.found else f"{source}.{layout}"
+    name = source if layout == info.layout and corpus.info else f"{source}.{layout}"
     columns = info.columns or Columns("text", "document" if any(corpus.documents) else None)
-    return {name: _packed(name, _encoded(layout, columns, list(_rows(corpus, numbers)), info.delimiter))}
+    return {name: _packed(name, _encoded(layout, columns, rows, info.delimiter))}
 
 
-def _rows(corpus: Corpus, numbers: np.ndarray) -> Iterator[Row]:
-    for i in np.flatnonzero(numbers):
-        for copy in range(int(numbers[i])):
-            name = corpus.ids[i] + (f"#{copy + 1}" if copy else "")
-            yield Row(name, corpus.documents[i], corpus.texts[i])
-
-
-def _folder(corpus: Corpus, numbers: np.ndarray, source: PurePosixPath) -> Iterator[tuple[str, bytes]]:
+def _folder(rows: list[Row], source: PurePosixPath) -> Iterator[tuple[str, bytes]]:
     by_document: dict[str, list[Row]] = {}
-    for row in _rows(corpus, numbers):
+    for row in rows:
         by_document.setdefault(row.document, []).append(row)
-    for document, rows in by_document.items():
+    for document, inside in by_document.items():
         path = source / document
         if path.is_absolute() or ".." in path.parts or source not in path.parents:
             raise UserError(f"The document {document!r} is no file name inside of a folder: write the corpus anew.")
-        yield str(path), _packed(document, _encoded("text", Columns("text"), rows))
+        yield str(path), _packed(document, _encoded("text", Columns("text"), inside))
 
 
 def _packed(name: str, content: bytes) -> bytes:
@@ -61,8 +59,8 @@ def _packed(name: str, content: bytes) -> bytes:
 
 
 def _encoded(layout: str, columns: Columns, rows: list[Row], delimiter: str = ",") -> bytes:
-    parts = {name: part for part in Row._fields if (name := getattr(columns, part)) is not None}
-    header, lines = list(parts), [[getattr(row, part) for part in parts.values()] for row in rows]
+    names = {part: name for part in Row._fields if (name := getattr(columns, part)) is not None}
+    header, lines = list(names.values()), [[getattr(row, part) for part in names] for row in rows]
     if layout == "parquet":
         sink = io.BytesIO()
         table = pa.table([pa.array(column, pa.string()) for column in zip(*lines, strict=True)], names=header)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.display import html_table, several, spread
+from crossloss.display import Table, several, spread
 from crossloss.objectives import as_objective
 from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
@@ -60,7 +60,7 @@ class Spread:
         return f"Spread({spread(self.values)} over {several(len(self.values), 'start')})"
 
     def _repr_html_(self) -> str:
-        return html_table("Over starts", ("mean", "sd", "starts"), [(self.mean, self.sd, len(self.values))])
+        return Table("Over starts", ("mean", "sd", "starts"), [(self.mean, self.sd, len(self.values))]).html()
 
     def metrics(self, start: str) -> dict[str, float]:
         """Flat figures START.starts.mean, .sd, .count."""

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from crossloss.core import Objective, Progress, UserError
-from crossloss.display import Table, html_table, percent, spread, value
+from crossloss.display import Result, Table, percent, spread, value
 from crossloss.objectives import BaseObjective, Weat, as_objective
 from crossloss.plans.plan import Plan
 from crossloss.progress import track
@@ -81,7 +81,7 @@ class PlanCheck:
 
 
 @dataclass(frozen=True)
-class Validation:
+class Validation(Result):
     """Fidelity of every estimator, the check of every plan, and of the strongest samples, by objective.
 
     Examples
@@ -156,20 +156,10 @@ class Validation:
                 ))  # fmt: skip
         return [Table("Fidelity over random subsets of one size (95 % intervals)", headings, rows)] if rows else []
 
-    def _rows(self) -> list[tuple[str, str, float, float, int]]:
-        return [
-            (name, row.estimator, row.fidelity.pearson, row.fidelity.slope, row.fidelity.subsets)
-            for name, rows in self.fidelity.items()
-            for row in rows
-        ]
-
     def __repr__(self) -> str:
-        told = ", ".join(f"{name} {estimator} r {r:.2f}" for name, estimator, r, _, _ in self._rows())
-        return f"Validation({told or f'{len(self.plans)} plans'})"
-
-    def _repr_html_(self) -> str:
-        headings = ("objective", "estimator", "Pearson r", "slope", "subsets")
-        return html_table(f"Scores and retraining, subsets of {self.share:.0%}", headings, self._rows())
+        rows = [(name, row) for name, compared in self.fidelity.items() for row in compared]
+        figures = ", ".join(f"{name} {row.estimator} r {row.fidelity.pearson:.2f}" for name, row in rows)
+        return f"Validation({figures or f'{len(self.plans)} plans'})"
 
 
 def validate(

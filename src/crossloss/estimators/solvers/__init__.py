@@ -9,6 +9,6 @@ from crossloss.estimators.solvers.cg import ConjugateGradient
 from crossloss.estimators.solvers.dense import Dense, Direct
 from crossloss.estimators.solvers.gmres import GMRES
 from crossloss.estimators.solvers.lissa import LiSSA
-from crossloss.estimators.solvers.system import Solution, Solver, System
+from crossloss.estimators.solvers.system import Solution, Solve, Solver, System
 
-__all__ = ["GMRES", "Arnoldi", "ConjugateGradient", "Dense", "Direct", "LiSSA", "Solution", "Solver", "System"]
+__all__ = ["GMRES", "Arnoldi", "ConjugateGradient", "Dense", "Direct", "LiSSA", "Solution", "Solve", "Solver", "System"]

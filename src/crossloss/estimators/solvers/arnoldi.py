@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from crossloss.core import Progress, UserError, silent
-from crossloss.estimators.solvers.system import DirectSolver, Factorised, System
+from crossloss.estimators.solvers.system import Solve, Solver, System
 
 
 @dataclass(frozen=True)
-class Arnoldi(DirectSolver):
+class Arnoldi(Solver):
     """The eigenvalues of largest size alone (Schioppa et al. 2022).
 
     x = sum_i q_i <q_i, b> / (lambda_i + damping).
@@ -36,8 +36,8 @@ class Arnoldi(DirectSolver):
     rank: int = 20
     iterations: int = 300
 
-    def init(self, system: System, progress: Progress = silent) -> Factorised:
-        """Find the eigenvalues and eigenvectors.
+    def init(self, system: System, progress: Progress = silent) -> Solve:
+        """Compute eigenvalues and eigenvectors.
 
         Raises
         ------
@@ -62,10 +62,9 @@ class Arnoldi(DirectSolver):
         precision = torch.finfo(theta.dtype).eps
         try:
             values, vectors = eigsh(operator, k=self.rank, which="LM", v0=start, maxiter=self.iterations, tol=precision)
-        except (ArpackError, ArpackNoConvergence) as error:
-            raise UserError(
-                f"Arnoldi found no {self.rank} eigenvalues in {self.iterations} restarts: lower the rank."
-            ) from error
+        except ArpackError as error:
+            what = f"found no {self.rank} eigenvalues in {self.iterations} restarts"
+            raise UserError(f"Arnoldi {what}: lower the rank.") from error
         damped = torch.from_numpy(values + system.damping)
         if bool((damped.abs() <= p * precision * damped.abs().max()).any()):
             raise UserError(
@@ -73,4 +72,4 @@ class Arnoldi(DirectSolver):
                 "damping or a lower rank."
             )
         basis = torch.from_numpy(np.ascontiguousarray(vectors))
-        return Factorised(system, lambda b: (((b.double().cpu() @ basis) / damped) @ basis.T).to(b), used)
+        return system.by(lambda b: (((b.double().cpu() @ basis) / damped) @ basis.T).to(b), used)

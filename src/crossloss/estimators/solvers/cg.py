@@ -1,6 +1,7 @@
 """Conjugate gradient for many right-hand sides at once."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch.linalg import vecdot, vector_norm
 
 from crossloss.core import Progress, UserError, silent
 from crossloss.estimators.curvature import require_finite
-from crossloss.estimators.solvers.system import Solution, Solver, System
+from crossloss.estimators.solvers.system import Solution, Solve, Solver, System
 
 
 @dataclass(frozen=True)
@@ -32,28 +33,21 @@ class ConjugateGradient(Solver):
     tolerance: float = 1e-5
     iterations: int = 1_000
 
-    def init(self, system: System, progress: Progress = silent) -> System:
-        """Refuse a curvature that is not symmetric with a UserError."""
+    def init(self, system: System, progress: Progress = silent) -> Solve:
+        """What solves; UserError for a curvature that is not symmetric and positive definite, or no convergence."""
         system.require_symmetric("CG")
-        return system
+        return partial(self._solve, system)
 
-    def compute(self, state: System, b: Tensor, progress: Progress = silent) -> Solution:
-        """Solve for the rows of ``b`` (k, p).
-
-        Raises
-        ------
-        UserError
-            The curvature with the damping is not positive definite, or the tolerance is not reached.
-        """
+    def _solve(self, system: System, b: Tensor, progress: Progress) -> Solution:
         sizes = b.norm(dim=1, keepdim=True)
         x, rows, used = torch.zeros_like(b), sizes.flatten().nonzero().flatten(), 0
         # What is still to be solved, a row each, in units of its own |b|.
         r = b[rows] / sizes[rows]
         at, d, square = torch.zeros_like(r), r.clone(), vecdot(r, r)
         while used < self.iterations and len(rows):
-            image = state.product(d)
+            image = system.product(d)
             curved = vecdot(d, image)
-            self._require_positive(state, d, image, curved)
+            _require_positive(system, d, image, curved)
             step = (square / curved)[:, None]
             at.addcmul_(step, d)
             r.addcmul_(step, image, value=-1)
@@ -67,26 +61,25 @@ class ConjugateGradient(Solver):
             progress(used, self.iterations)
         x[rows] = at
         x *= sizes
+        solution = system.solution(x, b, used)
+        progress(self.iterations, self.iterations)
         # The recursion drifts from the true residual by rounding; that much is allowed, more is not.
-        solution = state.solution(x, b, used).within(
+        return solution.within(
             2 * self.tolerance,
             "CG",
             f"{used} iterations, not {self.tolerance:g}",
             "raise the damping or the iterations, loosen the tolerance, or use float64",
         )
-        progress(self.iterations, self.iterations)
-        return solution
 
-    @staticmethod
-    def _require_positive(system: System, d: Tensor, image: Tensor, curved: Tensor) -> None:
-        """Refuse a direction without curvature, naming a damping that would bend it up."""
-        bent = curved > torch.finfo(d.dtype).eps * vector_norm(d, dim=1) * vector_norm(image, dim=1)
-        if not bool(bent.all()):
-            require_finite(curved)
-            flat = ~bent
-            lowest = float((curved / (d * d).sum(1))[flat].min()) - system.damping
-            raise UserError(
-                f"The curvature has a direction of {lowest:.1e}, so that with damping {system.damping:g} it is not "
-                f"positive definite, which CG needs: give a damping above {max(-lowest, 0):.1e}, or use GMRES or the "
-                "absolute Hessian."
-            )
+
+def _require_positive(system: System, d: Tensor, image: Tensor, curved: Tensor) -> None:
+    """Refuse a direction without curvature, naming a damping that would bend it up."""
+    bent = curved > torch.finfo(d.dtype).eps * vector_norm(d, dim=1) * vector_norm(image, dim=1)
+    if not bool(bent.all()):
+        require_finite(curved)
+        lowest = float((curved / (d * d).sum(1))[~bent].min()) - system.damping
+        raise UserError(
+            f"The curvature has a direction of {lowest:.1e}, so that with damping {system.damping:g} it is not "
+            f"positive definite, which CG needs: give a damping above {max(-lowest, 0):.1e}, or use GMRES or the "
+            "absolute Hessian."
+        )

@@ -6,11 +6,11 @@ import torch
 
 from crossloss.core import Progress, silent
 from crossloss.estimators.curvature import materialise, require_regular
-from crossloss.estimators.solvers.system import DirectSolver, Factorised, System
+from crossloss.estimators.solvers.system import Solve, Solver, System
 
 
 @dataclass(frozen=True)
-class Dense(DirectSolver):
+class Dense(Solver):
     """LU factorisation of the matrix, symmetric or not (Golub and Van Loan, Matrix Computations, 3.4).
 
     Takes negative curvature as it is: the solution is that of the linear system.
@@ -23,14 +23,8 @@ class Dense(DirectSolver):
 
     name = "dense"
 
-    def init(self, system: System, progress: Progress = silent) -> Factorised:
-        """Make the matrix and factorise it.
-
-        Raises
-        ------
-        UserError
-            Too many parameters, or the matrix is singular to the dtype's precision.
-        """
+    def init(self, system: System, progress: Progress = silent) -> Solve:
+        """Factorise; UserError for too many parameters, or a matrix that is singular to the dtype's precision."""
         matrix = materialise(system.curvature, progress).T
         matrix.diagonal().add_(system.damping)
         factors, pivots, _ = torch.linalg.lu_factor_ex(matrix)
@@ -38,16 +32,16 @@ class Dense(DirectSolver):
         inverse = torch.linalg.lu_solve(factors, pivots, unit)
         condition = torch.linalg.matrix_norm(matrix, 1) * torch.linalg.matrix_norm(inverse, 1)
         require_regular(float(condition), matrix.dtype, system.damping)
-        return Factorised(system, lambda b: torch.linalg.lu_solve(factors, pivots, b.T).T.contiguous())
+        return system.by(lambda b: torch.linalg.lu_solve(factors, pivots, b.T).T.contiguous())
 
 
 @dataclass(frozen=True)
-class Direct(DirectSolver):
+class Direct(Solver):
     """The curvature's own factorisation where it has one ("absolute", "word-blocks", EK-FAC), else ``Dense``."""
 
     name = "direct"
 
-    def init(self, system: System, progress: Progress = silent) -> Factorised:
+    def init(self, system: System, progress: Progress = silent) -> Solve:
         """Factorise; UserError as the curvature's ``factorise`` and ``Dense``."""
         inverse = system.curvature.factorise(system.damping)
-        return Dense().init(system, progress) if inverse is None else Factorised(system, inverse)
+        return Dense().init(system, progress) if inverse is None else system.by(inverse)

@@ -1,6 +1,7 @@
 """GMRES, for Jacobians that are not symmetric and for negative curvature."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
 from crossloss.core import Progress, silent
-from crossloss.estimators.solvers.system import Solution, Solver, System
+from crossloss.estimators.solvers.system import Solution, Solve, Solver, System
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,11 @@ class GMRES(Solver):
     iterations: int = 1_000
     restart: int = 50
 
-    def compute(self, state: System, b: Tensor, progress: Progress = silent) -> Solution:
-        """Solve for the rows of ``b`` (k, p).
+    def init(self, system: System, progress: Progress = silent) -> Solve:
+        """What solves; UserError, then, where the tolerance is not reached."""
+        return partial(self._solve, system)
 
-        Raises
-        ------
-        UserError
-            The tolerance is not reached.
-        """
+    def _solve(self, system: System, b: Tensor, progress: Progress) -> Solution:
         k, p = b.shape
         used = 0
 
@@ -51,19 +49,20 @@ class GMRES(Solver):
             used += 1
             progress(min(used, k * self.iterations), k * self.iterations)
             row = torch.from_numpy(v.reshape(1, p)).to(b)
-            return np.asarray(state.product(row)[0].double().cpu().numpy())
+            return np.asarray(system.product(row)[0].double().cpu().numpy())
 
         operator = LinearOperator((p, p), matvec=product, dtype=np.float64)
         restart = min(self.restart, self.iterations, p)
-        rows = []
-        for row in b.double().cpu().numpy():
-            cycles = -(-self.iterations // restart)
-            rows.append(gmres(operator, row, rtol=self.tolerance, atol=0, restart=restart, maxiter=cycles)[0])
-        solution = state.solution(torch.from_numpy(np.stack(rows)).to(b), b, used).within(
+        cycles = -(-self.iterations // restart)
+        rows = [
+            gmres(operator, row, rtol=self.tolerance, atol=0, restart=restart, maxiter=cycles)[0]
+            for row in b.double().cpu().numpy()
+        ]
+        solution = system.solution(torch.from_numpy(np.stack(rows)).to(b), b, used)
+        progress(k * self.iterations, k * self.iterations)
+        return solution.within(
             2 * self.tolerance,
             "GMRES",
             f"{used} products, not {self.tolerance:g}",
             "raise the damping, the iterations or restart, loosen the tolerance, or use float64",
         )
-        progress(k * self.iterations, k * self.iterations)
-        return solution

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from crossloss.core import Progress, UserError, silent
-from crossloss.estimators.solvers.system import Solution, Solver, System, relative
+from crossloss.estimators.solvers.system import Solution, Solve, Solver, System, relative
 
 
 @dataclass(frozen=True)
@@ -51,44 +52,35 @@ class LiSSA(Solver):
     tolerance: float = 1e-2
     seed: int = 0
 
-    def init(self, system: System, progress: Progress = silent) -> System:
-        """Refuse, with a UserError, settings out of range, and draws where there are no steps to draw from."""
+    def init(self, system: System, progress: Progress = silent) -> Solve:
+        """What solves; UserError for settings out of range, no steps to draw from, or a series without convergence."""
         if not (self.scale > 0 and self.depth > 0 and self.repeats > 0):
             raise UserError("LiSSA needs a scale, a depth and repeats above 0.")
         if self.sampled and not system.curvature.steps:
             raise UserError("LiSSA draws steps of a training run's Jacobian, which is not here: use sampled=False.")
-        return system
+        return partial(self._solve, system)
 
-    def compute(self, state: System, b: Tensor, progress: Progress = silent) -> Solution:
-        """Solve for the rows of ``b`` (k, p).
-
-        Raises
-        ------
-        UserError
-            The series diverges or does not reach the tolerance.
-        """
+    def _solve(self, system: System, b: Tensor, progress: Progress) -> Solution:
         repeats = self.repeats if self.sampled else 1
         generator = torch.Generator().manual_seed(self.seed)
         total = torch.zeros_like(b)
         for repeat in range(repeats):
             h = b.clone()
             for j in range(self.depth):
-                now = self._draw(state, generator) if self.sampled else state
-                h = b + h - now.product(h) / self.scale
+                term = system
+                if self.sampled:
+                    step = int(torch.randint(system.curvature.steps, (), generator=generator))
+                    term = System(system.curvature.of_step(step), system.damping)
+                h = b + h - term.product(h) / self.scale
                 progress(repeat * self.depth + j + 1, repeats * self.depth)
             total += h
         x = total / (repeats * self.scale)
-        solution = Solution(x, relative(b - state.product(x), b).nan_to_num(math.inf), repeats * self.depth)
+        solution = Solution(x, relative(b - system.product(x), b).nan_to_num(math.inf), repeats * self.depth)
         worst = float(solution.residual.max())
         if not worst < max(1.0, self.tolerance):
             raise UserError(
                 f"LiSSA diverged (relative residual {worst:.1e}): raise the scale above {self.scale:g}, or the damping "
                 "where the curvature is negative."
             )
-        spent = f"{self.depth} terms, not {self.tolerance:g}"
-        return solution.within(self.tolerance, "LiSSA", spent, "raise depth or damping, or loosen the tolerance")
-
-    @staticmethod
-    def _draw(system: System, generator: torch.Generator) -> System:
-        step = int(torch.randint(system.curvature.steps, (), generator=generator))
-        return System(system.curvature.of_step(step), system.damping)
+        limit = f"{self.depth} terms, not {self.tolerance:g}"
+        return solution.within(self.tolerance, "LiSSA", limit, "raise depth or damping, or loosen the tolerance")

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,16 +12,13 @@ from torch import Tensor
 from crossloss.core import Curvature, Progress, UserError, silent
 from crossloss.estimators.curvature import require_finite, symmetry_tolerance
 
+Solve = Callable[[Tensor, Progress], "Solution"]
+"""Solutions for the rows of b (k, p); UserError rather than a solution that is none."""
+
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """(C^T + damping) x = b for a curvature C; nothing else in the package adds a damping.
-
-    Raises
-    ------
-    UserError
-        The damping is negative or not finite.
-    """
+    """(C^T + damping) x = b for a curvature C; UserError for a damping that is negative or not finite."""
 
     curvature: Curvature
     damping: float
@@ -35,16 +32,14 @@ class System:
         return self.curvature.product(x).add_(x, alpha=self.damping)
 
     def solution(self, x: Tensor, b: Tensor, iterations: int) -> "Solution":
-        """``x`` with its true residuals; costs one product.
-
-        Raises
-        ------
-        UserError
-            ``x`` is not finite.
-        """
+        """``x`` with its true residuals, for one product; UserError where it is not finite."""
         if not bool(torch.isfinite(x).all()):
             raise UserError(f"The solution overflowed {b.dtype}: raise the damping or use float64.")
         return Solution(x, relative(b - self.product(x), b), iterations)
+
+    def by(self, inverse: Callable[[Tensor], Tensor], products: int = 1) -> Solve:
+        """Solve by a factorisation that took ``products``: b -> x for the rows of b."""
+        return lambda b, progress: self.solution(inverse(b), b, products)
 
     def symmetric(self) -> bool:
         """Whether <C^T u, v> = <C^T v, u> for two random directions; costs one product of two rows."""
@@ -54,8 +49,8 @@ class System:
         image_u, image_v = images = self.curvature.product(drawn)
         require_finite(images)
         size = image_u.norm() * v.norm() + image_v.norm() * u.norm()
-        apart = (image_u @ v - image_v @ u).abs()
-        return bool(apart <= symmetry_tolerance(theta.dtype) * size / math.sqrt(len(theta)))
+        difference = (image_u @ v - image_v @ u).abs()
+        return bool(difference <= symmetry_tolerance(theta.dtype) * size / math.sqrt(len(theta)))
 
     def require_symmetric(self, solver: str) -> None:
         """Refuse a curvature that is not symmetric with a UserError."""
@@ -65,68 +60,32 @@ class System:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Solutions by row.
-
-    Attributes
-    ----------
-    x : (k, p) tensor
-    residual : (k,) tensor
-        |b - (C^T + damping) x| / |b|, computed afresh from ``x``; 0 where b = 0.
-    iterations : int
-    """
+    """Solutions ``x`` (k, p) by row, and their ``residual`` (k,), |b - (C^T + damping) x| / |b|, 0 where b = 0."""
 
     x: Tensor
     residual: Tensor
     iterations: int
 
-    def within(self, allowed: float, solver: str, asked: str, advice: str) -> "Solution":
+    def within(self, allowed: float, solver: str, limit: str, advice: str) -> "Solution":
         """Itself; UserError where a residual is larger than ``allowed``."""
         worst = float(self.residual.max())
         if not worst <= allowed:
-            raise UserError(f"{solver} stands at a relative residual of {worst:.1e} after {asked}: {advice}.")
+            raise UserError(f"{solver} stands at a relative residual of {worst:.1e} after {limit}: {advice}.")
         return self
 
 
 class Solver(ABC):
-    """A way to solve a system: ``init`` once, then ``compute`` for any right-hand sides.
-
-    Here it iterates: ``init`` refuses what it cannot take, and its state is the system itself.
-    """
+    """A way to solve a system: ``init`` once, then for any right-hand sides."""
 
     name: ClassVar[str]
 
-    def init(self, system: System, progress: Progress = silent) -> Any:
-        """Check and factorise: the state that ``compute`` takes; UserError for a curvature that it cannot take."""
-        return system
-
     @abstractmethod
-    def compute(self, state: Any, b: Tensor, progress: Progress = silent) -> Solution:
-        """Solve for the rows of ``b`` (k, p); UserError rather than a solution that is none."""
+    def init(self, system: System, progress: Progress = silent) -> Solve:
+        """Check and factorise; UserError for a curvature that it cannot take."""
 
     def solve(self, system: System, b: Tensor, progress: Progress = silent) -> Solution:
-        """Both, for right-hand sides that are all there are."""
-        return self.compute(self.init(system, progress), b, progress)
-
-
-@dataclass(frozen=True, eq=False)
-class Factorised:
-    """A system with b -> x for the rows of b, and the products with the curvature that it took."""
-
-    system: System
-    inverse: Callable[[Tensor], Tensor]
-    products: int = 1
-
-
-class DirectSolver(Solver):
-    """One whose state is a factorisation."""
-
-    @abstractmethod
-    def init(self, system: System, progress: Progress = silent) -> Factorised:
-        """Factorise; UserError where the damped curvature is singular or not for this solver."""
-
-    def compute(self, state: Factorised, b: Tensor, progress: Progress = silent) -> Solution:
-        """Solve for the rows of ``b`` (k, p); UserError where a solution overflows."""
-        return state.system.solution(state.inverse(b), b, state.products)
+        """Solutions for right-hand sides that are all there are."""
+        return self.init(system, progress)(b, progress)
 
 
 def relative(residual: Tensor, b: Tensor) -> Tensor:

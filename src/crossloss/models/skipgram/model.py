@@ -23,12 +23,12 @@ from crossloss.models.skipgram.influence import PairInfluence, project
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.quality import quality
 from crossloss.models.skipgram.settings import Recipe, make_settings
-from crossloss.objectives.words import normalise_all
+from crossloss.objectives.fields import normalise_all
 from crossloss.optimisers import HeavyBall
 from crossloss.progress import track
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import Corpus
-from crossloss.text.streamed import Streamed
+from crossloss.text.streamed import stream_pairs
 from crossloss.text.tokens import normal
 from crossloss.text.vocabulary import Vocabulary, build_vocabulary, token_words
 
@@ -177,9 +177,8 @@ class SkipGram(Model):
                     if folder is None:
                         counts = count_pairs(self.corpus, vocabulary, window=s.window, progress=progress)
                     else:
-                        parts = Streamed(self.corpus, vocabulary, window=s.window, folder=folder, progress=progress)
-                        files.write(folder / "pairs.safetensors", parts.write)
-                        parts.close()
+                        file = folder / "pairs.safetensors"
+                        stream_pairs(self.corpus, vocabulary, window=s.window, file=file, progress=progress)
             elif folder is not None:
                 files.write_arrays(folder / "pairs.safetensors", counts.to_tensors())
             if folder is not None:
