@@ -9,7 +9,7 @@ import torch
 from every import WORDS, view
 
 from crossloss.core import UserError
-from crossloss.objectives import ect, mac, projection, ripa, separation
+from crossloss.objectives import ect, mac, projection, ripa, separation, spread
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,18 @@ def test_by_loops():
     assert float(separation(WORDS[:4])(seen)) == pytest.approx(np.mean(apart))
     direction = (unit[1] - unit[2] + unit[3] - unit[4]) / 2
     expected = unit[0] @ direction / np.linalg.norm(direction)
-    assert float(projection("w0", [("w1", "w2"), ("w3", "w4")])(seen)) == pytest.approx(expected)
+    pairs = [("w1", "w2"), ("w3", "w4")]
+    assert float(projection("w0", pairs)(seen)) == pytest.approx(expected)
+    cosines = unit[5:12] @ direction / np.linalg.norm(direction)
+    wide = spread(WORDS[5:12], pairs)
+    assert float(wide(seen)) == pytest.approx(np.sqrt(np.mean(cosines**2)))
+    fitted, judged = wide.halves(seen.index, 3)
+    assert sorted([*fitted.targets, *judged.targets]) == sorted(WORDS[5:12])
+    assert (len(fitted.targets), len(judged.targets), fitted.pairs) == (4, 3, wide.pairs)
+    parts = [float(half(seen)) ** 2 * len(half.targets) for half in (fitted, judged)]
+    assert sum(parts) / 7 == pytest.approx(float(wide(seen)) ** 2)
+    with pytest.raises(UserError, match="halves need four"):
+        spread(WORDS[5:8], pairs).halves(seen.index)
 
 
 ZERO = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])

@@ -1,8 +1,10 @@
-"""Words along directions that pairs of words give, such as he/she and man/woman: projection and RIPA."""
+"""Words along directions that pairs of words give, such as he/she and man/woman: projection, spread and RIPA."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from pydantic import PlainValidator
 from torch import Tensor
@@ -57,6 +59,16 @@ class OverPairs(WordObjective):
         first, second = ([index[word] for word in words] for words in zip(*whole, strict=True))
         return {"targets": self.present("targets", self.targets, index), "first": first, "second": second}
 
+    def cosines(self, view: WordView) -> Tensor:
+        """Cosines of the targets to the mean difference g of the pairs' unit vectors, (m,)."""
+        targets, first, second = self.units(view).values()
+        direction = (first - second).mean(0)
+        length = torch.linalg.vector_norm(direction)
+        if not bool(length > 0):
+            raise UserError(f"{self.name}: the differences of the pairs cancel, so they have no direction.")
+        cosines: Tensor = targets @ (direction / length)
+        return cosines
+
 
 @register("projection", "WORD,.../he,she(/man,woman)", "targets", "pairs")
 class Projection(OverPairs):
@@ -84,13 +96,51 @@ class Projection(OverPairs):
 
     def __call__(self, view: WordView) -> Tensor:
         """Mean cosine, shape (); UserError where no target or pair is present, or the pairs' differences cancel."""
-        targets, first, second = self.units(view).values()
-        direction = (first - second).mean(0)
-        length = torch.linalg.vector_norm(direction)
-        if not bool(length > 0):
-            raise UserError(f"{self.name}: the differences of the pairs cancel, so they have no direction.")
-        cosine: Tensor = targets.mean(0) @ (direction / length)
-        return cosine
+        return self.cosines(view).mean()
+
+
+@register("spread", "WORD,.../he,she(/man,woman)", "targets", "pairs")
+class Spread(OverPairs):
+    """Root of the mean over targets w of cos(w, g)^2, with the direction g of ``Projection``; 0 to 1.
+
+    How far many words lie to either side: 1/sqrt(d) for words that have nothing to do with the direction. It has a
+    sign for none of them, so what lowers it is good for words that lean either way. UserError for no target or no pair.
+
+    Examples
+    --------
+    >>> wide = cl.objectives.spread(["math", "algebra", "poetry", "art"], [["he", "she"], ["him", "her"]])
+    >>> print(float(wide(run.view)))
+    """
+
+    targets: Words
+    pairs: Pairs
+    name: str = ""
+
+    quantity = "root mean square cosine to a direction"
+    limits = (0.0, 1.0)
+    meaning = (
+        "Never negative: 0 where none of {targets} lies to the side of {0.pairs[0][0]} or of {0.pairs[0][1]}, 1 where "
+        "all lie on the line between; a root mean square of cosines."
+    )
+
+    def __call__(self, view: WordView) -> Tensor:
+        """Root mean square of the cosines, shape (); UserError as ``Projection``."""
+        return self.cosines(view).square().mean().sqrt()
+
+    def halves(self, index: Mapping[str, int], seed: int = 0) -> tuple["Spread", "Spread"]:
+        """Split the targets in ``index`` in two at random: NAME.fitted and NAME.judged; UserError for fewer than four.
+
+        The pairs are those of both.
+        """
+        present = [word for word in self.targets if word in index]
+        if len(present) < 4:
+            raise UserError(f"{self.name}: {len(present)} targets are present; halves need four.")
+        order, middle = np.random.default_rng(seed).permutation(len(present)), (len(present) + 1) // 2
+        fitted, judged = (tuple(present[i] for i in sorted(part)) for part in (order[:middle], order[middle:]))
+        return (
+            replace(self, targets=fitted, name=f"{self.name}.fitted"),
+            replace(self, targets=judged, name=f"{self.name}.judged"),
+        )
 
 
 @register("ripa", "WORD,.../he,she(/man,woman)", "targets", "pairs")
@@ -126,4 +176,4 @@ class Ripa(OverPairs):
         return product
 
 
-projection, ripa = Projection, Ripa
+projection, spread, ripa = Projection, Spread, Ripa
