@@ -45,7 +45,7 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "Corpus",
         "Text in: sentences, their documents and their words. See [formats](formats.md).",
         crossloss,
-        "read from_sentences Corpus",
+        "read from_sentences with_swaps Corpus",
     ),
     (
         "Fields: what is trained",

@@ -15,8 +15,8 @@ import typer
 
 import crossloss as cl
 from crossloss.display import duration, percent, spread, value
+from crossloss.models.skipgram.hard_debias import hard_debias
 from crossloss.objectives import Weat
-from crossloss.plans import Transfer, transfer
 from crossloss.plans.evaluate import metrics_of
 from crossloss.plans.flip import in_common, sentences
 from crossloss.plans.sweep import PASSES
@@ -24,23 +24,50 @@ from crossloss.progress import part, track
 from studies import command, tables
 from studies.tables import Figure, Table, figure
 
-ROUNDS, VALUES, BASELINE = 5, 3, 16
+ROUNDS, VALUES, BASELINE = 4, 3, 16
 """About, for the estimate: rounds that a plan takes; trainings a start in each, and of the untouched run."""
+DRAWS = 5
+"""Times that the words of a test are halved."""
 OVER = 1.7
 """Target of over-bias, in the direction that each test already has; an effect size lies between -2 and 2."""
 MOST_STEPS = 50_000
 """Single-sample steps of an update: the paper's largest sets with its most passes are left out."""
-TOGETHER = (
-    ("reweight", True, False),
-    ("reweight", False, True),
-    ("remove", True, False),
-    ("remove", False, False),
-    ("hard", False, False),
-    ("hard+reweight", True, False),
-)
-"""Corrections of all tests at once: method, whether fitted to several starts, and to half of the words too."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A correction of all tests at once: arguments of ``cl.plan``, and what it is judged by.
+
+    ``several``: fitted to several starts, not to the run's own alone. ``halves``: fitted to halves of the words too.
+    """
+
+    settings: dict[str, Any]
+    several: bool = False
+    halves: bool = False
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it takes rounds of training and scoring."""
+        return self.settings["method"] != "hard" and "share" not in self.settings
+
+
+TOGETHER = {
+    "swap": Correction({"method": "swap", "share": 0.5}, halves=True),
+    "swap-fewest": Correction({"method": "swap"}, several=True, halves=True),
+    "reweight": Correction({"method": "reweight"}, several=True, halves=True),
+    "reweight-one-start": Correction({"method": "reweight"}),
+    "wide": Correction({"method": "reweight", "tolerance": 0.005}),
+    "remove": Correction({"method": "remove"}, several=True),
+    "remove-one-start": Correction({"method": "remove"}),
+    "hard": Correction({"method": "hard"}),
+    "hard+reweight": Correction({"method": "hard+reweight"}, several=True),
+    "hard+swap-fewest": Correction({"method": "hard+swap"}, several=True),
+}
+"""Corrections of all tests at once, by the name of their rows; ``wide`` is for the spread of many words instead."""
+WIDE, WIDE_WORDS = 0.7, 300
+"""Part of the spread that the correction ``wide`` leaves, and how many words it is of."""
 UPDATES = ("undo", "reinforce", "both")
-TRANSFERRED = ("reweight", "remove")
+TRANSFERRED = ("swap", "swap-fewest", "reweight", "remove")
 """Corrections that are tried on gensim's Word2Vec."""
 LEAST = 50
 """Occurrences from which a test word counts as frequent."""
@@ -78,17 +105,16 @@ NOTES = (
 class DebiasStudy:
     """Effects of the run as it is; evaluations of corrections of all tests at once, then of each test's updates.
 
+    Parts that were not asked for are empty.
     ``over`` is reweighted the wrong way round. ``walks``, by test: (passes, effects of all tests) of the update that is
-    best for it, pass 0 the run as it is. ``flips``: how few sentences decide each test. ``transferred``, by method:
-    what its plan does to gensim's Word2Vec, by test.
+    best for it, pass 0 the run as it is. ``flips``: how few sentences decide each test.
     """
 
     original: dict[str, float]
     evaluations: list[cl.Evaluation] = field(default_factory=list)
-    over: Any = None
+    over: cl.Evaluation | None = None
     walks: dict[str, list[tuple[int, dict[str, float]]]] = field(default_factory=dict)
     flips: list[str] = field(default_factory=list)
-    transferred: dict[str, dict[str, Transfer]] = field(default_factory=dict)
 
     @property
     def tests(self) -> list[str]:
@@ -103,28 +129,43 @@ class DebiasStudy:
         )
 
 
-def passes(tests: int, starts: int, seeds: int) -> tuple[int, int]:
+def passes(tests: int, starts: int, seeds: int, rows: Sequence[str], others: bool = True) -> tuple[int, int]:
     """Trainings and scorings that the study takes, about: the rounds of its plans are not known before.
 
-    The single-sample steps of the updates and the models of gensim come on top: a fifth, at 4,000 words.
+    ``rows`` of ``TOGETHER``; ``others``: updates, over-bias and flips too. The single-sample steps of the updates and
+    the models of gensim come on top: a fifth, at 4,000 words.
     """
-    several = starts * sum(to_several for _, to_several, _ in TOGETHER)
-    single = 4  # reweight, the same to half of the words, remove, over-bias
-    plans = several * (BASELINE + ROUNDS * (VALUES + 1)) + single * 2 * ROUNDS
-    return plans + seeds * corrections(tests) + 2 * 2 * tests * 6, ROUNDS * (several + single) + 1
+    chosen = [TOGETHER[name] for name in rows]
+    fits = [starts if c.several else 1 for c in chosen if c.fitted for _ in range(1 + DRAWS * c.halves)]
+    fits += [1] * others
+    trainings = sum(j * ROUNDS * (VALUES + 1) if j > 1 else 2 * ROUNDS for j in fits)
+    trainings += 2 * BASELINE * starts + seeds * (4 * len(chosen) + DRAWS * sum(c.halves for c in chosen))
+    trainings += others * (seeds * len(UPDATES) * tests + 2 * 2 * tests * 6)
+    return trainings, ROUNDS * sum(fits) + 1
 
 
-def corrections(tests: int) -> int:
+def corrections(tests: int, rows: Sequence[str], others: bool = True) -> int:
     """Corrections that the study makes: of all tests at once, each test's updates, over-bias."""
-    return len(TOGETHER) + len(UPDATES) * tests + 1
+    return len(rows) + others * (len(UPDATES) * tests + 1)
+
+
+def wide(run: cl.Run, tests: Sequence[Weat], groups: Sequence[str], count: int = WIDE_WORDS) -> cl.objectives.Spread:
+    """The spread of ``count`` words, drawn from those that no test and no pair has, along the defining pairs."""
+    pairs = [pair for group in groups for pair in hard_debias(group).definitional]
+    taken = {word for test in tests for word in test.words} | {word for pair in pairs for word in pair}
+    able = [word for word in run.model.vocabulary.words if word not in taken and len(word) > 2]
+    drawn = np.random.default_rng(0).permutation(len(able))[:count]
+    return cl.objectives.spread([able[i] for i in np.sort(drawn)], pairs, name="spread")
 
 
 def study(
     run: cl.Run,
     tests: Sequence[Weat],
     *,
+    rows: Sequence[str] = tuple(TOGETHER),
+    others: bool = True,
     starts: int = 4,
-    others: int = 5,
+    seeds: int = 5,
     groups: Sequence[str] = ("gender",),
     most_steps: int = MOST_STEPS,
     least: int = LEAST,
@@ -132,50 +173,78 @@ def study(
 ) -> DebiasStudy:
     """Correct every test in every way; all pieces are in the run's store, so that a stopped study goes on.
 
-    Remove and reweight are fitted to ``starts`` starts, beside the variant with one, and ``others`` judge all.
-    ``groups`` are word sets of hard debias. Test words that occur less than ``least`` times are left out when flips are
-    sought once more, unless a set would keep fewer than two. ``models`` of gensim's Word2Vec are trained before and
-    after each of ``TRANSFERRED``, where there is gensim. UserError: a test that cannot be corrected, before the work.
+    Parameters
+    ----------
+    rows : sequence of str
+        Of ``TOGETHER``; swaps need a run of a corpus with swapped versions.
+    others : bool
+        Each test's updates, over-bias, and how few sentences decide each test, too.
+    starts : int
+        Those that several starts are; a variant has one.
+    seeds : int
+        Starts that judge all, which nothing is fitted to.
+    groups : sequence of str
+        Word sets of hard debias.
+    least : int
+        Test words that occur less are left out when flips are sought once more, unless a set would keep fewer than two.
+    models : int
+        Of gensim's Word2Vec, before and after each of ``TRANSFERRED``, where there is gensim.
+
+    Raises
+    ------
+    UserError
+        A test that cannot be corrected, before the work.
     """
     if starts < 2:
         raise cl.UserError("The study compares fitting to one start with several: give at least two starts.")
+    unknown = [name for name in rows if name not in TOGETHER]
+    if unknown:
+        raise cl.UserError(f"There is no correction {unknown[0]!r}; there are: {', '.join(TOGETHER)}.")
     for test in tests:
         test.halves(run.model.word_index)  # refuses
     scores, names = cl.score(run, tests), [test.name for test in tests]
     cl.plan(scores, dict.fromkeys(names, 0.0), method="hard", groups=groups)  # refuses, before the long work
-    result = DebiasStudy(scores.values, flips=_flips(run, scores, tests, least))
+    result = DebiasStudy(scores.values, flips=_flips(run, scores, tests, least) if others else [])
     plans: dict[str, cl.Plan] = {}
+    gensim = models if find_spec("gensim") is not None else 0
 
-    def correct(method: str, targets: dict[str, float], words: bool = False, **how: Any) -> cl.Evaluation:
-        with part(f"{len(result.evaluations) + 1} of {corrections(len(tests))}, {method}"):
-            plan = cl.plan(scores, targets, method=method, groups=groups, **how)
-            evaluation = cl.evaluate(plan, run, tests, seeds=others, words=words)
+    def correct(label: str, scores: cl.Scores, targets: dict[str, float], halves: int = 0, **how: Any) -> cl.Evaluation:
+        total = corrections(len(tests), rows, others)
+        with part(f"{len(result.evaluations) + 1} of {total}, {label or how['method']}"):
+            plan = cl.plan(scores, targets, groups=groups, **how)
+            measured = [*tests, *(o for o in scores.objectives if o.name not in names)]
+            models = gensim if label in TRANSFERRED else 0
+            evaluation = cl.evaluate(plan, run, measured, seeds=seeds, halves=halves, gensim=models)
+        if label:
+            evaluation = replace(evaluation, method=label)
         plans[evaluation.name] = plan
         return evaluation
 
     def add(evaluation: cl.Evaluation) -> None:
         result.evaluations.append(evaluation)
-        plans[evaluation.name].save(run)
+        run.store.save(f"plan-{evaluation.name}.parquet", plans[evaluation.name].to_table())
+        evaluation.save(run)
         run.store.log_metrics(metrics_of([e for e in result.evaluations if e.method == evaluation.method]))
 
-    for method, several, words in TOGETHER:
-        add(correct(method, dict.fromkeys(names, 0.0), words, starts=starts if several else 1))
+    for label in rows:
+        correction = TOGETHER[label]
+        of, targets = scores, dict.fromkeys(names, 0.0)
+        if label == "wide":
+            broad = wide(run, tests, groups)
+            of = cl.score(run, [broad])
+            targets = {broad.name: WIDE * of.values[broad.name]}
+        draws = DRAWS if correction.halves else 0
+        add(correct(label, of, targets, draws, starts=starts if correction.several else 1, **correction.settings))
+    if not others:
+        return result
     for method in UPDATES:
         for name in names:
-            add(correct(method, {name: 0.0}, most_steps=most_steps))
+            add(correct("", scores, {name: 0.0}, method=method, most_steps=most_steps))
     for name in names:
         result.walks[name] = _walk(run, tests, plans[result.best_update(name).name])
     over = {name: OVER * (float(np.sign(now)) or 1.0) for name, now in result.original.items()}
-    result.over = correct("reweight", over)
+    result.over = correct("over-bias", scores, over, method="reweight")
     run.store.log_metrics({f"debias.over-bias.{name}.effect": now for name, (_, now) in result.over.effects.items()})
-    for method in TRANSFERRED if find_spec("gensim") is not None else ():
-        place = run.store.entry("transfer", [run.fingerprint(test) for test in tests])
-        moved = transfer(run, tests, plans[method].weights, range(1, models + 1), entry=place)
-        result.transferred[method] = moved
-        for name, row in moved.items():
-            for side, values, deviation in zip(("before", "after"), (row.before, row.after), row.spread, strict=True):
-                start = f"transfer.{method}.{name}.{side}"
-                run.store.log_metrics({start: float(np.mean(values)), f"{start}_sd": deviation})
     return result
 
 
@@ -240,7 +309,9 @@ def page(study: DebiasStudy) -> list[Table | Figure]:
         return row(e.method, lambda test: f"{spread(e.row(test).before)} to {spread(e.row(test).after)}")
 
     def other_half(e: cl.Evaluation) -> list[str]:
-        return row(e.method, lambda test: " to ".join(map(value, e.held_out_words[test][:2])))
+        return row(
+            e.method, lambda t: " to ".join(spread(x) for x in (e.held_out_words[t].before, e.held_out_words[t].after))
+        )
 
     def own(method: str, cell: Any) -> list[str]:
         by_test = {next(iter(e.targets)): e for e in updates if e.method == method}
@@ -252,48 +323,52 @@ def page(study: DebiasStudy) -> list[Table | Figure]:
         return f"{a}/{m}, {e.chosen['passes']} passes"
 
     original = row("original", lambda test: value(study.original[test]))
-    one = [own(method, lambda e, test: value(e.effects[test][1])) for method in UPDATES]
+    one = [own(method, lambda e, test: value(e.effects[test][1])) for method in UPDATES if updates]
     one = [[f"{name}, one test at a time", *cells] for name, *cells in one]
-    costs = [r.figure for r in study.over.rows if r.figure not in study.tests]
+    measured = [*study.evaluations, *([study.over] if study.over else [])]
+    costs = [r.figure for r in measured[0].rows if r.figure not in measured[0].effects]
     purity = [
         [e.method, group, percent(before), percent(now)] for e in whole for group, (before, now) in e.purity.items()
     ]
     heads = ["correction", *study.tests]
-    turned = f"Over-biased (the paper's Tables 5, 6): reweighted, target size {value(OVER)}"
     parts: list[Table | Figure] = [
         Table("Effects from the run's own start (the paper's Table 3)", heads, [original, *map(after, whole), *one]),
         Table("From starts that nothing was fitted to", heads, [over_starts(e) for e in whole], "Before to after."),
         Table(
-            "Fitted to half of the words of each test, judged by the other half: effect before and after",
-            heads, [other_half(e) for e in whole if e.held_out_words],
+            f"Fitted to half of the words of each test, judged by the other half ({DRAWS} draws): before and after",
+            heads, [other_half(e) for e in whole if set(study.tests) <= set(e.held_out_words)],
+            "Mean over starts that nothing was fitted to, ± sd between draws. A swap of a share is fitted to nothing.",
         ),
-        Table(
-            "Chosen of the sweep (the paper's Table 8): samples in A and M, passes",
-            heads, [own(method, chosen) for method in UPDATES],
-        ),
-        Table(turned, ["", *study.tests], [original, ["over-biased", *after(study.over)[1:]]]),
         Table(
             "What it costs, from starts that nothing was fitted to",
-            ["correction", *(FIGURES.get(name, name) for name in costs), "weight moved", "time"],
-            [_cost(e.name, e, costs) for e in study.evaluations] + [_cost("over-biased", study.over, costs)],
+            ["correction", *(FIGURES.get(name, name) for name in costs), "weight changed", "time"],
+            [_cost(e.name, e, costs) for e in measured],
             "n: within the noise of the starts.",
         ),
     ]  # fmt: skip
     parts += [
         Table(
-            f"gensim's Word2Vec on the corpus before and after {method}",
+            f"gensim's Word2Vec on the corpus before and after {e.method}",
             ["test", "before", "after", "carries over"],
-            [[name, spread(t.before), spread(t.after), t.verdict] for name, t in moved.items()],
+            [[name, spread(t.before), spread(t.after), t.verdict] for name, t in e.transfer.items()],
         )
-        for method, moved in study.transferred.items()
-    ]
-    parts += [
-        Table("How few sentences decide a test", ["by retraining"], [[flip] for flip in study.flips]),
+        for e in whole if e.transfer
+    ]  # fmt: skip
+    parts.append(
         Table(
             "The words most biased before, told apart by two clusters",
             ["correction", "group", "right before", "after"], purity,
-        ),
-    ]  # fmt: skip
+        )
+    )  # fmt: skip
+    if study.over is None:
+        return [*parts, _quality_figure(study, costs)]
+    turned = f"Over-biased (the paper's Tables 5, 6): reweighted, target size {value(OVER)}"
+    sizes = "Chosen of the sweep (the paper's Table 8): samples in A and M, passes"
+    parts += [
+        Table(sizes, heads, [own(method, chosen) for method in UPDATES]),
+        Table(turned, ["", *study.tests], [original, ["over-biased", *after(study.over)[1:]]]),
+        Table("How few sentences decide a test", ["by retraining"], [[flip] for flip in study.flips]),
+    ]
     if study.tests == list(command.PAPER_TESTS):
         parts += [
             Table(f"The paper: {title}", ["", *study.tests], [[name, *map(value, row)] for name, row in rows.items()])
@@ -306,7 +381,7 @@ def _cost(name: str, e: cl.Evaluation, figures: Sequence[str]) -> list[str]:
     shown = []
     for row in map(e.row, figures):
         shown.append(f"{np.mean(row.before):.3f} to {np.mean(row.after):.3f}{' n' if row.within_noise else ''}")
-    return [name, *shown, percent(e.moved), duration(e.seconds)]
+    return [name, *shown, percent(e.changed_share), duration(e.seconds)]
 
 
 def _passes_figure(study: DebiasStudy) -> Figure:
@@ -338,7 +413,8 @@ def _quality_figure(study: DebiasStudy, costs: Sequence[str]) -> Figure:
     first = study.evaluations[0]
     points = [("original", [first.row(test).before for test in study.tests], first.row(quality).before, 0.0)]
     for e in study.evaluations:
-        points.append((e.name, [e.row(test).after for test in e.targets], e.row(quality).after, e.seconds))
+        shown = [test for test in study.tests if test in e.targets] or study.tests
+        points.append((e.name, [e.row(test).after for test in shown], e.row(quality).after, e.seconds))
 
     def fill(panel: Any, points: Sequence[Any]) -> None:
         for name, effects, cost, seconds in points:
@@ -360,8 +436,15 @@ def debias(
     corpus: Annotated[str, typer.Option(help="As in `crossloss run`.")],
     out: Annotated[Path, typer.Option(help="The run folder to make.")],
     objective: Annotated[list[str] | None, typer.Option(help="Tests to correct; default: the paper's four.")] = None,
+    correction: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Only these corrections of all tests at once: {', '.join(TOGETHER)}; default: all, and more."
+        ),
+    ] = None,
+    swap: Annotated[list[str] | None, typer.Option(help="Pairs to exchange; default: gender, names.")] = None,
     starts: Annotated[int, typer.Option(min=2, help="Starts to fit to, beside the variant with one.")] = 4,
-    others: Annotated[int, typer.Option(min=2, help="Further seeds that judge.")] = 5,
+    seeds: Annotated[int, typer.Option(min=2, help="Further starts that judge.")] = 5,
     min_count: Annotated[int, typer.Option(min=1, help="Leave out words that occur less often.")] = 100,
     dimension: Annotated[int, typer.Option(min=1, help="Length of a word vector.")] = 50,
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 50,
@@ -369,17 +452,19 @@ def debias(
     most_steps: Annotated[int, typer.Option(min=25, help="Longest update, in steps on one sentence.")] = MOST_STEPS,
 ) -> None:
     """Every correction of every test beside the others (Tables 3, 5, 6, 8, Figs. 3, 4); a stopped study goes on."""
-    tests = command.tests(objective or ())
+    tests, rows, others = command.tests(objective or ()), tuple(correction or TOGETHER), not correction
     with track("reading") as progress:
-        text = cl.read(corpus, progress=progress)
+        text = cl.with_swaps(cl.read(corpus, progress=progress), swap or ("gender", "names"))
     model = cl.SkipGram(text, keep_words=command.words(tests), min_count=min_count, dimension=dimension)
-    trainings, scorings = passes(len(tests), starts, others)
+    trainings, scorings = passes(len(tests), starts, seeds, rows, others)
     command.preflight(model, tests, steps=steps, trainings=trainings, scorings=scorings)
     for test in tests:
         test.halves(dict.fromkeys(text.types, 0))  # refuses; the words of the tests are all kept
     with cl.train(model, steps=steps, out=out) as run:
         command.remember(run, tests)
-        result = study(run, tests, starts=starts, others=others, most_steps=most_steps, models=models)
+        result = study(
+            run, tests, rows=rows, others=others, starts=starts, seeds=seeds, most_steps=most_steps, models=models
+        )
         title = "Debias study: what each correction does, and what it costs"
         tables.write(out, "debias", title, NOTES, page(result), command.command_line())
 

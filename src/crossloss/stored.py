@@ -58,7 +58,7 @@ def restore(run: Run) -> None:
         return
     for path in sorted(run.store.path.glob("plan-*.parquet")):
         name = path.stem.removeprefix("plan-")
-        if name not in results.plans and (made := _restored_plan(results.scores, path)):
+        if name not in results.plans and (made := _restored_plan(results.scores, path, name)):
             results.plans[name] = made
     results.validation = results.validation or stored_validation(run)
     flips = {name: list(sets.values()) for name, sets in (run.store.load(ROBUSTNESS) or {}).items()}
@@ -67,7 +67,7 @@ def restore(run: Run) -> None:
         over_starts(run, results.scores.objectives, number)
 
 
-def _restored_plan(scores: Scores, path: Path) -> Plan | None:
+def _restored_plan(scores: Scores, path: Path, name: str) -> Plan | None:
     """The plan of a file; None where its objectives were not scored."""
     weights, known = read_plan(path)
     targets = known.get("targets", {})
@@ -82,5 +82,6 @@ def _restored_plan(scores: Scores, path: Path) -> Plan | None:
         settings, targets, known["values"], known["predicted"], known["retrained"], weights, before,
         [Round(**each) for each in known["path"]], known["reached"], np.stack([scores.of(name) for name in targets]),
         depleted_words=[] if settings.way == "swap" else depleted_words(scores.run, words, removed),
-        bounds={o.name: bounds_of(o, index) for o in chosen}, seconds=known["seconds"],
+        bounds={o.name: bounds_of(o, index) for o in chosen},
+        seconds=scores.run.store.metrics.get(f"plan.{name}.seconds", 0.0),
     )  # fmt: skip

@@ -15,6 +15,7 @@ import crossloss as cl
 from crossloss.models.skipgram.explain import Explanation
 from crossloss.objectives import Weat
 from crossloss.plans.depleted import DepletedWord
+from crossloss.plans.plan import PlanSettings
 from crossloss.report import render
 from crossloss.run.results import Results
 from crossloss.scores import Scored
@@ -145,7 +146,8 @@ def plan(name: str, value: float, **changes: Any) -> Any:
     known = {
         "name": name, "method": "remove", "targets": {name: changes.pop("target", 0.0)}, "values": {name: value},
         "predictions": {name: predicted}, "results": {} if retrained is None else {name: retrained},
-        "starts": 1, "before": np.ones(n), "size": size, "share": size / n, "moved": size / n, "reached": True,
+        "settings": PlanSettings(changes.get("method", "remove"), changes.pop("starts", 1)), "added": (),
+        "before": np.ones(n), "size": size, "share": size / n, "moved": size / n, "reached": True,
         "curve": value - 2.2 * (np.arange(3001) / 1400) ** 0.8, "path": [] if retrained is None else path,
         "first_order": (1310, 0.0004), "depleted_words": [DepletedWord("amy", 3, 4, size)],
     }  # fmt: skip

@@ -301,7 +301,6 @@ class Plan(Result):
             "size": self.size,
             "moved": self.moved,
             "path": [asdict(round) for round in self.path],
-            "seconds": self.seconds,
         }
         table = plan_table(self.weights, what | self.origin)
         return table if self.update is None else table.append_column("passes", pa.array(self.update.signed(len(table))))
@@ -309,7 +308,7 @@ class Plan(Result):
     def save(self, run: Run) -> None:
         """Write plan-NAME.parquet into the run's folder, and its figures."""
         run.store.save(f"plan-{self.name}.parquet", self.to_table())
-        run.store.log_metrics(self.metrics())
+        run.store.log_metrics(self.metrics() | {f"plan.{self.name}.seconds": self.seconds})
 
     def metrics(self) -> dict[str, float]:
         """Flat figures plan.NAME.size, .predicted, .first_order.size, ... of a removal for one objective."""

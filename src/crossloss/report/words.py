@@ -64,7 +64,7 @@ def answer(
         what = (
             f"{several(len(plan.added), noun)} exchanged" if plan.settings.way == "swap" else f"{count(plan.size)} out"
         )
-        doing, it = f"The plan {plan.label} (weight changed {percent(plan.moved)}, {what})", " it"
+        doing, it = f"The plan {plan.method} (weight changed {percent(plan.moved)}, {what})", " it"
     short = "" if plan.reached else f", short of the target of {target}"
     after, predicted = retrained(name, plan, check), value(plan.predictions[name])
     if after is None:
