@@ -27,16 +27,9 @@ DIGITS = 5
 
 
 def load_show(show: Any, n: int) -> Show | None:
-    """A function, or one item a sample: the rows of a table, where one is given.
-
-    Raises
-    ------
-    UserError
-        Something else, or another number of items.
-    """
+    """A function, or one item a sample: the rows of a table, where one is given."""
     if show is None or callable(show):
-        function: Show | None = show
-        return function
+        return show  # type: ignore[no-any-return]
     if hasattr(show, "iloc"):
         show = show.to_dict("records")
     elif hasattr(show, "to_pylist"):
@@ -47,8 +40,7 @@ def load_show(show: Any, n: int) -> Show | None:
         )
     if len(show) != n:
         raise UserError(f"show has {len(show)} items and the data have {n} samples: give one for each.")
-    items: Show = show
-    return items
+    return show  # type: ignore[no-any-return]
 
 
 class TorchModel(Model):
@@ -57,6 +49,7 @@ class TorchModel(Model):
     kind, sample_noun, data_noun = "torch", "sample", "the field"
     starts: Callable[[int], nn.Module] | None = None
     shown: Show | None = None
+    _starts_are_checked = False
     _columns: Mapping[str, Sequence[Any]] | None = None
 
     @property
@@ -72,13 +65,7 @@ class TorchModel(Model):
         return self._field
 
     def start(self, seed: int | None = None) -> Tensor:
-        """The module's parameters when the field was made, (p,); of ``starts(seed)`` where a seed is given.
-
-        Raises
-        ------
-        UserError
-            The field has no ``starts``, or it returns another module.
-        """
+        """The module's parameters when the field was made, (p,); of ``starts(seed)`` where a seed is given."""
         field = self._field
         if seed is None:
             return field.initial
@@ -87,13 +74,28 @@ class TorchModel(Model):
                 "This field has one start, its module's parameters: give TorchField(..., starts=lambda seed: a new "
                 "module), or pass initial=."
             )
-        module = self.starts(seed)
+        theta = self._started(seed)
+        if not self._starts_are_checked:
+            if not _equal(theta, self._started(seed)):
+                raise UserError(f"starts gives other parameters each time for seed {seed}: draw all of them from it.")
+            if _equal(theta, self._started(seed + 1)):
+                raise UserError(
+                    f"starts gives the same parameters for the seeds {seed} and {seed + 1}: draw them from its seed, "
+                    "such as after torch.manual_seed(seed), or leave starts= out."
+                )
+            self._starts_are_checked = True
+        return theta
+
+    def _started(self, seed: int) -> Tensor:
+        """Parameters (p,) of a new ``starts(seed)``."""
+        assert self.starts is not None
+        layout, module = self._field.layout, self.starts(seed)
         named = dict(module.named_parameters()) if isinstance(module, nn.Module) else {}
-        if [n for n in field.layout.names if n in named] != field.layout.names or any(
-            named[name].shape != shape for name, shape in zip(field.layout.names, field.layout.shapes, strict=True)
+        if {n: named[n].shape for n in layout.names if n in named} != dict(
+            zip(layout.names, layout.shapes, strict=True)
         ):
             raise UserError("starts must return a module with the parameters of the field's own.")
-        return field.layout.flat(named).to(field.initial)
+        return layout.flat(named).to(layout.initial)
 
     @property
     def has_starts(self) -> bool:
@@ -186,6 +188,11 @@ def _text(value: Any) -> str | None:
 
 def _bytes(tensor: Tensor) -> Any:
     return tensor.detach().cpu().contiguous().view(torch.uint8).numpy() if tensor.dim() else tensor.cpu().numpy()
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Bit for bit: nan is nan, which is refused by its name later."""
+    return digest(_bytes(a)) == digest(_bytes(b))
 
 
 def _rounded(value: float) -> str:
