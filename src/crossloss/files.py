@@ -54,7 +54,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     except (OSError, safetensors.SafetensorError, pa.ArrowException, UnicodeEncodeError) as error:
         _forget(aside)
-        raise UserError(f"Cannot write {path} ({_reason(error)}); free space or choose another --out.") from error
+        raise UserError(f"Cannot write {path} ({_reason(error)}); free space or choose another folder.") from error
     except BaseException:
         _forget(aside)
         raise
@@ -86,7 +86,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"Cannot make the folder {path} ({_reason(error)}); choose another --out.") from error
+        raise UserError(f"Cannot make the folder {path} ({_reason(error)}); choose another folder.") from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -155,7 +155,7 @@ def read_json(path: Path) -> Any:
         _check(path)
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({_reason(error)}); run again with --overwrite.") from error
+        raise UserError(f"{path} cannot be read ({_reason(error)}); run again with overwrite=True.") from error
 
 
 def read_json_or_empty(path: Path | None) -> dict[str, Any]:

@@ -123,8 +123,8 @@ class Footprint:
                 return s
         least = self.fixed + self.direction + min(self._states(steps, s) for s in range(1, steps + 1))
         raise UserError(
-            f"This run needs {least / 1e9:.3g} GB, more than memory {budget / 1e9:.3g}GB allows: raise --memory, or "
-            "lower --max-words, --dimension or --window (of a torch model: take fewer steps)."
+            f"This run needs {least / 1e9:.3g} GB, more than memory {budget / 1e9:.3g}GB allows: raise memory=, or "
+            "lower max_words=, dimension= or window= (of a torch model: take fewer steps)."
         )
 
     def at_once(self, directions: int, steps: int, budget: int) -> int:

@@ -75,7 +75,7 @@ def test_loading_compares_the_optimiser_and_the_start(tmp_path):
 def test_what_was_refused_before_its_first_step_leaves_the_folder_free(tmp_path):
     with pytest.raises(UserError, match="one start"):
         train(tmp_path / "run", seed=2)
-    with pytest.raises(UserError, match="raise --memory"):
+    with pytest.raises(UserError, match="raise memory="):
         cl.train(field(), cl.SGD(0.3), steps=12, memory="1kB", out=tmp_path / "run")
     train(tmp_path / "run").close()
 

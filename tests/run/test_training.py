@@ -30,7 +30,7 @@ def test_spacing_is_the_smallest_that_fits():
             return (-(-100 // s) + 1) * 10 + s * 5
 
         assert need(s) <= memory < need(s - 1)
-    with pytest.raises(UserError, match="raise --memory"):
+    with pytest.raises(UserError, match="raise memory="):
         wanted.spacing(100, 100)
 
 

@@ -243,7 +243,7 @@ class ObservedPairs:
         self.field, size = field, field.size
         tiles = field.tiling.tiles
         if len(field.tiling) >= 2**31:
-            raise UserError("More than 2 billion pairs in one process: run in more processes, or lower --max-words.")
+            raise UserError("More than 2 billion pairs in one process: run in more processes, or lower max_words=.")
         rows = torch.cat([torch.arange(t.rows.start, t.rows.stop) for t in tiles]) if tiles else torch.arange(0)
         word = torch.cat([t.local // size + t.rows.start for t in tiles]) if tiles else torch.arange(0)
         self.rows, self._word = rows.to(field.device), word.int()
