@@ -297,7 +297,9 @@ def test_overwrite_replaces_the_run_and_nothing_else(crossloss, files):
     assert crossloss("train", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS)[0] == 0
     (out / "notes.txt").write_text("mine")
     arguments = ["train", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS, "--steps", "3"]
-    assert crossloss(*arguments)[0] == 2
+    code, _, errors = crossloss(*arguments)
+    assert code == 2
+    assert "choose another folder, or --overwrite to replace it." in errors
     assert crossloss(*arguments, "--overwrite")[0] == 0
     assert (out / "notes.txt").read_text() == "mine"
     assert json.loads((out / "manifest.json").read_text())["settings"]["steps"] == 3

@@ -15,8 +15,8 @@ import typer
 from crossloss.core import UserError
 from crossloss.models.skipgram.settings import Recipe, Settings
 from crossloss.objectives import SYNTAX, parse_objectives
+from crossloss.run.load import load
 from crossloss.run.run import Run
-from crossloss.run.train import load
 from crossloss.text.builtin import BUILTIN
 
 CORPUS = (

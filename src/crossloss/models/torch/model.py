@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
 from crossloss.core import FULL_BATCH, Objective, Optimiser, UserError
-from crossloss.files import digest
+from crossloss.files import digest, read_table, write_table
 from crossloss.memory import Footprint
 from crossloss.models.base import Model
 from crossloss.models.torch.data import GivenOrder, leaves
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 Show = Callable[[int], Any] | Sequence[Any]
 """What people are shown of a sample: by its number a text, a mapping (a row), or an image."""
+SAMPLES = "samples.parquet"
 LOOKED_AT = 10
 """Batches that identify an order that is drawn; one that is given is looked at whole."""
 DIGITS = 5
@@ -56,8 +59,12 @@ class TorchModel(Model):
     def _field(self) -> "TorchField":
         return cast("TorchField", self)
 
-    def build(self, folder: object = None) -> "TorchField":
-        """The field itself."""
+    def build(self, folder: Path | None = None) -> "TorchField":
+        """The field itself; a folder gets what tables show of the samples."""
+        if folder is not None and (columns := self.columns()):
+            table, path = pa.table({name: pa.array(column) for name, column in columns.items()}), folder / SAMPLES
+            if not path.exists() or not read_table(path).equals(table):
+                write_table(path, table)
         return self._field
 
     def started(self, theta: Tensor) -> "TorchField":
@@ -164,11 +171,11 @@ class TorchModel(Model):
 def _columns(items: Sequence[Any]) -> Mapping[str, Sequence[Any]]:
     """Texts, or rows, by column; none of anything else."""
     if all(isinstance(item, str) for item in items):
-        return {"text": items}
+        return {"text": [_encodable(item) for item in items]}
     if not all(isinstance(item, Mapping) for item in items):
         return {}
     names = dict.fromkeys(name for item in items for name in item)
-    made = {str(name): [_text(item.get(name)) for item in items] for name in names}
+    made = {_encodable(str(name)): [_text(item.get(name)) for item in items] for name in names}
     own = ("sample", "weight")  # what tables of scores have themselves
     return {
         f"row.{name}" if name in own else name: texts
@@ -183,7 +190,12 @@ def _text(value: Any) -> str | None:
         value = value.item()
     if value is None:
         return ""
-    return str(value) if isinstance(value, str | int | float) else None
+    return _encodable(str(value)) if isinstance(value, str | int | float) else None
+
+
+def _encodable(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which no file holds."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _bytes(tensor: Tensor) -> Any:
