@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crossloss import cli
+from crossloss.cli.options import as_options
 from dense import random_sentences
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
@@ -178,7 +179,7 @@ def test_bad_input_is_one_sentence_exit_code_two_and_loses_nothing(crossloss, fi
         (["run", corpus, "--objective", test, "--out", new, *SETTINGS, "--device", "cuda:9"], "not available"),
         (["run", corpus, "--objective", test, "--out", new, *SETTINGS, "--memory", "lots"], "no size of memory"),
         (["run", corpus, "--objective", test, "--out", new, *SETTINGS, "--memory", "1KB"], "raise --memory"),
-        (["run", corpus, "--objective", test, "--out", files / "up", *SETTINGS, "--lr", "1e30"], "diverged"),
+        (["run", corpus, "--objective", test, "--out", files / "up", *SETTINGS, "--lr", "1e30"], "smaller --lr."),
         (["train", corpus, "--weights", files / "bad.parquet", "--out", new], "not a readable Parquet"),
         (["train", corpus, "--weights", out / "samples.parquet", "--out", out], "different:"),
         (["show", files / "absent", "some words"], "does not exist"),
@@ -296,11 +297,21 @@ def test_overwrite_replaces_the_run_and_nothing_else(crossloss, files):
     assert crossloss("train", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS)[0] == 0
     (out / "notes.txt").write_text("mine")
     arguments = ["train", files / "c.tsv", "--objective", test, "--out", out, *SETTINGS, "--steps", "3"]
-    assert crossloss(*arguments)[0] == 2
+    code, _, errors = crossloss(*arguments)
+    assert code == 2
+    assert "choose another folder, or --overwrite to replace it." in errors
     assert crossloss(*arguments, "--overwrite")[0] == 0
     assert (out / "notes.txt").read_text() == "mine"
     assert json.loads((out / "manifest.json").read_text())["settings"]["steps"] == 3
     assert not (out / "states" / "000006.safetensors").exists()
+
+
+def test_arguments_of_the_library_are_options_in_a_terminal():
+    said = "raise memory=, or lower max_words= (of a run: overwrite=True, min_count=); choose a smaller lr=."
+    options = "raise --memory, or lower --max-words (of a run: --overwrite, --min-count); choose a smaller --lr."
+    assert as_options(said) == options
+    for same in ("cl.train(field, out='runs/a', steps=3)", "cl.SGD(lr=0.1)", "give damping=", options):
+        assert as_options(same) == same
 
 
 @pytest.mark.slow

@@ -35,9 +35,10 @@ from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall
 from crossloss.plans import Evaluation, Plan, SmallestFlip, evaluate, plan, smallest_flip
 from crossloss.progress import progress
 from crossloss.report import report
+from crossloss.run.load import load
 from crossloss.run.recorder import Recorder
 from crossloss.run.run import Run
-from crossloss.run.train import imported, load, train
+from crossloss.run.train import imported, train
 from crossloss.scores import Scores, score
 from crossloss.text.read import Corpus, from_sentences, read
 from crossloss.text.swaps import with_swaps

@@ -37,7 +37,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; it takes the place of ``path`` when the block ends well."""
     aside = path.with_name(f".{path.name}{PARTIAL}")
     try:
-        with refusing(_ERRORS, f"Cannot write {path}", "free space or choose another --out"):
+        with refusing(_ERRORS, f"Cannot write {path}", "free space or choose another folder"):
             yield aside
             aside.chmod(0o666 & ~_UMASK)  # safetensors would leave it to its owner alone
             _sync(aside, os.O_RDWR)  # Windows syncs no file that is open for reading
@@ -66,7 +66,7 @@ def digest(array: np.ndarray) -> str:
 
 def make_folder(path: Path) -> None:
     """Make a folder where it is absent."""
-    with refusing(OSError, f"Cannot make the folder {path}", "choose another --out"):
+    with refusing(OSError, f"Cannot make the folder {path}", "choose another folder"):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -116,7 +116,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
-    with refusing((OSError, ValueError, RecursionError), f"{path} cannot be read", "run again with --overwrite"):
+    with refusing((OSError, ValueError, RecursionError), f"{path} cannot be read", "run again with overwrite=True"):
         _check(path)
         return json.loads(path.read_text("utf-8"))
 

@@ -86,7 +86,7 @@ class Footprint:
         if min(sizes) > left:
             raise UserError(
                 f"This run needs {(budget - left + min(sizes)) / 1e9:.3g} GB, more than memory {budget / 1e9:.3g}GB "
-                "allows: raise --memory, or lower --max-words, --dimension or --window (of a torch model: take fewer "
+                "allows: raise memory=, or lower max_words=, dimension= or window= (of a torch model: take fewer "
                 "steps)."
             )
         return next(s for s, size in enumerate(sizes, 1) if size <= left)

@@ -299,6 +299,11 @@ def score(
     >>> simpler = cl.score(run, [weat], "gradient-dot")
     """
     run.results.scores = scores = compute_scores(run, objectives, estimator, damping=damping)
+    if run.store.path is not None and not isinstance(run.model, SkipGram):  # for who opens the folder without its field
+        settings = estimators.get(estimator, damping).settings()
+        if settings is not None:
+            keys = [run.fingerprint(o) for o in scores.objectives]
+            run.store.set_meta(scored={"estimator": scores.estimator, "settings": settings, "objectives": keys})
     return scores
 
 

@@ -1,18 +1,20 @@
 """What the folder of a run holds of its results, for a process that did not make them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from crossloss.core import Objective
+from crossloss.core import Objective, UserError
 from crossloss.objectives import BaseObjective
 from crossloss.objectives.bounds import bounds_of
 from crossloss.plans import Plan, PlanSettings, Round, SmallestFlip, read_plan
 from crossloss.plans.depleted import depleted_words
 from crossloss.plans.flip import in_common, sentences
 from crossloss.run.run import Run
+from crossloss.run.without_field import StoredRun
 from crossloss.scores import Scores, score
 from crossloss.validation import over_starts
 from crossloss.validation.validate import stored_validation
@@ -64,7 +66,12 @@ def restore(run: Run) -> None:
     flips = {name: list(sets.values()) for name, sets in (run.store.load(ROBUSTNESS) or {}).items()}
     results.flips = flips | results.flips
     if not results.spreads and (number := manifest.get("starts")):
-        over_starts(run, results.scores.objectives, number)
+        if not isinstance(run, StoredRun):
+            over_starts(run, results.scores.objectives, number)
+            return
+        for o in results.scores.objectives:
+            with suppress(UserError):  # another than those that were measured
+                over_starts(run, [o], number)
 
 
 def _restored_plan(scores: Scores, path: Path, name: str) -> Plan | None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import crossloss as cl
 from crossloss.models.skipgram.from_word2vec import TRUST
 from crossloss.objectives import Weat
-from crossloss.run.train import load
+from crossloss.run.load import load
 
 N = 24
 

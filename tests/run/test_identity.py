@@ -62,7 +62,7 @@ def test_loading_compares_the_optimiser_and_the_start(tmp_path):
     train(tmp_path / "run", starts=module, seed=3).close()
     for given, message in (
         ((field(starts=module), cl.SGD(0.2)), "another optimiser .different: lr"),
-        ((field(starts=lambda seed: module(9)),), "another field .different: start"),
+        ((field(starts=lambda seed: module(seed + 6)),), "another field .different: start"),
         ((SkipGramExact().field(tmp_path),), "holds a torch run"),
         ((module(0),), "cl.TorchField"),
     ):
@@ -75,7 +75,7 @@ def test_loading_compares_the_optimiser_and_the_start(tmp_path):
 def test_what_was_refused_before_its_first_step_leaves_the_folder_free(tmp_path):
     with pytest.raises(UserError, match="one start"):
         train(tmp_path / "run", seed=2)
-    with pytest.raises(UserError, match="raise --memory"):
+    with pytest.raises(UserError, match="raise memory="):
         cl.train(field(), cl.SGD(0.3), steps=12, memory="1kB", out=tmp_path / "run")
     train(tmp_path / "run").close()
 
@@ -186,3 +186,47 @@ def test_what_cannot_be_shown_or_started_is_refused_at_once(more, message):
 def test_no_optimiser_is_one_sentence(rule):
     with pytest.raises(UserError, match=r"cl\.SGD"):
         cl.train(field(), rule, steps=2)
+
+
+def unseeded():
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+
+
+def untrained_part_differs(seed):
+    made = module(0)
+    made[0].bias.requires_grad_(False).fill_(seed)
+    return made
+
+
+def not_finite(seed):
+    made = module(seed)
+    made[0].weight.data[0, 0] = float("nan")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("starts", "message"),
+    [
+        (lambda seed: module(0), "starts gives the same parameters for the seeds 3 and 4"),
+        (lambda seed: module(seed // 10), "the same parameters"),
+        (lambda seed: unseeded(), "other parameters each time"),
+        (lambda seed: nn.Sequential(*reversed([unseeded()[2], *module(seed)[:2][::-1]])), "other parameters each time"),
+        (lambda seed: module(seed)[:2], "the parameters of the field's own"),
+        (not_finite, "'0.weight' of the model is not finite"),
+    ],
+    ids=["a constant", "tens", "no seed", "a layer without it", "another module", "nan"],
+)
+def test_starts_that_do_not_follow_their_seed_are_refused_before_training(starts, message):
+    with pytest.raises(UserError, match=message):
+        cl.train(field(starts=starts), cl.SGD(0.1), steps=2, seed=3)
+    run = cl.train(field(starts=starts), cl.SGD(0.1), steps=2)
+    with pytest.raises(UserError, match=message if starts is not not_finite else "not finite|diverged"):
+        run.retrain(seed=3)
+
+
+def test_starts_that_differ_only_in_what_is_not_trained_are_one_start():
+    model = module(0)
+    model[0].bias.requires_grad_(False)
+    same = cl.TorchField(model, sample_loss, data(), starts=untrained_part_differs)
+    with pytest.raises(UserError, match="the same parameters"):
+        cl.train(same, cl.SGD(0.1), steps=2, seed=1)

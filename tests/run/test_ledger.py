@@ -85,7 +85,7 @@ def test_a_changed_file_is_refused_and_deleting_it_mends_the_run(made, folder, f
         with pytest.raises(UserError, match="was changed") as caught:
             scores(folder)
         assert "\n" not in str(caught.value)
-        advice = {"overwrite": True} if "--overwrite" in str(caught.value) else {}
+        advice = {"overwrite": True} if "overwrite=True" in str(caught.value) else {}
         path.unlink()
         make(folder, **advice)
         np.testing.assert_array_equal(scores(folder), expected)

@@ -30,9 +30,9 @@ def test_less_memory_stores_fewer_states_then_scores_fewer_at_once_then_is_refus
     assert WANTED.at_once(4, 50, some) == 1
     for budget in (plenty, some):
         assert WANTED.peak(4, 50, budget) <= budget
-    with pytest.raises(UserError, match=r"raise --memory"):
+    with pytest.raises(UserError, match=r"raise memory="):
         WANTED.spacing(50, WANTED.fixed + WANTED.direction)
-    with pytest.raises(UserError, match=r"raise --memory"):
+    with pytest.raises(UserError, match=r"raise memory="):
         WANTED.spacing(50, 1000)
 
 

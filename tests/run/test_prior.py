@@ -37,7 +37,7 @@ def test_it_shortens_rare_words_most(corpus):
 
 
 def test_one_that_outweighs_the_corpus_is_refused_and_a_negative_one_too(corpus, tmp_path):
-    with pytest.raises(UserError, match=r"prior of 1000 outweighs this corpus.*--prior"):
+    with pytest.raises(UserError, match=r"prior of 1000 outweighs this corpus.*prior="):
         train_on(corpus, prior=1000.0, out=tmp_path / "run", **(SETTINGS | {"lr": 4.0}))
     with pytest.raises(UserError, match="Setting prior"):
         train_on(corpus, prior=-1.0, **SETTINGS)

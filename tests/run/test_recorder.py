@@ -147,7 +147,7 @@ def test_sparse_embeddings_and_a_small_budget():
     recorder = cl.Recorder(field, model, optimizer, memory="8kB")
     run = loop(model, optimizer, recorder).finish()
     assert recorder._every > 1
-    assert len(run.trajectory.states.kept()) < 12
+    assert len(run.trajectory.states.stored()) < 12
     full = cl.train(field.ordered(batches()), cl.SGD(0.1), steps=12)
     torch.testing.assert_close(run.theta, full.theta, rtol=0, atol=0)
     found = [cl.score(r, [objective]).samples for r in (run, full)]

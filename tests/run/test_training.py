@@ -30,7 +30,7 @@ def test_spacing_is_the_smallest_that_fits():
             return (-(-100 // s) + 1) * 10 + s * 5
 
         assert need(s) <= memory < need(s - 1)
-    with pytest.raises(UserError, match="raise --memory"):
+    with pytest.raises(UserError, match="raise memory="):
         wanted.spacing(100, 100)
 
 
@@ -172,3 +172,31 @@ def test_a_run_that_ends_above_its_start_is_refused_though_finite():
     corpus = cl.from_sentences(random_sentences(0))
     with pytest.raises(UserError, match="Training diverged"):
         train_on(corpus, **(SETTINGS | {"lr": 30.0, "momentum": 0.9}))
+
+
+def test_refusals_name_arguments_of_python_and_no_options(tmp_path):
+    corpus = cl.from_sentences(random_sentences(2))
+    train_on(corpus, out=tmp_path / "run", **SETTINGS).close()
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    small = SETTINGS | {"steps": 3}
+    refused = {
+        "smaller lr=": lambda: train_on(corpus, **SETTINGS | {"lr": 1e30}),
+        "raise memory=": lambda: train_on(corpus, memory="1kB", **SETTINGS),
+        "lower min_count=": lambda: train_on(corpus, **SETTINGS | {"min_count": 10**6}),
+        "or overwrite=True": lambda: train_on(corpus, out=tmp_path / "run", **small),
+        "is a file, not a run folder: choose another folder": lambda: train_on(corpus, out=tmp_path / "file", **small),
+        "no manifest.json.: choose another folder": lambda: train_on(corpus, out=tmp_path / "full", **small),
+        r"make a run there with cl\.train\(": lambda: cl.load(tmp_path / "none"),
+        r"make one with cl\.train\(": lambda: cl.load(make_empty(tmp_path / "empty")),
+    }
+    for message, act in refused.items():
+        with pytest.raises(UserError, match=message) as caught:
+            act()
+        assert "--" not in str(caught.value)
+
+
+def make_empty(folder):
+    folder.mkdir()
+    return folder

@@ -12,6 +12,7 @@ import typer
 from crossloss import distributed
 from crossloss.cli import printing
 from crossloss.cli.files import edits, export
+from crossloss.cli.options import as_options
 from crossloss.cli.plans import plan, validate
 from crossloss.cli.scores import score, show
 from crossloss.cli.training import run, train
@@ -47,7 +48,7 @@ def main() -> None:
             printing.console.quiet = not distributed.first()
             sys.exit(app(standalone_mode=False))
     except UserError as error:
-        printing.print_error(str(error))
+        printing.print_error(as_options(str(error)))
     except OSError as error:
         printing.print_error(f"{error}: check the path, the disk and the permissions.")
     except Exception as error:

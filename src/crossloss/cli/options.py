@@ -1,6 +1,7 @@
 """Arguments and options that several commands share; those of settings and of reading are made of one table each."""
 
 import inspect
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +15,8 @@ import typer
 from crossloss.core import UserError
 from crossloss.models.skipgram.settings import Recipe, Settings
 from crossloss.objectives import SYNTAX, parse_objectives
+from crossloss.run.load import load
 from crossloss.run.run import Run
-from crossloss.run.train import load
 from crossloss.text.builtin import BUILTIN
 
 CORPUS = (
@@ -115,6 +116,13 @@ def with_options(**tables: Options) -> Callable[[Callable[..., None]], Callable[
         return wrapper
 
     return decorate
+
+
+def as_options(sentence: str) -> str:
+    """A sentence of the library, whose arguments (``lr=``, ``overwrite=True``) a command line writes as options."""
+    names = "|".join((*SETTINGS, *READING, "memory", "out", "overwrite"))
+    at_end = r"(?:True\b|(?=[\s,;)]|\.\s|\.?$))"  # cl.train(out=...) stays as it is
+    return re.sub(rf"\b({names})={at_end}", lambda named: "--" + named[1].replace("_", "-"), sentence)
 
 
 def only_one(given: Mapping[str, object]) -> None:

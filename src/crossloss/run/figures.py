@@ -17,25 +17,21 @@ HELD_OUT = 0.05
 
 def figures_of(run: Run, objectives: Sequence[Objective]) -> Callable[[Tensor], dict[str, float]]:
     """A function that measures parameters (p,): objectives, benchmarks, and the data's part of the training loss."""
-
-    def measure(theta: Tensor) -> dict[str, float]:
-        return figures(run.at(theta), objectives)
-
-    return measure
+    return lambda theta: figures(run.at(theta), objectives)
 
 
 def figures(run: Run, objectives: Sequence[Objective]) -> dict[str, float]:
     """Objectives, benchmarks (of words also analogies) and training loss of a run, those that can be measured."""
     view = run.view
-    found: dict[str, float | None] = {o.name: float(o(view)) for o in objectives}
-    found |= run.model.benchmarks(view)
+    measured: dict[str, float | None] = {o.name: float(o(view)) for o in objectives}
+    measured |= run.model.benchmarks(view)
     weights = torch.from_numpy(np.array(run.model.own_weights)).to(run.trajectory.weights)
     if isinstance(run.model, SkipGram):
-        found["analogies"] = analogies(view.words, view.vectors.cpu().numpy())
-        found["loss"] = run.model.build().data_loss(run.theta, weights)
+        measured["analogies"] = analogies(view.words, view.vectors.cpu().numpy())
+        measured["loss"] = run.model.build().data_loss(run.theta, weights)
     else:
-        found["loss"] = run.model.loss(run.theta, weights)
-    return {name: value for name, value in found.items() if value is not None}
+        measured["loss"] = run.model.loss(run.theta, weights)
+    return {name: value for name, value in measured.items() if value is not None}
 
 
 def held_in_samples(run: Run, seed: int | None) -> np.ndarray:
@@ -50,13 +46,7 @@ def held_in_samples(run: Run, seed: int | None) -> np.ndarray:
 
 
 def held_out_loss(model: SkipGram, theta: Tensor, held_in: np.ndarray) -> float:
-    """Loss per pair, in nats, on the sentences that are not held in.
-
-    Raises
-    ------
-    UserError
-        None could be held out.
-    """
+    """Loss per pair, in nats, on the sentences that are not held in; UserError where there is none."""
     out = torch.from_numpy(model.own_weights * (1 - held_in))
     pairs = model.counts.matrix.T @ out.numpy()
     apart = model.counts.pairs[:, 0] != model.counts.pairs[:, 1]

@@ -1,7 +1,7 @@
 """The run folder: one writer, a manifest of finished stages, nothing overwritten unasked."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
 import pyarrow as pa
@@ -18,14 +18,6 @@ MANIFEST = "manifest.json"
 FORMAT = 3
 
 
-def _undecodable(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
 class RunFolder(Store):
     """A folder held by one process, or by the first of several that run together.
 
@@ -33,8 +25,8 @@ class RunFolder(Store):
     another run's by then.
 
     Files: manifest.json, SHA256SUMS, model.safetensors, states/, scores.parquet, plan-NAME.parquet, retrains/,
-    metrics.json, report.html, and results by the hash of their inputs (NAME-KEY.json, .safetensors); of skip-gram
-    samples.parquet, vocabulary.json and pairs.safetensors.
+    metrics.json, report.html, samples.parquet, and results by the hash of their inputs (NAME-KEY.json, .safetensors);
+    of skip-gram vocabulary.json and pairs.safetensors.
 
     Parameters
     ----------
@@ -51,26 +43,13 @@ class RunFolder(Store):
     """
 
     path: Path
+    _lock: FileLock | None
 
     def __init__(self, path: Path, *, create: bool = False, overwrite: bool = False) -> None:
         super().__init__()
-        self.path = path
-        if _undecodable(path):
-            raise UserError(f"The name {path} is not UTF-8: choose another --out.")
-        if not path.exists() and not create:
-            raise UserError(f"{path} does not exist: make a run with `crossloss run CORPUS --out {path}`.")
-        if path.exists() and not path.is_dir():
-            raise UserError(f"{path} is a file, not a run folder: choose another --out.")
-        if path.is_dir() and not (path / MANIFEST).exists():
-            own = (".lock", LEDGER)
-            strangers = [p.name for p in path.iterdir() if p.name not in own and not p.name.endswith(PARTIAL)]
-            if strangers and not (overwrite and (path / LEDGER).exists()):
-                raise UserError(f"{path} holds files but no run (no {MANIFEST}): choose another folder.")
-            if not create:
-                raise UserError(f"{path} holds no run: make one with `crossloss run CORPUS --out {path}`.")
-        self._lock: FileLock | None = None
-        self._passed_on = False
-        files.on_first_rank(self._hold)
+        self.path, self._lock, self._superseded = path, None, False
+        self._check_place(create, overwrite)
+        files.on_first_rank(self._acquire)
         OPEN[path.resolve()] = self
         self.manifest = {"format": FORMAT, "stages": {}}
         try:
@@ -83,52 +62,64 @@ class RunFolder(Store):
             self.clear()
         distributed.wait()
 
-    def _hold(self) -> None:
+    def _check_place(self, create: bool, overwrite: bool) -> None:
+        path, make = self.path, f"cl.train(field, ..., out={str(self.path)!r}) or `crossloss run`"
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"The name {path} is not UTF-8: choose another folder.") from error
+        if not path.exists():
+            if not create:
+                raise UserError(f"{path} does not exist: make a run there with {make}.")
+            return
+        if not path.is_dir():
+            raise UserError(f"{path} is a file, not a run folder: choose another folder.")
+        if not (path / MANIFEST).exists():
+            own = (".lock", LEDGER)
+            others = [p.name for p in path.iterdir() if p.name not in own and not p.name.endswith(PARTIAL)]
+            if others and not (overwrite and (path / LEDGER).exists()):
+                raise UserError(f"{path} holds files but no run (no {MANIFEST}): choose another folder.")
+            if not create:
+                raise UserError(f"{path} holds no run: make one with {make}.")
+
+    def _acquire(self) -> None:
         """Take the lock, and clean up after a process that was killed."""
         path = self.path
         earlier = OPEN.get(path.resolve())
         if earlier is not None:
             earlier.close()
-            earlier._passed_on = True
+            earlier._superseded = True
         try:
             path.mkdir(parents=True, exist_ok=True)
-            # Let go of by whatever thread collects it.
-            self._lock = FileLock(path / ".lock", mode=0o644, thread_local=False)
-            self._lock.acquire(blocking=False)
+            lock = FileLock(path / ".lock", mode=0o644, thread_local=False)  # any thread may collect it
+            lock.acquire(blocking=False)
+            self._lock = lock
+            for leftover in path.rglob(f".*{PARTIAL}"):
+                leftover.unlink()
+            (path / LEDGER).touch()
         except Timeout as error:
-            self._lock = None
             raise UserError(f"{path} is in use by another crossloss process: wait for it or stop it.") from error
         except OSError as error:
-            self._lock = None
-            raise UserError(f"{path} cannot be written ({error}); choose another --out.") from error
-        try:
-            self._tidy()
-        except UserError:
             self.close()
-            raise
+            self._refuse_writing(error)
 
-    def _tidy(self) -> None:
-        try:
-            for leftover in self.path.rglob(f".*{PARTIAL}"):
-                leftover.unlink()
-            (self.path / LEDGER).touch()
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be written ({error}); choose another --out.") from error
+    def _refuse_writing(self, error: OSError) -> NoReturn:
+        raise UserError(f"{self.path} cannot be written ({error}); choose another folder.") from error
 
     def _read_manifest(self) -> dict[str, Any]:
         try:
             manifest: Any = files.read_json(self.path / MANIFEST)
         except UserError as error:
             raise UserError(
-                f"{self.path / MANIFEST} was changed or cut off since crossloss wrote it: put it back, or give the "
-                "command that made the run again with --overwrite."
+                f"{self.path / MANIFEST} was changed or cut off since crossloss wrote it: put it back, or make the run "
+                "again with overwrite=True."
             ) from error
         if isinstance(manifest, dict) and manifest.get("format") == FORMAT and isinstance(manifest.get("stages"), dict):
             return manifest
-        raise UserError(f"{self.path} was written by another version of crossloss: choose another --out.")
+        raise UserError(f"{self.path} was written by another version of crossloss: choose another folder.")
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         if self._lock is not None:
             self._lock.release(force=True)
             self._lock = None
@@ -144,14 +135,8 @@ class RunFolder(Store):
         self.close()
 
     def file(self, name: str) -> Path:
-        """Path of a file in the folder.
-
-        Raises
-        ------
-        UserError
-            The folder was opened again by this process.
-        """
-        if self._passed_on:
+        """Path of a file in the folder; UserError where this process has opened the folder again."""
+        if self._superseded:
             raise UserError(f"{self.path} was opened again since this run was: go on with the newer run.")
         return self.path / name
 
@@ -176,10 +161,6 @@ class RunFolder(Store):
         else:
             files.write_arrays(path, value)
 
-    def drop(self, file: str) -> None:
-        """Delete a file where it is there."""
-        files.delete(self.path, file)
-
     def set_meta(self, **entries: Any) -> None:
         """Set entries of the manifest."""
         super().set_meta(**entries)
@@ -196,11 +177,11 @@ class RunFolder(Store):
         self.set_meta()
 
     def clear(self) -> None:
-        """Delete what crossloss wrote here, and nothing else (``--overwrite``)."""
+        """Delete what crossloss wrote here, and nothing else."""
         written = ("*.parquet", "*.safetensors", "*.json", "sweep-*.csv", "study-*.*", "plan-*.tsv", "report.html")
         try:
             files.delete(self.path, *written, "states/*.safetensors", "retrains/*.json", LEDGER)
             files.on_first_rank((self.path / LEDGER).touch)
         except OSError as error:
-            raise UserError(f"{self.path} cannot be written ({error}); choose another --out.") from error
+            self._refuse_writing(error)
         self.manifest = {"format": FORMAT, "stages": {}}

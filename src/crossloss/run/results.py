@@ -1,4 +1,4 @@
-"""What was last found of a run in this process: for its report."""
+"""The results of a run in this process, for its report."""
 
 from dataclasses import dataclass, field
 from typing import Any

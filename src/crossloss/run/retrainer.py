@@ -13,14 +13,8 @@ from crossloss.run.store import content_key
 class Retrainer:
     """Objectives of a run after training with other weights or from another start.
 
-    Each retraining is as the run was (same field, optimiser and steps, a fresh start), is measured for all
-    objectives at once, and is stored: in a run folder as one small file under retrains/. The run's own weights from its
-    own start are the run itself.
-
-    Parameters
-    ----------
-    run : Run
-    objectives : sequence of Objective
+    Each is measured for all objectives at once and stored: in a run folder as one small file under retrains/. The run's
+    own weights from its own start are the run itself.
     """
 
     def __init__(self, run: Run, objectives: Sequence[Objective]) -> None:
@@ -28,15 +22,7 @@ class Retrainer:
         self._keys = {o.name: content_key(run.fingerprint(o)) for o in self.objectives}
 
     def __call__(self, weights: np.ndarray | None = None, *, seed: int | None = None) -> dict[str, float]:
-        """Value of each objective by name, and the model's benchmarks (``wordsim353``, ...) that can be measured.
-
-        Parameters
-        ----------
-        weights : (n,) array, optional
-            The run's own where None.
-        seed : int, optional
-            The run's own start where None.
-        """
+        """Value of each objective by name, and the model's benchmarks; the run's own weights and start where None."""
         run = self.run
         own = run.weights if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
         seed = run.seed if seed is None else seed
@@ -60,7 +46,7 @@ def without(weights: np.ndarray, removed: np.ndarray) -> np.ndarray:
 
 def changes(retrained: Sequence[Mapping[str, float]], name: str, value: float) -> np.ndarray:
     """Change of one objective in each retraining, (m,)."""
-    found = np.array([values[name] for values in retrained]) - value
-    if not np.isfinite(found).all():
+    change = np.array([values[name] for values in retrained]) - value
+    if not np.isfinite(change).all():
         raise UserError(f"A retraining has no finite value of {name}.")
-    return found
+    return change

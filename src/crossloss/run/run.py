@@ -39,11 +39,11 @@ class Run:
     memory : int
         Budget in bytes.
     store : Store
-        Where results are kept.
+        Where results are stored.
     given_optimiser : Optimiser
         The update rule as it was given, before the model prepared it.
     results : Results
-        What was last found of it in this process.
+        Of this process, for the report.
 
     Examples
     --------
@@ -105,13 +105,7 @@ class Run:
         return self.steps > 0 and self.model.has_starts
 
     def seeds(self, count: int, skip: int = 0) -> list[int | None]:
-        """``count`` starts after the first ``skip``: the run's own, then the seeds that follow it.
-
-        Raises
-        ------
-        UserError
-            More than one, of a run that has no other starts.
-        """
+        """``count`` starts after the first ``skip``: the run's own, then the seeds after it; UserError without."""
         if skip + count > 1 and not self.has_starts:
             if self.steps or not self.model.has_starts:
                 self.model.start(0)  # says why
@@ -198,12 +192,11 @@ class Run:
     def fingerprint(self, objective: Objective) -> Any:
         """What identifies an objective in this run's store, as plain values.
 
-        A Python function is known by its name, its value and the length of its gradient at the run's parameters.
+        Of a Python function its name, its value and the length of its gradient at the run's parameters.
         """
         objective = as_objective(objective)
-        known = fingerprint(objective)
-        if known is not None:
-            return known
+        if (plain := fingerprint(objective)) is not None:
+            return plain
         leaf = self.theta.requires_grad_(True)
         value = objective(self.field.view(leaf))
         (gradient,) = torch.autograd.grad(value, leaf, allow_unused=True) if value.requires_grad else (None,)
@@ -212,19 +205,11 @@ class Run:
     @property
     def objectives(self) -> list[Objective]:
         """Objectives of the run's manifest, and those scored last."""
-        known: dict[str, Objective] = {o.name: o for o in map(from_dict, self.store.manifest.get("objectives", []))}
-        if self.results.scores is not None:
-            known |= {o.name: o for o in self.results.scores.objectives}
-        return list(known.values())
+        scored = [] if self.results.scores is None else self.results.scores.objectives
+        return list({o.name: o for o in [*map(from_dict, self.store.manifest.get("objectives", [])), *scored]}.values())
 
     def remember(self, objectives: Sequence[BaseObjective]) -> list[BaseObjective]:
-        """Add objectives to the run's manifest; returns all of it.
-
-        Raises
-        ------
-        UserError
-            The vocabulary lacks their words, or another objective has the same name.
-        """
+        """Add objectives to the run's manifest, and return all of it; UserError for unknown words or a used name."""
         known = {o.name: o for o in map(from_dict, self.store.manifest.get("objectives", []))}
         for o in objectives:
             o.lookup(self.model.word_index)
@@ -235,7 +220,7 @@ class Run:
         return list(known.values())
 
     def close(self) -> None:
-        """Let go of the run's folder."""
+        """Release the run's folder."""
         self.store.close()
 
     def __enter__(self) -> "Run":
@@ -259,6 +244,17 @@ def origin_of(model: Model, optimiser: Optimiser, steps: int, seed: int | None) 
     """What fixes a training beside its sample weights, as plain values."""
     rule = optimisers.to_dict(optimiser, steps) if steps else None
     return {"field": model.identity(max(steps, 1), seed), "optimiser": rule, "steps": steps, "seed": seed}
+
+
+def differences(known: Any, given: Any, name: str = "") -> list[str]:
+    """Names of what differs between two origins."""
+    if not (isinstance(known, dict) and isinstance(given, dict)):
+        return [] if known == given else [name]
+    return [
+        different
+        for key in sorted({*known, *given})
+        for different in differences(known.get(key), given.get(key), name if key == "by_step" else key)
+    ]
 
 
 def settings_of(run: Run) -> dict[str, Any]:

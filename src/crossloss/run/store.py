@@ -1,4 +1,4 @@
-"""Where a run keeps its results: in memory, or as files of its folder (``folder.RunFolder``). One way to remember."""
+"""Where a run stores its results: in memory, or as files of its folder (``folder.RunFolder``)."""
 
 import hashlib
 import json
@@ -10,27 +10,19 @@ T = TypeVar("T")
 
 
 def content_key(*parts: Any) -> str:
-    """Sha-256 of JSON-able parts: the identity of a result's inputs and settings."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False, default=_plain).encode()).hexdigest()
+    """Sha-256 of JSON-able parts and arrays: the identity of a result's inputs and settings."""
 
+    def plain(array: Any) -> str:
+        return hashlib.sha256(array.tobytes()).hexdigest()
 
-def _plain(value: Any) -> Any:
-    """Arrays by their bytes."""
-    return hashlib.sha256(value.tobytes()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False, default=plain).encode()).hexdigest()
 
 
 class Store:
     """Results of a run in this process's memory: values by file name, metrics, and what describes the run.
 
     A value's form follows from the name's end: ``.json`` plain values, ``.safetensors`` a dict of arrays,
-    ``.parquet`` a table.
-
-    Attributes
-    ----------
-    path : Path or None
-        The folder, where there is one.
-    manifest : dict
-        What describes the run.
+    ``.parquet`` a table. ``path`` is the folder, where there is one; ``manifest`` describes the run.
     """
 
     path: Path | None = None
@@ -47,12 +39,8 @@ class Store:
         """Store a value, complete or not at all."""
         self._values[file] = value
 
-    def drop(self, file: str) -> None:
-        """Forget a value."""
-        self._values.pop(file, None)
-
     def entry(self, name: str, *key: Any, suffix: str = ".json") -> "Entry":
-        """The place of a result that its name and its inputs identify; arrays in ``key`` count by their bytes."""
+        """The place of a result that its name and its inputs, plain values and arrays, identify."""
         return Entry(self, f"{name}-{content_key(*key)[:20]}{suffix}")
 
     def get_or_make(self, name: str, *key: Any, make: Callable[[], T], suffix: str = ".json") -> T:
@@ -75,11 +63,11 @@ class Store:
         self.manifest |= entries
 
     def close(self) -> None:
-        """Let go of what is held."""
+        """Release the folder, where there is one."""
 
 
 class Entry:
-    """One result's place in a store, written as often as there is something to go on from."""
+    """One result's place in a store, written as often as there is something to resume from."""
 
     def __init__(self, store: Store, file: str) -> None:
         self.store, self.file = store, file

@@ -1,4 +1,4 @@
-"""Make a run: train a model, take one that was trained elsewhere, or open a folder. The same for every model."""
+"""Make a run: train a model, or take one that was trained elsewhere. The same for every model."""
 
 import os
 import platform
@@ -12,17 +12,15 @@ import torch
 from torch import Tensor
 
 import crossloss
-from crossloss import distributed, files, optimisers
+from crossloss import distributed, files
 from crossloss.core import Optimiser, UserError
 from crossloss.memory import parse_bytes, peak_memory
 from crossloss.models.base import Model
-from crossloss.models.skipgram.model import SkipGram
-from crossloss.models.torch import TorchField
 from crossloss.progress import track
 from crossloss.run.folder import RunFolder
-from crossloss.run.run import Run, as_weights, origin_of, settings_of
+from crossloss.run.run import Run, as_weights, differences, origin_of, settings_of
 from crossloss.run.store import Store, content_key
-from crossloss.run.trajectory import FolderStates, MemoryStates, NoTrajectory, States, Training, without_steps
+from crossloss.run.trajectory import FolderStates, MemoryStates, NoTrajectory, Training, without_steps
 
 MEMORY = "4GB"
 """Default budget of a run."""
@@ -73,7 +71,7 @@ def train(
     >>> run = cl.train(cl.SkipGram(corpus, keep_words=weat.words, dimension=50), out="runs/mine")
     >>> run = cl.train(cl.TorchField(model, loss, data), cl.AdamW(lr=0.01), steps=20)
     """
-    _require_model(field)
+    require_model(field)
     steps = field.default_steps if steps is None else steps
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise UserError(f"steps is {steps!r}: it must be a whole number, at least 1.")
@@ -114,12 +112,8 @@ def open_run(
 ) -> Run:
     """A run that has not trained yet, or only in part, in memory or in the folder ``out``.
 
-    Parameters
-    ----------
-    given : bool
-        Whether the weights are not the model's own.
-    initial, every : optional
-        Initial parameters and spacing of the states of a run that was recorded.
+    ``given`` weights are not the model's own; a recorded run brings its ``initial`` parameters and the spacing of its
+    states, ``every``.
     """
     store: Store = Store()
     if out is not None:
@@ -127,11 +121,11 @@ def open_run(
         identity = origin_of(model, optimiser, steps, seed) | {"weights": known}
         if initial is not None:
             identity["start"] = files.digest(initial.cpu().numpy())
-        store = _open_folder(Path(out), identity, overwrite)
+        store = _open_folder(Path(out), identity, model.samples, overwrite)
     try:
         if given:
             store.save("weights.safetensors", {"weights": weights.cpu().numpy()})
-        run = _assemble(model, optimiser, steps, seed, weights, store, memory, initial, every)
+        run = assemble(model, optimiser, steps, seed, weights, store, memory, initial, every)
         if seed is None:
             store.save("start.safetensors", {"theta": run.trajectory.initial.cpu().numpy()})
         return run
@@ -141,7 +135,7 @@ def open_run(
 
 
 def write_run(run: Run, *, seconds: float | None = None, rows: Sequence[Tensor] = ()) -> None:
-    """Check what training came to, and write model and figures; ``rows`` are the mini-batches of a recorded loop."""
+    """Check the end of training, and write model and figures; ``rows`` are the mini-batches of a recorded loop."""
     store, key = run.store, str(run.store.manifest.get("training"))
     if isinstance(store, RunFolder) and store.is_done("train", key, "model.safetensors", "metrics.json"):
         return
@@ -189,12 +183,11 @@ def imported(
     >>> run = cl.imported(cl.TorchField(model, loss, data))  # or of cl.from_gensim(word2vec, corpus)
     >>> scores = cl.score(run, [lambda m: F.cross_entropy(m(x), y)], "inverse-hessian-cg", damping=0.1)
     """
-    _require_model(field)
+    require_model(field)
     w = as_weights(weights, field)
     field.start(None)  # refuses, before the work, a model that brings no parameters
-    run = open_run(
-        field, NoTrajectory(), 0, None, w, out, overwrite, parse_bytes(memory), given=weights is not None
-    )  # fmt: skip
+    given = weights is not None
+    run = open_run(field, NoTrajectory(), 0, None, w, out, overwrite, parse_bytes(memory), given=given)
     try:
         write_run(run)
     except BaseException:
@@ -203,95 +196,13 @@ def imported(
     return run
 
 
-def load(
-    path: str | Path, field: Model | None = None, optimiser: Optimiser | None = None, *, memory: str = MEMORY
-) -> Run:
-    """Open a finished run folder.
-
-    Parameters
-    ----------
-    path : path
-    field : Model, optional
-        What was trained, for models that a folder cannot hold (a torch module with its loss and data).
-    optimiser : Optimiser, optional
-        Where the run's was the user's own.
-    memory : str
-        As for ``train``.
-
-    Raises
-    ------
-    UserError
-        No run there, it did not finish, or it was of another field.
-
-    Examples
-    --------
-    >>> cl.train(cl.SkipGram(corpus, dimension=8), out="runs/mine").close()
-    >>> run = cl.load("runs/mine")
-    >>> cl.train(cl.TorchField(model, loss, data), cl.SGD(lr=0.1), steps=20, out="runs/torch").close()
-    >>> run = cl.load("runs/torch", cl.TorchField(model, loss, data))
-    """
-    if field is not None:
-        _require_model(field)
-    folder = RunFolder(Path(path))
-    try:
-        identity = folder.manifest.get("identity", {})
-        if "train" not in folder.manifest["stages"]:
-            raise UserError(f"The run in {path} did not finish training: give the command that made it again.")
-        if field is None:
-            if identity["field"]["model"] != SkipGram.kind:
-                raise UserError(
-                    f"{path} holds a {identity['field']['model']} run: pass its field, cl.load(path, field)."
-                )
-            field = SkipGram.from_folder(folder.path, identity["field"])
-        else:
-            if identity["field"]["model"] != field.kind:
-                raise UserError(
-                    f"{path} holds a {identity['field']['model']} run and the field is of {field.kind}: pass the one "
-                    "it was of."
-                )
-            batches = folder.load("batches.safetensors")
-            if batches is not None and isinstance(field, TorchField):
-                ends = np.cumsum(batches["lengths"])[:-1]
-                field = field.ordered([torch.from_numpy(part) for part in np.split(batches["rows"], ends)])
-            if (known := field.identity(max(identity["steps"], 1), identity["seed"])) != identity["field"]:
-                different = ", ".join(_differences(identity["field"], known))
-                raise UserError(
-                    f"{path} holds the run of another field (different: {different}): pass the one it was of."
-                )
-        rule = _rule(path, identity, optimiser)
-        weights = (
-            None if identity["weights"] is None else files.read_arrays(folder.file("weights.safetensors"))["weights"]
-        )
-        w, steps, seed = as_weights(weights, field), identity["steps"], identity["seed"]
-        start = folder.load("start.safetensors")
-        initial = None if start is None else torch.from_numpy(start["theta"]).to(field.device)
-        run = _assemble(field, rule, steps, seed, w, folder, parse_bytes(memory), initial)
-        run.trajectory.run_to_end()  # states that were deleted are made again
-    except BaseException:
-        folder.close()
-        raise
-    return run
-
-
-def _rule(path: str | Path, identity: dict[str, Any], given: Optimiser | None) -> Optimiser:
-    """The run's optimiser; UserError where another one is given."""
-    known, steps = identity["optimiser"], identity["steps"]
-    if given is None:
-        return optimisers.from_dict(known) if steps else NoTrajectory()
-    if not steps:
-        raise UserError(f"{path} holds a model that was trained elsewhere: leave the optimiser out.")
-    if (ours := optimisers.to_dict(given, steps)) != known:
-        different = ", ".join(_differences(known, ours))
-        raise UserError(f"{path} was trained with another optimiser (different: {different}): pass the one it was.")
-    return given
-
-
-def _require_model(field: object) -> None:
+def require_model(field: object) -> None:
+    """Refuse what is no model."""
     if not isinstance(field, Model):
         raise UserError(f"A {type(field).__name__} cannot be trained: pass cl.SkipGram(corpus) or cl.TorchField(...).")
 
 
-def _open_folder(path: Path, identity: dict[str, Any], overwrite: bool) -> RunFolder:
+def _open_folder(path: Path, identity: dict[str, Any], samples: int, overwrite: bool) -> RunFolder:
     folder = RunFolder(path, create=True, overwrite=overwrite)
     known = folder.manifest.get("identity")
     if known is not None and known != identity:
@@ -299,24 +210,12 @@ def _open_folder(path: Path, identity: dict[str, Any], overwrite: bool) -> RunFo
         if begun and not overwrite:
             folder.close()
             raise UserError(
-                f"{path} holds another run (different: {', '.join(_differences(known, identity))}): "
-                "choose another --out, or --overwrite to replace it."
+                f"{path} holds another run (different: {', '.join(differences(known, identity))}): "
+                "choose another folder, or overwrite=True to replace it."
             )
         folder.clear()
-    folder.set_meta(identity=identity, environment=environment())
+    folder.set_meta(identity=identity, environment=environment(), samples=samples)
     return folder
-
-
-def _differences(known: Any, given: Any, name: str = "") -> list[str]:
-    """Names of what differs between two identities."""
-    if not (isinstance(known, dict) and isinstance(given, dict)):
-        return [] if known == given else [name]
-    both = sorted({*known, *given})
-    return [
-        found
-        for key in both
-        for found in _differences(known.get(key), given.get(key), name if key == "by_step" else key)
-    ]
 
 
 def environment() -> dict[str, str]:
@@ -332,7 +231,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def _assemble(
+def assemble(
     model: Model,
     optimiser: Optimiser,
     steps: int,
@@ -343,6 +242,7 @@ def _assemble(
     initial: Tensor | None = None,
     every: int | None = None,
 ) -> Run:
+    """A run of a model from what was stored of it, or from its start."""
     built, initial = model.build(store.path), model.start(seed) if initial is None else initial
     weights, key = weights.to(model.device), content_key(store.manifest.get("identity"))
     if not steps:
@@ -351,7 +251,7 @@ def _assemble(
         return Run(model, built, without_steps(built, weights, initial), seed, memory, store)
     rule = model.prepare(optimiser)
     model.check_start(initial, weights)
-    states: States = MemoryStates()
+    states = MemoryStates()
     if isinstance(store, RunFolder):
         states = FolderStates(store.file("states"), initial.device)
         if store.manifest.get("training") != key:

@@ -1,14 +1,13 @@
 """Stepping a field from initial to final parameters, and walking back over the same steps.
 
-Every s-th full state is stored; the steps between are replayed. The stored states are also where a stopped
-run goes on: one mechanism, no other.
+Every s-th full state is stored; the steps between are replayed. A stopped run goes on from the stored states.
 """
 
 import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -18,42 +17,22 @@ from crossloss.core import Field, Optimiser, Progress, State, UserError
 from crossloss.files import delete, make_folder, read_tensors, write_own, write_tensors
 
 
-class States(Protocol):
-    """Stored states by step."""
-
-    def put(self, t: int, state: State) -> None:
-        """Keep the state before step t."""
-        ...
-
-    def get(self, t: int) -> State:
-        """Return the state before step t; KeyError where it was not kept."""
-        ...
-
-    def kept(self) -> list[int]:
-        """Steps kept, ascending."""
-        ...
-
-    def clear(self) -> None:
-        """Delete all states."""
-        ...
-
-
 class MemoryStates:
-    """States in memory."""
+    """Stored states by step, in memory."""
 
     def __init__(self) -> None:
         self._states: dict[int, State] = {}
 
     def put(self, t: int, state: State) -> None:
-        """Keep a copy of the state before step t."""
+        """Store a copy of the state before step t."""
         self._states[t] = {name: tensor.clone() for name, tensor in state.items()}
 
     def get(self, t: int) -> State:
-        """Return a copy of the state before step t."""
+        """Return a copy of the state before step t; KeyError where it is not stored."""
         return {name: tensor.clone() for name, tensor in self._states[t].items()}
 
-    def kept(self) -> list[int]:
-        """Steps kept, ascending."""
+    def stored(self) -> list[int]:
+        """Steps whose state is stored, ascending."""
         return sorted(self._states)
 
     def clear(self) -> None:
@@ -61,8 +40,8 @@ class MemoryStates:
         self._states.clear()
 
 
-class FolderStates:
-    """States as one safetensors file a step."""
+class FolderStates(MemoryStates):
+    """Stored states by step, as one safetensors file each."""
 
     def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
         self.folder, self.device = folder, device
@@ -76,13 +55,13 @@ class FolderStates:
         write_tensors(self._path(t), state)
 
     def get(self, t: int) -> State:
-        """Read the state before step t."""
+        """Read the state before step t; KeyError where it is not stored."""
         if not self._path(t).exists():
             raise KeyError(t)
         return {name: tensor.to(self.device) for name, tensor in read_tensors(self._path(t)).items()}
 
-    def kept(self) -> list[int]:
-        """Steps kept, ascending."""
+    def stored(self) -> list[int]:
+        """Steps whose state is stored, ascending."""
         return sorted(int(p.stem) for p in self.folder.glob("*.safetensors") if re.fullmatch("[0-9]{6,}", p.stem))
 
     def clear(self) -> None:
@@ -93,21 +72,15 @@ class FolderStates:
 def steps_from(
     field: Field, optimiser: Optimiser, weights: Tensor, state: State, first: int, last: int
 ) -> Iterator[tuple[int, State]]:
-    """Yield (t, state before step t) for t = first + 1, ..., last, stepping from the state before ``first``.
-
-    Raises
-    ------
-    UserError
-        The parameters are no longer finite.
-    """
+    """Yield (t, state before step t) for t = first + 1, ..., last; UserError where parameters are no longer finite."""
     for t in range(first, last):
         state = optimiser.step(state, field.gradient(state["theta"], weights, t), t)
         if not bool(torch.isfinite(state["theta"].sum())):
-            raise UserError(f"Training diverged at step {t + 1}: choose a smaller --lr.")
+            raise UserError(f"Training diverged at step {t + 1}: choose a smaller lr=.")
         yield t + 1, state
 
 
-class Shown:
+class HandedOut:
     """A tensor that is handed out as one and the same copy, or as a new one where that was written into.
 
     One and the same, since a field keeps what it computed for the weights that it saw last.
@@ -135,7 +108,7 @@ class Training:
     weights : (n,) tensor
     steps : int
     initial : (p,) tensor
-    states : States
+    states : MemoryStates
     every : int
         s; the first and last states are always stored.
     """
@@ -147,11 +120,11 @@ class Training:
         weights: Tensor,
         steps: int,
         initial: Tensor,
-        states: States,
+        states: MemoryStates,
         every: int = 1,
     ) -> None:
         self.field, self.optimiser, self.steps, self.states, self.every = field, optimiser, steps, states, every
-        self._weights, self._initial = Shown(weights), Shown(initial)
+        self._weights, self._initial = HandedOut(weights), HandedOut(initial)
         self._sparse = False
 
     def changed(self, **parts: Any) -> "Training":
@@ -169,50 +142,47 @@ class Training:
         """Parameters before the first step, (p,)."""
         return self._initial()
 
+    @property
+    def theta(self) -> Tensor:
+        """Final parameters (p,)."""
+        return self.states.get(self.steps)["theta"]
+
     def run_to_end(self, progress: Progress | None = None, *, states: bool = True) -> None:
         """Step from the last stored state to the end; a first state that is not there is made again.
 
         Without ``states`` the first and the last alone are stored, and those between when someone walks backwards.
         """
         self._sparse = not states
-        kept = [t for t in self.states.kept() if t <= self.steps]
-        if kept[:1] != [0]:
+        stored = [t for t in self.states.stored() if t <= self.steps]
+        if stored[:1] != [0]:
             self.states.put(0, self.optimiser.init(self.initial))
-        first = kept[-1] if kept else 0
-        if first == self.steps:
+        self._step(stored[-1] if stored else 0, self.steps, self.every if states else self.steps, progress)
+
+    def _step(self, first: int, last: int, every: int, progress: Progress | None = None) -> None:
+        """Step from one stored state, and store every so many of the next, and the last of the run."""
+        if first == last:
             return
-        start, weights = self.states.get(first), self.weights
-        for t, state in steps_from(self.field, self.optimiser, weights, start, first, self.steps):
-            if (states and t % self.every == 0) or t == self.steps:
+        start = self.states.get(first)
+        for t, state in steps_from(self.field, self.optimiser, self.weights, start, first, last):
+            if t % every == 0 or t == self.steps:
                 self.states.put(t, state)
             if progress:
                 progress(t, self.steps)
 
-    def _fill(self) -> None:
-        """Store the states that were left out."""
-        for t, state in steps_from(self.field, self.optimiser, self.weights, self.states.get(0), 0, self.steps - 1):
-            if t % self.every == 0:
-                self.states.put(t, state)
-        self._sparse = False
-
-    @property
-    def theta(self) -> Tensor:
-        """Final parameters (p,)."""
-        return self.states.get(self.steps)["theta"]
-
     def backwards(self, start: int) -> Iterator[tuple[int, State]]:
         """Yield (t, what the adjoint needs of the state before step t) for t = start - 1, ..., 0."""
         if self._sparse:
-            self._fill()
-        keep, gradients = ("theta", *self.optimiser.needs), "gradient" in self.optimiser.needs
-        stored, weights = [t for t in self.states.kept() if t < start], self.weights
+            self._step(0, self.steps - 1, self.every)
+            self._sparse = False
+        names, gradients = ("theta", *self.optimiser.needs), "gradient" in self.optimiser.needs
+        stored, weights = [t for t in self.states.stored() if t < start], self.weights
         for first in reversed(stored):
             state, stretch = self.states.get(first), []
             for t in range(first, start):
                 last = t == start - 1
                 if gradients or not last:
                     g = self.field.gradient(state["theta"], weights, t)
-                stretch.append({name: g if name == "gradient" else state[name] for name in keep})
+                stretch.append({name: g if name == "gradient" else state[name] for name in names})
                 if not last:
                     state = self.optimiser.step(state, g, t)
             for t in reversed(range(first, start)):
@@ -221,27 +191,20 @@ class Training:
 
 
 class NoTrajectory:
-    """The optimiser of a model whose run nobody recorded: whatever asks for it must be told so."""
+    """The optimiser of a run without steps, or whose steps need its field: all that is asked of it is refused."""
 
     needs: tuple[str, ...] = ()
 
-    def _refuse(self) -> NoReturn:
-        raise UserError(
+    def __init__(self, sentence: str | None = None) -> None:
+        self.sentence = sentence or (
             "This model was trained elsewhere, so there is no run to go back over: score it with inverse-hessian or "
             "gradient-dot, or train on from it here, cl.train(field, ...)."
         )
 
-    def init(self, theta: Tensor) -> State:
-        """Refuse."""
-        self._refuse()
+    def _refuse(self, *unused: object, **named: object) -> NoReturn:
+        raise UserError(self.sentence)
 
-    def step(self, state: State, g: Tensor, t: int) -> State:
-        """Refuse."""
-        self._refuse()
-
-    def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
-        """Refuse."""
-        self._refuse()
+    init = step = adjoint = _refuse
 
 
 def without_steps(field: Field, weights: Tensor, theta: Tensor) -> Training:

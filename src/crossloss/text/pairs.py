@@ -52,7 +52,7 @@ class PairCounts:
     @classmethod
     def from_tensors(cls, arrays: Mapping[str, np.ndarray]) -> "PairCounts":
         """Inverse of ``to_tensors``; arrays that are no pair counts are refused."""
-        with refusing((KeyError, ValueError), "The pairs file is damaged", "run again with --overwrite"):
+        with refusing((KeyError, ValueError), "The pairs file is damaged", "run again with overwrite=True"):
             samples, columns, window = (int(v) for v in arrays["shape"])
             parts = (arrays["data"], arrays["indices"], arrays["indptr"])
             matrix = scipy.sparse.csr_matrix(parts, shape=(samples, columns))
@@ -90,7 +90,7 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
 def pairs_of(keys: np.ndarray, size: int) -> np.ndarray:
     """Word rows (m, 2) int32 of pair keys, of which there must be some."""
     if not len(keys):
-        raise UserError("No sentence has two words of the vocabulary: lower --min-count or give more text.")
+        raise UserError("No sentence has two words of the vocabulary: lower min_count= or give more text.")
     return np.stack([keys // size, keys % size], axis=1).astype(np.int32)
 
 

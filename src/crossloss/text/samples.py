@@ -147,7 +147,9 @@ class Corpus:
     @classmethod
     def from_table(cls, table: pa.Table) -> "Corpus":
         """Inverse of ``to_table``; what is no table of samples is refused."""
-        with refusing((KeyError, ValueError, TypeError), "The samples file is damaged", "run again with --overwrite"):
+        with refusing(
+            (KeyError, ValueError, TypeError), "The samples file is damaged", "run again with overwrite=True"
+        ):
             notes = json.loads((table.schema.metadata or {})[b"crossloss"])
             ids, documents, texts = (table[name].to_pylist() for name in ("id", "document", "text"))
             weights = table["weight"].to_numpy().astype(np.float64)

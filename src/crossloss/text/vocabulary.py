@@ -55,7 +55,7 @@ class Vocabulary:
     def from_json(cls, value: Mapping[str, Any]) -> "Vocabulary":
         """Inverse of ``to_json``; what is no vocabulary is refused."""
         errors = (KeyError, TypeError, ValueError)
-        with refusing(errors, "The vocabulary file is damaged", "run again with --overwrite"):
+        with refusing(errors, "The vocabulary file is damaged", "run again with overwrite=True"):
             words, counts = list(value["words"]), np.array(value["counts"], dtype=np.int64)
             threshold, pattern = float(value["subsample"]), str(value.get("token_pattern", TOKEN_PATTERN))
             if not all(isinstance(word, str) for word in words) or not len(set(words)) == len(words) == len(counts):
@@ -93,7 +93,7 @@ def build_vocabulary(
     chosen = order[member[order]]
     if len(chosen) < 2:
         raise UserError(
-            f"Only {len(chosen)} words occur {min_count} times or more: lower --min-count or give a larger corpus."
+            f"Only {len(chosen)} words occur {min_count} times or more: lower min_count= or give a larger corpus."
         )
     counts = counts[chosen].astype(np.int64)
     keep = keep_probability(counts, subsample)

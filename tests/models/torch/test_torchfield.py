@@ -118,7 +118,7 @@ def test_chunks_directions_and_spacing_change_nothing(kind):
         run = cl.train(field_of(case, chunk=chunk), cl.Adam(0.02, eps=1e-2), steps=STEPS)
         run.trajectory = run.trajectory.changed(every=every, states=MemoryStates())
         run.trajectory.run_to_end()
-        assert run.trajectory.states.kept() == [*range(0, STEPS, every), STEPS]
+        assert run.trajectory.states.stored() == [*range(0, STEPS, every), STEPS]
         scores.append(torch.from_numpy(cl.score(run, objectives(case)).samples))
     single = [unrolled(run.trajectory, [as_objective(o)]).samples() for o in objectives(case)]
     for other in (*scores[1:], torch.cat(single)):

@@ -276,11 +276,11 @@ class SkipGram(Model):
         field = self.build()
         loss = field.loss(theta, weights)
         if not loss <= field.loss(initial, weights):
-            raise UserError(f"Training diverged: the loss ends at {loss:.3g}, above its start; choose a smaller --lr.")
+            raise UserError(f"Training diverged: the loss ends at {loss:.3g}, above its start; choose a smaller lr=.")
         if theta.norm() < COLLAPSED * initial.norm():
             raise UserError(
                 f"The prior of {field.prior:g} outweighs this corpus, whose vectors it draws to zero: give a smaller "
-                "--prior (0: none), or more text."
+                "prior= (0: none), or more text."
             )
 
     def loss(self, theta: Tensor, weights: Tensor) -> float:

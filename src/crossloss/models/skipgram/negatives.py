@@ -219,7 +219,7 @@ class ObservedPairs:
 
     def __init__(self, field: DrawnNegatives) -> None:
         if len(field.tiling) >= 2**31:
-            raise UserError("More than 2 billion pairs in one process: run in more processes, or lower --max-words.")
+            raise UserError("More than 2 billion pairs in one process: run in more processes, or lower max_words=.")
         size, tiles, none = field.size, field.tiling.tiles, torch.arange(0, dtype=torch.int32, device=field.device)
         self._word = torch.cat([none, *(tile.local // size + tile.rows.start for tile in tiles)])
         self._context = torch.cat([none, *(tile.local % size for tile in tiles)])

@@ -87,7 +87,7 @@ def make_settings(**values: Any) -> Settings:
     try:
         torch.empty(1, device=settings.device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"Device {settings.device!r} is not available here; use --device cpu.") from error
+        raise UserError(f"Device {settings.device!r} is not available here; use the device cpu.") from error
     return settings
 
 

@@ -17,20 +17,15 @@ if TYPE_CHECKING:
 
 TRIES = 5
 """Random directions, of which most must agree: one alone may cross the kink of a ReLU."""
-
 ROWS = 256
 """Rows of the batch that are checked."""
-
 SPAN = 1e-8
 """Half the width of a difference, in sizes of theta: so narrow that few kinks lie in it."""
-
 LOSS_SPAN = 1e-5
 """The same for differences of the loss, whose rounding is divided by it."""
-
-PARAMETERS = "parameters"
-
 TOLERANCE = 1e-4
 """How far the two sides may be apart, relative to the change of the gradient."""
+PARAMETERS = "parameters"
 
 
 class Float64Mode(TorchFunctionMode):
@@ -71,7 +66,7 @@ def check_field(field: "TorchField", theta: Tensor, w: Tensor, step: int = 0) ->
     """
     check_finite(field, theta, w, step)
     batch = field.batch(step)
-    _check_handed(field, theta, w, batch[:2], step)
+    _check_dependence(field, theta, w, batch[:2], step)
     part = field.ordered([batch[:: -(-len(batch) // ROWS)]])
     part.gradient(theta, w, 0)  # what is wrong with the model itself is reported in its own dtype
     if theta.dtype == torch.float64:
@@ -85,44 +80,49 @@ def _check(exact: "TorchField", theta: Tensor, w: Tensor) -> None:
     _check_chunks(exact, theta, w)
     compared = (_compare(exact, theta, w, seed) for seed in range(TRIES))
     wrong = [name for name in compared if name is not None]
-    if 2 * len(wrong) > TRIES:
-        if wrong[0] == PARAMETERS and _is_gradient(exact, theta, w):
-            raise UserError(
-                "The gradient of this model is right and the derivative of that gradient is not: an operator of it has "
-                "a wrong second derivative in this version of torch; write that layer with other operators."
-            )
+    if 2 * len(wrong) <= TRIES:
+        return
+    if wrong[0] == PARAMETERS and _is_gradient(exact, theta, w):
         raise UserError(
-            f"The gradient of this field depends on the {wrong[0]} in a way that its derivative does not see: "
-            "something is detached; pass what is recomputed but not differentiated as frozen=, not with .detach()."
+            "The gradient of this model is right and the derivative of that gradient is not: an operator of it has "
+            "a wrong second derivative in this version of torch; write that layer with other operators."
         )
+    raise UserError(
+        f"The gradient of this field depends on the {wrong[0]} in a way that its derivative does not see: "
+        "something is detached; pass what is recomputed but not differentiated as frozen=, not with .detach()."
+    )
+
+
+def _draws(seed: int, *like: Tensor) -> list[Tensor]:
+    """Standard normal tensors of these shapes, dtypes and devices."""
+    draw = torch.Generator().manual_seed(seed)
+    return [torch.randn(x.shape, generator=draw, dtype=torch.float64).to(x) for x in like]
+
+
+def _size(theta: Tensor) -> Tensor:
+    return theta.square().mean().sqrt().clamp(min=1e-3)
 
 
 def _is_gradient(field: "TorchField", theta: Tensor, w: Tensor) -> bool:
-    """Whether the gradient is that of the loss, by differences of the loss: then nothing in it was detached.
-
-    With ``frozen`` it is not: what is recomputed is held constant.
-    """
+    """Whether the gradient is that of the loss, by differences of the loss: not with ``frozen``, which is constant."""
     if field.frozen is not None:
         return False
-    draw = torch.Generator().manual_seed(0)
-    v = torch.randn(len(theta), generator=draw, dtype=torch.float64).to(theta) * theta.square().mean().sqrt().clamp(
-        1e-3
-    )
+    (v,) = _draws(0, theta)
+    v = v * _size(theta)
     v = v if field._trained_rows is None else v * field._trained_rows
-    up, down = (field.loss(theta + side * LOSS_SPAN * v, w, 0) for side in (1, -1))
-    change = (up - down) / (2 * LOSS_SPAN)
-    slope = float(field.gradient(theta, w, 0) @ v)
+    up, down = (field.loss(theta + sign * LOSS_SPAN * v, w, 0) for sign in (1, -1))
+    change, slope = (up - down) / (2 * LOSS_SPAN), float(field.gradient(theta, w, 0) @ v)
     return abs(change - slope) <= TOLERANCE * max(abs(change), abs(slope))
 
 
-def _check_handed(field: "TorchField", theta: Tensor, w: Tensor, rows: Tensor, step: int) -> None:
+def _check_dependence(field: "TorchField", theta: Tensor, w: Tensor, rows: Tensor, step: int) -> None:
     """Refuse losses, regularisers and ``frozen`` that are not computed from the model that they are handed."""
     y, u = theta.detach().clone().requires_grad_(True), w.detach().to(theta).clone().requires_grad_(True)
     target = None
     if field.frozen is not None:
         made = field._target(y, u)
         assert made is not None
-        if not any(leaf is mine for leaf in refuse_outer(field, made, "frozen=") for mine in (y, u)):
+        if not any(leaf is own for leaf in refuse_outer(field, made, "frozen=") for own in (y, u)):
             _refuse_constant(field, theta, w, made)
         target = made.detach().requires_grad_(made.is_floating_point())
     check_depends(field, field.losses(y, rows, target, step).sum(), [y], "sample_loss")
@@ -132,12 +132,11 @@ def _check_handed(field: "TorchField", theta: Tensor, w: Tensor, rows: Tensor, s
 
 def _refuse_constant(field: "TorchField", theta: Tensor, w: Tensor, made: Tensor) -> None:
     """Refuse a ``frozen`` that is the same whatever it is handed; one that is not was detached: see ``_compare``."""
-    draw = torch.Generator().manual_seed(0)
-    elsewhere = [
-        x + 0.1 * (1 + x.abs()) * torch.randn(x.shape, generator=draw, dtype=x.dtype).to(x) for x in (theta, w)
-    ]
+    other_theta, other_w = (
+        x + 0.1 * (1 + x.abs()) * noise for x, noise in zip((theta, w), _draws(0, theta, w), strict=True)
+    )
     with torch.no_grad():
-        other = field._target(elsewhere[0], elsewhere[1].to(theta))
+        other = field._target(other_theta, other_w.to(theta))
     if other is not None and torch.equal(other, made):
         raise UserError(
             "frozen= does not depend on the parameters of the model that it is handed, nor on the weights: compute it "
@@ -147,8 +146,7 @@ def _refuse_constant(field: "TorchField", theta: Tensor, w: Tensor, made: Tensor
 
 def _check_chunks(field: "TorchField", theta: Tensor, w: Tensor) -> None:
     """Refuse losses that depend on which samples are evaluated together."""
-    rows = field.batch(0)
-    halves = copy.copy(field)
+    rows, halves = field.batch(0), copy.copy(field)
     halves.chunk = max(1, len(rows) // 2)
     whole, parts, one = (f.gradient(theta, w, 0) for f in (field, halves, field.ordered([rows[:1]])))
     size = float(whole.norm() + one.norm())
@@ -161,11 +159,8 @@ def _check_chunks(field: "TorchField", theta: Tensor, w: Tensor) -> None:
 
 def _compare(field: "TorchField", theta: Tensor, w: Tensor, seed: int) -> str | None:
     """What the two sides of the check differ in, or None."""
-    draw = torch.Generator().manual_seed(seed)
-    a, v = (torch.randn(len(theta), generator=draw, dtype=torch.float64).to(theta) for _ in range(2))
-    u = torch.randn(len(w), generator=draw, dtype=torch.float64).to(w)
-    v = v * (theta.square().mean().sqrt().clamp(min=1e-3))
-    into = field.accumulator(1)
+    a, v, u = _draws(seed, theta, theta, w)
+    v, into = v * _size(theta), field.accumulator(1)
     by_theta = field.at(theta, w, 0).pullback(a[None], into)[0] @ v
     by_w = into.samples()[0] @ u.to(into.samples())
     for name, dt, dw, derivative in ((PARAMETERS, v, 0 * u, by_theta), ("sample weights", 0 * v, u, by_w)):

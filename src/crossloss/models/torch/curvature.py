@@ -1,8 +1,7 @@
 """GGN and EK-FAC of a torch module's training loss, by curvlinops (Dangel et al. 2025); the extra ``ekfac``.
 
 ``ggn(...)`` and ``ekfac(...)`` give what an inverse-Hessian estimator takes as its curvature: a function of the
-final parameters and the sample weights. Regularisers are not in it: give theirs as damping. ``of_field`` finds model,
-loss and data of a field for them.
+final parameters and the sample weights. Regularisers are not in it: give theirs as damping.
 """
 
 import copy
@@ -69,16 +68,10 @@ def ekfac(model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor) ->
 
 
 def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> "GGN":
-    """The curvature called ``kind`` of a field's training loss as a whole: there are "ggn" and "ekfac".
+    """The curvature "ggn" or "ekfac" of a field's training loss as a whole.
 
     Its ``sample_loss`` is any function, so it is compared on the field's own data with the losses that these are made
-    for, in value and in slope, up to a constant factor.
-
-    Raises
-    ------
-    UserError
-        A field with a regulariser, ``frozen``, a padding row or a ``forward`` of its own; a loss that is
-        none of the three; or as ``ggn`` and ``ekfac``.
+    for, in value and in slope, up to a constant factor. UserError for another loss, or what they do not take.
     """
     refused = {
         "a regulariser": field.regulariser is not None,
@@ -148,10 +141,7 @@ class EKFAC(GGN):
     """EK-FAC, which has an inverse in its eigenbasis."""
 
     def factorise(self, damping: float) -> Callable[[Tensor], Tensor]:
-        """Rows by (EK-FAC + damping)^-1; UserError of the result where it is singular.
-
-        It is for a unit that is always off, or with more units than samples bend.
-        """
+        """Rows by (EK-FAC + damping)^-1; UserError of the result where that is singular, as by a unit always off."""
         inverse = _curvlinops().KFACInverseLinearOperator(
             self.operator, damping=damping / self.scale, use_exact_damping=True
         )
@@ -181,7 +171,7 @@ def _curvlinops() -> Any:
 def _operator(
     kind: str, model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor, theta: Tensor, weights: Tensor
 ) -> tuple[Tensor, nn.Module, Any, float]:
-    """Theta, the module there, a curvlinops operator on the samples of positive weight, the scale that n and w make."""
+    """Theta, the module there, an operator on the samples of positive weight, and the scale of it by n and w."""
     library, n = _curvlinops(), len(inputs)
     rows = (weights > 0).nonzero().flatten().to(inputs.device)
     if len(weights) != n or not len(rows) or not bool((weights[weights > 0] == weights.max()).all()):

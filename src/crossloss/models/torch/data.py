@@ -20,13 +20,7 @@ Order = Callable[[int], Tensor]
 
 
 def named_leaves(rows: Rows, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of the rows with what it is called: 'x', part 1, the data.
-
-    Raises
-    ------
-    UserError
-        Something else is among them.
-    """
+    """Every tensor of the rows with what it is called: 'x', part 1, the data; UserError for anything else."""
     if isinstance(rows, Tensor):
         yield name or "the data", rows
     elif isinstance(rows, Mapping | tuple | list):
@@ -38,7 +32,7 @@ def named_leaves(rows: Rows, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def leaves(rows: Rows) -> list[Tensor]:
-    """Every tensor of the rows."""
+    """Every tensor of the rows; UserError for anything else."""
     return [leaf for _, leaf in named_leaves(rows)]
 
 
@@ -52,15 +46,10 @@ def each(rows: Rows, change: Callable[[Tensor], Tensor]) -> Rows:
 
 
 def load_rows(data: object, device: torch.device) -> tuple[Rows, int]:
-    """All samples of ``data`` on ``device``, and how many.
+    """All samples of ``data`` on ``device``, a copy, and how many.
 
-    A Dataset or DataLoader is read through its collate function, twice: what is drawn at random (an augmentation,
-    masked words) is drawn anew in every epoch of a training loop, and no single reading is what a model was trained on.
-
-    Raises
-    ------
-    UserError
-        Not tensors with the samples first, all equally many and at least one; or something that draws at random.
+    A Dataset or DataLoader is read through its collate function, twice: UserError where something draws at random, or
+    for tensors that do not have the samples first, equally many and at least one.
     """
     if isinstance(data, DataLoader):
         data = _read(data.dataset, data.collate_fn if data.batch_sampler is not None else default_collate)
@@ -117,13 +106,7 @@ def _items(dataset: object) -> list[Any]:
 def load_order(
     data: object, n: int, batch_size: int | None, seed: int | None, order: Sequence[Any] | None
 ) -> Order | None:
-    """Which rows each step sees; None where every step sees all. A DataLoader brings its own batch size.
-
-    Raises
-    ------
-    UserError
-        Two of them at once, rows that are not there, a batch size out of range, or a sampler of an unknown order.
-    """
+    """Which rows each step sees; None where every step sees all. A DataLoader brings its own batch size."""
     drop_last = False
     if isinstance(data, DataLoader) and order is None:
         if batch_size is not None:
@@ -162,23 +145,14 @@ class EpochOrder:
         """Rows of the batch of ``step``."""
         epoch, batch = divmod(step, self.batches)
         if self._epoch is None or self._epoch[0] != epoch:
-            rows = (
-                np.arange(self.n)
-                if self.seed is None
-                else np.random.default_rng([self.seed, epoch]).permutation(self.n)
-            )
+            draw = None if self.seed is None else np.random.default_rng([self.seed, epoch])
+            rows = np.arange(self.n) if draw is None else draw.permutation(self.n)
             self._epoch = (epoch, torch.from_numpy(rows))
         return self._epoch[1][batch * self.batch_size : (batch + 1) * self.batch_size]
 
 
 def batch_rows(rows: Any, n: int, step: int) -> Tensor:
-    """Rows of a mini-batch, (B,) int64, a copy.
-
-    Raises
-    ------
-    UserError
-        None, or as ``inputs.row_numbers``.
-    """
+    """Rows of a mini-batch, (B,) int64, a copy; UserError for none, or as ``inputs.row_numbers``."""
     numbers = row_numbers(rows, n, f"The batch of step {step}")
     if not len(numbers):
         raise UserError(f"The batch of step {step} is empty: give the rows that the step sees.")
@@ -186,13 +160,7 @@ def batch_rows(rows: Any, n: int, step: int) -> Tensor:
 
 
 class GivenOrder:
-    """One list of rows a step, as recorded.
-
-    Raises
-    ------
-    UserError
-        Anything else, or as ``batch_rows``.
-    """
+    """One list of rows a step, as recorded."""
 
     def __init__(self, order: Sequence[Any], n: int) -> None:
         if isinstance(order, str | bytes | Mapping | DataLoader) or not isinstance(order, Iterable):

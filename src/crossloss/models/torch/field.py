@@ -1,8 +1,8 @@
 """The field of any torch module with a per-sample loss: one gradient, and one vjp of it."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_orde
 from crossloss.models.torch.finite import refuse_not_finite
 from crossloss.models.torch.linearisation import SampleInfluence, TorchLinearisation
 from crossloss.models.torch.model import Show, TorchModel, load_show
-from crossloss.models.torch.module import gradient_of, own_copy, padding_rows, seeded, unchanged_buffers
+from crossloss.models.torch.module import gradient_of, own_copy, padding_rows, pure
 from crossloss.models.torch.outer import Outer
 from crossloss.models.torch.view import Layout, ModelView, first_part
 
@@ -173,13 +173,7 @@ class TorchField(TorchModel, Field):
         return sum(float(part) for part in parts) + penalty
 
     def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
-        """g_t(theta, w), (p,): what the optimiser receives at this step.
-
-        Raises
-        ------
-        UserError
-            It is not finite though theta is, because of some sample: says which.
-        """
+        """g_t(theta, w), (p,): what the optimiser receives; UserError that names a sample where it is not finite."""
         batch = self.batch(step)
         with self.few_threads(batch):
             return self._gradient(theta, w.to(theta), step, batch)
@@ -233,7 +227,7 @@ class TorchField(TorchModel, Field):
         """P of ``frozen`` for all samples, differentiable in theta and w."""
         if self.frozen is None:
             return None
-        with self._watched(self._still, None):
+        with pure(self._still, None, self.device):
             target = self.frozen(self.view(theta), w)
         if not isinstance(target, Tensor) or not target.dim() or target.shape[0] != self.samples:
             raise UserError(f"frozen must return one tensor with a row for each of the {self.samples} samples.")
@@ -258,17 +252,10 @@ class TorchField(TorchModel, Field):
     def losses(
         self, theta: Tensor, rows: Tensor, target: Tensor | None, step: int = FULL_BATCH, *, twice: bool = False
     ) -> Tensor:
-        """Losses l_i of some rows, (len(rows),), where ``target`` is what ``frozen`` gives for all samples.
-
-        Raises
-        ------
-        UserError
-            ``sample_loss`` does not return one number a sample.
-        """
+        """Losses l_i of some rows, (len(rows),), where ``target`` is what ``frozen`` gives for all samples."""
         batch = each(self._rows, lambda leaf: leaf[rows])
-        seed = self._seed(step)
         module = self._still if step == FULL_BATCH else self.module
-        with self._watched(module, seed):
+        with pure(module, self._seed(step), self.device):
             outputs = self.forward(ModelView(module, self.layout, theta, twice=twice), batch)
             losses = self.sample_loss(outputs, batch, *(() if target is None else (target[rows],)))
         if not isinstance(losses, Tensor) or losses.shape != (len(rows),):
@@ -278,8 +265,3 @@ class TorchField(TorchModel, Field):
                 'use reduction="none" and sum over all other dimensions.'
             )
         return losses
-
-    @contextmanager
-    def _watched(self, module: nn.Module, seed: int | None) -> Iterator[None]:
-        with seeded(seed, self.device), unchanged_buffers(module):
-            yield

@@ -13,15 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) -> None:
-    """Refuse parameters, and losses of samples, that are not finite at ``theta``.
-
-    Looked at are the batch of the step, and every sample with data that are not finite.
-
-    Raises
-    ------
-    UserError
-        Says which parameter, or which sample and what of it.
-    """
+    """Refuse parameters that are not finite at ``theta``, and losses in the step's batch or of data that are not."""
     for name, tensor in [*field.layout.split(theta).items(), *field.module.named_buffers()]:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise UserError(f"{name!r} of the model is not finite before training: initialise or load it again.")
@@ -33,13 +25,7 @@ def check_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) -> No
 
 
 def refuse_not_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) -> None:
-    """Say which sample makes the gradient of a step not finite; return where theta itself has grown beyond all bounds.
-
-    Raises
-    ------
-    UserError
-        A sample's data or loss is not finite, or its loss is finite and the gradient of it is not.
-    """
+    """Say which sample makes the gradient of a step not finite; return where training diverges, as its loop reports."""
     if not bool(torch.isfinite(theta).all()):
         return
     rows = field.batch(step)
@@ -48,7 +34,7 @@ def refuse_not_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) 
     target = field._target(theta, w)
     losses = [field.losses(theta, part, target, step) for part in field._chunks(rows, step)]
     if not all(bool(torch.isfinite(part).all()) for part in losses):
-        return  # training diverges, which the training loop reports
+        return
     for row in rows.tolist():
         y = theta.detach().requires_grad_(True)
         value = field.losses(y, rows.new_tensor([row]), target, step).sum()

@@ -95,12 +95,7 @@ def _leaf(x: Tensor) -> Tensor:
 
 
 class SampleInfluence:
-    """Sums of d<g, a>/dw over steps, (k, n) float64: the atoms are the samples.
-
-    Attributes
-    ----------
-    sums : (k, n) tensor
-    """
+    """Sums of d<g, a>/dw over steps, (k, n) float64: the atoms are the samples."""
 
     def __init__(self, sums: Tensor) -> None:
         self.sums = sums

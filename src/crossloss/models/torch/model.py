@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
 from crossloss.core import FULL_BATCH, Objective, Optimiser, UserError
-from crossloss.files import digest
+from crossloss.files import digest, read_table, write_table
 from crossloss.memory import Footprint
 from crossloss.models.base import Model
 from crossloss.models.torch.data import GivenOrder, leaves
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 Show = Callable[[int], Any] | Sequence[Any]
 """What people are shown of a sample: by its number a text, a mapping (a row), or an image."""
+SAMPLES = "samples.parquet"
 LOOKED_AT = 10
 """Batches that identify an order that is drawn; one that is given is looked at whole."""
 DIGITS = 5
@@ -27,16 +30,9 @@ DIGITS = 5
 
 
 def load_show(show: Any, n: int) -> Show | None:
-    """A function, or one item a sample: the rows of a table, where one is given.
-
-    Raises
-    ------
-    UserError
-        Something else, or another number of items.
-    """
+    """A function, or one item a sample: the rows of a table, where one is given."""
     if show is None or callable(show):
-        function: Show | None = show
-        return function
+        return show  # type: ignore[no-any-return]
     if hasattr(show, "iloc"):
         show = show.to_dict("records")
     elif hasattr(show, "to_pylist"):
@@ -47,8 +43,7 @@ def load_show(show: Any, n: int) -> Show | None:
         )
     if len(show) != n:
         raise UserError(f"show has {len(show)} items and the data have {n} samples: give one for each.")
-    items: Show = show
-    return items
+    return show  # type: ignore[no-any-return]
 
 
 class TorchModel(Model):
@@ -57,14 +52,19 @@ class TorchModel(Model):
     kind, sample_noun, data_noun = "torch", "sample", "the field"
     starts: Callable[[int], nn.Module] | None = None
     shown: Show | None = None
+    _starts_are_checked = False
     _columns: Mapping[str, Sequence[Any]] | None = None
 
     @property
     def _field(self) -> "TorchField":
         return cast("TorchField", self)
 
-    def build(self, folder: object = None) -> "TorchField":
-        """The field itself."""
+    def build(self, folder: Path | None = None) -> "TorchField":
+        """The field itself; a folder gets what tables show of the samples."""
+        if folder is not None and (columns := self.columns()):
+            table, path = pa.table({name: pa.array(column) for name, column in columns.items()}), folder / SAMPLES
+            if not path.exists() or not read_table(path).equals(table):
+                write_table(path, table)
         return self._field
 
     def started(self, theta: Tensor) -> "TorchField":
@@ -72,13 +72,7 @@ class TorchModel(Model):
         return self._field
 
     def start(self, seed: int | None = None) -> Tensor:
-        """The module's parameters when the field was made, (p,); of ``starts(seed)`` where a seed is given.
-
-        Raises
-        ------
-        UserError
-            The field has no ``starts``, or it returns another module.
-        """
+        """The module's parameters when the field was made, (p,); of ``starts(seed)`` where a seed is given."""
         field = self._field
         if seed is None:
             return field.initial
@@ -87,13 +81,28 @@ class TorchModel(Model):
                 "This field has one start, its module's parameters: give TorchField(..., starts=lambda seed: a new "
                 "module), or pass initial=."
             )
-        module = self.starts(seed)
+        theta = self._started(seed)
+        if not self._starts_are_checked:
+            if not _equal(theta, self._started(seed)):
+                raise UserError(f"starts gives other parameters each time for seed {seed}: draw all of them from it.")
+            if _equal(theta, self._started(seed + 1)):
+                raise UserError(
+                    f"starts gives the same parameters for the seeds {seed} and {seed + 1}: draw them from its seed, "
+                    "such as after torch.manual_seed(seed), or leave starts= out."
+                )
+            self._starts_are_checked = True
+        return theta
+
+    def _started(self, seed: int) -> Tensor:
+        """Parameters (p,) of a new ``starts(seed)``."""
+        assert self.starts is not None
+        layout, module = self._field.layout, self.starts(seed)
         named = dict(module.named_parameters()) if isinstance(module, nn.Module) else {}
-        if [n for n in field.layout.names if n in named] != field.layout.names or any(
-            named[name].shape != shape for name, shape in zip(field.layout.names, field.layout.shapes, strict=True)
+        if {n: named[n].shape for n in layout.names if n in named} != dict(
+            zip(layout.names, layout.shapes, strict=True)
         ):
             raise UserError("starts must return a module with the parameters of the field's own.")
-        return field.layout.flat(named).to(field.initial)
+        return layout.flat(named).to(layout.initial)
 
     @property
     def has_starts(self) -> bool:
@@ -162,11 +171,11 @@ class TorchModel(Model):
 def _columns(items: Sequence[Any]) -> Mapping[str, Sequence[Any]]:
     """Texts, or rows, by column; none of anything else."""
     if all(isinstance(item, str) for item in items):
-        return {"text": items}
+        return {"text": [_encodable(item) for item in items]}
     if not all(isinstance(item, Mapping) for item in items):
         return {}
     names = dict.fromkeys(name for item in items for name in item)
-    made = {str(name): [_text(item.get(name)) for item in items] for name in names}
+    made = {_encodable(str(name)): [_text(item.get(name)) for item in items] for name in names}
     own = ("sample", "weight")  # what tables of scores have themselves
     return {
         f"row.{name}" if name in own else name: texts
@@ -181,11 +190,21 @@ def _text(value: Any) -> str | None:
         value = value.item()
     if value is None:
         return ""
-    return str(value) if isinstance(value, str | int | float) else None
+    return _encodable(str(value)) if isinstance(value, str | int | float) else None
+
+
+def _encodable(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which no file holds."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _bytes(tensor: Tensor) -> Any:
     return tensor.detach().cpu().contiguous().view(torch.uint8).numpy() if tensor.dim() else tensor.cpu().numpy()
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Bit for bit: nan is nan, which is refused by its name later."""
+    return digest(_bytes(a)) == digest(_bytes(b))
 
 
 def _rounded(value: float) -> str:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -18,16 +18,10 @@ from crossloss.core import UserError
 
 
 def own_copy(model: nn.Module) -> nn.Module:
-    """A copy of the module for the field, with embeddings that are differentiated in full.
+    """A copy of the module for the field, whose layers have a full gradient and a second derivative.
 
-    A sparse gradient cannot be differentiated, and is the same numbers as a dense one; torch's bags have no second
-    derivative, and become sums of an embedding. The padding row of an embedding (``padding_rows``) is the field's to
-    hold: torch leaves it out of both derivatives, though the gradient depends on it.
-
-    Raises
-    ------
-    UserError
-        A layer whose output for one sample depends on the others of its batch, or that changes its own parameters.
+    The padding row of an embedding (``padding_rows``) is the field's to hold: torch leaves it out of both derivatives,
+    though the gradient depends on it. UserError for layers that mix samples or change their own parameters.
     """
     for name, layer in model.named_modules():
         if isinstance(layer, _BatchNorm) and (layer.training or layer.running_mean is None):
@@ -60,10 +54,7 @@ def own_copy(model: nn.Module) -> nn.Module:
 
 
 class Embedding(nn.Embedding):
-    """``nn.Embedding`` by an operator that has a gradient of many directions at once, to the same bits.
-
-    Torch's own takes them one by one. On a GPU the other would not be deterministic.
-    """
+    """``nn.Embedding`` by an operator with a gradient of many directions at once; on a GPU it is not deterministic."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Rows (*input.shape, d) of the table."""
@@ -76,13 +67,7 @@ class Bag(nn.EmbeddingBag):
     """``nn.EmbeddingBag`` by operators that have a second derivative; its padding row is never read."""
 
     def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Tensor:
-        """Sum, mean or maximum (n, d) of the rows named by ``input`` (n, m).
-
-        Raises
-        ------
-        UserError
-            Bags by offsets.
-        """
+        """Sum, mean or maximum (n, d) of the rows named by ``input`` (n, m); UserError for bags by offsets."""
         if offsets is not None or input.dim() != 2:
             raise UserError(
                 "An EmbeddingBag with offsets has no samples first: give it rows (n, m) with a padding_idx."
@@ -130,22 +115,20 @@ def twice_differentiable(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
-    """Draw from torch's generators as after ``torch.manual_seed(seed)``, and leave them as they were.
+def pure(module: nn.Module, seed: int | None, device: torch.device) -> Iterator[None]:
+    """Draw as after ``torch.manual_seed(seed)`` and leave the generators as they were.
 
-    Raises
-    ------
-    UserError
-        ``seed`` is None and something was drawn.
+    UserError where something is drawn without a seed, or the module's buffers are written to.
     """
-    if seed is not None:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    buffers, states = {name: (id(b), b._version) for name, b in module.named_buffers()}, _generators(device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=seed is not None):
+        if seed is not None:
             torch.manual_seed(seed)
-            yield
-        return
-    before = _generators(device)
-    yield
-    if not all(torch.equal(a, b) for a, b in zip(before, _generators(device), strict=True)):
+        yield
+    for name, buffer in module.named_buffers():
+        if buffers.get(name) != (id(buffer), buffer._version):
+            raise UserError(f"The model changes its buffer {name!r} in its forward pass: call model.eval() first.")
+    if not all(torch.equal(a, b) for a, b in zip(states, _generators(device), strict=True)):
         raise UserError("The model draws random numbers (dropout?): call model.eval() first, or pass dropout_seed=.")
 
 
@@ -154,33 +137,22 @@ def _generators(device: torch.device) -> list[Tensor]:
     return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
 
-@contextmanager
-def unchanged_buffers(module: nn.Module) -> Iterator[None]:
-    """Refuse a forward pass that writes into the module's buffers.
-
-    Raises
-    ------
-    UserError
-        It did.
-    """
-    before = {name: (id(b), b._version) for name, b in module.named_buffers()}
-    yield
-    for name, buffer in module.named_buffers():
-        if before.get(name) != (id(buffer), buffer._version):
-            raise UserError(f"The model changes its buffer {name!r} in its forward pass: call model.eval() first.")
-
-
 def intermediates(y: Tensor) -> int:
     """How many numbers the operators that led to ``y`` gave, those of its graph; at least 1."""
-    seen: set[Any] = set()
-    ahead, total = [y.grad_fn], 1
+    results = (result for node in graph(y) for result in getattr(node, "_input_metadata", ()))
+    return 1 + sum(int(math.prod(result.shape)) for result in results)
+
+
+def graph(y: Tensor) -> Collection[Any]:
+    """Every node of the graph that led to ``y``, in one order."""
+    nodes: dict[Any, None] = {}
+    ahead: list[Any] = [y.grad_fn]
     while ahead:
         node = ahead.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            total += sum(math.prod(result.shape) for result in getattr(node, "_input_metadata", ()))
+        if node is not None and node not in nodes:
+            nodes[node] = None
             ahead += [before for before, _ in node.next_functions]
-    return total
+    return nodes
 
 
 def gradient_of(loss: Tensor, y: Tensor, again: bool = False) -> Tensor:
@@ -195,12 +167,8 @@ def gradient_of(loss: Tensor, y: Tensor, again: bool = False) -> Tensor:
 def vjp(g: Tensor, inputs: Sequence[Tensor], a: Tensor, at_once: int) -> list[Tensor]:
     """For the rows of ``a`` (k, *g.shape): d<g, a_j>/d(input), (k, *input.shape) for each of ``inputs``.
 
-    ``at_once`` directions share a pass where every operator can be batched, else each has its own.
-
-    Raises
-    ------
-    UserError
-        An operator has no second derivative.
+    ``at_once`` directions share a pass where every operator can be batched, else each has its own. UserError where an
+    operator has no second derivative.
     """
     if not g.requires_grad:
         return [a.new_zeros(len(a), *x.shape) for x in inputs]

@@ -1,13 +1,14 @@
 """What a loss or an objective depends on: the parameters that it is handed, and not the same model from outside."""
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from crossloss.core import Objective, UserError
+from crossloss.models.torch.module import graph
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField
@@ -24,34 +25,17 @@ class Outer:
         return next((name for reference, name in self._parameters if reference() is leaf), None)
 
 
-def graph_leaves(value: Tensor) -> Iterator[Tensor]:
+def graph_leaves(value: Tensor) -> list[Tensor]:
     """Every tensor without a history that a value is differentiable in."""
     if value.grad_fn is None:
-        if value.requires_grad:
-            yield value
-        return
-    seen: set[Any] = set()
-    ahead: list[Any] = [value.grad_fn]
-    while ahead:
-        node = ahead.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        variable = getattr(node, "variable", None)
-        if isinstance(variable, Tensor):
-            yield variable
-        ahead += [before for before, _ in node.next_functions]
+        return [value] if value.requires_grad else []
+    variables: list[Any] = [getattr(node, "variable", None) for node in graph(value)]
+    return [variable for variable in variables if isinstance(variable, Tensor)]
 
 
 def refuse_outer(field: "TorchField", value: Tensor, what: str) -> list[Tensor]:
-    """The leaves of a value, none of which is a parameter of the user's own module.
-
-    Raises
-    ------
-    UserError
-        One is: ``what`` would be differentiated in the copy and computed from the original, which is not trained.
-    """
-    leaves = list(graph_leaves(value))
+    """The leaves of a value; UserError where one is a parameter of the user's own module, which is not trained."""
+    leaves = graph_leaves(value)
     for leaf in leaves:
         name = field.outer.name(leaf)
         if name is not None:
@@ -63,15 +47,9 @@ def refuse_outer(field: "TorchField", value: Tensor, what: str) -> list[Tensor]:
 
 
 def check_depends(field: "TorchField", value: Tensor, handed: Sequence[Tensor], what: str) -> None:
-    """Refuse a value that is not differentiable in any of the tensors that it was computed from.
-
-    Raises
-    ------
-    UserError
-        It uses the model from outside, or none of ``handed``.
-    """
+    """Refuse a value that is not differentiable in any of the tensors that it was computed from."""
     leaves = refuse_outer(field, value, what)
-    if not any(leaf is mine for leaf in leaves for mine in handed):
+    if not any(leaf is own for leaf in leaves for own in handed):
         raise UserError(
             f"{what} does not depend on the parameters of the model that it is handed, or only through what has no "
             "derivative (argmax, .detach(), .item(), no_grad): compute it from its argument, differentiably."
@@ -79,13 +57,7 @@ def check_depends(field: "TorchField", value: Tensor, handed: Sequence[Tensor], 
 
 
 def check_objectives(field: "TorchField", theta: Tensor, objectives: Sequence[Objective]) -> None:
-    """Refuse, before the work, objectives of a field that cannot be scored.
-
-    Raises
-    ------
-    UserError
-        One is no finite number that is computed from the parameters it is handed, or draws random numbers.
-    """
+    """Refuse objectives that are no finite number computed from the parameters, or that draw random numbers."""
     families: set[int] = set()
     for objective in objectives:
         family = getattr(objective, "family", None)

@@ -13,21 +13,9 @@ from crossloss.models.torch.module import twice_differentiable
 
 
 class Layout:
-    """Where each trainable parameter of a module lies in theta. Tied parameters lie there once.
+    """Where each trainable parameter of a module lies in theta, by ``names``; tied ones lie there once.
 
-    Attributes
-    ----------
-    names : list of str
-        Trainable parameters in the module's own order.
-    owner : dict
-        Every name of a trainable parameter, tied ones too, to the one of ``names``.
-    fixed : dict
-        Parameters that are not trained.
-
-    Raises
-    ------
-    UserError
-        Nothing to train, or parameters of several dtypes or devices.
+    ``owner`` leads from every name of a trainable parameter to the one of ``names``; ``fixed`` are not trained.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -49,13 +37,7 @@ class Layout:
         return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
 
     def trained_rows(self, padding: Sequence[tuple[str, int]]) -> Tensor | None:
-        """1 where the losses of samples move theta and 0 in padding rows, (p,); None where there are none.
-
-        Raises
-        ------
-        UserError
-            A padding row of a tied parameter, which moves through its other use.
-        """
+        """1 where the losses of samples move theta and 0 in padding rows, (p,); None where there are none."""
         if not padding:
             return None
         trained = torch.ones_like(self.initial)
@@ -88,13 +70,7 @@ class ModelView(Mapping[str, Tensor]):
         self._twice = twice
 
     def __getitem__(self, name: str) -> Tensor:
-        """A parameter by its name in the module.
-
-        Raises
-        ------
-        Absent
-            There is none: a UserError, and a KeyError as of any mapping.
-        """
+        """A parameter by its name in the module; Absent (a UserError and KeyError) where there is none."""
         owner = self._layout.owner.get(name)
         if owner is None and name not in self._layout.fixed:
             known = ", ".join([*self._layout.owner, *self._layout.fixed])
@@ -114,13 +90,7 @@ class ModelView(Mapping[str, Tensor]):
 
 
 def first_part(model: Callable[[Any], Any], batch: Rows) -> Any:
-    """Call the model with the batch, with its first part, or with its "x".
-
-    Raises
-    ------
-    UserError
-        A dict without "x".
-    """
+    """Call the model with the batch, with its first part, or with its "x"."""
     if isinstance(batch, Tensor):
         return model(batch)
     if isinstance(batch, dict):
