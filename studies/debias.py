@@ -243,7 +243,7 @@ def study(
     for name in names:
         result.walks[name] = _walk(run, tests, plans[result.best_update(name).name])
     over = {name: OVER * (float(np.sign(now)) or 1.0) for name, now in result.original.items()}
-    result.over = correct("over-bias", scores, over, method="reweight")
+    result.over = correct("over-biased", scores, over, method="reweight")
     run.store.log_metrics({f"debias.over-bias.{name}.effect": now for name, (_, now) in result.over.effects.items()})
     return result
 
