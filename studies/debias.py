@@ -17,7 +17,7 @@ import crossloss as cl
 from crossloss.display import duration, percent, spread, value
 from crossloss.models.skipgram.hard_debias import hard_debias
 from crossloss.objectives import Weat
-from crossloss.plans.evaluate import metrics_of
+from crossloss.plans.evaluation import metrics_of
 from crossloss.plans.flip import in_common, sentences
 from crossloss.plans.sweep import PASSES
 from crossloss.progress import part, track

@@ -11,7 +11,7 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
 from crossloss.plans.ensemble import held_out_seeds
-from crossloss.plans.evaluate import Evaluation, HeldOutWords, Row, metrics_of
+from crossloss.plans.evaluation import Evaluation, HeldOutWords, Row, metrics_of
 from crossloss.plans.make import compute_plan
 from crossloss.run import figures as measuring
 from crossloss.run.figures import held_in_samples, held_out_loss

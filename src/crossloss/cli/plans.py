@@ -14,7 +14,7 @@ from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Weat
 from crossloss.objectives.bounds import check_target
 from crossloss.plans import METHODS, transfer
-from crossloss.plans.evaluate import metrics_of
+from crossloss.plans.evaluation import metrics_of
 from crossloss.plans.flip import VERDICTS
 from crossloss.plans.update import ARMS
 from crossloss.reading import ranking

@@ -4,7 +4,8 @@ Belongs here: making a plan, in one step or by rounds of retraining; what it cos
 Does not: how a model is trained (run), how well scores predict (validation).
 """
 
-from crossloss.plans.evaluate import Evaluation, HeldOutWords, evaluate
+from crossloss.plans.evaluate import evaluate
+from crossloss.plans.evaluation import Evaluation, HeldOutWords
 from crossloss.plans.flip import SmallestFlip, smallest_flip
 from crossloss.plans.make import METHODS, plan
 from crossloss.plans.plan import Plan, PlanSettings, Round, read_plan
