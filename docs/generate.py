@@ -103,8 +103,8 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "A lower-case name is the class of that name. See [units and signs](objectives.md).",
         objectives,
         "weat names Weat one_sided OneSided association Association margin Margin mac Mac projection Projection "
-        "spread Spread ripa Ripa similarity Similarity separation Separation displacement Displacement likelihood "
-        "Likelihood Sum Absolute as_objective Function each ect",
+        "direct_bias DirectBias ripa Ripa similarity Similarity separation Separation displacement Displacement "
+        "likelihood Likelihood Sum Absolute as_objective Function each ect",
     ),
     (
         "Objectives in files, and of your own",

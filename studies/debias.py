@@ -56,16 +56,16 @@ TOGETHER = {
     "swap-fewest": Correction({"method": "swap"}, several=True, halves=True),
     "reweight": Correction({"method": "reweight"}, several=True, halves=True),
     "reweight-one-start": Correction({"method": "reweight"}),
-    "wide": Correction({"method": "reweight", "tolerance": 0.005}),
+    "wide": Correction({"method": "reweight", "tolerance": 0.0002}),
     "remove": Correction({"method": "remove"}, several=True),
     "remove-one-start": Correction({"method": "remove"}),
     "hard": Correction({"method": "hard"}),
     "hard+reweight": Correction({"method": "hard+reweight"}, several=True),
     "hard+swap-fewest": Correction({"method": "hard+swap"}, several=True),
 }
-"""Corrections of all tests at once, by the name of their rows; ``wide`` is for the spread of many words instead."""
-WIDE, WIDE_WORDS = 0.7, 300
-"""Part of the spread that the correction ``wide`` leaves, and how many words it is of."""
+"""Corrections of all tests at once, by the name of their rows; ``wide`` is for the direct bias of many words."""
+WIDE, WIDE_WORDS = 0.5, 300
+"""Part of the direct bias that the correction ``wide`` leaves, and how many words it is of."""
 UPDATES = ("undo", "reinforce", "both")
 TRANSFERRED = ("swap", "swap-fewest", "reweight", "remove")
 """Corrections that are tried on gensim's Word2Vec."""
@@ -149,13 +149,13 @@ def corrections(tests: int, rows: Sequence[str], others: bool = True) -> int:
     return len(rows) + others * (len(UPDATES) * tests + 1)
 
 
-def wide(run: cl.Run, tests: Sequence[Weat], groups: Sequence[str], count: int = WIDE_WORDS) -> cl.objectives.Spread:
-    """The spread of ``count`` words, drawn from those that no test and no pair has, along the defining pairs."""
+def wide(run: cl.Run, tests: Sequence[Weat], groups: Sequence[str]) -> cl.objectives.DirectBias:
+    """The direct bias of ``WIDE_WORDS`` words that no test and no pair has, along the defining pairs."""
     pairs = [pair for group in groups for pair in hard_debias(group).definitional]
     taken = {word for test in tests for word in test.words} | {word for pair in pairs for word in pair}
     able = [word for word in run.model.vocabulary.words if word not in taken and len(word) > 2]
-    drawn = np.random.default_rng(0).permutation(len(able))[:count]
-    return cl.objectives.spread([able[i] for i in np.sort(drawn)], pairs, name="spread")
+    drawn = np.random.default_rng(0).permutation(len(able))[:WIDE_WORDS]
+    return cl.objectives.direct_bias([able[i] for i in np.sort(drawn)], pairs, c=2, name="direct-bias")
 
 
 def study(

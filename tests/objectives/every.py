@@ -3,6 +3,7 @@
 from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.objectives import (
     association,
+    direct_bias,
     displacement,
     mac,
     margin,
@@ -11,7 +12,6 @@ from crossloss.objectives import (
     ripa,
     separation,
     similarity,
-    spread,
 )
 from crossloss.objectives.weat import Weat
 
@@ -29,7 +29,7 @@ EVERY = {
     "toward": displacement("w0", toward=["w1", "w2"]),
     "along": displacement("w0", along=[1, 0, -2, 0, 0.5]),
     "ripa": ripa(["w0", "w1"], [("w2", "w3"), ("w4", "w5")]),
-    "spread": spread(["w0", "w1"], [("w2", "w3"), ("w4", "w5")]),
+    "direct-bias": direct_bias(["w0", "w1"], [("w2", "w3"), ("w4", "w5")]),
     "projection": projection("w0", [("w1", "w3"), ("w4", "w5"), ("w6", "w7")]),
     "mac": mac(["w0", "w1"], [["w2", "w3"], ["w4", "w5", "w6"]]),
     "separation": separation(["w0", "w1", "w2", "w3"]),

@@ -9,7 +9,7 @@ import torch
 from every import WORDS, view
 
 from crossloss.core import UserError
-from crossloss.objectives import ect, mac, projection, ripa, separation, spread
+from crossloss.objectives import direct_bias, ect, mac, projection, ripa, separation
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +54,16 @@ def test_by_loops():
     pairs = [("w1", "w2"), ("w3", "w4")]
     assert float(projection("w0", pairs)(seen)) == pytest.approx(expected)
     cosines = unit[5:12] @ direction / np.linalg.norm(direction)
-    wide = spread(WORDS[5:12], pairs)
-    assert float(wide(seen)) == pytest.approx(np.sqrt(np.mean(cosines**2)))
+    assert float(direct_bias(WORDS[5:12], pairs)(seen)) == pytest.approx(np.mean(np.abs(cosines)))
+    wide = direct_bias(WORDS[5:12], pairs, c=2)
+    assert float(wide(seen)) == pytest.approx(np.mean(cosines**2))
     fitted, judged = wide.halves(seen.index, 3)
     assert sorted([*fitted.targets, *judged.targets]) == sorted(WORDS[5:12])
     assert (len(fitted.targets), len(judged.targets), fitted.pairs) == (4, 3, wide.pairs)
-    parts = [float(half(seen)) ** 2 * len(half.targets) for half in (fitted, judged)]
-    assert sum(parts) / 7 == pytest.approx(float(wide(seen)) ** 2)
+    parts = [float(half(seen)) * len(half.targets) for half in (fitted, judged)]
+    assert sum(parts) / 7 == pytest.approx(float(wide(seen)))
     with pytest.raises(UserError, match="halves need four"):
-        spread(WORDS[5:8], pairs).halves(seen.index)
+        direct_bias(WORDS[5:8], pairs).halves(seen.index)
 
 
 ZERO = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])

@@ -24,7 +24,7 @@ WRITTEN = {
     "similarity": "similarity:w0/w1",
     "displacement": "displacement:w0/w1,w2",
     "ripa": "ripa:w0,w1/w2,w3/w4,w5",
-    "spread": "spread:w0,w1/w2,w3/w4,w5",
+    "direct-bias": "direct-bias:w0,w1/w2,w3/w4,w5",
     "projection": "projection:w0/w2,w3/w4,w5",
     "mac": "mac:w0,w1/w2,w3/w4",
     "separation": "separation:w0,w1,w2",

@@ -80,7 +80,7 @@ tied: {type: association, word: dooku, A: [a, b], B: [c]}
 half: {type: one-sided, X: [a, b], Y: [c, d], A: [e, f], labels: [x, y, z], kind: statistic}
 group: {type: separation, words: [a, b, c]}
 side: {type: projection, targets: nurse, pairs: [[he, she], [man, woman]]}
-wide: {type: spread, targets: [nurse, "no"], pairs: [[he, she]]}
+wide: {type: direct-bias, targets: [nurse, "no"], pairs: [[he, she]], c: 2}
 inner: {type: ripa, targets: [nurse], pairs: [[he, she]]}
 mean: {type: mac, targets: [a], attributes: [[b, c], [d]]}
 text: {type: likelihood, sentences: ["No, he said.", "on"]}
@@ -106,7 +106,7 @@ def test_every_type_is_the_function_of_its_name(tmp_path):
         o.one_sided(["a", "b"], ["c", "d"], ["e", "f"], ["x", "y", "z"], "statistic", name="half"),
         o.separation(["a", "b", "c"], name="group"),
         o.projection("nurse", [("he", "she"), ("man", "woman")], name="side"),
-        o.spread(["nurse", "no"], [("he", "she")], name="wide"),
+        o.direct_bias(["nurse", "no"], [("he", "she")], c=2, name="wide"),
         o.ripa("nurse", [("he", "she")], name="inner"),
         o.mac("a", [["b", "c"], ["d"]], name="mean"),
         o.likelihood(["No, he said.", "on"], name="text"),
@@ -163,7 +163,7 @@ INLINE = {
     "one-sided:a,b/c,d/e,f": o.one_sided(["a", "b"], ["c", "d"], ["e", "f"]),
     "separation:a,b,c": o.separation(["a", "b", "c"]),
     "projection:nurse/he,she/man,woman": o.projection("nurse", [("he", "she"), ("man", "woman")]),
-    "spread:nurse,doctor/he,she": o.spread(["nurse", "doctor"], [("he", "she")]),
+    "direct-bias:nurse,doctor/he,she": o.direct_bias(["nurse", "doctor"], [("he", "she")]),
     "ripa:nurse,doctor/he,she": o.ripa(["nurse", "doctor"], [("he", "she")]),
     "mac:a,b/c,d/e": o.mac(["a", "b"], [["c", "d"], ["e"]]),
     "abs:weat6": abs(o.weat("weat6")),

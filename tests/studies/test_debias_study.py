@@ -67,8 +67,8 @@ def test_every_correction_is_in_it(made):
         assert set(e.held_out_words) == held
         assert all(len(words.after) == 2 for words in e.held_out_words.values())
     wide = study.evaluations[methods.index("wide")]
-    assert list(wide.targets) == ["spread"]
-    assert wide.effects["spread"][1] == pytest.approx(0.7 * wide.effects["spread"][0], abs=0.006)
+    assert list(wide.targets) == ["direct-bias"]
+    assert wide.effects["direct-bias"][1] == pytest.approx(0.5 * wide.effects["direct-bias"][0], abs=3e-4)
     for test in study.tests:
         assert study.over.effects[test][1] * np.sign(study.original[test]) > abs(study.original[test])
 

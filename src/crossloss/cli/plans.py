@@ -94,7 +94,8 @@ def plan(
                 print_result(evaluations[-1])
             path = run / f"plan-{made.name}.parquet"
             if method != "hard":
-                print_line(f"Train with it: crossloss train CORPUS --weights {path} --out FIXED")
+                swap = " --swap PAIRS" if len(made.added) else ""
+                print_line(f"Train with it: crossloss train CORPUS{swap} --weights {path} --out FIXED")
                 print_line(f"Or elsewhere: crossloss export {run} --format corpus --plan {path} --out FIXED")
             if transferred:
                 _print_transfer(trained, chosen, made, held_out_starts)

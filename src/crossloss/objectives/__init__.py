@@ -24,7 +24,7 @@ from crossloss.objectives.displacement import Displacement, displacement
 from crossloss.objectives.ect import ect
 from crossloss.objectives.likelihood import Likelihood, likelihood
 from crossloss.objectives.one_sided import OneSided, one_sided
-from crossloss.objectives.pairs import Projection, Ripa, Spread, projection, ripa, spread
+from crossloss.objectives.pairs import DirectBias, Projection, Ripa, direct_bias, projection, ripa
 from crossloss.objectives.permutation import Measured, PermutationResult, measured, permutation_test
 from crossloss.objectives.rare import RARE, RareWords, rare_words
 from crossloss.objectives.registry import TYPES, fingerprint, from_dict, register, to_dict
@@ -40,6 +40,7 @@ __all__ = [
     "Association",
     "BaseObjective",
     "Coverage",
+    "DirectBias",
     "Displacement",
     "Function",
     "Likelihood",
@@ -53,12 +54,12 @@ __all__ = [
     "Ripa",
     "Separation",
     "Similarity",
-    "Spread",
     "Sum",
     "Weat",
     "WordObjective",
     "as_objective",
     "association",
+    "direct_bias",
     "displacement",
     "each",
     "ect",
@@ -80,7 +81,6 @@ __all__ = [
     "ripa",
     "separation",
     "similarity",
-    "spread",
     "to_dict",
     "weat",
 ]

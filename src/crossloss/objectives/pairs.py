@@ -1,4 +1,4 @@
-"""Words along directions that pairs of words give, such as he/she and man/woman: projection, spread and RIPA."""
+"""Words along directions that pairs of words give, such as he/she and man/woman: projection, direct bias and RIPA."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -99,35 +99,42 @@ class Projection(OverPairs):
         return self.cosines(view).mean()
 
 
-@register("spread", "WORD,.../he,she(/man,woman)", "targets", "pairs")
-class Spread(OverPairs):
-    """Root of the mean over targets w of cos(w, g)^2, with the direction g of ``Projection``; 0 to 1.
+@register("direct-bias", "WORD,.../he,she(/man,woman)", "targets", "pairs")
+class DirectBias(OverPairs):
+    """Mean over targets w of abs(cos(w, g))^c, with the direction g of ``Projection``; 0 to 1 (Bolukbasi et al. 2016).
 
-    How far many words lie to either side: 1/sqrt(d) for words that have nothing to do with the direction. It has a
-    sign for none of them, so what lowers it is good for words that lean either way. UserError for no target or no pair.
+    How far many words lie to either side. It has a sign for none of them, so what lowers it is good for words that lean
+    either way; about 1/d with c = 2 for words that have nothing to do with the direction, in d dimensions. UserError
+    for no target or no pair, or c below 1.
 
     Examples
     --------
-    >>> wide = cl.objectives.spread(["math", "algebra", "poetry", "art"], [["he", "she"], ["him", "her"]])
+    >>> wide = cl.objectives.direct_bias(["math", "algebra", "poetry", "art"], [["he", "she"], ["him", "her"]], c=2)
     >>> print(float(wide(run.view)))
     """
 
     targets: Words
     pairs: Pairs
+    c: float = 1.0
     name: str = ""
 
-    quantity = "root mean square cosine to a direction"
+    quantity = "direct bias"
     limits = (0.0, 1.0)
     meaning = (
         "Never negative: 0 where none of {targets} lies to the side of {0.pairs[0][0]} or of {0.pairs[0][1]}, 1 where "
-        "all lie on the line between; a root mean square of cosines."
+        "all lie on the line between; a mean size of cosines, to the power of {0.c:g}."
     )
 
-    def __call__(self, view: WordView) -> Tensor:
-        """Root mean square of the cosines, shape (); UserError as ``Projection``."""
-        return self.cosines(view).square().mean().sqrt()
+    def check(self) -> None:
+        """Refuse a power that has no derivative at 0."""
+        if not 1 <= self.c < np.inf:
+            raise UserError(f"c is {self.c:g}: give a power of at least 1.")
 
-    def halves(self, index: Mapping[str, int], seed: int = 0) -> tuple["Spread", "Spread"]:
+    def __call__(self, view: WordView) -> Tensor:
+        """Mean of abs(cos)^c, shape (); UserError as ``Projection``."""
+        return self.cosines(view).abs().pow(self.c).mean()
+
+    def halves(self, index: Mapping[str, int], seed: int = 0) -> tuple["DirectBias", "DirectBias"]:
         """Split the targets in ``index`` in two at random: NAME.fitted and NAME.judged; UserError for fewer than four.
 
         The pairs are those of both.
@@ -176,4 +183,4 @@ class Ripa(OverPairs):
         return product
 
 
-projection, spread, ripa = Projection, Spread, Ripa
+projection, direct_bias, ripa = Projection, DirectBias, Ripa

@@ -420,7 +420,7 @@ def check_corpus(corpus: Corpus, notes: Mapping[str, Any], source: object) -> No
         The plan's notes name another corpus.
     """
     if notes.get("field", {}).get("corpus", corpus.digest) != corpus.digest:
-        raise UserError(f"{source} was made for another corpus (or other --candidates): give the same one.")
+        raise UserError(f"{source} was made for another corpus (or with other --candidates or --swap): give the same.")
 
 
 def read_plan(path: Path) -> tuple[np.ndarray, dict[str, Any]]:

@@ -61,9 +61,8 @@ def answer(
     trained = _trained(plan, noun)
     doing, it = f"Removing {count(plan.size)} of {trained}", "out them"
     if plan.method != "remove":
-        what = (
-            f"{several(len(plan.added), noun)} exchanged" if plan.settings.way == "swap" else f"{count(plan.size)} out"
-        )
+        swap = plan.settings.way == "swap"
+        what = f"{several(len(plan.added), noun)} exchanged" if swap else f"{count(plan.size)} of {trained} out"
         doing, it = f"The plan {plan.method} (weight changed {percent(plan.moved)}, {what})", " it"
     short = "" if plan.reached else f", short of the target of {target}"
     after, predicted = retrained(name, plan, check), value(plan.predictions[name])

@@ -23,6 +23,10 @@ from crossloss.text.tokens import Token, normal, tokenize
 SHIPPED = ("gender", "names")
 PRONOUNS = ("her", "hers", "his", "him")
 """Where English has one word for two: ``her`` is his or him, and ``his`` is her or hers."""
+_NEXT = regex.compile(
+    r"[\s\p{Ps}\p{Pi}\"']+([\w'’.-]*\w)(?:\s+(?:his|her|their|its)\s+([\w'’.-]*\w))?", regex.IGNORECASE
+)
+"""The next word, whatever the rule of words makes of it (his 80th birthday), and that behind it (his or her book)."""
 _QUOTED = regex.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»")
 
 
@@ -82,9 +86,10 @@ def _pronoun(word: str, tokens: Sequence[Token], i: int, text: str) -> str:
     """Her as his where a noun may follow, else him; his as her or hers alike."""
     if word in ("him", "hers"):
         return {"him": "her", "hers": "his"}[word]
-    following = tokens[i + 1] if i + 1 < len(tokens) else None
-    noun = following is not None and not text[tokens[i].end : following.start].strip()
-    noun = noun and following is not None and following.word not in _shipped()["not_before_a_noun"]
+    following, no_noun = _NEXT.match(text, tokens[i].end), _shipped()["not_before_a_noun"]
+    noun = following is not None and following[1].lower() not in no_noun
+    if following is not None and following[2] and following[1].lower() in ("and", "or"):
+        noun = following[2].lower() not in no_noun
     return {"her": ("him", "his"), "his": ("hers", "her")}[word][noun]
 
 

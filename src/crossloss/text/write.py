@@ -22,16 +22,19 @@ def encode_corpus(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
     """Files by name, of samples (n,) each as often as its whole number says; 0 leaves it out.
 
     A file comes back under its own name with the columns that were read; a folder of text as its files; a dataset and
-    what had no layout as .parquet and .jsonl. The second copy of a sample has #2 behind its id. Refused where no sample
-    is left, or a document's name leads out of the folder.
+    what had no layout as .parquet and .jsonl. A swapped version stands where its sentence stood. The second copy of a
+    sample has #2 behind its id. Refused where no sample is left, or a document's name leads out of the folder.
     """
     if not numbers.any():
         raise UserError("No sample is left to write: choose another plan.")
     info = corpus.info or SourceInfo("jsonl")
     source = PurePosixPath(corpus.source.replace(":", "-").replace("\\", "-")).name or "corpus"
+    places = np.arange(len(corpus))
+    if corpus.originals is not None:
+        places = np.where(corpus.originals < 0, places, corpus.originals)
     rows = [
         Row(corpus.ids[i] + (f"#{copy + 1}" if copy else ""), corpus.documents[i], corpus.texts[i])
-        for i in np.flatnonzero(numbers)
+        for i in np.argsort(places, kind="stable")
         for copy in range(int(numbers[i]))
     ]
     if info.layout == "folder" and info.columns is None:
