@@ -1,4 +1,4 @@
-"""The tutorial, carried out: its commands and code in their order, and what it says they print."""
+"""The tutorial and the page of corrections, carried out: commands and code in their order, and what they print."""
 
 import os
 import re
@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import ROOT, blocks
+from pages import ROOT, blocks, commands, corpus
 
 import crossloss
 
-TUTORIAL = ROOT / "docs" / "tutorial.md"
+TUTORIAL, CORRECT = ROOT / "docs" / "tutorial.md", ROOT / "docs" / "howto" / "correct.md"
 # A number, and the unit whose size depends on the machine.
 NUMBER = re.compile(r"[−+-]?\d[\d,.]*( (s|min|GB)\b)?")
 BORDERS = re.compile(r"[\u2500-\u257f]+")
@@ -34,14 +34,26 @@ def carry_out(kind: str, text: str, folder: Path, shim: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
-def test_the_tutorial_does_what_it_says(tmp_path):
+@pytest.fixture
+def shim(tmp_path):
+    """A folder with this crossloss as a command."""
     pytest.importorskip("gensim")
-    shim, folder = tmp_path / "bin", tmp_path / "work"
+    shim = tmp_path / "bin"
     shim.mkdir()
-    folder.mkdir()
     (shim / "crossloss").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m crossloss "$@"\n')
     (shim / "crossloss").chmod(0o755)
+    return shim
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.slow
+def test_the_tutorial_does_what_it_says(shim, folder):
     said, shown = "", 0
     for block in blocks(TUTORIAL):
         if "Install" in block.note:
@@ -54,3 +66,20 @@ def test_the_tutorial_does_what_it_says(tmp_path):
                 shown += 1
     assert shown > 8
     assert (folder / "runs/first/report.html").stat().st_size > 50_000
+
+
+@pytest.mark.slow
+def test_a_corpus_is_corrected_in_at_most_six_commands(shim, folder):
+    assert len(list(commands(CORRECT))) <= 6
+    more = [word for name in ("paper-math", "paper-art") for word in crossloss.objectives.weat(name).words]
+    lines = corpus(900, more=[*more, "john", "mary"])
+    (folder / "corpus.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    said = "".join(
+        carry_out(block.kind, block.text, folder, shim) for block in blocks(CORRECT) if block.kind in ("sh", "python")
+    )
+    fixed = (folder / "fixed" / "corpus.txt").read_text("utf-8").splitlines()
+    changed = [(a, b) for a, b in zip(lines, fixed, strict=True) if a != b]
+    assert 0 < len(changed) < len(lines) / 4
+    assert all(len(a.split()) == len(b.split()) for a, b in changed)
+    assert "over to words that it was not fitted to" in " ".join(said.split())
+    assert "wordsim353" not in said, "its words are not in the corpus"

@@ -40,9 +40,11 @@ def held_out_words(
             every = [judge for pair in judges[draw].values() for judge in pair]
 
             def corrected(parts: Any = parts[draw], every: Any = every) -> list[Any]:
-                goals = {fitted.name: plan.targets[name] for name, (fitted, _) in parts.items()}
-                scores = compute_scores(run, [fitted for fitted, _ in parts.values()])
-                made = compute_plan(scores, goals, plan.settings)
+                made = plan
+                if plan.settings.share is None:
+                    goals = {fitted.name: plan.targets[name] for name, (fitted, _) in parts.items()}
+                    scores = compute_scores(run, [fitted for fitted, _ in parts.values()])
+                    made = compute_plan(scores, goals, plan.settings)
                 return [made.apply(run, seed=seed).values(every) for seed in seeds]
 
             known = [run.fingerprint(o) for o in every]
