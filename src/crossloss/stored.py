@@ -8,9 +8,10 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from crossloss.core import Objective, UserError
+from crossloss.files import read_json
 from crossloss.objectives import BaseObjective
 from crossloss.objectives.bounds import bounds_of
-from crossloss.plans import Plan, PlanSettings, Round, SmallestFlip, read_plan
+from crossloss.plans import Evaluation, Plan, PlanSettings, Round, SmallestFlip, read_plan
 from crossloss.plans.depleted import depleted_words
 from crossloss.plans.flip import in_common, sentences
 from crossloss.run.run import Run
@@ -62,6 +63,9 @@ def restore(run: Run) -> None:
         name = path.stem.removeprefix("plan-")
         if name not in results.plans and (made := _restored_plan(results.scores, path, name)):
             results.plans[name] = made
+    for path in sorted(run.store.path.glob("evaluation-*.json")):
+        evaluation = Evaluation.from_json(read_json(path))
+        results.evaluations.setdefault(evaluation.name, evaluation)
     results.validation = results.validation or stored_validation(run)
     flips = {name: list(sets.values()) for name, sets in (run.store.load(ROBUSTNESS) or {}).items()}
     results.flips = flips | results.flips

@@ -11,7 +11,7 @@ from pages import PAGES, ROOT, blocks, corpus
 
 import crossloss as cl
 
-# Not run here: the design's own sketches. The tutorial, the page of corrections and that of names have tests of their own.
+# Not run here: the sketches of the design. Tutorial, corrections and names of Python have tests of their own.
 ELSEWHERE = {"design.md", "tutorial.md", "correct.md", "api.md"}
 SNIPPETS = [p for p in PAGES if p.name not in ELSEWHERE and any(b.kind == "python" for b in blocks(p))]
 

@@ -25,7 +25,9 @@ def folder(tmp_path_factory):
         cl.measure(run, [MINE], starts=3)
         scores = cl.score(run, [MINE])
         target = scores.values["mine"] * 0.9
-        cl.plan(scores, target, method="reweight", starts=2, rounds=2).save(run)
+        reweight = cl.plan(scores, target, method="reweight", starts=2, rounds=2)
+        reweight.save(run)
+        cl.evaluate(reweight, run, [MINE], seeds=2, halves=2).save(run)
         cl.plan(scores, target).save(run)
         cl.validate(run, subsets=4, share=0.2, strongest=2, seeds=2, removals=2)
         save_flip(run, cl.smallest_flip(scores, "mine", most=0.1), "mine")
@@ -48,6 +50,9 @@ def test_a_loaded_run_has_the_whole_page(folder):
     assert "from 2 other starts, which it was not fitted to" in shown
     assert f"Each of the {len(validation.strongest['mine'].samples)} strongest of mine was left out alone" in shown
     assert "of 61 sentences" in shown.split("How few sentences decide it")[1].split("How well")[0]
+    assert re.search(
+        "From 2 starts that it was not fitted to: .* to .*It (carries|does not carry) over to words", shown
+    )
     for word in ("Not measured yet", "not checked by retraining", "No plan yet"):
         assert word not in shown
     first = Page(page).text

@@ -80,7 +80,7 @@ def evaluate(
     made = plan.apply(run)
     results = [{o.name: measured(o, at.view) for o in objectives} for at in (run, made)]
     cell = None if plan.update is None else _cell(plan)
-    return Evaluation(
+    evaluation = Evaluation(
         method=plan.label,
         targets=dict(plan.targets),
         effects={o.name: (results[0][o.name].value, results[1][o.name].value) for o in objectives},
@@ -102,6 +102,8 @@ def evaluate(
         purity=_purity(plan, run, made),
         transfer=_transferred(plan, run, objectives, range(1, gensim + 1)),
     )
+    run.results.evaluations[evaluation.name] = evaluation
+    return evaluation
 
 
 def _transferred(plan: Plan, run: Run, objectives: Sequence[Objective], seeds: Sequence[int]) -> dict[str, Transfer]:

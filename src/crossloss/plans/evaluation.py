@@ -198,14 +198,7 @@ class Evaluation(Result):
         lines = []
         for name, (before, after) in self.effects.items():
             lines.append(f"{self.method}: {name} goes from {value(before)} to {value(after)} (own start, retrained).")
-            if held := self.held_out_words.get(name):
-                verdict = "It carries over" if held.carries_over else "It does not carry over"
-                lines.append(
-                    f"  {verdict} to words that it was not fitted to: {spread(held.before)} to {spread(held.after)} "
-                    f"({several(len(held.before), 'draw')} of half of the words, sd between draws)."
-                )
-            if each := self.transfer.get(name):
-                lines.append(f"  In gensim's Word2Vec: {spread(each.before)} to {spread(each.after)} ({each.verdict}).")
+            lines += [f"  {sentence}" for sentence in self.sentences(name)]
         if not self.reached and self.chosen:
             lines.append("No update of the sweep kept the quality; this is the one that kept most of it.")
         elif not self.reached:
@@ -218,6 +211,19 @@ class Evaluation(Result):
         if self.chosen:
             lines.append(f"Chosen of the sweep: {self.chosen['size']} samples, {self.chosen['passes']} passes.")
         return lines
+
+    def sentences(self, name: str) -> list[str]:
+        """Whether what it does to an objective carries over to words, and to another trainer, that it has not seen."""
+        made = []
+        if held := self.held_out_words.get(name):
+            verdict = "It carries over" if held.carries_over else "It does not carry over"
+            made.append(
+                f"{verdict} to words that it was not fitted to: {spread(held.before)} to {spread(held.after)} "
+                f"({several(len(held.before), 'draw')} of half of the words, sd between draws)."
+            )
+        if each := self.transfer.get(name):
+            made.append(f"In gensim's Word2Vec: {spread(each.before)} to {spread(each.after)} ({each.verdict}).")
+        return made
 
     def tables(self) -> list[Table]:
         """Every figure on starts that it was not fitted to, before and after, beside the noise between starts."""

@@ -67,6 +67,15 @@ class Contents:
         plans = [plan for plan in self.results.plans.values() if name in plan.targets]
         return sorted(plans, key=lambda plan: (_is_of(check, plan, name), plan.method == "remove"))
 
+    def evaluated(self, plan: Plan, name: str) -> list[str]:
+        """Of a plan that was evaluated: the objective from starts, on words and by a trainer that it has not seen."""
+        for made in self.results.evaluations.values():
+            if (made.method, made.targets) == (plan.label, plan.targets) and name in made.effects:
+                row = made.row(name)
+                starts = f"From {len(row.before)} starts that it was not fitted to: {display.spread(row.before)}"
+                return [f"{starts} to {display.spread(row.after)}.", *made.sentences(name)]
+        return []
+
     def explain(self, objective: Objective, s: Scored) -> Any:
         """A sample taken apart, where the model's samples have parts and nothing else is shown of them."""
         return self.scores.explain(s.sample, objective) if self.parts else None

@@ -6,12 +6,14 @@ from typing import Any
 
 @dataclass
 class Results:
-    """Set by ``cl.score``, ``cl.plan``, ``cl.validate``, ``cl.over_starts`` and ``cl.smallest_flip``.
+    """Set by ``cl.score``, ``cl.plan``, ``cl.evaluate``, ``cl.validate``, ``cl.over_starts`` and ``cl.smallest_flip``.
 
     Attributes
     ----------
     scores : Scores or None
     plans : dict of str to Plan
+        By their names.
+    evaluations : dict of str to Evaluation
         By their names.
     validation : Validation or None
     spreads : dict of str to Spread
@@ -22,6 +24,7 @@ class Results:
 
     scores: Any = None
     plans: dict[str, Any] = field(default_factory=dict)
+    evaluations: dict[str, Any] = field(default_factory=dict)
     validation: Any = None
     spreads: dict[str, Any] = field(default_factory=dict)
     flips: dict[str, list[Any]] = field(default_factory=dict)
