@@ -11,7 +11,7 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.export import export
 from crossloss.objectives.weat import Weat
-from crossloss.plans.plan import read_plan
+from crossloss.plans.files import read_plan
 from dense import random_sentences
 from train_on import train_on
 

@@ -18,7 +18,7 @@ from crossloss.core import UserError
 from crossloss.display import Marked, Result, Table, effect
 from crossloss.models.skipgram.explain import Explanation, explain_text, pair_terms
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
-from crossloss.plans.plan import plan_table
+from crossloss.plans.files import plan_table
 from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
 from crossloss.scores import Named, Scores

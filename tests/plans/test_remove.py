@@ -13,7 +13,7 @@ from crossloss.objectives.weat import Weat
 from crossloss.plans.depleted import depleted_words
 from crossloss.plans.ensemble import SeedEnsemble
 from crossloss.plans.fitting import fit, removals, selection
-from crossloss.plans.plan import first_order_removal
+from crossloss.plans.removal import first_order_removal
 from dense import random_sentences
 from stopping import Stopping
 from train_on import train_on

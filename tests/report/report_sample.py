@@ -15,7 +15,7 @@ import crossloss as cl
 from crossloss.models.skipgram.explain import Explanation
 from crossloss.objectives import Weat
 from crossloss.plans.depleted import DepletedWord
-from crossloss.plans.plan import PlanSettings
+from crossloss.plans.settings import PlanSettings
 from crossloss.report import render
 from crossloss.run.results import Results
 from crossloss.scores import Scored

@@ -14,7 +14,7 @@ from crossloss.export import export as write
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Weat
 from crossloss.plans import read_plan
-from crossloss.plans.plan import check_corpus
+from crossloss.plans.files import check_corpus
 from crossloss.stored import stored_scores
 from crossloss.text.versions import WNC, inspect_files, read_versions, versions_table
 

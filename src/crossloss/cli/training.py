@@ -15,7 +15,7 @@ from crossloss.models.skipgram.settings import split_settings, stored_settings
 from crossloss.objectives import BaseObjective, parse_objectives
 from crossloss.objectives.bounds import check_target
 from crossloss.plans import read_plan
-from crossloss.plans.plan import check_corpus
+from crossloss.plans.files import check_corpus
 from crossloss.run.train import MEMORY
 from crossloss.text.builtin import BUILTIN
 from crossloss.validation.spread import STARTS

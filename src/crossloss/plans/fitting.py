@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 
 from crossloss.core import UserError
 from crossloss.plans.ensemble import SeedEnsemble
-from crossloss.plans.plan import Round
+from crossloss.plans.settings import Round
 from crossloss.plans.smallest import fewest, smallest_step
 from crossloss.run.store import Entry
 

@@ -11,7 +11,8 @@ from crossloss.objectives.weat import Weat
 from crossloss.plans.ensemble import baseline_seeds
 from crossloss.plans.evaluation import HeldOutWords
 from crossloss.plans.make import compute_plan
-from crossloss.plans.plan import FITTED, Plan
+from crossloss.plans.plan import Plan
+from crossloss.plans.settings import FITTED
 from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run

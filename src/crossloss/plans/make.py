@@ -17,7 +17,9 @@ from crossloss.objectives.weat import Weat
 from crossloss.plans.depleted import depleted_words
 from crossloss.plans.ensemble import SeedEnsemble
 from crossloss.plans.fitting import fit, removals, reweighting, selection
-from crossloss.plans.plan import FITTED, HARD, Plan, PlanSettings, first_order_removal
+from crossloss.plans.plan import Plan
+from crossloss.plans.removal import first_order_removal
+from crossloss.plans.settings import FITTED, HARD, PlanSettings
 from crossloss.plans.sweep import PASSES, SIZES, choose_cell, sweep
 from crossloss.plans.update import ARMS, update
 from crossloss.progress import track

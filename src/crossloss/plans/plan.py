@@ -1,10 +1,7 @@
 """A plan: a weight for every sample to train with next, or steps on a trained model, with what they are for."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,63 +9,16 @@ import pyarrow as pa
 
 from crossloss.core import UserError
 from crossloss.display import Result, Table, percent, several, value
-from crossloss.files import read_table
 from crossloss.inputs import read_only
 from crossloss.models.skipgram.hard_debias import debiased_parameters
 from crossloss.objectives.bounds import UNBOUNDED, Bounds, described
+from crossloss.plans.curve import crossing, removal_curve
 from crossloss.plans.depleted import DepletedWord
-from crossloss.plans.sweep import PASSES, SIZES, Cell
+from crossloss.plans.files import plan_table
+from crossloss.plans.settings import PlanSettings, Round
+from crossloss.plans.sweep import Cell
 from crossloss.plans.update import Update
 from crossloss.run.run import Run
-from crossloss.text.read import Corpus
-
-HARD = "hard"
-FITTED = ("remove", "reweight", "swap")
-"""Methods that change sample weights, by rounds of retraining and scoring."""
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round of a plan: ``size`` samples out, what was predicted of each objective, and what retraining gave."""
-
-    size: int
-    predicted: dict[str, float]
-    retrained: dict[str, float]
-
-
-@dataclass(frozen=True)
-class PlanSettings:
-    """How a plan is made: the parameters of ``cl.plan``."""
-
-    method: str = "remove"
-    starts: int = 1
-    tolerance: float | None = None
-    rounds: int = 12
-    bound: float = 2.0
-    groups: tuple[str, ...] = ("gender",)
-    sizes: tuple[int, ...] = SIZES
-    passes: tuple[int, ...] = PASSES
-    most_steps: int | None = None
-    share: float | None = None
-    budget: int | None = None
-    copies: bool = False
-
-    @property
-    def way(self) -> str:
-        """The method without hard debias before it."""
-        return self.method.rpartition("+")[2]
-
-    @property
-    def hard(self) -> tuple[str, ...]:
-        """Word sets of hard debias, where it is part of the method."""
-        return self.groups if HARD in self.method.split("+") else ()
-
-    @property
-    def label(self) -> str:
-        """The method as tables name it: swap is a share at random, swap-fewest by score; with -one-start of one."""
-        if self.way not in FITTED or self.share is not None:
-            return self.method
-        return self.method + "-fewest" * (self.way == "swap") + "-one-start" * (self.starts == 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -340,104 +290,3 @@ class Plan(Result):
         headings = ("objective", "now", "target", "predicted", "retrained")
         title = f"{self.method}: {self.size:,} samples out, {self.moved:.2%} of the weight"
         return Table(title, headings, rows).html()
-
-
-def removal_curve(
-    scores: np.ndarray, value: float, target: float, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Samples trained on, most helpful first (m,), and the first-order value as the helpful ones go one by one.
-
-    Above the target amplifiers go, below it mitigators: removing sample i changes the objective by -w_i I_i, so taking
-    the largest first needs the fewest.
-    """
-    effects = -np.asarray(scores, dtype=np.float64) * weights
-    helpful = effects * np.sign(target - value)
-    ranking = np.argsort(-helpful, kind="stable")
-    ranking = ranking[weights[ranking] > 0]
-    order = ranking[helpful[ranking] > 0]
-    return ranking.astype(np.int64), value + np.concatenate([[0.0], np.cumsum(effects[order])])
-
-
-def crossing(curve: np.ndarray, target: float) -> int:
-    """The first place of a curve at or beyond the target, seen from its start; the last where there is none."""
-    crossed = np.flatnonzero((curve - target) * np.sign(target - curve[0]) >= -1e-12)
-    return int(crossed[0]) if len(crossed) else len(curve) - 1
-
-
-def first_order_removal(
-    scores: np.ndarray, /, *, value: float, targets: dict[str, float], before: np.ndarray, **more: Any
-) -> Plan:
-    """The smallest removal that is predicted to bring one objective to its target, from either side.
-
-    Parameters
-    ----------
-    scores : (n,) array
-        I_i = d f/d w_i.
-    value : float
-        The objective now.
-    targets : dict
-        Its target, by its name.
-    before : (n,) array
-        Weights the run was trained with; samples of weight 0 cannot be removed.
-    **more
-        Further attributes of the plan.
-
-    Raises
-    ------
-    UserError
-        A score or the target is not finite, or nothing would be left.
-    """
-    ((name, target),) = targets.items()
-    if not (np.isfinite(scores).all() and np.isfinite([value, target]).all()):
-        raise UserError(f"A plan for {name} needs finite scores and a finite target.")
-    ranking, curve = removal_curve(scores, value, target, before)
-    size = crossing(curve, target)
-    weights = np.array(before, dtype=np.float64)
-    weights[ranking[:size]] = 0.0
-    if not weights.any():
-        raise UserError(f"Bringing {name} to {target:g} would remove every sample: choose a nearer target.")
-    reached = bool((curve[size] - target) * np.sign(target - value) >= -1e-12)
-    known: dict[str, Any] = {"settings": PlanSettings(rounds=0), "scores": np.asarray(scores, dtype=np.float64)[None]}
-    return Plan(
-        **(known | more),
-        targets={name: float(target)}, values={name: float(value)}, predictions={name: float(curve[size])},
-        results={}, weights=weights, before=np.asarray(before, dtype=np.float64), path=[], reached=reached,
-    )  # fmt: skip
-
-
-def plan_table(weights: np.ndarray, what: Mapping[str, Any]) -> pa.Table:
-    """Table of sample (0, ..., n - 1) and weight (n,), with ``what`` as JSON in the metadata."""
-    table = pa.table({"sample": np.arange(len(weights)), "weight": np.asarray(weights, dtype=np.float64)})
-    return table.replace_schema_metadata({"crossloss": json.dumps(dict(what), sort_keys=True)})
-
-
-def check_corpus(corpus: Corpus, notes: Mapping[str, Any], source: object) -> None:
-    """Refuse the plan of another corpus.
-
-    Raises
-    ------
-    UserError
-        The plan's notes name another corpus.
-    """
-    if notes.get("field", {}).get("corpus", corpus.digest) != corpus.digest:
-        raise UserError(f"{source} was made for another corpus (or with other --candidates or --swap): give the same.")
-
-
-def read_plan(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
-    """Weights (n,) of a plan file, by sample, and what the plan says of its run.
-
-    Raises
-    ------
-    UserError
-        Not a table of sample and weight, or samples that are not 0, ..., n - 1.
-    """
-    table = read_table(path)
-    if not {"sample", "weight"} <= set(table.column_names):
-        raise UserError(f"{path} has no columns sample and weight: give a plan made by `crossloss plan`.")
-    samples = table["sample"].to_numpy()
-    if not np.array_equal(np.sort(samples), np.arange(len(samples))):
-        raise UserError(f"{path} must hold every sample of the corpus once, numbered from 0.")
-    weights = np.empty(len(samples))
-    weights[samples] = table["weight"].to_numpy()
-    notes = (table.schema.metadata or {}).get(b"crossloss", b"{}")
-    return weights, dict(json.loads(notes))
