@@ -7,6 +7,7 @@ Does not: how the parameters came about, or which samples made them.
 
 from crossloss.objectives.algebra import Absolute, BaseObjective, Sum
 from crossloss.objectives.command_line import SYNTAX
+from crossloss.objectives.contextual import SEAT_TESTS, Seat, Sentence, bland_sentences, seat
 from crossloss.objectives.cosines import (
     Association,
     Mac,
@@ -34,6 +35,7 @@ from crossloss.objectives.word_objective import Coverage, WordObjective
 
 __all__ = [
     "RARE",
+    "SEAT_TESTS",
     "SYNTAX",
     "TYPES",
     "Absolute",
@@ -51,6 +53,8 @@ __all__ = [
     "Projection",
     "RareWords",
     "Ripa",
+    "Seat",
+    "Sentence",
     "Separation",
     "Similarity",
     "Spread",
@@ -59,6 +63,7 @@ __all__ = [
     "WordObjective",
     "as_objective",
     "association",
+    "bland_sentences",
     "displacement",
     "each",
     "ect",
@@ -78,6 +83,7 @@ __all__ = [
     "rare_words",
     "register",
     "ripa",
+    "seat",
     "separation",
     "similarity",
     "spread",

@@ -1,0 +1,11 @@
+"""Objectives of transformers models: differentiable numbers of what a model makes of sentences.
+
+Belongs here: sentences, how they become vectors or probabilities, and numbers of these. They call the model and the
+tokenizer that they are given, and import neither.
+Does not: word vectors without context (the files beside this folder), or how the model was trained.
+"""
+
+from crossloss.objectives.contextual.seat import SEAT_TESTS, Seat, seat
+from crossloss.objectives.contextual.templates import Sentence, bland_sentences
+
+__all__ = ["SEAT_TESTS", "Seat", "Sentence", "bland_sentences", "seat"]
