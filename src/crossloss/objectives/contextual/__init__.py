@@ -5,7 +5,23 @@ tokenizer that they are given, and import neither.
 Does not: word vectors without context (the files beside this folder), or how the model was trained.
 """
 
+from crossloss.objectives.contextual.ceat import Ceat, CombinedEffect, ceat
+from crossloss.objectives.contextual.likelihood_difference import LikelihoodDifference, likelihood_difference
+from crossloss.objectives.contextual.log_probability import LogProbabilityBias, log_probability_bias
 from crossloss.objectives.contextual.seat import SEAT_TESTS, Seat, seat
 from crossloss.objectives.contextual.templates import Sentence, bland_sentences
 
-__all__ = ["SEAT_TESTS", "Seat", "Sentence", "bland_sentences", "seat"]
+__all__ = [
+    "SEAT_TESTS",
+    "Ceat",
+    "CombinedEffect",
+    "LikelihoodDifference",
+    "LogProbabilityBias",
+    "Seat",
+    "Sentence",
+    "bland_sentences",
+    "ceat",
+    "likelihood_difference",
+    "log_probability_bias",
+    "seat",
+]

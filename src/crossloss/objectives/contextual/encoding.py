@@ -77,13 +77,14 @@ class Block:
         return {"input_ids": self.ids.to(device), "attention_mask": self.mask.to(device)}
 
 
-def blocks(ids: Sequence[Sequence[int]], tokenizer: Any) -> list[Block]:
-    """Sequences of pieces in blocks of like length, of at most ``TOKENS_AT_ONCE`` tokens."""
+def blocks(ids: Sequence[Sequence[int]], tokenizer: Any, at_once: int | None = None) -> list[Block]:
+    """Sequences of pieces in blocks of like length, of at most ``at_once`` tokens (``TOKENS_AT_ONCE``)."""
+    at_once = TOKENS_AT_ONCE if at_once is None else at_once
     padding = getattr(tokenizer, "pad_token_id", None)
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     groups: list[list[int]] = []
     for i in order:
-        if not groups or (len(groups[-1]) + 1) * len(ids[i]) > TOKENS_AT_ONCE:
+        if not groups or (len(groups[-1]) + 1) * len(ids[i]) > at_once:
             groups.append([])
         groups[-1].append(i)
     made = []

@@ -78,11 +78,8 @@ class Pooling:
         if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
             raise UserError(f"{name}: give sentences, a list of strings that are not empty.")
         encoded = encode(texts, self.tokenizer, bool(self.special_tokens))
-        if strict:
-            refuse_unknown(name, encoded, self.tokenizer)
+        refuse_unknown(name, encoded if strict else list(map(_word, encoded, sentences)), self.tokenizer)
         places = [self._places(name, one, given) for one, given in zip(encoded, sentences, strict=True)]
-        if not strict:
-            refuse_unknown(name, [_part(one, at) for one, at in zip(encoded, places, strict=True)], self.tokenizer)
         made = []
         for block in blocks([one.ids for one in encoded], self.tokenizer):
             weights = torch.zeros(block.ids.shape, dtype=torch.float64)
@@ -109,9 +106,11 @@ class Pooling:
         return places[-1:] if self.pooling == "last-piece" else places
 
 
-def _part(one: Encoded, places: Sequence[int]) -> Encoded:
-    ids, offsets, special = ([part[i] for i in places] for part in (one.ids, one.offsets, one.special))
-    return Encoded(one.text, tuple(ids), tuple(offsets), tuple(special))  # type: ignore[arg-type]
+def _word(one: Encoded, given: str | Sentence) -> Encoded:
+    """The pieces of the word that a sentence is about."""
+    places = one.within(given.start, given.end) if isinstance(given, Sentence) else range(len(one.ids))
+    ids, offsets, special = (tuple(part[i] for i in places) for part in (one.ids, one.offsets, one.special))
+    return Encoded(one.text, ids, offsets, special)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,6 +95,7 @@ def seat(
     kind: Kind = "effect",
     ddof: int = 1,
     forward: Forward | None = None,
+    name: str = "",
 ) -> Seat:
     """Sentence Encoder Association Test (May et al. 2019) of a transformers model, for fields of torch models.
 
@@ -122,6 +123,8 @@ def seat(
     forward : callable, optional
         (model, batch) -> hidden states (n, tokens, d), for models without ``hidden_states``; the batch has input_ids
         and attention_mask.
+    name : str
+        What the test is called, in front of what was chosen.
 
     Raises
     ------
@@ -134,9 +137,9 @@ def seat(
     >>> print(effect.name, float(effect(encoder.view)))
     >>> scores = cl.score(encoder, [effect, cl.objectives.seat("seat6", tokenizer, kind="difference")])
     """
-    name, labels, sentences = read_test(test)
+    called, labels, sentences = read_test(test)
     how = Pooling(tokenizer, pooling, layer, special_tokens, forward)
-    name = f"{name}-{how.name}-{'difference' if kind == 'difference' else f'ddof{ddof}'}"
+    name = f"{name or called}-{how.name}-{'difference' if kind == 'difference' else f'ddof{ddof}'}"
     check_choices(name, kind, ddof)
     pooled = how.of(name, [sentence for side in SIDES for sentence in sentences[side]])
     return Seat(name, labels, pooled, [len(sentences[side]) for side in SIDES], kind, ddof)
