@@ -9,6 +9,13 @@ from crossloss.objectives.contextual.ceat import Ceat, CombinedEffect, ceat
 from crossloss.objectives.contextual.likelihood_difference import LikelihoodDifference, likelihood_difference
 from crossloss.objectives.contextual.log_probability import LogProbabilityBias, log_probability_bias
 from crossloss.objectives.contextual.seat import SEAT_TESTS, Seat, seat
+from crossloss.objectives.contextual.sentences import (
+    Probe,
+    SentenceAssociation,
+    probe,
+    sentence_association,
+    sentence_similarity,
+)
 from crossloss.objectives.contextual.templates import Sentence, bland_sentences
 
 __all__ = [
@@ -17,11 +24,16 @@ __all__ = [
     "CombinedEffect",
     "LikelihoodDifference",
     "LogProbabilityBias",
+    "Probe",
     "Seat",
     "Sentence",
+    "SentenceAssociation",
     "bland_sentences",
     "ceat",
     "likelihood_difference",
     "log_probability_bias",
+    "probe",
     "seat",
+    "sentence_association",
+    "sentence_similarity",
 ]
