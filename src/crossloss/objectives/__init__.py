@@ -7,25 +7,6 @@ Does not: how the parameters came about, or which samples made them.
 
 from crossloss.objectives.algebra import Absolute, BaseObjective, Sum
 from crossloss.objectives.command_line import SYNTAX
-from crossloss.objectives.contextual import (
-    SEAT_TESTS,
-    Ceat,
-    CombinedEffect,
-    LikelihoodDifference,
-    LogProbabilityBias,
-    Probe,
-    Seat,
-    Sentence,
-    SentenceAssociation,
-    bland_sentences,
-    ceat,
-    likelihood_difference,
-    log_probability_bias,
-    probe,
-    seat,
-    sentence_association,
-    sentence_similarity,
-)
 from crossloss.objectives.cosines import (
     Association,
     Mac,
@@ -50,6 +31,28 @@ from crossloss.objectives.registry import TYPES, fingerprint, from_dict, registe
 from crossloss.objectives.userfile import load, load_objectives, parse_objectives
 from crossloss.objectives.weat import Weat, names, weat
 from crossloss.objectives.word_objective import Coverage, WordObjective
+
+# isort: split
+# After the types of words, which are listed in the order in which they are imported.
+from crossloss.objectives.contextual import (
+    SEAT_TESTS,
+    Ceat,
+    CombinedEffect,
+    LikelihoodDifference,
+    LogProbabilityBias,
+    Probe,
+    Seat,
+    Sentence,
+    SentenceAssociation,
+    bland_sentences,
+    ceat,
+    likelihood_difference,
+    log_probability_bias,
+    probe,
+    seat,
+    sentence_association,
+    sentence_similarity,
+)
 
 __all__ = [
     "RARE",

@@ -44,7 +44,7 @@ class CombinedEffect:
     Examples
     --------
     >>> test = cl.objectives.ceat(gender, tokenizer, texts, occurrences=2, draws=10, seed=0)
-    >>> print(test.combined(encoder.view).p_value)
+    >>> print(test.combined(bert.view).p_value)
     """
 
     effect: float
@@ -73,7 +73,7 @@ class Ceat(BaseObjective):
     Examples
     --------
     >>> test = cl.objectives.ceat(gender, tokenizer, texts, occurrences=2, draws=10, seed=0)
-    >>> print(test.missing["X"], float(test(encoder.view)))
+    >>> print(test.missing["X"], float(test(bert.view)))
     """
 
     name: str
@@ -187,7 +187,7 @@ def ceat(
     Examples
     --------
     >>> test = cl.objectives.ceat(gender, tokenizer, texts, occurrences=2, draws=10, seed=0)
-    >>> print(test.name, float(test(encoder.view)), test.combined(encoder.view).standard_error)
+    >>> print(test.name, float(test(bert.view)), test.combined(bert.view).standard_error)
     """
     words = word_test(test)
     how = Pooling(tokenizer, pooling, layer, special_tokens, forward)

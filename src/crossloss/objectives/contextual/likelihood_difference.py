@@ -31,7 +31,7 @@ class LikelihoodDifference(BaseObjective):
     Examples
     --------
     >>> test = cl.objectives.likelihood_difference([("he is.", "she is.")], tokenizer, model="masked")
-    >>> print(test.interpretation(), test.percentage(language_model.view))
+    >>> print(test.interpretation(), test.percentage(bert.view))
     """
 
     name: str
@@ -103,7 +103,7 @@ def likelihood_difference(
     Examples
     --------
     >>> test = cl.objectives.likelihood_difference([("he is.", "she is.")], tokenizer, model="masked")
-    >>> print(float(test(language_model.view)))
+    >>> print(float(test(bert.view)))
     """
     name = f"{name}-{model}"
     if model not in ("masked", "causal"):

@@ -93,7 +93,7 @@ def log_probability_bias(
     Examples
     --------
     >>> test = cl.objectives.log_probability_bias(["he"], ["she"], ["nurse", "chef"], tokenizer)
-    >>> print(float(test(language_model.view)))
+    >>> print(float(test(bert.view)))
     """
     mask = mask_token(name, tokenizer)
     for what, words in (("first", first), ("second", second), ("attributes", attributes)):

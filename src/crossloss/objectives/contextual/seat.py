@@ -47,7 +47,7 @@ class Seat(TargetTest):
     Examples
     --------
     >>> test = cl.objectives.seat("seat7b", tokenizer)
-    >>> print(test.interpretation(), cl.permutation_test(test, encoder.view).p_value)
+    >>> print(test.interpretation(), cl.permutation_test(test, bert.view).p_value)
     """
 
     name: str
@@ -134,8 +134,8 @@ def seat(
     Examples
     --------
     >>> effect = cl.objectives.seat("seat6", tokenizer, pooling="mean")
-    >>> print(effect.name, float(effect(encoder.view)))
-    >>> scores = cl.score(encoder, [effect, cl.objectives.seat("seat6", tokenizer, kind="difference")])
+    >>> print(effect.name, float(effect(bert.view)))
+    >>> scores = cl.score(bert, [effect, cl.objectives.seat("seat6", tokenizer, kind="difference")])
     """
     called, labels, sentences = read_test(test)
     how = Pooling(tokenizer, pooling, layer, special_tokens, forward)

@@ -92,7 +92,7 @@ def sentence_similarity(
     Examples
     --------
     >>> near = cl.objectives.sentence_similarity("she is a nurse.", "he is a nurse.", tokenizer)
-    >>> print(float(near(encoder.view)))
+    >>> print(float(near(bert.view)))
     """
     how = Pooling(tokenizer, pooling, layer, special_tokens, forward)
     first, second = several(name, a), several(name, b)
@@ -125,7 +125,7 @@ def sentence_association(
     Examples
     --------
     >>> lean = cl.objectives.sentence_association("this is a nurse.", ["this is she."], ["this is he."], tokenizer)
-    >>> print(float(lean(encoder.view)))
+    >>> print(float(lean(bert.view)))
     """
     how = Pooling(tokenizer, pooling, layer, special_tokens, forward)
     sets = [several(name, given) for given in (sentences, A, B)]
@@ -217,7 +217,7 @@ def probe(
     Examples
     --------
     >>> test = cl.objectives.probe("this is a nurse.", torch.ones(8), tokenizer)
-    >>> print(float(test(encoder.view)))
+    >>> print(float(test(bert.view)))
     """
     how = Pooling(tokenizer, pooling, layer, special_tokens, forward)
     given = several(name, sentences)
