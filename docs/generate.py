@@ -39,6 +39,30 @@ def loss(outputs, batch):  # one number a sample
     return F.cross_entropy(outputs, batch["y"], reduction="none")
 """
 """What the examples in docstrings start from; tests/docs/test_examples.py runs them after it."""
+TRANSFORMERS = """\
+from string import ascii_lowercase
+
+from transformers import BertConfig, BertForMaskedLM, BertTokenizer
+
+letters = [*ascii_lowercase, *("##" + letter for letter in ascii_lowercase)]
+pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "he", "she", "nurse", "chef", *letters]
+tokenizer = BertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)})
+texts = ["he adores math and algebra.", "she adores art and poetry.", "him and her.", "his art is hers."]
+config = BertConfig(
+    vocab_size=len(pieces), hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+    tie_word_embeddings=False,
+)
+rows = {"input_ids": tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]}
+field = cl.TorchField(
+    BertForMaskedLM(config).eval(),
+    lambda logits, batch: F.cross_entropy(logits.transpose(1, 2), batch["input_ids"], reduction="none").mean(1),
+    rows,
+    forward=lambda model, batch: model(**batch).logits,
+)
+bert = cl.train(field, cl.SGD(lr=0.1), steps=5)
+gender = cl.objectives.Weat("gender", X=["math", "algebra"], Y=["art", "poetry"], A=["he", "him"], B=["she", "her"])
+"""
+"""What the examples of objectives of transformers models start from, after ``PRELUDE``."""
 
 SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
     (
@@ -107,6 +131,14 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "likelihood Likelihood Sum Absolute as_objective Function each ect",
     ),
     (
+        "Objectives of transformers models",
+        "In `cl.objectives`, for models of transformers in a `TorchField`. See [what they say](contextual.md).",
+        objectives,
+        "seat Seat SEAT_TESTS bland_sentences Sentence ceat Ceat CombinedEffect log_probability_bias "
+        "LogProbabilityBias likelihood_difference LikelihoodDifference sentence_similarity sentence_association "
+        "SentenceAssociation probe Probe",
+    ),
+    (
         "Objectives in files, and of your own",
         "In `cl.objectives`. See [my own objective](howto/objective.md).",
         objectives,
@@ -133,6 +165,8 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
     ),
 )
 """Every public name, in the order of use: a title, what it is for, the module, the names."""
+FURTHER = {"Objectives of transformers models": TRANSFORMERS}
+"""By section, what its examples start from beside ``PRELUDE``."""
 MADE_BY = {
     "Run": "train",
     "Scores": "score",
@@ -178,6 +212,11 @@ def wrapped(line: str) -> str:
 def public() -> list[tuple[ModuleType, str]]:
     """Every public name with its module, in the order of the page."""
     return [(module, name) for _, _, module, names in SECTIONS for name in names.split()]
+
+
+def further(name: str) -> str:
+    """What the example of a name starts from beside ``PRELUDE``."""
+    return "".join(FURTHER.get(title, "") for title, _, _, names in SECTIONS if name in names.split())
 
 
 def is_described(thing: object) -> bool:
@@ -285,7 +324,10 @@ def section(title: str, text: str, module: ModuleType, names: str) -> str:
     # A class stands under the lower-case name that users call it by.
     shown = {n: t for n, t in shown.items() if n.islower() or list(things.values()).count(t) == 1}
     values = [name for name in things if not is_described(things[name])]
-    parts = [f"## {title}", wrapped(text), *(entry(module, name) for name in shown)]
+    start = (
+        [f"Their examples start from these lines too:\n\n```python\n{FURTHER[title]}```"] if title in FURTHER else []
+    )
+    parts = [f"## {title}", wrapped(text), *start, *(entry(module, name) for name in shown)]
     if values:
         parts.append(wrapped(f"Tables and constants beside them: {', '.join(f'`{name}`' for name in values)}."))
     return "\n\n".join(parts)

@@ -42,6 +42,9 @@ def test_an_example_runs(module, name, names):
     statements = generate.example(getattr(module, name))
     if any("gensim" in s.source for s in statements) or name == "keyed_vectors":
         pytest.importorskip("gensim")
+    if generate.further(name):
+        pytest.importorskip("transformers")
+        exec(compile(generate.further(name), "docs/api.md", "exec"), names)
     execute(statements, names)
 
 

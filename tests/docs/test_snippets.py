@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 from pages import PAGES, ROOT, blocks, corpus
+from test_generated import generate
 
 import crossloss as cl
 
@@ -58,6 +59,11 @@ def executed(tmp_path_factory):
         with chdir(folder), redirect_stdout(io.StringIO()) as out:
             if page.name == "formats.md":
                 names["model"] = word2vec(gensim)
+            if page.name == "contextual.md":
+                pytest.importorskip("transformers")
+                start = {}
+                exec(generate.PRELUDE + generate.TRANSFORMERS, start)
+                names |= {"run": start["bert"], "tokenizer": start["tokenizer"]}
             for block in blocks(page):
                 # with wefe: a package that tests have not; notest: on data that are not here
                 if block.kind == "python" and "with " not in block.note and block.note != "notest":

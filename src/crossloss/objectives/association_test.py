@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from pydantic import SkipValidation
 from torch import Tensor
 
 from crossloss.core import UserError
+from crossloss.objectives.algebra import BaseObjective
 from crossloss.objectives.bounds import Bounds
 from crossloss.objectives.word_objective import WordObjective, WordView
 
@@ -18,12 +19,32 @@ ROUNDING = 16  # in units of the dtype's eps; targets on one ray differ by less 
 
 
 Kind = Literal["effect", "statistic"]
-"""Which number a test gives."""
+"""Which number a test of words gives."""
 Labels = SkipValidation[Sequence[str]]
 """What the sets are called; the test says how many there are."""
 
 
-class AssociationTest(WordObjective):
+class TargetTest(BaseObjective):
+    """A test of two sets of targets by one number of each, its association: what a permutation test is of."""
+
+    kind: str
+    """The number that it gives: "effect", "statistic" (of sums) or "difference" (of means)."""
+    ddof: int = 0
+    """What the standard deviation of the effect size divides by: the number of targets less this."""
+
+    def associations(self, view: Any) -> tuple[Tensor, Tensor]:
+        """Associations of the targets of X and of Y, (x,) and (y,)."""
+        raise NotImplementedError
+
+    def __call__(self, view: Any) -> Tensor:
+        """Number of its kind, shape (); UserError as ``associations``, or for associations that are all equal."""
+        x, y = self.associations(view)
+        if self.kind == "effect":
+            return effect(self.name, x, y, self.ddof)
+        return x.sum() - y.sum() if self.kind == "statistic" else x.mean() - y.mean()
+
+
+class AssociationTest(TargetTest, WordObjective):
     """A test of two sets of targets, X and Y, by their mean cosines to A, less those to B where there is a B."""
 
     labels: Sequence[str]
@@ -70,11 +91,6 @@ class AssociationTest(WordObjective):
             direction = direction - unit["B"].mean(0)
         return unit["X"] @ direction, unit["Y"] @ direction
 
-    def __call__(self, view: WordView) -> Tensor:
-        """Effect size or statistic, shape (); UserError as ``associations``, or for associations that are all equal."""
-        x, y = self.associations(view)
-        return x.sum() - y.sum() if self.kind == "statistic" else effect(self.name, x, y)
-
     def with_words(self, sets: Mapping[str, Sequence[str]], name: str) -> Self:
         """The test with other words in its sets."""
         return type(self)(**{**vars(self), **sets, "name": name})
@@ -107,15 +123,15 @@ class AssociationTest(WordObjective):
         return self.with_words(sets, self.name)
 
 
-def effect(name: str, x: Tensor, y: Tensor) -> Tensor:
-    """Difference of means over the population standard deviation of both together (Eq. 12 as meant), shape ().
+def effect(name: str, x: Tensor, y: Tensor, ddof: int = 0) -> Tensor:
+    """Difference of means over the standard deviation of both together (Eq. 12 as meant: ddof 0), shape ().
 
     Exchanging x and y flips the sign to the last bit: nothing here depends on which of them comes first. UserError
     where all associations are equal up to rounding.
     """
     number = len(x) + len(y)
     mean = (x.sum() + y.sum()) / number
-    spread = (((x - mean).square().sum() + (y - mean).square().sum()) / number).sqrt()
+    spread = (((x - mean).square().sum() + (y - mean).square().sum()) / (number - ddof)).sqrt()
     if not bool(spread > ROUNDING * torch.finfo(spread.dtype).eps):
         raise UserError(f"{name}: all target words are associated alike, so the effect size is undefined.")
     return (x.mean() - y.mean()) / spread

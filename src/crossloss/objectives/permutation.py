@@ -4,13 +4,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from crossloss.core import Objective, UserError
-from crossloss.objectives.association_test import AssociationTest, effect
-from crossloss.objectives.word_objective import WordView
+from crossloss.objectives.association_test import TargetTest, effect
 
 EXACT_SPLITS = 10**6
 ROWS_AT_ONCE = 50_000
@@ -34,6 +33,8 @@ class PermutationResult:
         Splits looked at, the observed one included.
     exact : bool
         Whether these are all.
+    difference : float
+        mean_X s - mean_Y s. An effect size can also rise because its denominator fell; this cannot.
 
     Examples
     --------
@@ -47,6 +48,7 @@ class PermutationResult:
     p_value_two_sided: float
     splits: int
     exact: bool
+    difference: float
 
 
 class Measured(NamedTuple):
@@ -62,22 +64,20 @@ class Measured(NamedTuple):
     tested: PermutationResult | None
 
 
-def measured(objective: Objective, view: WordView, *, seed: int = 0) -> Measured:
+def measured(objective: Objective, view: Any, *, seed: int = 0) -> Measured:
     """Value and significance of an objective; UserError as the objective itself.
 
     Examples
     --------
     >>> print(cl.objectives.measured(weat, run.view).value)
     """
-    if not isinstance(objective, AssociationTest):
+    if not isinstance(objective, TargetTest):
         return Measured(float(objective(view)), None)
     tested = permutation_test(objective, view, seed=seed)
-    return Measured(tested.effect if objective.kind == "effect" else tested.statistic, tested)
+    return Measured(getattr(tested, objective.kind), tested)
 
 
-def permutation_test(
-    weat: AssociationTest, view: WordView, *, seed: int = 0, samples: int = 100_000
-) -> PermutationResult:
+def permutation_test(weat: TargetTest, view: Any, *, seed: int = 0, samples: int = 100_000) -> PermutationResult:
     """Test the null hypothesis that X and Y are exchangeable.
 
     Exact up to 10^6 splits of X and Y together, or where ``samples`` asks for all there are; beyond, ``samples``
@@ -92,7 +92,7 @@ def permutation_test(
     if samples < 1:
         raise UserError(f"samples is {samples}: a permutation test needs at least one split.")
     x, y = weat.associations(view)
-    size = effect(weat.name, x, y)
+    size = effect(weat.name, x, y, weat.ddof)
     values = np.concatenate([x.detach().cpu().double().numpy(), y.detach().cpu().double().numpy()])
     first, total = len(x), len(values)
     observed = values[:first].mean() - values[first:].mean()
@@ -107,7 +107,8 @@ def permutation_test(
         one += int((difference >= observed - tolerance).sum())
         two += int((np.abs(difference) >= abs(observed) - tolerance).sum())
         splits += len(chosen)
-    return PermutationResult(float(x.sum() - y.sum()), float(size), one / splits, two / splits, splits, exact)
+    statistic, difference = float(x.sum() - y.sum()), float(x.mean() - y.mean())
+    return PermutationResult(statistic, float(size), one / splits, two / splits, splits, exact, difference)
 
 
 def _all(total: int, first: int) -> Iterator[np.ndarray]:
