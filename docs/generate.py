@@ -14,7 +14,7 @@ import typer
 from typer.cli import get_docs_for_click
 
 import crossloss
-from crossloss import estimators, objectives
+from crossloss import estimators, losses, objectives
 from crossloss.cli import app
 
 WIDTH = 120
@@ -52,6 +52,12 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "Word vectors on a corpus, or any torch model with its loss and data. Each has a training field.",
         crossloss,
         "SkipGram TorchField check_field",
+    ),
+    (
+        "Losses of a batch",
+        "In `cl.losses`, for `TorchField(model, data=..., loss=...)`: the weights of the samples are inside.",
+        losses,
+        "token_mean in_batch_negatives",
     ),
     (
         "Optimisers",

@@ -20,7 +20,7 @@ Any torch model:
 
 __version__ = "0.1.0"
 
-from crossloss import objectives
+from crossloss import losses, objectives
 from crossloss.concepts import concepts
 from crossloss.core import UserError
 from crossloss.edits import Edits, score_edits
@@ -72,6 +72,7 @@ __all__ = [
     "imported",
     "keyed_vectors",
     "load",
+    "losses",
     "measure",
     "objectives",
     "over_starts",
