@@ -272,7 +272,7 @@ def methods(cls: type) -> Iterator[str]:
 def entry(module: ModuleType, name: str) -> str:
     """A class or function: what it is, how it is called, an example, and of a class its methods."""
     thing = getattr(module, name)
-    called = {crossloss: "cl.", objectives: "cl.objectives.", estimators: ""}[module] + name
+    called = {crossloss: "cl.", losses: "cl.losses.", objectives: "cl.objectives.", estimators: ""}[module] + name
     parts = [f"### {called}", wrapped(summary(thing))]
     if name in MADE_BY:
         parts[1] += f"\nMade by `cl.{MADE_BY[name]}`; its fields:"
