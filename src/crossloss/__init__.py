@@ -31,7 +31,7 @@ from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.word2vec import keyed_vectors
 from crossloss.models.torch import TorchField, check_field
 from crossloss.objectives import permutation_test
-from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall
+from crossloss.optimisers import SGD, Adam, AdamW, Clip, ClipValue, Groups, HeavyBall, Still
 from crossloss.plans import Evaluation, Plan, SmallestFlip, evaluate, plan, smallest_flip
 from crossloss.progress import progress
 from crossloss.report import report
@@ -48,9 +48,12 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Clip",
+    "ClipValue",
     "Corpus",
     "Edits",
     "Evaluation",
+    "Groups",
     "HeavyBall",
     "Measures",
     "Plan",
@@ -60,6 +63,7 @@ __all__ = [
     "SkipGram",
     "SmallestFlip",
     "Spread",
+    "Still",
     "TorchField",
     "UserError",
     "Validation",

@@ -137,7 +137,9 @@ class TorchModel(Model):
         direction = 2 * size + 8 * self._field.samples
         if optimiser is None:
             return Footprint(0, direction, size, size, size)
-        return Footprint(0, direction, len(optimiser.init(theta)) * size, (1 + len(optimiser.needs)) * size, size)
+        state = {name: entry.numel() * entry.element_size() for name, entry in optimiser.init(theta).items()}
+        replayed = size + sum(state.get(name, size) for name in optimiser.needs)
+        return Footprint(0, direction, sum(state.values()), replayed, size)
 
     def check_start(self, theta: Tensor, weights: Tensor) -> None:
         """Refuse what is detached, random, mixed between samples or not finite: ``check_field``."""
