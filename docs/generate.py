@@ -63,7 +63,7 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "Optimisers",
         "Update rules whose steps can be differentiated. Word vectors have a default of their own.",
         crossloss,
-        "SGD Adam AdamW HeavyBall Groups Still Clip ClipValue",
+        "SGD Adam AdamW NAdam RMSprop Adagrad Muon HeavyBall Groups Still Clip ClipValue Averaged",
     ),
     (
         "Train, record, import, load",

@@ -31,7 +31,21 @@ from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.word2vec import keyed_vectors
 from crossloss.models.torch import TorchField, check_field
 from crossloss.objectives import permutation_test
-from crossloss.optimisers import SGD, Adam, AdamW, Clip, ClipValue, Groups, HeavyBall, Still
+from crossloss.optimisers import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Averaged,
+    Clip,
+    ClipValue,
+    Groups,
+    HeavyBall,
+    Muon,
+    NAdam,
+    RMSprop,
+    Still,
+)
 from crossloss.plans import Evaluation, Plan, SmallestFlip, evaluate, plan, smallest_flip
 from crossloss.progress import progress
 from crossloss.report import report
@@ -46,8 +60,10 @@ from crossloss.validation import Spread, Validation, over_starts, validate
 
 __all__ = [
     "SGD",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Averaged",
     "Clip",
     "ClipValue",
     "Corpus",
@@ -56,7 +72,10 @@ __all__ = [
     "Groups",
     "HeavyBall",
     "Measures",
+    "Muon",
+    "NAdam",
     "Plan",
+    "RMSprop",
     "Recorder",
     "Run",
     "Scores",

@@ -9,15 +9,24 @@ from typing import Any
 from torch import Tensor
 
 from crossloss.core import Optimiser, UserError
+from crossloss.optimisers.adagrad import Adagrad
 from crossloss.optimisers.adam import Adam, AdamW
+from crossloss.optimisers.averaged import Averaged
 from crossloss.optimisers.clip import Clip, ClipValue
 from crossloss.optimisers.groups import Groups, Still
 from crossloss.optimisers.heavy_ball import HeavyBall
+from crossloss.optimisers.muon import Muon
+from crossloss.optimisers.nadam import NAdam
 from crossloss.optimisers.rates import Rising
+from crossloss.optimisers.rmsprop import RMSprop
 from crossloss.optimisers.sgd import SGD
 
 RULES: Mapping[str, type] = {
-    rule.__name__: rule for rule in (HeavyBall, Rising, SGD, Adam, AdamW, Clip, ClipValue, Groups, Still)
+    rule.__name__: rule
+    for rule in (
+        *(HeavyBall, Rising, SGD, Adam, AdamW, NAdam, RMSprop, Adagrad, Muon),
+        *(Groups, Still, Clip, ClipValue, Averaged),
+    )
 }
 """Those that a manifest can name."""
 

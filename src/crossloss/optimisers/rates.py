@@ -1,15 +1,21 @@
 """Settings that may change from step to step."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 Rate = float | Callable[[int], float]
-"""A learning rate, or a schedule: any function of the step, counted from 0."""
+"""A learning rate, momentum or beta, or a schedule of it: any function of the step, counted from 0."""
 
 
 def rate(setting: Rate, t: int) -> float:
     """Learning rate or momentum of step t."""
     return float(setting(t)) if callable(setting) else float(setting)
+
+
+def within(setting: Rate, low: float, below: float = math.inf) -> bool:
+    """Whether a number is in [low, below); a function of the step is taken at its word."""
+    return callable(setting) or low <= setting < below
 
 
 @dataclass(frozen=True)

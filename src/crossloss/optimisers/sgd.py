@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from crossloss.core import State, UserError
-from crossloss.optimisers.rates import Rate, rate
+from crossloss.optimisers.rates import Rate, rate, within
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +19,8 @@ class SGD:
 
     Parameters
     ----------
-    lr : float or function of the step
-    momentum, dampening, weight_decay : float
+    lr, momentum : float or function of the step
+    dampening, weight_decay : float
     nesterov : bool
 
     Raises
@@ -35,14 +35,14 @@ class SGD:
     """
 
     lr: Rate
-    momentum: float = 0.0
+    momentum: Rate = 0.0
     dampening: float = 0.0
     weight_decay: float = 0.0
     nesterov: bool = False
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        if not self.momentum >= 0 or not self.weight_decay >= 0 or not (callable(self.lr) or self.lr >= 0):
+        if not within(self.lr, 0) or not within(self.momentum, 0) or not self.weight_decay >= 0:
             raise UserError("SGD needs lr, momentum and weight_decay of at least 0.")
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise UserError("SGD with nesterov needs a momentum above 0 and no dampening.")
@@ -52,18 +52,18 @@ class SGD:
         return {"theta": theta} | ({"velocity": torch.zeros_like(theta)} if self.momentum else {})
 
     def _share(self, t: int) -> float:
-        """What of G enters the velocity at step t."""
-        return 1 - self.dampening if t else 1.0
+        """What of G enters the velocity at step t: all of it at the first that has momentum."""
+        return 1 - self.dampening if any(rate(self.momentum, s) for s in range(t)) else 1.0
 
     def step(self, state: State, g: Tensor, t: int) -> State:
         """One step; the given state is left as it was."""
-        theta, lr = state["theta"], rate(self.lr, t)
+        theta, lr, momentum = state["theta"], rate(self.lr, t), rate(self.momentum, t)
         if self.weight_decay:
             g = torch.add(g, theta, alpha=self.weight_decay)
-        if not self.momentum:
-            return {"theta": torch.add(theta, g, alpha=-lr)}
-        velocity = (state["velocity"] * self.momentum).add_(g, alpha=self._share(t))
-        move = torch.add(g, velocity, alpha=self.momentum) if self.nesterov else velocity
+        if not momentum:
+            return state | {"theta": torch.add(theta, g, alpha=-lr)}
+        velocity = (state["velocity"] * momentum).add_(g, alpha=self._share(t))
+        move = torch.add(g, velocity, alpha=momentum) if self.nesterov else velocity
         return {"theta": torch.add(theta, move, alpha=-lr), "velocity": velocity}
 
     def adjoint(self, state: State, t: int, bar: State) -> tuple[State, Tensor]:
@@ -71,15 +71,15 @@ class SGD:
 
         Nesterov: n <- n - lr momentum l and a = n - lr l. Weight decay: l <- l + weight_decay a.
         """
-        lr, back = rate(self.lr, t), {}
-        if not self.momentum:
+        lr, momentum, back = rate(self.lr, t), rate(self.momentum, t), bar.copy()
+        if not momentum:
             a = bar["theta"] * -lr
         else:
-            inner = lr * self.momentum if self.nesterov else lr
+            inner = lr * momentum if self.nesterov else lr
             velocity = torch.add(bar["velocity"], bar["theta"], alpha=-inner)
             a = velocity * self._share(t)
             if self.nesterov:
                 a.sub_(bar["theta"], alpha=lr)
-            back["velocity"] = velocity.mul_(self.momentum)
+            back["velocity"] = velocity.mul_(momentum)
         theta = torch.add(bar["theta"], a, alpha=self.weight_decay) if self.weight_decay else bar["theta"]
-        return {"theta": theta} | back, a
+        return back | {"theta": theta}, a

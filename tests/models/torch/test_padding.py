@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from differences import agree
 from torch import nn
 
 import crossloss as cl
+from differences import agree
 
 F64 = torch.float64
 N, LENGTH, WORDS = 6, 5, 12

@@ -251,7 +251,11 @@ class TorchField(TorchModel, Field):
         if not isinstance(self.order, RecordedOrder):
             return [Part(self.batch(step), draws=seed)]
         parts = self.order.parts(step)
-        return [replace(p, divisor=len(parts), draws=seed if p.draws is None else p.draws) for p in parts]
+        first = [seed, *[None] * (len(parts) - 1)]
+        return [
+            replace(p, rows=p.rows.to(self.device), divisor=len(parts), draws=s if p.draws is None else p.draws)
+            for p, s in zip(parts, first, strict=True)
+        ]
 
     def _whole(self) -> list[Part]:
         """All samples; the batches of one epoch where their losses are of batches, or their data were recorded."""

@@ -16,6 +16,7 @@ from crossloss.models.base import Model
 from crossloss.models.torch.data import GivenOrder, leaves
 from crossloss.models.torch.finite import check_finite
 from crossloss.models.torch.outer import check_objectives
+from crossloss.models.torch.steps import Part, RecordedOrder
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField
@@ -117,8 +118,8 @@ class TorchModel(Model):
         data = hashlib.sha256()
         for leaf in leaves(field._rows):
             data.update(f"{leaf.dtype} {tuple(leaf.shape)} {digest(_bytes(leaf))}".encode())
-        looked_at = steps if isinstance(field.order, GivenOrder) else min(steps, LOOKED_AT)
-        batches = hashlib.sha256("".join(digest(field.batch(t).cpu().numpy()) for t in range(looked_at)).encode())
+        looked_at = steps if isinstance(field.order, GivenOrder | RecordedOrder) else min(steps, LOOKED_AT)
+        batches = hashlib.sha256("".join(_batch(field, t) for t in range(looked_at)).encode())
         return {
             "model": self.kind,
             "parameters": [list(map(str, field.layout.names)), digest(_bytes(theta))],
@@ -198,6 +199,23 @@ def _text(value: Any) -> str | None:
 def _encodable(text: str) -> str:
     """The text with a question mark for each lone surrogate, which no file holds."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _batch(field: "TorchField", step: int) -> str:
+    """The batch of a step by hash: its rows, and what a loop recorded beside them."""
+    order = field.order
+    if not isinstance(order, RecordedOrder):
+        return digest(field.batch(step).cpu().numpy())
+    return " ".join(
+        digest(part.rows.cpu().numpy()) + "".join(digest(_bytes(tensor)) for tensor in _recorded(part))
+        for part in order.parts(step)
+    )
+
+
+def _recorded(part: Part) -> list[Tensor]:
+    """What a loop recorded of a micro-batch beside its rows."""
+    draws = list(part.draws) if isinstance(part.draws, tuple) else []
+    return [*(leaves(part.data) if part.data is not None else ()), *draws]
 
 
 def _bytes(tensor: Tensor) -> Any:
