@@ -124,7 +124,8 @@ def _classes(config: Any) -> SampleLosses:
     def losses(outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
         logits, labels = outputs.logits, batch["labels"]
         if config.problem_type == "regression" or (config.problem_type is None and config.num_labels == 1):
-            return (logits.reshape(len(labels), -1) - labels.reshape(len(labels), -1)).square().sum(1)
+            errors: Tensor = logits.reshape(len(labels), -1) - labels.reshape(len(labels), -1)
+            return errors.square().sum(1)
         if config.problem_type == "multi_label_classification" or labels.is_floating_point():
             return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(1)
         return F.cross_entropy(logits.view(-1, config.num_labels), labels.view(-1), reduction="none")

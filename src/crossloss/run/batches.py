@@ -1,14 +1,13 @@
 """The batches of a recorded loop as tensors in a file, and back."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from crossloss.core import UserError
-from crossloss.models.torch.data import Rows
+from crossloss.models.torch.data import paths
 from crossloss.models.torch.steps import Part
 
 FILE = "batches.safetensors"
@@ -47,17 +46,6 @@ def unpack(packed: Mapping[str, Tensor]) -> list[list[Part]]:
     )
     counts = packed["parts"].tolist() if "parts" in packed else [1] * len(rows)
     return [[next(parts) for _ in range(count)] for count in counts]
-
-
-def paths(rows: Rows, at: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Tensor]]:
-    """Every tensor with the names and numbers that lead to it; UserError for names that are no texts."""
-    if isinstance(rows, Tensor):
-        yield at, rows
-        return
-    for key, part in rows.items() if isinstance(rows, Mapping) else enumerate(rows):
-        if isinstance(rows, Mapping) and not isinstance(key, str):
-            raise UserError(f"A recorded batch has the name {key!r}, which is no text: name its tensors by texts.")
-        yield from paths(part, (*at, key))
 
 
 def _structure(leaves: Sequence[tuple[list[str | int], Tensor]]) -> Any:

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from crossloss.core import UserError
 from crossloss.models.torch import TorchField
-from crossloss.models.torch.data import batch_rows, each, leaves
+from crossloss.models.torch.data import batch_rows, each, leaves, paths
 from crossloss.models.torch.module import generators
 from crossloss.models.torch.steps import Part
 from crossloss.run import clipping
-from crossloss.run.batches import paths
 from crossloss.run.torch_optim import Clipping, Optimizers, Setting
 
 nan = float("nan")

@@ -38,6 +38,17 @@ def named_leaves(rows: Rows, name: str = "") -> Iterator[tuple[str, Tensor]]:
         raise UserError(f"The data hold a {type(rows).__name__}: pass tensors, or a collate_fn that makes tensors.")
 
 
+def paths(rows: Rows, at: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Tensor]]:
+    """Every tensor with the names and numbers that lead to it; UserError for names that are no texts."""
+    if isinstance(rows, Tensor):
+        yield at, rows
+        return
+    for key, part in rows.items() if isinstance(rows, Mapping) else enumerate(rows):
+        if isinstance(rows, Mapping) and not isinstance(key, str):
+            raise UserError(f"A recorded batch has the name {key!r}, which is no text: name its tensors by texts.")
+        yield from paths(part, (*at, key))
+
+
 def leaves(rows: Rows) -> list[Tensor]:
     """Every tensor of the rows; UserError for anything else."""
     return [leaf for _, leaf in named_leaves(rows)]

@@ -13,7 +13,7 @@ from crossloss.core import FULL_BATCH, Objective, Optimiser, UserError
 from crossloss.files import digest, read_table, write_table
 from crossloss.memory import Footprint
 from crossloss.models.base import Model
-from crossloss.models.torch.data import GivenOrder, leaves
+from crossloss.models.torch.data import GivenOrder, leaves, paths
 from crossloss.models.torch.finite import check_finite
 from crossloss.models.torch.outer import check_objectives
 from crossloss.models.torch.steps import Part, RecordedOrder
@@ -215,7 +215,8 @@ def _batch(field: "TorchField", step: int) -> str:
 def _recorded(part: Part) -> list[Tensor]:
     """What a loop recorded of a micro-batch beside its rows."""
     draws = list(part.draws) if isinstance(part.draws, tuple) else []
-    return [*(leaves(part.data) if part.data is not None else ()), *draws]
+    data = [] if part.data is None else sorted(paths(part.data), key=lambda named: str(named[0]))
+    return [*(leaf for _, leaf in data), *draws]
 
 
 def _bytes(tensor: Tensor) -> Any:

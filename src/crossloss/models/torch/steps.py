@@ -36,7 +36,7 @@ class Part:
 
     def some(self, which: slice) -> "Part":
         """Some of its samples."""
-        data = None if self.data is None else each(self.data, lambda leaf: leaf[which])
+        data = None if self.data is None else each(self.data, lambda leaf: leaf[which].contiguous())
         return replace(self, rows=self.rows[which], data=data)
 
 
