@@ -1,0 +1,208 @@
+"""transformers' Trainer with its defaults, recorded: replayed to the bit, scores against differences of retraining."""
+
+import numpy as np
+import pytest
+import torch
+
+import crossloss as cl
+from crossloss.core import UserError
+
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("accelerate")
+from crossloss.integrations.transformers import record  # noqa: E402
+
+VOCABULARY, ROWS = 24, 20
+
+
+class Rows(torch.utils.data.Dataset):
+    """Rows of token numbers, of several lengths."""
+
+    def __init__(self, labels=None):
+        draw = np.random.default_rng(0)
+        self.rows = [
+            {"input_ids": draw.integers(5, VOCABULARY, size=draw.integers(5, 9)).tolist()} for _ in range(ROWS)
+        ]
+        for i, row in enumerate(self.rows):
+            row["attention_mask"] = [1] * len(row["input_ids"])
+            if labels is not None:
+                row["labels"] = labels(i)
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return dict(self.rows[i])
+
+
+def bert(kind, **more):
+    config = transformers.BertConfig(
+        vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=16, **more,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return getattr(transformers, f"BertFor{kind}")(config)
+
+
+def gpt2(**more):
+    config = transformers.GPT2Config(
+        vocab_size=VOCABULARY, n_embd=16, n_layer=2, n_head=2, n_positions=16, bos_token_id=1, eos_token_id=2, **more
+    )
+    torch.manual_seed(0)
+    return transformers.GPT2LMHeadModel(config)
+
+
+class Masking:
+    """A collator that pads, and masks anew each time."""
+
+    def __call__(self, features):
+        width = max(len(f["input_ids"]) for f in features)
+        ids = torch.zeros(len(features), width, dtype=torch.long)
+        for row, f in zip(ids, features, strict=True):
+            row[: len(f["input_ids"])] = torch.tensor(f["input_ids"])
+        drawn = (torch.rand(ids.shape) < 0.3) & (ids > 0)
+        drawn[:, 1] = True
+        return {
+            "input_ids": torch.where(drawn, 3, ids), "attention_mask": (ids > 0).long(),
+            "labels": torch.where(drawn, ids, -100),
+        }  # fmt: skip
+
+
+def following(features):
+    batch = Masking()(features)
+    ids = torch.where(batch["labels"] >= 0, batch["labels"], batch["input_ids"])
+    return {
+        "input_ids": ids, "attention_mask": batch["attention_mask"],
+        "labels": torch.where(batch["attention_mask"] == 1, ids, -100),
+    }  # fmt: skip
+
+
+def classes(features):
+    batch = following(features)
+    return batch | {"labels": torch.tensor([f["labels"] for f in features])}
+
+
+def trainer(tmp_path, model, collator, labels=None, evaluated=None, **more):
+    args = transformers.TrainingArguments(
+        output_dir=str(tmp_path), per_device_train_batch_size=4, num_train_epochs=2, report_to=[], save_strategy="no",
+        disable_tqdm=True, use_cpu=True, logging_strategy="no", **({"learning_rate": 1e-3} | more),
+    )  # fmt: skip
+    return transformers.Trainer(
+        model=model, args=args, train_dataset=Rows(labels), data_collator=collator, eval_dataset=evaluated
+    )
+
+
+CASES = {
+    "BERT, masked": lambda p, **m: trainer(p, bert("MaskedLM"), Masking(), **m),
+    "GPT-2": lambda p, **m: trainer(p, gpt2(), following, **m),
+    "BERT, classes": lambda p, **m: trainer(p, bert("SequenceClassification"), classes, lambda i: i % 2, **m),
+    "BERT, a number": lambda p, **m: trainer(
+        p, bert("SequenceClassification", num_labels=1), classes, lambda i: float(i), **m
+    ),
+    "BERT, classes of tokens": lambda p, **m: trainer(
+        p, bert("TokenClassification", num_labels=VOCABULARY), Masking(), **m
+    ),
+}
+
+
+@pytest.mark.parametrize("more", [{}, {"gradient_accumulation_steps": 2}], ids=["defaults", "accumulated"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_trainer_with_its_defaults_is_taken_again_to_the_bit(case, more, tmp_path):
+    plain = CASES[case](tmp_path, optim="adamw_torch", **more)
+    plain.train()
+    recorded = CASES[case](tmp_path, optim="adamw_torch", **more)
+    recorder = record(recorded)
+    recorded.train()
+    run = recorder.finish()
+    for a, b in zip(plain.model.parameters(), recorded.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    names = dict(recorded.model.named_parameters())
+    for name in run.view:
+        torch.testing.assert_close(run.view[name], names[name], rtol=0, atol=0)
+    assert run.steps == (10 if not more else 6)
+
+
+@pytest.mark.parametrize("case", ["BERT, masked", "GPT-2", "BERT, classes"])
+def test_scores_are_the_derivative_of_retraining(case, tmp_path):
+    """Float64 and a larger eps: central differences of the weighted loop, through clipping, decay and dropout."""
+    made = CASES[case](tmp_path, adam_epsilon=1e-3, weight_decay=0.1, max_grad_norm=0.5, warmup_steps=2)
+    made.model.double()
+    recorder = record(made)
+    made.train()
+    run = recorder.finish(accept=1e-6)  # the loss of GPT-2 is in float32, whatever the model
+
+    def objective(model):
+        ids = torch.tensor([[7, 8, 9, 10]])
+        return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.square().mean()
+
+    scores = cl.score(run, [objective])
+    direction = np.random.default_rng(1).normal(size=ROWS)
+    up, down = (float(objective(run.retrain(run.weights + h * direction).view)) for h in (1e-4, -1e-4))
+    assert float(scores.of() @ direction) == pytest.approx((up - down) / 2e-4, rel=1e-5)
+
+
+def test_a_fused_optimizer_is_taken_unfused(tmp_path):
+    """Trainer's default; the same up to rounding."""
+    made = CASES["GPT-2"](tmp_path)
+    assert "fused" in made.args.optim
+    recorder = record(made)
+    made.train()
+    assert recorder.finish().steps == 10
+
+
+def test_lora_and_rows_of_a_dataset(tmp_path):
+    """Adapters alone are trained; rows and their texts are the dataset's, whatever order and epoch."""
+    peft, datasets = pytest.importorskip("peft"), pytest.importorskip("datasets")
+    model = peft.get_peft_model(gpt2(), peft.LoraConfig(r=2, target_modules=["c_attn"], task_type="CAUSAL_LM"))
+    made = trainer(tmp_path, model, following, optim="adamw_torch", learning_rate=1e-2)
+    made.train_dataset = datasets.Dataset.from_list([row | {"text": f"row {i}"} for i, row in enumerate(Rows().rows)])
+    recorder = record(made)
+    made.train()
+    run = recorder.finish(tmp_path / "run")
+    assert all("lora" in name for name in run.view)
+    drawn = np.concatenate([part.rows.numpy() for parts in run.field.order.steps for part in parts])
+    assert np.bincount(drawn).tolist() == [2] * ROWS
+    scores = cl.score(run, [lambda m: sum(p.square().sum() for name, p in m.items())])
+    assert scores.amplifiers(1)[0].text.startswith("row ")
+    run.close()
+    with cl.load(tmp_path / "run", recorder.field) as again:
+        torch.testing.assert_close(again.theta, run.theta, rtol=0, atol=0)
+
+
+def test_the_trainer_is_as_it_was(tmp_path):
+    made = CASES["BERT, classes"](tmp_path, optim="adamw_torch")
+    callbacks = len(made.callback_handler.callbacks)
+    recorder = record(made)
+    made.train()
+    assert recorder.finish().steps == 10
+    assert not {"compute_loss", "get_train_dataloader"} & set(vars(made))
+    assert len(made.callback_handler.callbacks) == callbacks
+    made.train()
+
+
+def test_evaluation_between_steps_is_not_recorded(tmp_path):
+    made = CASES["BERT, masked"](tmp_path, optim="adamw_torch", eval_strategy="epoch", evaluated=Rows())
+    recorder = record(made)
+    made.train()
+    assert recorder.finish().steps == 10
+
+
+REFUSED = {
+    "no Trainer": (lambda p: object(), "no transformers.Trainer"),
+    "smoothing": (lambda p: CASES["GPT-2"](p, label_smoothing_factor=0.1), "label_smoothing_factor"),
+    "half precision": (lambda p: CASES["GPT-2"](p, bf16=True), "leave bf16 out"),
+    "checkpointing": (lambda p: CASES["GPT-2"](p, gradient_checkpointing=True), "leave gradient_checkpointing out"),
+    "another head": (lambda p: trainer(p, bert("MultipleChoice"), classes), "give each row's, record"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_recorded_is_refused_before_the_training(what, tmp_path):
+    make, why = REFUSED[what]
+    with pytest.raises(UserError, match=why):
+        record(make(tmp_path))
+
+
+def test_nothing_was_trained(tmp_path):
+    recorder = record(CASES["GPT-2"](tmp_path))
+    with pytest.raises(UserError, match="Nothing was trained"):
+        recorder.finish()
