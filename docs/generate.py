@@ -88,7 +88,7 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "Checks",
         "How well scores predict retraining, and how far a value depends on the start. See [trust](trust.md).",
         crossloss,
-        "validate Validation over_starts Spread measure Measures permutation_test",
+        "smoothness Smoothness validate Validation over_starts Spread measure Measures permutation_test",
     ),
     (
         "Report, vectors, progress",
@@ -140,6 +140,7 @@ MADE_BY = {
     "Plan": "plan",
     "Evaluation": "evaluate",
     "SmallestFlip": "smallest_flip",
+    "Smoothness": "smoothness",
     "Validation": "validate",
     "Spread": "over_starts",
     "Measures": "measure",

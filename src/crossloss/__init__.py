@@ -40,6 +40,7 @@ from crossloss.run.recorder import Recorder
 from crossloss.run.run import Run
 from crossloss.run.train import imported, train
 from crossloss.scores import Scores, score
+from crossloss.smoothness import Smoothness, smoothness
 from crossloss.text.read import Corpus, from_sentences, read
 from crossloss.text.swaps import with_swaps
 from crossloss.validation import Spread, Validation, over_starts, validate
@@ -59,6 +60,7 @@ __all__ = [
     "Scores",
     "SkipGram",
     "SmallestFlip",
+    "Smoothness",
     "Spread",
     "TorchField",
     "UserError",
@@ -83,6 +85,7 @@ __all__ = [
     "score",
     "score_edits",
     "smallest_flip",
+    "smoothness",
     "train",
     "validate",
     "with_swaps",

@@ -16,6 +16,7 @@ from crossloss.plans.flip import in_common, sentences
 from crossloss.run.run import Run
 from crossloss.run.without_field import StoredRun
 from crossloss.scores import Scores, score
+from crossloss.smoothness import stored_smoothness
 from crossloss.validation import over_starts
 from crossloss.validation.validate import stored_validation
 
@@ -63,6 +64,7 @@ def restore(run: Run) -> None:
         if name not in results.plans and (made := _restored_plan(results.scores, path, name)):
             results.plans[name] = made
     results.validation = results.validation or stored_validation(run)
+    results.smoothness = results.smoothness or stored_smoothness(run)
     flips = {name: list(sets.values()) for name, sets in (run.store.load(ROBUSTNESS) or {}).items()}
     results.flips = flips | results.flips
     if not results.spreads and (number := manifest.get("starts")):

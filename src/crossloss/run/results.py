@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class Results:
-    """Set by ``cl.score``, ``cl.plan``, ``cl.validate``, ``cl.over_starts`` and ``cl.smallest_flip``.
+    """Set by ``cl.score``, ``cl.plan``, ``cl.validate``, ``cl.over_starts``, ``cl.smallest_flip``, ``cl.smoothness``.
 
     Attributes
     ----------
@@ -18,6 +18,7 @@ class Results:
         By objective or benchmark.
     flips : dict of str to list of SmallestFlip
         By objective.
+    smoothness : Smoothness or None
     """
 
     scores: Any = None
@@ -25,3 +26,4 @@ class Results:
     validation: Any = None
     spreads: dict[str, Any] = field(default_factory=dict)
     flips: dict[str, list[Any]] = field(default_factory=dict)
+    smoothness: Any = None
