@@ -14,7 +14,7 @@ import typer
 from typer.cli import get_docs_for_click
 
 import crossloss
-from crossloss import estimators, objectives
+from crossloss import baselines, estimators, objectives
 from crossloss.cli import app
 
 WIDTH = 120
@@ -124,6 +124,12 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "In `crossloss.estimators`. Most users name one: `cl.score(run, objectives, NAME)`. See [trust](trust.md).",
         estimators,
         "ESTIMATORS get Unrolled TracIn GradientDot InverseHessian predict Prediction",
+    ),
+    (
+        "Baselines",
+        "In `crossloss.baselines`: scores by texts alone, to compare with. Most users name one.",
+        baselines,
+        "BASELINES BM25 EmbeddingCosine",
     ),
     (
         "Solvers",
@@ -267,7 +273,7 @@ def methods(cls: type) -> Iterator[str]:
 def entry(module: ModuleType, name: str) -> str:
     """A class or function: what it is, how it is called, an example, and of a class its methods."""
     thing = getattr(module, name)
-    called = {crossloss: "cl.", objectives: "cl.objectives.", estimators: ""}[module] + name
+    called = {crossloss: "cl.", objectives: "cl.objectives."}.get(module, "") + name
     parts = [f"### {called}", wrapped(summary(thing))]
     if name in MADE_BY:
         parts[1] += f"\nMade by `cl.{MADE_BY[name]}`; its fields:"
