@@ -14,7 +14,7 @@ import typer
 from typer.cli import get_docs_for_click
 
 import crossloss
-from crossloss import baselines, estimators, objectives
+from crossloss import baselines, estimators, losses, objectives
 from crossloss.cli import app
 
 WIDTH = 120
@@ -54,10 +54,16 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "SkipGram TorchField check_field",
     ),
     (
+        "Losses of a batch",
+        "In `cl.losses`, for `TorchField(model, data=..., loss=...)`: the weights of the samples are inside.",
+        losses,
+        "token_mean in_batch_negatives",
+    ),
+    (
         "Optimisers",
         "Update rules whose steps can be differentiated. Word vectors have a default of their own.",
         crossloss,
-        "SGD Adam AdamW HeavyBall",
+        "SGD Adam AdamW NAdam RMSprop Adagrad Muon HeavyBall Groups Still Clip ClipValue Averaged",
     ),
     (
         "Train, record, import, load",
@@ -273,7 +279,8 @@ def methods(cls: type) -> Iterator[str]:
 def entry(module: ModuleType, name: str) -> str:
     """A class or function: what it is, how it is called, an example, and of a class its methods."""
     thing = getattr(module, name)
-    called = {crossloss: "cl.", objectives: "cl.objectives."}.get(module, "") + name
+    prefix = {crossloss: "cl.", losses: "cl.losses.", objectives: "cl.objectives."}
+    called = prefix.get(module, "") + name
     parts = [f"### {called}", wrapped(summary(thing))]
     if name in MADE_BY:
         parts[1] += f"\nMade by `cl.{MADE_BY[name]}`; its fields:"

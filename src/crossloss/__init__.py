@@ -20,7 +20,7 @@ Any torch model:
 
 __version__ = "0.1.0"
 
-from crossloss import objectives
+from crossloss import losses, objectives
 from crossloss.concepts import concepts
 from crossloss.core import UserError
 from crossloss.edits import Edits, score_edits
@@ -31,7 +31,21 @@ from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.word2vec import keyed_vectors
 from crossloss.models.torch import TorchField, check_field
 from crossloss.objectives import permutation_test
-from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall
+from crossloss.optimisers import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Averaged,
+    Clip,
+    ClipValue,
+    Groups,
+    HeavyBall,
+    Muon,
+    NAdam,
+    RMSprop,
+    Still,
+)
 from crossloss.plans import Evaluation, Plan, SmallestFlip, evaluate, plan, smallest_flip
 from crossloss.progress import progress
 from crossloss.report import report
@@ -47,14 +61,22 @@ from crossloss.validation import Spread, Validation, over_starts, validate
 
 __all__ = [
     "SGD",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Averaged",
+    "Clip",
+    "ClipValue",
     "Corpus",
     "Edits",
     "Evaluation",
+    "Groups",
     "HeavyBall",
     "Measures",
+    "Muon",
+    "NAdam",
     "Plan",
+    "RMSprop",
     "Recorder",
     "Run",
     "Scores",
@@ -62,6 +84,7 @@ __all__ = [
     "SmallestFlip",
     "Smoothness",
     "Spread",
+    "Still",
     "TorchField",
     "UserError",
     "Validation",
@@ -74,6 +97,7 @@ __all__ = [
     "imported",
     "keyed_vectors",
     "load",
+    "losses",
     "measure",
     "objectives",
     "over_starts",

@@ -205,6 +205,11 @@ class Optimiser(Protocol):
         """
 
 
+def result_of(optimiser: Optimiser) -> str:
+    """The entry of the state that is the run's final parameters: the optimiser's ``result``, else ``theta``."""
+    return str(getattr(optimiser, "result", "theta"))
+
+
 class Trajectory(Protocol):
     """A finished training run that can be walked backwards."""
 

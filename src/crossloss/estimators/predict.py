@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossloss.core import Field, Objective, Optimiser, State, Trajectory, UserError
+from crossloss.core import Field, Objective, Optimiser, State, Trajectory, UserError, result_of
 from crossloss.estimators.gradient import objective_gradients, objective_values
 from crossloss.estimators.inverse_hessian import Influence, InverseHessian
 
@@ -95,10 +95,11 @@ def _tangent(trajectory: Trajectory, dw: Tensor) -> Tensor:
         dg, g = at.pushforward(tangent["theta"], dw), at.value
         tangent = _push(optimiser, state | {"gradient": g}, t, tangent, dg)
         state = optimiser.step(state, g, t)
-    away = float((state["theta"] - trajectory.theta).norm() / trajectory.theta.norm().clamp(min=1e-30))
+    end = result_of(optimiser)
+    away = float((state[end] - trajectory.theta).norm() / trajectory.theta.norm().clamp(min=1e-30))
     if not away <= REPLAY:
         raise UserError(f"Replaying this run from its start ends {away:.0e} away from its end: it cannot be predicted.")
-    return tangent["theta"]
+    return tangent[end]
 
 
 def _push(optimiser: Optimiser, state: State, t: int, tangent: State, dg: Tensor) -> State:

@@ -55,8 +55,8 @@ class TracIn(Estimator):
     ) -> None:
         """Add the scores to ``into``, state by state."""
         field, steps = trajectory.field, trajectory.steps
-        zeros = trajectory.theta.new_zeros(len(objectives), len(trajectory.theta))
-        fresh = {name: zeros.clone() for name in trajectory.optimiser.init(trajectory.theta)}
+        state = trajectory.optimiser.init(trajectory.theta)
+        fresh = {name: entry.new_zeros(len(objectives), *entry.shape) for name, entry in state.items()}
         start, bar = resume(checkpoint, into) or (steps, fresh)
         here, slope, credit = trajectory.theta, bar["theta"], torch.zeros_like(bar["theta"])
         for t, state in trajectory.backwards(start):

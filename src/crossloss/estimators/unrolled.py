@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
-from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, State, Trajectory
+from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, State, Trajectory, result_of
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.resume import resume, save
 
@@ -48,5 +46,6 @@ class Unrolled(Estimator):
 def _end(trajectory: Trajectory, objectives: Sequence[Objective]) -> tuple[int, State]:
     """Where the walk begins: after the last step, with the objectives' gradients."""
     final = objective_gradients(trajectory.field, trajectory.theta, objectives)
-    names = trajectory.optimiser.init(trajectory.theta)
-    return trajectory.steps, {name: torch.zeros_like(final) for name in names} | {"theta": final}
+    state = trajectory.optimiser.init(trajectory.theta)
+    zeros = {name: entry.new_zeros(len(final), *entry.shape) for name, entry in state.items()}
+    return trajectory.steps, zeros | {result_of(trajectory.optimiser): final}

@@ -18,6 +18,7 @@ from crossloss.models.base import Model
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import BaseObjective, Weat, measured, rare_words
+from crossloss.optimisers import described
 from crossloss.plans.flip import in_common, sentences
 from crossloss.plans.plan import Plan
 from crossloss.report import words
@@ -147,7 +148,7 @@ class Contents:
 
     def facts(self) -> dict[str, dict[str, str]]:
         """Settings, versions and times."""
-        store, settings, rule = self.run.store, settings_of(self.run), self.run.origin["optimiser"] or {}
+        store, settings, rule = self.run.store, settings_of(self.run), described(self.run.origin["optimiser"] or {})
         settings |= {
             name: f"{value['by_step'][0]:g} to {value['by_step'][-1]:g}, by step"
             for name, value in rule.items()

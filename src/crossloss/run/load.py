@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from crossloss import files, optimisers
@@ -12,6 +11,8 @@ from crossloss.memory import parse_bytes
 from crossloss.models.base import Model
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.torch import TorchField
+from crossloss.models.torch.steps import RecordedOrder
+from crossloss.run.batches import FILE, unpack
 from crossloss.run.folder import RunFolder
 from crossloss.run.run import Run, as_weights, differences
 from crossloss.run.train import MEMORY, assemble, require_model
@@ -80,10 +81,8 @@ def _checked(field: Model, folder: RunFolder, identity: dict[str, Any]) -> Model
     kind = identity["field"]["model"]
     if kind != field.kind:
         raise UserError(f"{folder.path} holds a {kind} run and the field is of {field.kind}: pass the one it was of.")
-    batches = folder.load("batches.safetensors")
-    if batches is not None and isinstance(field, TorchField):
-        ends = np.cumsum(batches["lengths"])[:-1]
-        field = field.ordered([torch.from_numpy(part) for part in np.split(batches["rows"], ends)])
+    if isinstance(field, TorchField) and (batches := folder.file(FILE)).exists():
+        field = field.ordered(RecordedOrder(unpack(files.read_tensors(batches))))
     if (given := field.identity(max(identity["steps"], 1), identity["seed"])) != identity["field"]:
         different = ", ".join(differences(identity["field"], given))
         raise UserError(

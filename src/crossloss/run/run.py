@@ -260,7 +260,8 @@ def differences(known: Any, given: Any, name: str = "") -> list[str]:
 def settings_of(run: Run) -> dict[str, Any]:
     """What fixes the run, flat, for people: the field's settings, the optimiser's, steps and start."""
     origin = run.origin
-    shown = {name: value for name, value in (origin["optimiser"] or {}).items() if not isinstance(value, dict)}
+    rule = optimisers.described(origin["optimiser"] or {})
+    shown = {name: value for name, value in rule.items() if not isinstance(value, dict)}
     settings = origin["field"].get("settings", {})
     return {**settings, **shown, "steps": run.steps, "seed": run.seed}
 

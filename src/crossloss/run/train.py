@@ -16,7 +16,9 @@ from crossloss import distributed, files
 from crossloss.core import Optimiser, UserError
 from crossloss.memory import parse_bytes, peak_memory
 from crossloss.models.base import Model
+from crossloss.models.torch.steps import Part
 from crossloss.progress import track
+from crossloss.run.batches import FILE, pack
 from crossloss.run.folder import RunFolder
 from crossloss.run.run import Run, as_weights, differences, origin_of, settings_of
 from crossloss.run.store import Store, content_key
@@ -43,7 +45,7 @@ def train(
     ----------
     field : SkipGram or TorchField
         What to train, on which samples.
-    optimiser : SGD, Adam, AdamW, HeavyBall or any ``core.Optimiser``, optional
+    optimiser : SGD, AdamW, Groups, ... or any ``core.Optimiser``, optional
         Skip-gram has one of its own.
     steps : int, optional
         Optimiser steps (mini-batches, not epochs); skip-gram: 50.
@@ -134,8 +136,8 @@ def open_run(
         raise
 
 
-def write_run(run: Run, *, seconds: float | None = None, rows: Sequence[Tensor] = ()) -> None:
-    """Check the end of training, and write model and figures; ``rows`` are the mini-batches of a recorded loop."""
+def write_run(run: Run, *, seconds: float | None = None, batches: Sequence[Sequence[Part]] = ()) -> None:
+    """Check the end of training, and write model and figures; ``batches`` are those of a recorded loop, by step."""
     store, key = run.store, str(run.store.manifest.get("training"))
     if isinstance(store, RunFolder) and store.is_done("train", key, "model.safetensors", "metrics.json"):
         return
@@ -143,9 +145,8 @@ def write_run(run: Run, *, seconds: float | None = None, rows: Sequence[Tensor] 
     figures = {"train.loss": run.loss, "train.seconds": seconds, "peak_memory_bytes": peak_memory()}
     store.log_metrics(figures | dict(run.model.figures()))
     if isinstance(store, RunFolder):
-        if rows:
-            lengths, flat = np.array([len(row) for row in rows]), torch.cat(list(rows)).cpu().numpy()
-            store.save("batches.safetensors", {"lengths": lengths, "rows": flat})
+        if batches:
+            files.write_tensors(store.file(FILE), pack(batches))
         store.set_meta(settings=settings_of(run))
         files.write_tensors(store.file("model.safetensors"), run.model.tensors(run.view))
         store.mark_done("train", key)

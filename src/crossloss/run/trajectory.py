@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from crossloss import distributed
-from crossloss.core import Field, Optimiser, Progress, State, UserError
+from crossloss.core import Field, Optimiser, Progress, State, UserError, result_of
 from crossloss.files import delete, make_folder, read_tensors, write_own, write_tensors
 
 
@@ -145,7 +145,7 @@ class Training:
     @property
     def theta(self) -> Tensor:
         """Final parameters (p,)."""
-        return self.states.get(self.steps)["theta"]
+        return self.states.get(self.steps)[result_of(self.optimiser)]
 
     def run_to_end(self, progress: Progress | None = None, *, states: bool = True) -> None:
         """Step from the last stored state to the end; a first state that is not there is made again.

@@ -149,16 +149,6 @@ def uncopied():
     return model
 
 
-class TiedTable(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.table, self.head = nn.Embedding(9, 4, padding_idx=0), nn.Linear(4, 9, bias=False)
-        self.head.weight = self.table.weight
-
-    def forward(self, x):
-        return self.head(self.table(x).mean(1))
-
-
 X, Y = torch.randn(N, 4), torch.arange(N) % 3
 IDS = torch.randint(0, 9, (N, 5))
 REFUSED = {
@@ -190,7 +180,6 @@ REFUSED = {
         lambda: nn.Sequential(nn.Linear(4, 3), nn.InstanceNorm1d(3, track_running_stats=True)), X, {}, "norm '1'"
     ),
     "a model that cannot be copied": (uncopied, X, {}, "cannot be copied"),
-    "a tied embedding with a padding row": (TiedTable, IDS, {}, "tied and has a padding_idx"),
 }  # fmt: skip
 
 

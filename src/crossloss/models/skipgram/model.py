@@ -24,7 +24,7 @@ from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.quality import quality
 from crossloss.models.skipgram.settings import Recipe, make_settings
 from crossloss.objectives.fields import normalise_all
-from crossloss.optimisers import HeavyBall
+from crossloss.optimisers import preconditioned
 from crossloss.progress import track
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import Corpus
@@ -267,9 +267,7 @@ class SkipGram(Model):
 
     def prepare(self, optimiser: Optimiser) -> Optimiser:
         """Divide a heavy ball's learning rate by the frequency of each word (``SkipGramField.step_scale``)."""
-        if isinstance(optimiser, HeavyBall) and not isinstance(optimiser.scale, Tensor):
-            return HeavyBall(optimiser.scale * self.build().step_scale(), optimiser.momentum)
-        return optimiser
+        return preconditioned(optimiser, self.build().step_scale())
 
     def check_end(self, initial: Tensor, theta: Tensor, weights: Tensor) -> None:
         """Refuse a loss above its start, and a prior that drew all vectors to zero."""

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_map
 
 from crossloss.core import UserError
 from crossloss.models.torch.finite import check_finite
-from crossloss.models.torch.outer import check_depends, refuse_outer
+from crossloss.models.torch.outer import check_depends, graph_leaves, refuse_outer
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField
@@ -65,9 +65,8 @@ def check_field(field: "TorchField", theta: Tensor, w: Tensor, step: int = 0) ->
     >>> cl.check_field(field, run.theta, torch.ones(60))
     """
     check_finite(field, theta, w, step)
-    batch = field.batch(step)
-    _check_dependence(field, theta, w, batch[:2], step)
-    part = field.ordered([batch[:: -(-len(batch) // ROWS)]])
+    part = field.some_of(step, ROWS)
+    _check_dependence(field.some_of(step, 2), theta, w)
     part.gradient(theta, w, 0)  # what is wrong with the model itself is reported in its own dtype
     if theta.dtype == torch.float64:
         _check(part, theta.detach(), w.detach().double())
@@ -109,13 +108,19 @@ def _is_gradient(field: "TorchField", theta: Tensor, w: Tensor) -> bool:
         return False
     (v,) = _draws(0, theta)
     v = v * _size(theta)
-    v = v if field._trained_rows is None else v * field._trained_rows
-    up, down = (field.loss(theta + sign * LOSS_SPAN * v, w, 0) for sign in (1, -1))
+
+    def loss(moved: Tensor) -> float:
+        with torch.no_grad():
+            held = theta.detach()  # padding rows, which the gradient leaves alone
+            value = sum(float(field._part_loss(moved, w.to(moved)[p.rows], p, None, held)) for p in field.parts(0))
+            return value + (float(field._penalty(moved)) if field.regulariser else 0.0)
+
+    up, down = (loss(theta + sign * LOSS_SPAN * v) for sign in (1, -1))
     change, slope = (up - down) / (2 * LOSS_SPAN), float(field.gradient(theta, w, 0) @ v)
     return abs(change - slope) <= TOLERANCE * max(abs(change), abs(slope))
 
 
-def _check_dependence(field: "TorchField", theta: Tensor, w: Tensor, rows: Tensor, step: int) -> None:
+def _check_dependence(field: "TorchField", theta: Tensor, w: Tensor) -> None:
     """Refuse losses, regularisers and ``frozen`` that are not computed from the model that they are handed."""
     y, u = theta.detach().clone().requires_grad_(True), w.detach().to(theta).clone().requires_grad_(True)
     target = None
@@ -125,7 +130,17 @@ def _check_dependence(field: "TorchField", theta: Tensor, w: Tensor, rows: Tenso
         if not any(leaf is own for leaf in refuse_outer(field, made, "frozen=") for own in (y, u)):
             _refuse_constant(field, theta, w, made)
         target = made.detach().requires_grad_(made.is_floating_point())
-    check_depends(field, field.losses(y, rows, target, step).sum(), [y], "sample_loss")
+    part = field.parts(0)[0]
+    if field.sample_loss is not None:
+        check_depends(field, field.losses(y, part, target).sum(), [y], "sample_loss")
+    else:
+        value = field.loss_of(y, u[part.rows], part, target)
+        check_depends(field, value, [y], "loss")
+        if not any(leaf is u for leaf in graph_leaves(value)):
+            raise UserError(
+                "loss does not depend on the weights w of the samples that it is handed: multiply each sample's own "
+                "terms by its weight, as cl.losses.token_mean does."
+            )
     if field.regulariser is not None:
         check_depends(field, field._penalty(y), [y], "regulariser")
 
@@ -145,15 +160,17 @@ def _refuse_constant(field: "TorchField", theta: Tensor, w: Tensor, made: Tensor
 
 
 def _check_chunks(field: "TorchField", theta: Tensor, w: Tensor) -> None:
-    """Refuse losses that depend on which samples are evaluated together."""
-    rows, halves = field.batch(0), copy.copy(field)
-    halves.chunk = max(1, len(rows) // 2)
-    whole, parts, one = (f.gradient(theta, w, 0) for f in (field, halves, field.ordered([rows[:1]])))
+    """Refuse losses that depend on which samples are evaluated together, where they are to be a sum over samples."""
+    if field._couples:
+        return
+    halves = copy.copy(field)
+    halves.chunk = max(1, max(len(part.rows) for part in field.parts(0)) // 2)
+    whole, parts, one = (f.gradient(theta, w, 0) for f in (field, halves, field.some_of(0, 1)))
     size = float(whole.norm() + one.norm())
     if not float((whole - parts).norm()) <= 1e3 * torch.finfo(theta.dtype).eps * size:
         raise UserError(
-            "The loss of a sample depends on the other samples of its batch: compute what they share in frozen=, "
-            "from all samples."
+            "The loss of a sample depends on the other samples of its batch: give the loss of the batch, "
+            "loss=lambda model, batch, w: ... with the weights inside, or compute what is shared in frozen=."
         )
 
 

@@ -19,6 +19,7 @@ from crossloss.core import Curvature, UserError
 from crossloss.extras import needed
 from crossloss.models.torch.data import leaves
 from crossloss.models.torch.module import twice_differentiable
+from crossloss.models.torch.steps import RecordedOrder
 from crossloss.models.torch.view import first_part
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> "GGN":
     for, in value and in slope, up to a constant factor. UserError for another loss, or what they do not take.
     """
     refused = {
+        "a loss of the batch as a whole": field.sample_loss is None,
+        "a denominator": field.denominator is not None,
+        "recorded data": isinstance(field.order, RecordedOrder) and field.order.holds_data,
         "a regulariser": field.regulariser is not None,
         "frozen=": field.frozen is not None,
         "padding rows": bool(field._padding),
@@ -95,7 +99,9 @@ def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> "GGN":
 def _recognised(field: "TorchField", outputs: Tensor) -> tuple[nn.Module, Tensor, float]:
     """Which loss the field's own is, its targets, and how many times the loss of a sample it is."""
     rows = field.rows
-    mine = _value_and_slope(lambda out: field.sample_loss(out, rows), outputs)
+    sample_loss = field.sample_loss
+    assert sample_loss is not None
+    mine = _value_and_slope(lambda out: sample_loss(out, rows), outputs)
     precision = math.sqrt(torch.finfo(mine.dtype).eps)
     for kind, y in itertools.product(LOSSES, leaves(rows)):
         targets = y.to(outputs) if y.is_floating_point() else y

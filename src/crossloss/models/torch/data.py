@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,8 +15,15 @@ from crossloss.inputs import row_numbers
 Rows = Any
 """A tensor, or a tuple or dict of tensors (nested), each with the samples first."""
 
-Order = Callable[[int], Tensor]
-"""Rows of the mini-batch of a step, (B,) int64."""
+
+class Order(Protocol):
+    """Which rows each step sees."""
+
+    def __call__(self, step: int) -> Tensor:
+        """Rows of the mini-batch of a step, (B,) int64."""
+
+    def epoch(self, n: int) -> int:
+        """Steps that see about ``n`` rows, from the first."""
 
 
 def named_leaves(rows: Rows, name: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -141,6 +148,10 @@ class EpochOrder:
         self.batches = n // batch_size if drop_last else -(-n // batch_size)
         self._epoch: tuple[int, Tensor] | None = None
 
+    def epoch(self, n: int) -> int:
+        """Steps of one epoch."""
+        return self.batches
+
     def __call__(self, step: int) -> Tensor:
         """Rows of the batch of ``step``."""
         epoch, batch = divmod(step, self.batches)
@@ -166,6 +177,11 @@ class GivenOrder:
         if isinstance(order, str | bytes | Mapping | DataLoader) or not isinstance(order, Iterable):
             raise UserError(f"order is a {type(order).__name__}: give a list with the rows of each step, a list each.")
         self._order = [batch_rows(rows, n, step) for step, rows in enumerate(order)]
+
+    def epoch(self, n: int) -> int:
+        """Steps until ``n`` rows were seen, or all."""
+        seen = np.cumsum([len(rows) for rows in self._order])
+        return min(int(np.searchsorted(seen, n)) + 1, len(seen))
 
     def __call__(self, step: int) -> Tensor:
         """Rows of the batch of ``step``."""

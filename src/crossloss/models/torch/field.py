@@ -1,8 +1,10 @@
-"""The field of any torch module with a per-sample loss: one gradient, and one vjp of it."""
+"""The field of any torch module with a loss: one gradient, and one vjp of it."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,27 +19,37 @@ from crossloss.models.torch.linearisation import SampleInfluence, TorchLinearisa
 from crossloss.models.torch.model import Show, TorchModel, load_show
 from crossloss.models.torch.module import gradient_of, own_copy, padding_rows, pure
 from crossloss.models.torch.outer import Outer
+from crossloss.models.torch.steps import Part, RecordedOrder, in_float64
 from crossloss.models.torch.view import Layout, ModelView, first_part
 
 
 class TorchField(TorchModel, Field):
     """A torch model with its loss and data.
 
-    L_t(theta, w) = (1/B) sum_{i in batch t} w_i l_i(theta) + regulariser(theta).
+    L_t(theta, w) = loss(theta, batch t, w) + regulariser(theta), with the weights of the batch's samples inside.
 
-    B is the number of rows in the batch, whatever their weights, so that a weight moves its own sample and no
-    other. Parameters with ``requires_grad`` are theta, in the module's order, tied ones once; the others and all
-    buffers are constants. The field keeps a copy of the module and of the data.
+    Its simple case is ``sample_loss``: (1/B) sum_{i in batch t} w_i l_i(theta). B is the number of rows in the batch,
+    whatever their weights, so that a weight moves its own sample and no other. Parameters with ``requires_grad`` are
+    theta, in the module's order, tied ones once; the others and all buffers are constants. The field keeps a copy of
+    the module and of the data.
 
     Parameters
     ----------
     model : torch.nn.Module
         Batch norm in eval mode. Dropout in eval mode, or with ``dropout_seed``.
-    sample_loss : callable
+    sample_loss : callable, optional
         (outputs, batch) -> (B,), one loss a sample; with ``frozen``, (outputs, batch, rows of P) -> (B,).
     data : Dataset, DataLoader, tensor, or tuple or dict of tensors
         Samples first. A DataLoader gives its batch size, whether it shuffles and its collate function; the order
         itself is drawn here, from ``seed``. A Dataset or collate function that draws at random is refused.
+    loss : callable, optional
+        In place of ``sample_loss``: (ModelView, batch, w (B,)) -> scalar, the loss of a batch, equal at w = 1 to what
+        the training minimises; with ``frozen``, the rows of P come last. Such as a mean over tokens, or one whose
+        samples are each other's negatives (``cl.losses``). A batch is then evaluated whole, and the training loss as a
+        whole is the mean over the batches of one epoch.
+    denominator : callable, optional
+        batch -> number, a count of its own such as of its tokens, that the sum of the losses (or ``loss``, then itself
+        a sum over samples) is divided by; B by default. A constant: weights are not in it.
     batch_size : int, optional
         Mini-batches of this size; every step sees all samples where None.
     seed : int or None
@@ -52,7 +64,7 @@ class TorchField(TorchModel, Field):
     frozen : callable, optional
         (ModelView, w (n,)) -> P (n, ...): what each step recomputes from all samples and the optimiser takes as
         constant, such as the target distribution of deep embedded clustering (paper Sec. 4.1). The pullback
-        differentiates through it, both dP/dtheta and dP/dw; ``.detach()`` inside ``sample_loss`` would lose it.
+        differentiates through it, both dP/dtheta and dP/dw; ``.detach()`` inside the loss would lose it.
     dropout_seed : int, optional
         Step t draws its masks as after ``torch.manual_seed(dropout_seed + t)``, for the whole batch at once.
     starts : callable, optional
@@ -60,7 +72,7 @@ class TorchField(TorchModel, Field):
     show : callable or sequence, optional
         What tables and reports show of a sample, by its number: a text, a dict (a row of a table), or an image.
     chunk : int
-        Samples evaluated together; only memory and time depend on it.
+        Samples evaluated together where the loss is a sum over them; only memory and time depend on it.
 
     Attributes
     ----------
@@ -86,9 +98,11 @@ class TorchField(TorchModel, Field):
     def __init__(
         self,
         model: nn.Module,
-        sample_loss: Callable[..., Tensor],
-        data: object,
+        sample_loss: Callable[..., Tensor] | None = None,
+        data: object = None,
         *,
+        loss: Callable[..., Tensor] | None = None,
+        denominator: Callable[[Any], Any] | None = None,
         batch_size: int | None = None,
         seed: int | None = 0,
         order: Sequence[Any] | None = None,
@@ -104,6 +118,7 @@ class TorchField(TorchModel, Field):
             raise UserError(f"chunk is {chunk}: it must be at least 1.")
         if not isinstance(model, nn.Module):
             raise UserError(f"The model is a {type(model).__name__}: pass a torch.nn.Module.")
+        _check_losses(sample_loss, loss, data, forward)
         self._padding = padding_rows(model)
         self.outer = Outer(model)
         self._place(own_copy(model))
@@ -112,15 +127,15 @@ class TorchField(TorchModel, Field):
             raise UserError(f"starts is a {type(starts).__name__}: give a function, lambda seed: a new module.")
         self.starts, self.shown = starts, load_show(show, self._samples)
         self.order: Order | None = load_order(data, self.samples, batch_size, seed, order)
-        self.sample_loss, self.forward = sample_loss, forward
+        self.sample_loss, self.batch_loss, self.denominator = sample_loss, loss, denominator
+        self.forward = forward
         self.regulariser, self.frozen = regulariser, frozen
         self.dropout_seed, self.chunk = dropout_seed, chunk
 
     def _place(self, module: nn.Module) -> None:
-        self.module, self.layout = module, Layout(module)
+        self.module, self.layout = module, Layout(module, self._padding)
         training = any(layer.training for layer in module.modules())
         self._still = copy.deepcopy(module).eval() if training else module
-        self._trained_rows = self.layout.trained_rows(self._padding)
 
     @property
     def samples(self) -> int:
@@ -142,17 +157,25 @@ class TorchField(TorchModel, Field):
         """The data, a copy."""
         return each(self._rows, Tensor.clone)
 
-    def ordered(self, order: Sequence[Any]) -> "TorchField":
-        """The same field with these mini-batches."""
+    def ordered(self, order: Sequence[Any] | RecordedOrder) -> "TorchField":
+        """The same field with these mini-batches: rows of each step, or an order."""
         other = copy.copy(self)
-        other.order = GivenOrder(order, self.samples)
+        other.order = order if isinstance(order, RecordedOrder) else GivenOrder(order, self.samples)
         return other
+
+    def some_of(self, step: int, samples: int) -> "TorchField":
+        """The same field whose only batch is at most so many samples of that of ``step``, spread over it."""
+        given = self._given(step)
+        every = -(-sum(len(part.rows) for part in given) // samples)
+        return self.ordered(RecordedOrder([[part.some(slice(None, None, every)) for part in given]]))
 
     def double(self) -> "TorchField":
         """The same field in float64."""
         other = copy.copy(self)
         other._place(copy.deepcopy(self.module).double())
-        other._rows = each(self._rows, lambda leaf: leaf.double() if leaf.is_floating_point() else leaf)
+        other._rows = in_float64(self._rows)
+        if isinstance(self.order, RecordedOrder):
+            other.order = self.order.double()
         return other
 
     def view(self, theta: Tensor) -> ModelView:
@@ -164,32 +187,28 @@ class TorchField(TorchModel, Field):
         return SampleInfluence(torch.zeros(k, self.samples, dtype=torch.float64, device=self.device))
 
     def loss(self, theta: Tensor, w: Tensor, step: int = FULL_BATCH) -> float:
-        """Training loss of a step; of all samples by default."""
-        w, batch = w.to(theta), self.batch(step)
-        with self.few_threads(batch), torch.no_grad():
+        """Training loss of a step; as a whole by default."""
+        w = w.to(theta)
+        with self.few_threads(self.batch(step)), torch.no_grad():
             target = self._target(theta, w)
-            parts = [self._data_loss(theta, w[c], c, target, len(batch), step) for c in self._chunks(batch, step)]
+            values = [self._part_loss(theta, w[part.rows], part, target) for part in self.parts(step)]
             penalty = float(self._penalty(theta)) if self.regulariser else 0.0
-        return sum(float(part) for part in parts) + penalty
+        return sum(float(value) for value in values) + penalty
 
     def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
         """g_t(theta, w), (p,): what the optimiser receives; UserError that names a sample where it is not finite."""
-        batch = self.batch(step)
-        with self.few_threads(batch):
-            return self._gradient(theta, w.to(theta), step, batch)
+        with self.few_threads(self.batch(step)):
+            return self._gradient(theta, w.to(theta), step)
 
-    def _gradient(self, theta: Tensor, w: Tensor, step: int, batch: Tensor) -> Tensor:
+    def _gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
         with torch.no_grad():
             target = self._target(theta, w)
         total: Tensor | None = None
-        for rows in self._chunks(batch, step):
+        for part in self.parts(step):
             y = theta.detach().requires_grad_(True)
-            loss = self._data_loss(y, w[rows], rows, target, len(batch), step)
-            part = gradient_of(loss, y)
-            total = part if total is None else total.add_(part)
+            g = gradient_of(self._part_loss(y, w[part.rows], part, target), y)
+            total = g if total is None else total.add_(g)
         assert total is not None
-        if self._trained_rows is not None:
-            total = total * self._trained_rows
         if self.regulariser:
             y = theta.detach().requires_grad_(True)
             total = total + gradient_of(self._penalty(y), y)
@@ -211,17 +230,63 @@ class TorchField(TorchModel, Field):
             return torch.arange(self.samples, device=self.device)
         return self.order(step).to(self.device)
 
+    def parts(self, step: int) -> list[Part]:
+        """What a step, or the training loss as a whole, is a sum over: each with its divisor, no larger than it may be.
+
+        UserError where ``denominator`` gives no number above 0.
+        """
+        given = self._whole() if step == FULL_BATCH else self._given(step)
+        if self.denominator is not None:
+            count = sum(self._count(part) for part in given)
+            given = [replace(part, divisor=count) for part in given]
+        elif self.sample_loss is not None:
+            given = [replace(part, divisor=part.divisor * len(part.rows)) for part in given]
+        else:
+            return given
+        return [part for whole in given for part in whole.split(self.chunk)]
+
+    def _given(self, step: int) -> list[Part]:
+        """The micro-batches of a step, whose losses' mean is its loss."""
+        seed = None if self.dropout_seed is None else self.dropout_seed + step
+        if not isinstance(self.order, RecordedOrder):
+            return [Part(self.batch(step), draws=seed)]
+        parts = self.order.parts(step)
+        first = [seed, *[None] * (len(parts) - 1)]
+        return [
+            replace(p, rows=p.rows.to(self.device), divisor=len(parts), draws=s if p.draws is None else p.draws)
+            for p, s in zip(parts, first, strict=True)
+        ]
+
+    def _whole(self) -> list[Part]:
+        """All samples; the batches of one epoch where their losses are of batches, or their data were recorded."""
+        order = self.order
+        if order is None or not (self._couples or (isinstance(order, RecordedOrder) and order.holds_data)):
+            return [Part(torch.arange(self.samples, device=self.device), still=True)]
+        parts = [part for t in range(order.epoch(self.samples)) for part in self._given(t)]
+        n = sum(len(part.rows) for part in parts)
+        return [replace(part, draws=None, still=True, divisor=n / len(part.rows)) for part in parts]
+
+    @property
+    def _couples(self) -> bool:
+        """Whether the loss is of a batch as a whole, and no sum over samples."""
+        return self.sample_loss is None and self.denominator is None
+
+    def _count(self, part: Part) -> float:
+        assert self.denominator is not None
+        count = float(self.denominator(self.data_of(part)))
+        if not 0 < count < math.inf:
+            raise UserError(f"denominator gives {count:g} for a batch: it must be a count above 0, such as of tokens.")
+        return count
+
+    def data_of(self, part: Part) -> Rows:
+        """The data of its samples."""
+        rows = part.rows
+        return each(self._rows, lambda leaf: leaf[rows]) if part.data is None else part.data
+
     def few_threads(self, batch: Tensor) -> AbstractContextManager[None]:
         """One thread for a pass over a batch of a small model, whose operations are over before threads meet."""
         rows = len(batch) if self.frozen is None else self.samples
         return one_core_where_small(rows * self.layout.initial.numel(), self.device)
-
-    def _seed(self, step: int) -> int | None:
-        return None if self.dropout_seed is None or step == FULL_BATCH else self.dropout_seed + step
-
-    def _chunks(self, batch: Tensor, step: int) -> tuple[Tensor, ...]:
-        """Parts of the batch; the whole of it where masks are drawn, which would depend on the parts."""
-        return (batch,) if self._seed(step) is not None else torch.split(batch, self.chunk)
 
     def _target(self, theta: Tensor, w: Tensor) -> Tensor | None:
         """P of ``frozen`` for all samples, differentiable in theta and w."""
@@ -242,26 +307,68 @@ class TorchField(TorchModel, Field):
             raise UserError(f"regulariser is {float(penalty)} at these parameters: it must be finite.")
         return penalty.reshape(())
 
-    def _data_loss(self, theta: Tensor, w: Tensor, rows: Tensor, target: Tensor | None, size: int, step: int) -> Tensor:
-        """(1/B) sum w_i l_i over some rows of a batch of ``size``.
+    def _part_loss(
+        self, theta: Tensor, w: Tensor, part: Part, target: Tensor | None, held: Tensor | None = None
+    ) -> Tensor:
+        """What some samples with weights ``w`` (b,) add to the loss; padding rows are read in ``held``, else constant.
 
         Twice differentiable where w asks for it; else by the kernels of a plain training loop, to the same bits.
         """
-        return (w * self.losses(theta, rows, target, step, twice=w.requires_grad)).sum() / size
+        held, twice = theta.detach() if held is None else held, w.requires_grad
+        if self.sample_loss is not None:
+            return (w * self.losses(theta, part, target, twice=twice, held=held)).sum() / part.divisor
+        return self.loss_of(theta, w, part, target, twice=twice, held=held) / part.divisor
+
+    def loss_of(
+        self,
+        theta: Tensor,
+        w: Tensor,
+        part: Part,
+        target: Tensor | None,
+        *,
+        twice: bool = False,
+        held: Tensor | None = None,
+    ) -> Tensor:
+        """What ``loss`` gives for some samples with weights ``w`` (b,), shape ()."""
+        assert self.batch_loss is not None
+        batch, module = self.data_of(part), self._still if part.still else self.module
+        with pure(module, part.draws, self.device):
+            view = ModelView(module, self.layout, theta, twice=twice, held=held)
+            value = self.batch_loss(view, batch, w, *(() if target is None else (target[part.rows],)))
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise UserError(f"loss must return one scalar, the loss of the batch, and returned {shape}.")
+        return value.reshape(())
 
     def losses(
-        self, theta: Tensor, rows: Tensor, target: Tensor | None, step: int = FULL_BATCH, *, twice: bool = False
+        self, theta: Tensor, part: Part, target: Tensor | None, *, twice: bool = False, held: Tensor | None = None
     ) -> Tensor:
-        """Losses l_i of some rows, (len(rows),), where ``target`` is what ``frozen`` gives for all samples."""
-        batch = each(self._rows, lambda leaf: leaf[rows])
-        module = self._still if step == FULL_BATCH else self.module
-        with pure(module, self._seed(step), self.device):
-            outputs = self.forward(ModelView(module, self.layout, theta, twice=twice), batch)
-            losses = self.sample_loss(outputs, batch, *(() if target is None else (target[rows],)))
-        if not isinstance(losses, Tensor) or losses.shape != (len(rows),):
+        """What ``sample_loss`` gives for some samples, (b,), where ``target`` is what ``frozen`` gives for all."""
+        assert self.sample_loss is not None
+        batch, module, size = self.data_of(part), self._still if part.still else self.module, len(part.rows)
+        with pure(module, part.draws, self.device):
+            outputs = self.forward(ModelView(module, self.layout, theta, twice=twice, held=held), batch)
+            losses = self.sample_loss(outputs, batch, *(() if target is None else (target[part.rows],)))
+        if not isinstance(losses, Tensor) or losses.shape != (size,):
             shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise UserError(
-                f"sample_loss must return one loss a sample, shape ({len(rows)},), and returned {shape}: "
+                f"sample_loss must return one loss a sample, shape ({size},), and returned {shape}: "
                 'use reduction="none" and sum over all other dimensions.'
             )
         return losses
+
+
+def _check_losses(sample_loss: object, loss: object, data: object, forward: object) -> None:
+    """Refuse both losses or neither, and what does not go with the loss of a batch."""
+    if (sample_loss is None) == (loss is None):
+        raise UserError(
+            "Give TorchField either sample_loss, (outputs, batch) -> one loss a sample, or loss=, (model, batch, w) -> "
+            "the loss of the batch."
+        )
+    given = loss if sample_loss is None else sample_loss
+    if not callable(given):
+        raise UserError(f"The loss is a {type(given).__name__}: give a function, and the data as data=.")
+    if data is None:
+        raise UserError("The field has no data: give TorchField(model, sample_loss, data).")
+    if loss is not None and forward is not first_part:
+        raise UserError("forward= is not used with loss=, which calls the model itself: leave it out.")

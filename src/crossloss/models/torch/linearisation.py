@@ -27,7 +27,7 @@ class TorchLinearisation(Linearisation):
         self._batch = field.batch(step)
         with field.few_threads(self._batch):
             self._target = field._target(self._theta, self._weights)
-        self._parts = field._chunks(self._batch, step)
+        self._parts = field.parts(step)
         self._only: _Chunk | None = None
 
     def pullback(self, a: Tensor, into: Accumulator) -> Tensor:
@@ -53,16 +53,16 @@ class TorchLinearisation(Linearisation):
         """D<g, a>/dw into ``into``, and J^T a into ``back`` where it is wanted."""
         assert isinstance(into, SampleInfluence)
         field, target = self.field, self._target
-        direction = a if field._trained_rows is None else a * field._trained_rows
         bar = None if target is None else target.new_zeros(len(a), *target.shape)
-        for rows, g, at_once, y, u, constant in self._chunks():
-            inputs = [v for v in (u, constant, y if back is not None else None) if v is not None]
-            products = vjp(g, inputs, direction, at_once)
-            into.sums.index_add_(1, rows, products[0].double())
+        for rows, g, at_once, (u, constant, *thetas) in self._chunks():
+            inputs = [v for v in (u, constant, *(thetas if back is not None else ())) if v is not None]
+            products = iter(vjp(g, inputs, a, at_once))
+            into.sums.index_add_(1, rows, next(products).double())
             if bar is not None:
-                bar += products[1]
-            if back is not None:
-                back += products[-1]
+                bar += next(products)
+            for product in products:
+                assert back is not None
+                back += product
         if field.regulariser and back is not None:
             y = _leaf(self.theta)
             back += vjp(gradient_of(field._penalty(y), y, again=True), [y], a, len(a))[0]
@@ -74,20 +74,23 @@ class TorchLinearisation(Linearisation):
                 back += through[1]
 
     def _chunks(self) -> "Iterator[_Chunk]":
-        """Rows, their part of the gradient, directions at once; and its leaves: theta, weights, target."""
-        for rows in self._parts:
+        """Rows, their part of the gradient, directions at once; leaves: weights, target, theta, its padding rows."""
+        field = self.field
+        for part in self._parts:
             chunk = self._only
             if chunk is None:
-                y, u = _leaf(self.theta), _leaf(self._weights[rows])
+                y, u = _leaf(self.theta), _leaf(self._weights[part.rows])
+                held = [_leaf(self.theta)] if field.layout.padding else []
                 constant = None if self._target is None else _leaf(self._target)
-                loss = self.field._data_loss(y, u, rows, constant, len(self._batch), self.step)
-                chunk = rows, gradient_of(loss, y, again=True), AT_ONCE // intermediates(loss), y, u, constant
+                loss = field._part_loss(y, u, part, constant, *held)
+                g, at_once = gradient_of(loss, y, again=True), AT_ONCE // intermediates(loss)
+                chunk = part.rows, g, at_once, (u, constant, y, *held)
             if len(self._parts) == 1:
                 self._only = chunk
             yield chunk
 
 
-_Chunk = tuple[Tensor, Tensor, int, Tensor, Tensor, Tensor | None]
+_Chunk = tuple[Tensor, Tensor, int, tuple[Tensor | None, ...]]
 
 
 def _leaf(x: Tensor) -> Tensor:

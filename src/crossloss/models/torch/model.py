@@ -16,6 +16,7 @@ from crossloss.models.base import Model
 from crossloss.models.torch.data import GivenOrder, leaves
 from crossloss.models.torch.finite import check_finite
 from crossloss.models.torch.outer import check_objectives
+from crossloss.models.torch.steps import Part, RecordedOrder
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField
@@ -119,8 +120,8 @@ class TorchModel(Model):
         data = hashlib.sha256()
         for leaf in leaves(field._rows):
             data.update(f"{leaf.dtype} {tuple(leaf.shape)} {digest(_bytes(leaf))}".encode())
-        looked_at = steps if isinstance(field.order, GivenOrder) else min(steps, LOOKED_AT)
-        batches = hashlib.sha256("".join(digest(field.batch(t).cpu().numpy()) for t in range(looked_at)).encode())
+        looked_at = steps if isinstance(field.order, GivenOrder | RecordedOrder) else min(steps, LOOKED_AT)
+        batches = hashlib.sha256("".join(_batch(field, t) for t in range(looked_at)).encode())
         return {
             "model": self.kind,
             "parameters": [list(map(str, field.layout.names)), digest(_bytes(theta))],
@@ -139,7 +140,9 @@ class TorchModel(Model):
         direction = 2 * size + 8 * self._field.samples
         if optimiser is None:
             return Footprint(0, direction, size, size, size)
-        return Footprint(0, direction, len(optimiser.init(theta)) * size, (1 + len(optimiser.needs)) * size, size)
+        state = {name: entry.numel() * entry.element_size() for name, entry in optimiser.init(theta).items()}
+        replayed = size + sum(state.get(name, size) for name in optimiser.needs)
+        return Footprint(0, direction, sum(state.values()), replayed, size)
 
     def check_start(self, theta: Tensor, weights: Tensor) -> None:
         """Refuse what is detached, random, mixed between samples or not finite: ``check_field``."""
@@ -208,6 +211,23 @@ def _text(value: Any) -> str | None:
 def _encodable(text: str) -> str:
     """The text with a question mark for each lone surrogate, which no file holds."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _batch(field: "TorchField", step: int) -> str:
+    """The batch of a step by hash: its rows, and what a loop recorded beside them."""
+    order = field.order
+    if not isinstance(order, RecordedOrder):
+        return digest(field.batch(step).cpu().numpy())
+    return " ".join(
+        digest(part.rows.cpu().numpy()) + "".join(digest(_bytes(tensor)) for tensor in _recorded(part))
+        for part in order.parts(step)
+    )
+
+
+def _recorded(part: Part) -> list[Tensor]:
+    """What a loop recorded of a micro-batch beside its rows."""
+    draws = list(part.draws) if isinstance(part.draws, tuple) else []
+    return [*(leaves(part.data) if part.data is not None else ()), *draws]
 
 
 def _bytes(tensor: Tensor) -> Any:

@@ -20,7 +20,7 @@ from crossloss.core import UserError
 def own_copy(model: nn.Module) -> nn.Module:
     """A copy of the module for the field, whose layers have a full gradient and a second derivative.
 
-    The padding row of an embedding (``padding_rows``) is the field's to hold: torch leaves it out of both derivatives,
+    The padding row of an embedding (``padding_rows``) is the view's to hold: torch leaves it out of both derivatives,
     though the gradient depends on it. UserError for layers that mix samples or change their own parameters.
     """
     for name, layer in model.named_modules():
@@ -93,7 +93,7 @@ class WeightNorm(parametrizations._WeightNorm):
 
 
 def padding_rows(model: nn.Module) -> list[tuple[str, int]]:
-    """(name of the weight, row) of every embedding's padding row, which is read and its gradient leaves alone."""
+    """(name of the weight, row) of every embedding's padding row, which it reads and its backward leaves alone."""
     return [
         (f"{name}.weight".lstrip("."), layer.padding_idx)
         for name, layer in model.named_modules()
@@ -115,26 +115,31 @@ def twice_differentiable(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def pure(module: nn.Module, seed: int | None, device: torch.device) -> Iterator[None]:
-    """Draw as after ``torch.manual_seed(seed)`` and leave the generators as they were.
+def pure(module: nn.Module, draws: int | tuple[Tensor, ...] | None, device: torch.device) -> Iterator[None]:
+    """Draw as after ``torch.manual_seed``, or from these states, and leave the generators as they were.
 
-    UserError where something is drawn without a seed, or the module's buffers are written to.
+    UserError where something is drawn without either, or the module's buffers are written to.
     """
-    buffers, states = {name: (id(b), b._version) for name, b in module.named_buffers()}, _generators(device)
-    with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=seed is not None):
-        if seed is not None:
-            torch.manual_seed(seed)
+    buffers, states = {name: (id(b), b._version) for name, b in module.named_buffers()}, generators(device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=draws is not None):
+        if isinstance(draws, int):
+            torch.manual_seed(draws)
+        elif draws is not None:
+            torch.set_rng_state(draws[0])
+            if len(draws) > 1:
+                torch.cuda.set_rng_state(draws[1], device)
         yield
     for name, buffer in module.named_buffers():
         if buffers.get(name) != (id(buffer), buffer._version):
             raise UserError(f"The model changes its buffer {name!r} in its forward pass: call model.eval() first.")
-    if not all(torch.equal(a, b) for a, b in zip(states, _generators(device), strict=True)):
+    if not all(torch.equal(a, b) for a, b in zip(states, generators(device), strict=True)):
         raise UserError("The model draws random numbers (dropout?): call model.eval() first, or pass dropout_seed=.")
 
 
-def _generators(device: torch.device) -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+def generators(device: torch.device) -> tuple[Tensor, ...]:
+    """States of torch's generators that a module on ``device`` draws from: the CPU's, and the GPU's."""
+    state = torch.get_rng_state()
+    return (state, torch.cuda.get_rng_state(device)) if device.type == "cuda" else (state,)
 
 
 def intermediates(y: Tensor) -> int:

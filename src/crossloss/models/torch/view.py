@@ -16,9 +16,10 @@ class Layout:
     """Where each trainable parameter of a module lies in theta, by ``names``; tied ones lie there once.
 
     ``owner`` leads from every name of a trainable parameter to the one of ``names``; ``fixed`` are not trained.
+    ``padding`` are the rows of trained embeddings that torch's backward of that embedding leaves alone.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, padding: Sequence[tuple[str, int]] = ()) -> None:
         trainable = {name: p for name, p in module.named_parameters() if p.requires_grad}
         if not trainable:
             raise UserError("The model has no trainable parameter: set requires_grad on those to be trained.")
@@ -31,25 +32,18 @@ class Layout:
         self.owner = {name: by_id[id(p)] for name, p in every.items() if id(p) in by_id}
         self.fixed = {name: p.detach() for name, p in every.items() if id(p) not in by_id}
         self.initial = self.flat(trainable)
+        # Each attribute of a layer once, under one name, also where a layer or a parameter has several.
+        self.places = {
+            f"{prefix}.{name}".lstrip("."): by_id[id(p)]
+            for prefix, layer in module.named_modules()
+            for name, p in layer._parameters.items()
+            if id(p) in by_id
+        }
+        self.padding = [(name, row) for name, row in padding if name in self.places]
 
     def flat(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """A new theta (p,) from parameters by name."""
         return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
-
-    def trained_rows(self, padding: Sequence[tuple[str, int]]) -> Tensor | None:
-        """1 where the losses of samples move theta and 0 in padding rows, (p,); None where there are none."""
-        if not padding:
-            return None
-        trained = torch.ones_like(self.initial)
-        parts = self.split(trained)
-        for name, row in padding:
-            owner = self.owner.get(name)
-            if owner is None:
-                continue
-            if list(self.owner.values()).count(owner) > 1:
-                raise UserError(f"Embedding {name!r} is tied and has a padding_idx: set padding_idx=None.")
-            parts[owner][row] = 0
-        return trained
 
     def split(self, theta: Tensor) -> dict[str, Tensor]:
         """Views of theta by name, in the shape of the parameters."""
@@ -62,12 +56,16 @@ class ModelView(Mapping[str, Tensor]):
 
     ``view["0.weight"]`` is a parameter (tied and frozen ones too); iterating gives the trainable ones, each once;
     ``view(x)`` calls the module with them. All of it is differentiable in theta; ``twice`` chooses kernels that are
-    so twice.
+    so twice. With ``held`` (p,), embeddings read their padding row there and not in theta, as torch does not
+    differentiate what an embedding reads of it, though the value is the parameter's.
     """
 
-    def __init__(self, module: nn.Module, layout: Layout, theta: Tensor, twice: bool = True) -> None:
+    def __init__(
+        self, module: nn.Module, layout: Layout, theta: Tensor, twice: bool = True, held: Tensor | None = None
+    ) -> None:
         self._module, self._layout, self._parameters = module, layout, layout.split(theta)
         self._twice = twice
+        self._held = {} if held is None or not layout.padding else layout.split(held)
 
     def __getitem__(self, name: str) -> Tensor:
         """A parameter by its name in the module; Absent (a UserError and KeyError) where there is none."""
@@ -85,8 +83,13 @@ class ModelView(Mapping[str, Tensor]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Outputs of the module at these parameters."""
+        layout = self._layout
+        used = {name: self._parameters[owner] for name, owner in layout.places.items()}
+        for name, row in layout.padding if self._held else ():
+            here = torch.arange(len(used[name]), device=used[name].device)[:, None] == row
+            used[name] = torch.where(here, self._held[layout.places[name]], used[name])
         with twice_differentiable(self._module) if self._twice else nullcontext():
-            return torch.func.functional_call(self._module, self._parameters, args, kwargs)
+            return torch.func.functional_call(self._module, used, args, kwargs, tie_weights=False)
 
 
 def first_part(model: Callable[[Any], Any], batch: Rows) -> Any:
