@@ -75,7 +75,7 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "Scores",
         "Which samples moved an objective, and by how much. See [sign and unit](concepts.md).",
         crossloss,
-        "score Scores",
+        "score Scores token_scores",
     ),
     (
         "Edits and concepts",

@@ -57,6 +57,7 @@ from crossloss.scores import Scores, score
 from crossloss.smoothness import Smoothness, smoothness
 from crossloss.text.read import Corpus, from_sentences, read
 from crossloss.text.swaps import with_swaps
+from crossloss.token_scores import token_scores
 from crossloss.validation import Spread, Validation, over_starts, validate
 
 __all__ = [
@@ -110,6 +111,7 @@ __all__ = [
     "score_edits",
     "smallest_flip",
     "smoothness",
+    "token_scores",
     "train",
     "validate",
     "with_swaps",

@@ -25,6 +25,7 @@ from crossloss.progress import track
 from crossloss.run.run import Run
 from crossloss.run.store import Entry, Store, content_key
 from crossloss.run.trajectory import FileCheckpoint
+from crossloss.token_scores import token_scores
 
 UNROLLED, CO_OCCURRENCE = "unrolled", "co-occurrence"
 ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE, *BASELINES)
@@ -229,6 +230,18 @@ class Scores(Result):
             No such sample; fewer than two words of the vocabulary; a model whose samples have no parts.
         """
         return self.run.model.explain(self.atoms[self.index_of(objective)], sample, self.run.weights)
+
+    def tokens(self, rows: Sequence[int] | np.ndarray, objective: Named = None, *, length: int | None = None) -> Any:
+        """Scores of the tokens of some rows, (m, T) float64, which add up to theirs: as ``cl.token_scores``.
+
+        Raises
+        ------
+        UserError
+            As there; scores of another estimator than unrolled.
+        """
+        if self.estimator != UNROLLED:
+            raise UserError(f"These scores are of {self.estimator}: only unrolled scores are taken apart by token.")
+        return token_scores(self.run, self._objectives[self.index_of(objective)], rows, length=length)
 
     def table(self, retrained: Mapping[str, Mapping[int, float]] | None = None) -> pa.Table:
         """Sample, what the model shows of it, weight; per objective score, effect_if_removed, rank and share.
