@@ -14,7 +14,7 @@ import typer
 from typer.cli import get_docs_for_click
 
 import crossloss
-from crossloss import estimators, losses, objectives
+from crossloss import baselines, estimators, losses, objectives
 from crossloss.cli import app
 
 WIDTH = 120
@@ -99,7 +99,7 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "Scores",
         "Which samples moved an objective, and by how much. See [sign and unit](concepts.md).",
         crossloss,
-        "score Scores",
+        "score Scores token_scores",
     ),
     (
         "Edits and concepts",
@@ -118,7 +118,7 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "Checks",
         "How well scores predict retraining, and how far a value depends on the start. See [trust](trust.md).",
         crossloss,
-        "validate Validation over_starts Spread measure Measures permutation_test",
+        "smoothness Smoothness validate Validation over_starts Spread measure Measures permutation_test",
     ),
     (
         "Report, vectors, progress",
@@ -164,6 +164,12 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "ESTIMATORS get Unrolled TracIn GradientDot InverseHessian predict Prediction",
     ),
     (
+        "Baselines",
+        "In `crossloss.baselines`: scores by texts alone, to compare with. Most users name one.",
+        baselines,
+        "BASELINES BM25 EmbeddingCosine",
+    ),
+    (
         "Solvers",
         "In `crossloss.estimators`, for `InverseHessian(solver=...)`.",
         estimators,
@@ -180,6 +186,7 @@ MADE_BY = {
     "Plan": "plan",
     "Evaluation": "evaluate",
     "SmallestFlip": "smallest_flip",
+    "Smoothness": "smoothness",
     "Validation": "validate",
     "Spread": "over_starts",
     "Measures": "measure",
@@ -311,7 +318,8 @@ def methods(cls: type) -> Iterator[str]:
 def entry(module: ModuleType, name: str) -> str:
     """A class or function: what it is, how it is called, an example, and of a class its methods."""
     thing = getattr(module, name)
-    called = {crossloss: "cl.", losses: "cl.losses.", objectives: "cl.objectives.", estimators: ""}[module] + name
+    prefix = {crossloss: "cl.", losses: "cl.losses.", objectives: "cl.objectives."}
+    called = prefix.get(module, "") + name
     parts = [f"### {called}", wrapped(summary(thing))]
     if name in MADE_BY:
         parts[1] += f"\nMade by `cl.{MADE_BY[name]}`; its fields:"

@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 
 import crossloss as cl
+from crossloss.baselines import BASELINES
 from crossloss.estimators import ESTIMATORS
 from crossloss.objectives.weat import Weat
 from crossloss.scores import CO_OCCURRENCE
 
-SCORES = [f"score: {name}" for name in (*ESTIMATORS, CO_OCCURRENCE)]
+SCORES = [f"score: {name}" for name in (*ESTIMATORS, CO_OCCURRENCE, *BASELINES)]
 ROWS = [
     *("train", "record", "import", "save", "load", "resume"), *SCORES, "explain",
     *("plan: remove", "plan: reweight", "plan: remove over starts", "plan: reweight over starts"),
@@ -120,7 +121,7 @@ class Torch(Column):
     def field(self, folder: Path, model: nn.Module | None = None) -> Any:
         return cl.TorchField(
             module(0) if model is None else model, sample_loss, data(), batch_size=8, starts=module,
-            show=[f"row {i}" for i in range(N)],
+            show=[f"row {i}{' high' * (i % 3)} {WORDS[i % 12]}" for i in range(N)],
         )  # fmt: skip
 
     def train(self, field: Any, **more: Any) -> cl.Run:
@@ -208,6 +209,10 @@ def _refused() -> dict[tuple[str, str], Refusal]:
     refuse(
         ["score: co-occurrence"], TORCHES, "there are: unrolled",
         "any other estimator: a torch model has no words to count",
+    )  # fmt: skip
+    refuse(
+        ["score: embedding-cosine"], TORCHES, "EmbeddingCosine(lambda",
+        "`EmbeddingCosine(embed)` of `crossloss.baselines`: a torch model has no vectors of words",
     )  # fmt: skip
     refuse(["score: inverse-hessian-word-blocks"], TORCHES, "ekfac", "`inverse-hessian-ekfac` or `-ggn`")
     refuse(

@@ -107,6 +107,13 @@ def test_the_whole_chain(crossloss, files):
     assert code == 0
     assert said.count("sentence ┃") == 4, "a table of amplifiers and one of mitigators for each of two tests"
     assert (out / "scores-gradient-dot.parquet").exists()
+    code, said, _ = crossloss("score", out, "--objective", "mine", "--smoothness")
+    assert code == 0
+    assert said.index("Metasmoothness") < said.index("sentence ┃")
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert {"smoothness.score", "smoothness.mine.pearson", "smoothness.turned.slope"} <= set(metrics)
+    crossloss("show", out, "--html")
+    assert "Metasmoothness" in (out / "report.html").read_text()
     code, said, _ = crossloss("show", out, "--objective", "mine", "--document", "d2", "--word", "waa")
     assert code == 0
     assert "(d2)" in said

@@ -54,8 +54,10 @@ from crossloss.run.recorder import Recorder
 from crossloss.run.run import Run
 from crossloss.run.train import imported, train
 from crossloss.scores import Scores, score
+from crossloss.smoothness import Smoothness, smoothness
 from crossloss.text.read import Corpus, from_sentences, read
 from crossloss.text.swaps import with_swaps
+from crossloss.token_scores import token_scores
 from crossloss.validation import Spread, Validation, over_starts, validate
 
 __all__ = [
@@ -81,6 +83,7 @@ __all__ = [
     "Scores",
     "SkipGram",
     "SmallestFlip",
+    "Smoothness",
     "Spread",
     "Still",
     "TorchField",
@@ -107,6 +110,8 @@ __all__ = [
     "score",
     "score_edits",
     "smallest_flip",
+    "smoothness",
+    "token_scores",
     "train",
     "validate",
     "with_swaps",

@@ -18,8 +18,8 @@ def token_mean(losses: Tensor, mask: Tensor, w: Tensor) -> Tensor:
         Loss of each token.
     mask : (B, T) tensor, bool or 0 and 1
         Tokens that count, such as ``labels != -100``.
-    w : (B,) tensor
-        Weights of the rows.
+    w : (B,) or (B, T) tensor
+        Weights of the rows, or of each token (``cl.token_scores``).
 
     Returns
     -------
@@ -35,16 +35,16 @@ def token_mean(losses: Tensor, mask: Tensor, w: Tensor) -> Tensor:
     >>> losses, labels = torch.rand(2, 3), torch.tensor([[1, -100, 2], [0, -100, -100]])
     >>> loss = cl.losses.token_mean(losses, labels != -100, torch.ones(2))
     """
-    if losses.dim() != 2 or mask.shape != losses.shape or w.shape != losses.shape[:1]:
+    if losses.dim() != 2 or mask.shape != losses.shape or w.shape not in (losses.shape[:1], losses.shape):
         raise UserError(
-            f"token_mean takes losses (B, T), a mask (B, T) and weights (B,), not {tuple(losses.shape)}, "
+            f"token_mean takes losses (B, T), a mask (B, T) and weights (B,) or (B, T), not {tuple(losses.shape)}, "
             f"{tuple(mask.shape)} and {tuple(w.shape)}."
         )
     count = mask.sum()
     if not bool(count > 0):
         raise UserError("token_mean was given a batch without a token that counts: leave such batches out.")
     here = mask.bool() if mask.dtype == torch.bool else mask != 0
-    return (w[:, None] * torch.where(here, losses, 0) * mask).sum() / count
+    return ((w if w.dim() == 2 else w[:, None]) * torch.where(here, losses, 0) * mask).sum() / count
 
 
 def in_batch_negatives(similarities: Tensor, w: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from crossloss import estimators
+from crossloss.baselines import BASELINES, Baseline, baseline
 from crossloss.core import Accumulator, Estimator, Objective, UserError
 from crossloss.display import Result, Table
 from crossloss.estimators import ESTIMATORS
@@ -24,9 +25,10 @@ from crossloss.progress import track
 from crossloss.run.run import Run
 from crossloss.run.store import Entry, Store, content_key
 from crossloss.run.trajectory import FileCheckpoint
+from crossloss.token_scores import token_scores
 
 UNROLLED, CO_OCCURRENCE = "unrolled", "co-occurrence"
-ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE)
+ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE, *BASELINES)
 
 Named = str | Objective | Callable[[Any], Any] | None
 """An objective as it was scored, or its name; the first where None."""
@@ -74,7 +76,7 @@ class Scores(Result):
     estimator : str
     atoms : (k, m) array
         Derivative of each objective by the weight of each atom: of skip-gram the count of each word pair in both
-        orders, else the samples themselves; read-only.
+        orders, else the samples themselves; read-only. UserError of baselines, which score samples as wholes.
     samples : (k, n) float64 array
         Derivative of each objective by the weight of each sample; read-only.
 
@@ -86,12 +88,34 @@ class Scores(Result):
     >>> print(scores.group([0, 1, 2]), scores.explain("My sister teaches math.").pairs)
     """
 
-    def __init__(self, run: Run, estimator: str, objectives: Sequence[Objective], atoms: np.ndarray) -> None:
-        self.run, self.estimator, self.atoms = run, estimator, read_only(atoms)
-        self.samples = read_only(run.model.project(atoms))
+    def __init__(
+        self,
+        run: Run,
+        estimator: str,
+        objectives: Sequence[Objective],
+        atoms: np.ndarray | None,
+        samples: np.ndarray | None = None,
+    ) -> None:
+        self.run, self.estimator = run, estimator
+        self._atoms = None if atoms is None else read_only(atoms)
+        if samples is None:
+            samples = run.model.project(self.atoms)
+        self.samples = read_only(samples)
         self._objectives, self._values = tuple(objectives), run.values(objectives)
         weights = run.weights
         self.removable = np.where(run.model.candidates(weights), 1.0, weights)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether a sample's score is a sum over its atoms."""
+        return self._atoms is not None
+
+    @property
+    def atoms(self) -> np.ndarray:
+        """As above."""
+        if self._atoms is None:
+            raise UserError(f"{self.estimator} scores each sample as a whole: take its parts from another estimator.")
+        return self._atoms
 
     @property
     def objectives(self) -> list[Objective]:
@@ -207,6 +231,18 @@ class Scores(Result):
         """
         return self.run.model.explain(self.atoms[self.index_of(objective)], sample, self.run.weights)
 
+    def tokens(self, rows: Sequence[int] | np.ndarray, objective: Named = None, *, length: int | None = None) -> Any:
+        """Scores of the tokens of some rows, (m, T) float64, which add up to theirs: as ``cl.token_scores``.
+
+        Raises
+        ------
+        UserError
+            As there; scores of another estimator than unrolled.
+        """
+        if self.estimator != UNROLLED:
+            raise UserError(f"These scores are of {self.estimator}: only unrolled scores are taken apart by token.")
+        return token_scores(self.run, self._objectives[self.index_of(objective)], rows, length=length)
+
     def table(self, retrained: Mapping[str, Mapping[int, float]] | None = None) -> pa.Table:
         """Sample, what the model shows of it, weight; per objective score, effect_if_removed, rank and share.
 
@@ -269,7 +305,7 @@ class Scores(Result):
 def score(
     run: Run,
     objectives: Sequence[Objective | Callable[[Any], Tensor]],
-    estimator: str | Estimator = UNROLLED,
+    estimator: str | Estimator | Baseline = UNROLLED,
     *,
     damping: float = 0.0,
 ) -> Scores:
@@ -280,9 +316,10 @@ def score(
     run : Run
     objectives : sequence
         Objectives, or functions of ``run.view`` that return a scalar tensor.
-    estimator : str or Estimator
-        "unrolled" (exact), "gradient-dot", "tracin", "inverse-hessian" and its kinds, or "co-occurrence"
-        (association tests of a corpus only); or an object with settings of its own, ``TracIn(every=10)``.
+    estimator : str, Estimator or Baseline
+        "unrolled" (exact), "gradient-dot", "tracin", "inverse-hessian" and its kinds, "co-occurrence" (association
+        tests of a corpus only), "bm25" or "embedding-cosine" (where samples and objectives have texts); or an object
+        with settings of its own, ``TracIn(every=10)``.
     damping : float
         Added to the curvature, for inverse-hessian estimators only.
 
@@ -290,7 +327,7 @@ def score(
     ------
     UserError
         Unknown estimator, no objective, or one without a finite gradient; damping where there is no curvature;
-        unrolled or tracin of a model that was trained elsewhere.
+        unrolled or tracin of a model that was trained elsewhere; a baseline where there are no texts to compare.
 
     Examples
     --------
@@ -299,6 +336,8 @@ def score(
     >>> simpler = cl.score(run, [weat], "gradient-dot")
     """
     run.results.scores = scores = compute_scores(run, objectives, estimator, damping=damping)
+    if isinstance(estimator, Baseline) or baseline(estimator):
+        return scores  # made anew in no time
     if run.store.path is not None and not isinstance(run.model, SkipGram):  # for who opens the folder without its field
         settings = estimators.get(estimator, damping).settings()
         if settings is not None:
@@ -308,7 +347,7 @@ def score(
 
 
 def compute_scores(
-    run: Run, objectives: Sequence[Any], estimator: str | Estimator = UNROLLED, *, damping: float = 0.0
+    run: Run, objectives: Sequence[Any], estimator: str | Estimator | Baseline = UNROLLED, *, damping: float = 0.0
 ) -> Scores:
     """``score``, of which the run remembers nothing."""
     if isinstance(objectives, str | Mapping) or not isinstance(objectives, Iterable):
@@ -319,13 +358,17 @@ def compute_scores(
     names = [o.name for o in chosen]
     if len(set(names)) < len(names):
         raise UserError(f"Two objectives have the same name ({', '.join(sorted(names))}): rename one.")
-    others: tuple[str, ...] = ()
+    others, simple = tuple(BASELINES), baseline(estimator)
     if isinstance(run.model, SkipGram):
-        others = (CO_OCCURRENCE,)
-        if estimator == CO_OCCURRENCE:
-            if damping:
-                raise UserError(f"{CO_OCCURRENCE} takes no damping: it is for the inverse-Hessian estimators.")
-            return Scores(run, CO_OCCURRENCE, chosen, np.stack([_co_occurrence(run.model, o) for o in chosen]))
+        others = (CO_OCCURRENCE, *others)
+    name = simple.name if simple else estimator
+    if name in others and damping:
+        raise UserError(f"{name} takes no damping: it is for the inverse-Hessian estimators.")
+    if simple is not None:
+        return Scores(run, simple.name, chosen, None, simple(run, chosen))
+    if isinstance(run.model, SkipGram) and name == CO_OCCURRENCE:
+        return Scores(run, CO_OCCURRENCE, chosen, np.stack([_co_occurrence(run.model, o) for o in chosen]))
+    assert not isinstance(estimator, Baseline)
     estimate = estimators.get(estimator, damping, others)
     run.model.check_objectives(run.field, run.theta, chosen)  # before the work
     return Scores(run, estimate.name, chosen, _atoms(run, chosen, estimate))

@@ -17,6 +17,7 @@ from crossloss.plans.flip import in_common, sentences
 from crossloss.run.run import Run
 from crossloss.run.without_field import StoredRun
 from crossloss.scores import Scores, score
+from crossloss.smoothness import stored_smoothness
 from crossloss.validation import over_starts
 from crossloss.validation.validate import stored_validation
 
@@ -67,6 +68,7 @@ def restore(run: Run) -> None:
         evaluation = Evaluation.from_json(read_json(path))
         results.evaluations.setdefault(evaluation.name, evaluation)
     results.validation = results.validation or stored_validation(run)
+    results.smoothness = results.smoothness or stored_smoothness(run)
     flips = {name: list(sets.values()) for name, sets in (run.store.load(ROBUSTNESS) or {}).items()}
     results.flips = flips | results.flips
     if not results.spreads and (number := manifest.get("starts")):

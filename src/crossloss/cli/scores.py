@@ -38,6 +38,9 @@ def score(
     starts: Annotated[
         int | None, typer.Option(min=1, help="Initial seeds to measure; default: as many as were.")
     ] = None,
+    smoothness: Annotated[
+        bool, typer.Option("--smoothness", help="First: can this run be differentiated? Retrains 13 times.")
+    ] = False,
     count: options.Count = 10,
     model: Annotated[
         Path | None, typer.Option(help="Vectors trained elsewhere: a word2vec file, text or binary.")
@@ -51,6 +54,10 @@ def score(
     """
     if model is None and (contexts or out or settings or reading):
         raise cl.UserError("--contexts, --out and the options of settings and reading are for --model: leave them out.")
+    if model is not None and smoothness:
+        raise cl.UserError(
+            "--smoothness retrains, and vectors trained elsewhere have no run to take again: leave it out."
+        )
     folder = options.opened(Path(run), objective)
     if model is not None:
         folder = _imported(run, reading, objective, out, model, contexts=contexts, **settings)
@@ -62,6 +69,8 @@ def score(
             chosen = chosen | {"damping": damping}
         number = starts or trained.store.manifest.get("starts", 1)
         print_result(cl.measure(trained, [o for o in objectives if o.name in names], starts=number))
+        if smoothness:
+            print_result(cl.smoothness(trained, objectives))
         scores = cl.score(trained, objectives, **chosen)
         scores.save()
         for name in names:

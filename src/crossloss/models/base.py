@@ -101,6 +101,15 @@ class Model(ABC):
         return {name: view[name] for name in view}
 
     @property
+    def batch_size(self) -> int:
+        """Samples that a step sees."""
+        return self.samples
+
+    def kinks(self) -> Sequence[str]:
+        """Parts of the model whose derivative jumps, by name."""
+        return ()
+
+    @property
     def word_index(self) -> Mapping[str, int]:
         """Row of every word, where the model has words."""
         return {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +16,9 @@ from crossloss.objectives.algebra import BaseObjective
 class Function(BaseObjective):
     """A function that gets what ``Field.view`` shows, and returns a real tensor of one element computed from it.
 
+    ``texts`` are those whose likelihood raises it, ``against`` those that lower it, as a held-out loss is: what samples
+    are compared with by the baselines bm25 and embedding-cosine, and by nothing else.
+
     Examples
     --------
     >>> length = cl.objectives.Function("length", lambda view: view.vectors[view.index["he"]].norm())
@@ -24,9 +27,18 @@ class Function(BaseObjective):
 
     name: str
     function: Callable[[Any], Tensor]
+    texts: Sequence[str] = field(default=(), kw_only=True)
+    against: Sequence[str] = field(default=(), kw_only=True)
 
     quantity = "value of a function"
     meaning = "Positive or negative as the function {0.name} returns it, in the function's own unit."
+
+    def check(self) -> None:
+        """Refuse texts that are no lists of strings."""
+        for name, given in (("texts", self.texts), ("against", self.against)):
+            if isinstance(given, str) or not all(isinstance(text, str) for text in given):
+                raise UserError(f"{name} of {self.name} must be a list of strings.")
+            object.__setattr__(self, name, tuple(given))
 
     def __call__(self, view: Any) -> Tensor:
         """Value, shape (); UserError where it is not one finite real number, or asks for a word that is not there."""

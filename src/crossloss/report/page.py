@@ -59,7 +59,7 @@ class Contents:
             )
             for o in self.scores.objectives
         }
-        self.parts = show is None and type(self.model).explain is not Model.explain
+        self.parts = show is None and type(self.model).explain is not Model.explain and self.scores.has_parts
         shown = [s.sample for both in self.ranked.values() for ranked in both for s in ranked]
         self.content = displayed(self.model, shown, show)
 

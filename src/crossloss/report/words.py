@@ -8,7 +8,7 @@ from crossloss.plans.plan import Plan
 from crossloss.validation.spread import Spread
 from crossloss.validation.validate import Compared, PlanCheck
 
-UNITLESS = ("gradient-dot", "tracin", "co-occurrence")
+UNITLESS = ("gradient-dot", "tracin", "co-occurrence", "bm25", "embedding-cosine")
 """Estimators whose scores have no unit."""
 
 

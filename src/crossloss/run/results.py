@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class Results:
-    """Set by ``cl.score``, ``cl.plan``, ``cl.evaluate``, ``cl.validate``, ``cl.over_starts`` and ``cl.smallest_flip``.
+    """What was last made of a run: by ``cl.score``, ``cl.plan``, ``cl.evaluate``, ``cl.validate`` and the others.
 
     Attributes
     ----------
@@ -20,6 +20,7 @@ class Results:
         By objective or benchmark.
     flips : dict of str to list of SmallestFlip
         By objective.
+    smoothness : Smoothness or None
     """
 
     scores: Any = None
@@ -28,3 +29,4 @@ class Results:
     validation: Any = None
     spreads: dict[str, Any] = field(default_factory=dict)
     flips: dict[str, list[Any]] = field(default_factory=dict)
+    smoothness: Any = None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from crossloss.baselines import BASELINES
 from crossloss.core import Objective, Progress, UserError
 from crossloss.display import Result, Table, percent, spread, value
 from crossloss.objectives import BaseObjective, Weat, as_objective
@@ -21,7 +22,7 @@ from crossloss.statistics import Fidelity, deviation, fidelity
 from crossloss.validation.strongest import Strongest, check_strongest
 from crossloss.validation.subsets import random_matching, random_subsets
 
-COMPARED = ("gradient-dot", CO_OCCURRENCE)
+COMPARED = ("gradient-dot", CO_OCCURRENCE, *BASELINES)
 """Estimators computed beside the given one: cheap, and with nothing to tune."""
 OTHER_SEEDS = 5
 RANDOM_REMOVALS = 3
@@ -280,6 +281,13 @@ def _with_test_word(run: Run, objectives: Sequence[Objective], name: str) -> np.
     return run.model.with_words(words) if words else np.ones(run.model.samples, dtype=bool)
 
 
+def _able(run: Run, name: str, objective: Objective) -> bool:
+    """Whether an estimator beside the given one can score an objective."""
+    if name == CO_OCCURRENCE:
+        return isinstance(objective, Weat) and bool(run.model.word_index)
+    return name not in BASELINES or BASELINES[name].able(run, objective)
+
+
 def compare(
     retrainer: Retrainer, scores: Scores, *, subsets: int, share: float = 0.1, seed: int = 0
 ) -> dict[str, list[Compared]]:
@@ -302,7 +310,7 @@ def compare(
         progress(subsets, subsets)
     by_estimator = {scores.estimator: scores}
     for name in COMPARED:
-        able = [o for o in objectives if name != CO_OCCURRENCE or (isinstance(o, Weat) and run.model.word_index)]
+        able = [o for o in objectives if _able(run, name, o)]
         if name not in by_estimator and able:
             by_estimator[name] = compute_scores(run, able, name)
     table: dict[str, list[Compared]] = {}

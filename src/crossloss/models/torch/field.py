@@ -271,6 +271,10 @@ class TorchField(TorchModel, Field):
         """Whether the loss is of a batch as a whole, and no sum over samples."""
         return self.sample_loss is None and self.denominator is None
 
+    def weights_of(self, w: Tensor, part: Part) -> Tensor:
+        """Weights of a part's samples (b,), of those of all (n,)."""
+        return w[part.rows]
+
     def _count(self, part: Part) -> float:
         assert self.denominator is not None
         count = float(self.denominator(self.data_of(part)))

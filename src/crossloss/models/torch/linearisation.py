@@ -57,7 +57,7 @@ class TorchLinearisation(Linearisation):
         for rows, g, at_once, (u, constant, *thetas) in self._chunks():
             inputs = [v for v in (u, constant, *(thetas if back is not None else ())) if v is not None]
             products = iter(vjp(g, inputs, a, at_once))
-            into.sums.index_add_(1, rows, next(products).double())
+            into.add(rows, next(products))
             if bar is not None:
                 bar += next(products)
             for product in products:
@@ -79,7 +79,7 @@ class TorchLinearisation(Linearisation):
         for part in self._parts:
             chunk = self._only
             if chunk is None:
-                y, u = _leaf(self.theta), _leaf(self._weights[part.rows])
+                y, u = _leaf(self.theta), _leaf(field.weights_of(self._weights, part))
                 held = [_leaf(self.theta)] if field.layout.padding else []
                 constant = None if self._target is None else _leaf(self._target)
                 loss = field._part_loss(y, u, part, constant, *held)
@@ -102,6 +102,10 @@ class SampleInfluence:
 
     def __init__(self, sums: Tensor) -> None:
         self.sums = sums
+
+    def add(self, rows: Tensor, by_weight: Tensor) -> None:
+        """Add what some rows have (k, b)."""
+        self.sums.index_add_(1, rows, by_weight.double())
 
     def samples(self) -> Tensor:
         """Scores (k, n) float64."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Show = Callable[[int], Any] | Sequence[Any]
 """What people are shown of a sample: by its number a text, a mapping (a row), or an image."""
 SAMPLES = "samples.parquet"
+KINKED = {"ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "Hardtanh", "Hardswish", "Hardsigmoid", "Threshold"}
+"""Activations whose slope jumps."""
 LOOKED_AT = 10
 """Batches that identify an order that is drawn; one that is given is looked at whole."""
 DIGITS = 5
@@ -155,6 +157,16 @@ class TorchModel(Model):
     def check_objectives(self, field: object, theta: Tensor, objectives: Sequence[Objective]) -> None:
         """Refuse objectives that are not finite, or that call the module from outside."""
         check_objectives(self._field, theta, objectives)
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of the first step."""
+        return len(self._field.batch(0))
+
+    def kinks(self) -> Sequence[str]:
+        """Activations and pooling with kinks, by their classes."""
+        kinds = {type(module).__name__ for module in self._field.module.modules()}
+        return sorted(kind for kind in kinds if kind in KINKED or kind.startswith(("MaxPool", "AdaptiveMaxPool")))
 
     def show(self, sample: int) -> Any:
         """What ``show`` gives, else the number."""

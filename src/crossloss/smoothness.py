@@ -1,0 +1,395 @@
+"""Whether a training run can be differentiated: its metasmoothness, and predictions of small changes of its weights."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from crossloss import optimisers
+from crossloss.core import Objective, UserError
+from crossloss.display import Result, Table, agreement, percent, several
+from crossloss.objectives import as_objective
+from crossloss.progress import track
+from crossloss.run.retrainer import Retrainer, changes
+from crossloss.run.run import Run
+from crossloss.run.store import content_key
+from crossloss.scores import UNROLLED, Scores, compute_scores
+from crossloss.statistics import Fidelity, deviation, fidelity
+from crossloss.validation.subsets import random_subsets
+
+FILE = "smoothness.json"
+SMOOTH, ROUGH, HOLDS = 0.9, 0.5, 0.9
+"""Metasmoothness from which on a run is smooth, and below which it is not; correlation with retraining that holds."""
+SLOPES = (0.8, 1.25)
+SMALL_EPS, LARGER_EPS = 1e-5, 1e-3
+SMALL_BATCH, FEW_STEPS = 0.1, 50
+
+
+@dataclass(frozen=True)
+class Response:
+    """How one objective follows small changes of the weights.
+
+    Attributes
+    ----------
+    first, second : list of float
+        By draw, its change as the weights go from w to w + h v, and from there to w + 2 h v, in its own unit.
+    predicted, retrained : list of float
+        By subset, its change with those samples' weights lowered by h: scores @ dw, and found by retraining.
+    fidelity : Fidelity or None
+        Their agreement; None where nothing was predicted, or all are alike.
+    """
+
+    first: list[float]
+    second: list[float]
+    predicted: list[float] = field(default_factory=list)
+    retrained: list[float] = field(default_factory=list)
+    fidelity: Fidelity | None = None
+
+    @property
+    def bend(self) -> float:
+        """Sum |second - first| / sum |second + first| over draws: 0 for a straight line, above 1 for noise."""
+        first, second = np.array(self.first), np.array(self.second)
+        along = float(np.abs(first + second).sum())
+        apart = float(np.abs(second - first).sum())
+        return apart / along if along else (float("inf") if apart else 0.0)
+
+
+@dataclass(frozen=True)
+class Smoothness(Result):
+    """Whether scores of a run can hold: metasmoothness of its parameters, and how its objectives follow the weights.
+
+    Attributes
+    ----------
+    values : list of float
+        Metasmoothness by draw, -1 to 1.
+    objectives : dict of str to Response
+    step, share : float
+        h, the part of a weight that is left out, and the part of the samples that are drawn.
+    advice : list of str
+        What of this run's recipe makes runs rough, and what to take instead; the likeliest first.
+
+    Examples
+    --------
+    >>> smoothness = cl.smoothness(run, draws=2)
+    >>> print(smoothness.mean, smoothness.sd)
+    >>> print(smoothness.summary()[0])
+    """
+
+    values: list[float]
+    objectives: dict[str, Response]
+    step: float
+    share: float
+    advice: list[str]
+
+    @property
+    def mean(self) -> float:
+        """Mean metasmoothness over draws."""
+        return float(np.mean(self.values))
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation between draws (n - 1); 0 of one."""
+        return deviation(self.values)
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether small changes of the weights are predicted as retraining finds them; None where nobody has looked."""
+        checked = [r.fidelity for r in self.objectives.values() if r.fidelity is not None]
+        return all(f.pearson >= HOLDS and SLOPES[0] <= f.slope <= SLOPES[1] for f in checked) if checked else None
+
+    @property
+    def bent(self) -> list[str]:
+        """Objectives that bend so that once whole samples are gone the square term is as large as the linear one.
+
+        Of a h + c h^2 the bend is nearly c h/a, so that these have one of more than h.
+        """
+        return [name for name, response in self.objectives.items() if response.bend > self.step]
+
+    def metrics(self) -> dict[str, float]:
+        """Flat figures: smoothness.score, .score.sd, .draws, smoothness.NAME.bend, .pearson, .slope (...)."""
+        figures = {"smoothness.score": self.mean, "smoothness.score.sd": self.sd, "smoothness.draws": len(self.values)}
+        for name, response in self.objectives.items():
+            if np.isfinite(response.bend):
+                figures[f"smoothness.{name}.bend"] = response.bend
+            checked = {} if response.fidelity is None else asdict(response.fidelity)
+            figures |= {f"smoothness.{name}.{key}": float(value) for key, value in checked.items()}
+        return figures
+
+    def summary(self) -> list[str]:
+        """Metasmoothness, then what became of the objectives, then whether scores can hold, with advice that fits."""
+        sd = f" ± {self.sd:.2f}" if len(self.values) > 1 else ""
+        lines = [
+            f"Metasmoothness {agreement(self.mean)}{sd} over {several(len(self.values), 'draw')} of "
+            f"{percent(self.share)} of the samples (1: the parameters follow the weights in straight lines; 0: at "
+            "random)."
+        ]
+        for name, response in self.objectives.items():
+            f = response.fidelity
+            if f is None:
+                lines.append(f"{name}: two equal changes of the weights differ in effect by {percent(response.bend)}.")
+                continue
+            lines.append(
+                f"{name}: {several(f.subsets, 'retraining')} with {percent(self.step)} off the weights of a random "
+                f"{percent(self.share)} of the samples, predicted with correlation {agreement(f.pearson)} "
+                f"({agreement(f.pearson_low)} to {agreement(f.pearson_high)}), slope {agreement(f.slope)}."
+            )
+        return [*lines, self.verdict()]
+
+    def verdict(self) -> str:
+        """One sentence: whether scores of this run can hold, and what to change where they cannot."""
+        advice = "; ".join(self.advice) or "take smaller steps, more of them, or larger batches"
+        if self.holds is False:
+            return f"Scores of this run will not hold, since not even small changes are predicted: {advice}."
+        if self.holds is None and self.mean < SMOOTH:
+            degree = "will not" if self.mean < ROUGH else "may not"
+            return f"Scores of this run {degree} hold, since it is not smooth in the weights: {advice}."
+        if self.bent:
+            return (
+                f"Scores hold for small changes of the weights, and {' and '.join(self.bent)} will bend before whole "
+                f"samples are gone: plan with few samples at a time and retrain between, or {advice}."
+            )
+        return "Scores can hold: the run is smooth in the weights; cl.validate checks them with whole samples left out."
+
+    def tables(self) -> list[Table]:
+        """One row an objective, where there is any."""
+        rows = [
+            (name, r.bend, *(("", "") if r.fidelity is None else (r.fidelity.pearson, r.fidelity.slope)))
+            for name, r in self.objectives.items()
+        ]
+        title = f"With {percent(self.step)} off the weights of a random {percent(self.share)} of the samples"
+        return [Table(title, ("objective", "bend", "Pearson", "slope"), rows)] if rows else []
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return dict(json.loads(json.dumps(asdict(self))))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Smoothness":
+        """Inverse of ``to_json``."""
+        return TypeAdapter(cls).validate_python(value)
+
+    def __repr__(self) -> str:
+        return f"Smoothness({agreement(self.mean)} over {several(len(self.values), 'draw')})"
+
+
+def smoothness(
+    run: Run,
+    objectives: Sequence[Any] | None = None,
+    *,
+    draws: int = 3,
+    subsets: int = 10,
+    share: float = 0.1,
+    step: float = 0.1,
+    seed: int = 0,
+) -> Smoothness:
+    """Say before scores are paid for whether the run can be differentiated: its empirical metasmoothness.
+
+    Definition 2 of Engstrom et al. 2025 (arXiv 2503.13751). With v a direction in the space of sample weights, theta_0,
+    theta_1, theta_2 the final parameters of training with w, w + h v and w + 2 h v, and d = |theta_2 - theta_0|,
+
+        S = sum_j d_j sign(theta_1 - theta_0)_j sign(theta_2 - theta_1)_j / sum_j d_j,   -1 <= S <= 1.
+
+    1: equal changes of the weights move every parameter on in the same direction. Here v is minus the weights of a
+    random ``share`` of the samples and h is ``step``, so that w + h v leaves a tenth of a tenth out.
+
+    The same for objectives: how unequal their two changes are (``Response.bend``); and over ``subsets`` such draws the
+    unrolled scores' prediction, scores @ dw, against retraining. A run that fails at so small a change has no
+    derivative that is of use, whatever the estimator; one that passes may still bend before a whole sample is gone,
+    which is what ``cl.validate`` measures.
+
+    Two retrainings a draw and one for each further subset, and where objectives are given, one scoring. All is stored:
+    a stopped call goes on where it was, and the report shows the result.
+
+    Parameters
+    ----------
+    run : Run
+    objectives : sequence, optional
+        Those scored last where None; without any, parameters alone.
+    draws : int
+        Directions v.
+    subsets : int
+        Draws with weights lowered once, to compare with predictions: 3 or more, the first of them those of the
+        directions; 0 for none.
+    share : float
+        Part of the samples that each draw takes, between 0 and 1.
+    step : float
+        h, above 0 and at most .5.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    Smoothness
+        Its ``summary()`` ends in a sentence with advice.
+
+    Raises
+    ------
+    UserError
+        A model that was trained elsewhere; numbers out of range; a retraining without finite values; draws that move no
+        parameter.
+
+    Examples
+    --------
+    >>> smoothness = cl.smoothness(run, [weat], draws=2, subsets=4)
+    >>> print(smoothness.objectives["weat7"].fidelity.pearson)
+    """
+    if not run.steps:
+        run.retrain()  # refuses
+    _check(draws, subsets, step)
+    drawn = random_subsets(run.weights, share=share, count=max(draws, subsets), seed=seed)
+    last = run.results.scores
+    chosen = (last.objectives if last else []) if objectives is None else [as_objective(o) for o in objectives]
+    values, both = _draws(run, chosen, drawn[:draws], step)
+    responses = {
+        o.name: Response(
+            changes([first for first, _ in both], o.name, now).tolist(),
+            [second[o.name] - first[o.name] for first, second in both],
+        )
+        for o, now in zip(chosen, run.values(chosen).values(), strict=True)
+    }
+    if subsets and chosen:
+        responses = _predicted(run, chosen, responses, drawn[:subsets], [first for first, _ in both], step)
+    made = Smoothness(values, responses, step, share, _advice(run))
+    run.store.save(FILE, made.to_json())
+    run.store.log_metrics(made.metrics())
+    run.results.smoothness = made
+    return made
+
+
+def stored_smoothness(run: Run) -> Smoothness | None:
+    """What was measured before, where anything was."""
+    stored = run.store.load(FILE)
+    return None if stored is None else Smoothness.from_json(stored)
+
+
+def metasmoothness(theta: Tensor, once: Tensor, twice: Tensor) -> float:
+    """S of three vectors of final parameters, (p,) each; UserError where none of them moved."""
+    theta, once, twice = theta.double(), once.double(), twice.double()
+    moved = (twice - theta).abs()
+    if not bool(moved.any()):
+        raise UserError("The samples drawn move no parameter, as if no batch held them: draw more, share=.")
+    return float(((once - theta).sign() * (twice - once).sign() * moved).sum() / moved.sum())
+
+
+def _check(draws: Any, subsets: Any, step: Any) -> None:
+    """Refuse numbers out of range."""
+    for name, number, least in (("draws", draws, 1), ("subsets", subsets, 0)):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
+            raise UserError(f"{name} is {number!r}: give a whole number, {least} or more.")
+    if 0 < subsets < 3:
+        raise UserError(f"subsets is {subsets}: a correlation takes three or more; 0 for none.")
+    if not 0 < step <= 0.5:
+        raise UserError(
+            f"step is {step!r}: give a part of the weights that can be left out twice, above 0, at most 0.5."
+        )
+
+
+def _lowered(weights: np.ndarray, rows: np.ndarray, part: float) -> np.ndarray:
+    """Weights (n,) with a part of those of some samples left out."""
+    changed = np.array(weights, dtype=np.float64)
+    changed[rows] *= 1 - part
+    return changed
+
+
+def _draws(
+    run: Run, objectives: Sequence[Objective], drawn: Sequence[np.ndarray], step: float
+) -> tuple[list[float], list[tuple[dict[str, float], dict[str, float]]]]:
+    """Of each draw its metasmoothness, and the objectives at w + h v and w + 2 h v."""
+    keys = {o.name: content_key(run.fingerprint(o)) for o in objectives}
+    found, theta = [], run.theta
+    with track("retraining along a line of weights") as progress:
+        progress(0, 2 * len(drawn))
+        for number, rows in enumerate(drawn):
+            entry = run.store.entry("retrains/smoothness", run.weights, rows, step)
+            stored = entry.load()
+            if stored is None or any(stored["objectives"].get(name) != key for name, key in keys.items()):
+                ends = []
+                for times in (1, 2):
+                    ends.append(
+                        run.retrain(_lowered(run.weights, rows, times * step), name=f"weights, {times} steps on")
+                    )
+                    progress(2 * number + times, 2 * len(drawn))
+                score = metasmoothness(theta, ends[0].theta, ends[1].theta)
+                stored = {"score": score, "objectives": keys, "values": [end.values(objectives) for end in ends]}
+                entry.save(stored)
+            found.append(stored)
+            progress(2 * number + 2, 2 * len(drawn))
+    return [each["score"] for each in found], [(each["values"][0], each["values"][1]) for each in found]
+
+
+def _predicted(
+    run: Run,
+    objectives: Sequence[Objective],
+    responses: Mapping[str, Response],
+    drawn: Sequence[np.ndarray],
+    known: Sequence[Mapping[str, float]],
+    step: float,
+) -> dict[str, Response]:
+    """Responses with predictions of each subset, and what retraining gave; ``known`` are the first ones' values."""
+    scores, retrainer, lowered = _scores(run, objectives), Retrainer(run, objectives), []
+    retrained = list(known[: len(drawn)])
+    with track("retraining with lower weights") as progress:
+        progress(len(retrained), len(drawn))
+        for rows in drawn[len(retrained) :]:
+            retrained.append(retrainer(_lowered(run.weights, rows, step)))
+            progress(len(retrained), len(drawn))
+    lowered = [_lowered(run.weights, rows, step) - run.weights for rows in drawn]
+    made = {}
+    for o in objectives:
+        found = changes(retrained, o.name, scores.values[o.name])
+        predicted = np.stack(lowered) @ scores.of(o)
+        varied = np.ptp(predicted) > 0 and np.ptp(found) > 0
+        old = responses[o.name]
+        agreed = fidelity(predicted, found) if varied else None
+        made[o.name] = Response(old.first, old.second, predicted.tolist(), found.tolist(), agreed)
+    return made
+
+
+def _scores(run: Run, objectives: Sequence[Objective]) -> Scores:
+    """The unrolled scores, those made last where they are of these objectives."""
+    last = run.results.scores
+    kept = last is not None and last.estimator == UNROLLED and last.names == [o.name for o in objectives]
+    return last if kept else compute_scores(run, objectives)
+
+
+def _advice(run: Run) -> list[str]:
+    """What of the recipe makes runs rough, and what to take instead; the likeliest first."""
+    rule = optimisers.to_dict(run.given_optimiser or run.optimiser, run.steps)
+    eps, parts = _smallest(rule, "eps"), []
+    if eps is not None and eps <= SMALL_EPS:
+        parts.append(
+            f"train with eps {LARGER_EPS:g} in place of {eps:g}, which makes steps of one size of any gradient"
+        )
+    if kinks := run.model.kinks():
+        parts.append(f"take GELU, tanh or mean pooling in place of {' and '.join(kinks)}, whose slope jumps")
+    if run.model.batch_size < SMALL_BATCH * run.model.samples:
+        parts.append(f"take batches larger than {run.model.batch_size}")
+    if not _rises(rule) and eps is not None:
+        parts.append("let the learning rate rise in the first tenth of the steps")
+    if run.steps < FEW_STEPS:
+        parts.append(f"take more than {several(run.steps, 'step')}, with a smaller learning rate")
+    return parts
+
+
+def _smallest(plain: Any, name: str) -> float | None:
+    """The smallest number of this name in nested plain values, or None."""
+    if isinstance(plain, Mapping):
+        parts = [float(plain[name])] if isinstance(plain.get(name), int | float) else []
+        parts += [found for part in plain.values() if (found := _smallest(part, name)) is not None]
+        return min(parts, default=None)
+    if isinstance(plain, list | tuple):
+        return min((found for part in plain if (found := _smallest(part, name)) is not None), default=None)
+    return None
+
+
+def _rises(plain: Any) -> bool:
+    """Whether a learning rate by step begins below half of its largest."""
+    if isinstance(plain, Mapping):
+        rates = plain.get("by_step")
+        rising = isinstance(rates, Sequence) and bool(rates) and rates[0] < max(rates) / 2
+        return rising or any(map(_rises, plain.values()))
+    return isinstance(plain, list | tuple) and any(map(_rises, plain))
