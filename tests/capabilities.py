@@ -14,7 +14,7 @@ import crossloss as cl
 from crossloss.baselines import BASELINES
 from crossloss.estimators import ESTIMATORS
 from crossloss.objectives.weat import Weat
-from crossloss.scores import CO_OCCURRENCE
+from crossloss.scoring import CO_OCCURRENCE
 
 SCORES = [f"score: {name}" for name in (*ESTIMATORS, CO_OCCURRENCE, *BASELINES)]
 ROWS = [

@@ -53,7 +53,8 @@ from crossloss.run.load import load
 from crossloss.run.recorder import Recorder
 from crossloss.run.run import Run
 from crossloss.run.train import imported, train
-from crossloss.scores import Scores, score
+from crossloss.scores import Scores
+from crossloss.scoring import score
 from crossloss.smoothness import Smoothness, smoothness
 from crossloss.text.read import Corpus, from_sentences, read
 from crossloss.text.swaps import with_swaps

@@ -9,15 +9,16 @@ import numpy as np
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from crossloss import optimisers
 from crossloss.core import Objective, UserError
 from crossloss.display import Result, Table, agreement, percent, several
 from crossloss.objectives import as_objective
 from crossloss.progress import track
+from crossloss.recipe import advice
 from crossloss.run.retrainer import Retrainer, changes
 from crossloss.run.run import Run
 from crossloss.run.store import content_key
-from crossloss.scores import UNROLLED, Scores, compute_scores
+from crossloss.scores import UNROLLED, Scores
+from crossloss.scoring import compute_scores
 from crossloss.statistics import Fidelity, deviation, fidelity
 from crossloss.validation.subsets import random_subsets
 
@@ -25,8 +26,6 @@ FILE = "smoothness.json"
 SMOOTH, ROUGH, HOLDS = 0.9, 0.5, 0.9
 """Metasmoothness from which on a run is smooth, and below which it is not; correlation with retraining that holds."""
 SLOPES = (0.8, 1.25)
-SMALL_EPS, LARGER_EPS = 1e-5, 1e-3
-SMALL_BATCH, FEW_STEPS = 0.1, 50
 
 
 @dataclass(frozen=True)
@@ -253,7 +252,7 @@ def smoothness(
     }
     if subsets and chosen:
         responses = _predicted(run, chosen, responses, drawn[:subsets], [first for first, _ in both], step)
-    made = Smoothness(values, responses, step, share, _advice(run))
+    made = Smoothness(values, responses, step, share, advice(run))
     run.store.save(FILE, made.to_json())
     run.store.log_metrics(made.metrics())
     run.results.smoothness = made
@@ -354,42 +353,3 @@ def _scores(run: Run, objectives: Sequence[Objective]) -> Scores:
     last = run.results.scores
     kept = last is not None and last.estimator == UNROLLED and last.names == [o.name for o in objectives]
     return last if kept else compute_scores(run, objectives)
-
-
-def _advice(run: Run) -> list[str]:
-    """What of the recipe makes runs rough, and what to take instead; the likeliest first."""
-    rule = optimisers.to_dict(run.given_optimiser or run.optimiser, run.steps)
-    eps, parts = _smallest(rule, "eps"), []
-    if eps is not None and eps <= SMALL_EPS:
-        parts.append(
-            f"train with eps {LARGER_EPS:g} in place of {eps:g}, which makes steps of one size of any gradient"
-        )
-    if kinks := run.model.kinks():
-        parts.append(f"take GELU, tanh or mean pooling in place of {' and '.join(kinks)}, whose slope jumps")
-    if run.model.batch_size < SMALL_BATCH * run.model.samples:
-        parts.append(f"take batches larger than {run.model.batch_size}")
-    if not _rises(rule) and eps is not None:
-        parts.append("let the learning rate rise in the first tenth of the steps")
-    if run.steps < FEW_STEPS:
-        parts.append(f"take more than {several(run.steps, 'step')}, with a smaller learning rate")
-    return parts
-
-
-def _smallest(plain: Any, name: str) -> float | None:
-    """The smallest number of this name in nested plain values, or None."""
-    if isinstance(plain, Mapping):
-        parts = [float(plain[name])] if isinstance(plain.get(name), int | float) else []
-        parts += [found for part in plain.values() if (found := _smallest(part, name)) is not None]
-        return min(parts, default=None)
-    if isinstance(plain, list | tuple):
-        return min((found for part in plain if (found := _smallest(part, name)) is not None), default=None)
-    return None
-
-
-def _rises(plain: Any) -> bool:
-    """Whether a learning rate by step begins below half of its largest."""
-    if isinstance(plain, Mapping):
-        rates = plain.get("by_step")
-        rising = isinstance(rates, Sequence) and bool(rates) and rates[0] < max(rates) / 2
-        return rising or any(map(_rises, plain.values()))
-    return isinstance(plain, list | tuple) and any(map(_rises, plain))

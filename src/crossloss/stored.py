@@ -16,7 +16,8 @@ from crossloss.plans.depleted import depleted_words
 from crossloss.plans.flip import in_common, sentences
 from crossloss.run.run import Run
 from crossloss.run.without_field import StoredRun
-from crossloss.scores import Scores, score
+from crossloss.scores import Scores
+from crossloss.scoring import score
 from crossloss.smoothness import stored_smoothness
 from crossloss.validation import over_starts
 from crossloss.validation.validate import stored_validation

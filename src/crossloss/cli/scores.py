@@ -16,7 +16,7 @@ from crossloss.models.skipgram.from_word2vec import TRUST
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import parse_objectives
 from crossloss.reading import ranking
-from crossloss.scores import ESTIMATOR_NAMES
+from crossloss.scoring import ESTIMATOR_NAMES
 from crossloss.stored import stored_scores
 from crossloss.text.tokens import stop_words
 

@@ -16,7 +16,7 @@ from crossloss.plans.settings import FITTED
 from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
-from crossloss.scores import compute_scores
+from crossloss.scoring import compute_scores
 
 
 def held_out_words(

@@ -25,7 +25,8 @@ from crossloss.plans.update import ARMS, update
 from crossloss.progress import track
 from crossloss.run.figures import figures_of
 from crossloss.run.run import Run
-from crossloss.scores import UNROLLED, Scores, compute_scores
+from crossloss.scores import UNROLLED, Scores
+from crossloss.scoring import compute_scores
 
 METHODS = (*FITTED, *ARMS, HARD, *(f"{HARD}+{way}" for way in (*FITTED, *ARMS)))
 TOLERANCE = 0.01

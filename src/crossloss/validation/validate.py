@@ -17,7 +17,8 @@ from crossloss.plans.plan import Plan
 from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer, changes, without
 from crossloss.run.run import Run
-from crossloss.scores import CO_OCCURRENCE, UNROLLED, Scores, compute_scores
+from crossloss.scores import UNROLLED, Scores
+from crossloss.scoring import CO_OCCURRENCE, compute_scores
 from crossloss.statistics import Fidelity, deviation, fidelity
 from crossloss.validation.strongest import Strongest, check_strongest
 from crossloss.validation.subsets import random_matching, random_subsets
