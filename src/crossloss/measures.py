@@ -46,7 +46,7 @@ class Measures(Result):
             if result is None:
                 figures[f"objective.{name}.value"] = number
                 continue
-            for key in ("effect", "statistic", "p_value", "p_value_two_sided"):
+            for key in ("effect", "statistic", "difference", "p_value", "p_value_two_sided"):
                 figures[f"weat.{name}.{key}"] = getattr(result, key)
         for _, key, figure, pairs in self._quality():
             figures |= {f"quality.{key}": figure, f"quality.{key}.pairs": pairs}
@@ -73,8 +73,8 @@ class Measures(Result):
             else:
                 splits = f"{r.splits:,} {'all' if r.exact else 'drawn'}"
                 p_values = map(probability, (r.p_value, r.p_value_two_sided))
-                tests.append([*row, value(r.statistic), *p_values, splits])
-        columns = ("statistic", "p one-sided", "p two-sided", "splits")
+                tests.append([*row, value(r.difference), value(r.statistic), *p_values, splits])
+        columns = ("difference of means", "statistic", "p one-sided", "p two-sided", "splits")
         tables = [
             Table("Association tests", ("test", "effect size", *over, *columns), tests),
             Table("Objectives", ("objective", "value", *over, "what it is"), others),

@@ -8,6 +8,7 @@ pytest.importorskip("transformers")
 from contextual_tiny import TOKENIZER, bert
 
 import crossloss as cl
+from crossloss.objectives.contextual import encoding
 
 SUBJECTS, PLACES = ("he", "she", "this man", "that woman"), ("a nurse", "at math", "in art", "here", "a boss", "poetry")
 ROWS = [f"{subject} is {place}." for place in PLACES for subject in SUBJECTS]
@@ -75,3 +76,14 @@ def test_a_plan_moves_it(run):
     value = float(OBJECTIVES[0](run.view))
     plan = cl.plan(cl.score(run, OBJECTIVES[:1]), value - 0.01)
     assert plan.retrained < plan.value
+
+
+def test_many_blocks_give_the_same_scores(run, monkeypatch):
+    monkeypatch.setattr(encoding, "TOKENS_AT_ONCE", 200)
+    parted = cl.objectives.seat("seat6b", TOKENIZER)
+    assert len(parted.pooled.blocks) > 5
+    both = cl.score(run, [parted, abs(parted) - 2 * parted]).samples
+    one = cl.score(run, OBJECTIVES[:1]).samples[0]
+    sign = 1 if float(OBJECTIVES[0](run.view)) > 0 else -1
+    assert torch.tensor(both[0]) == pytest.approx(torch.tensor(one), abs=1e-10)
+    assert torch.tensor(both[1]) == pytest.approx((sign - 2) * torch.tensor(one), abs=1e-10)
