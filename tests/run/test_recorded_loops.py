@@ -1,5 +1,6 @@
 """Loops as people write them, recorded: scores against finite differences of the very same loop with weights in it."""
 
+import copy
 import gc
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import clip_grad_norm_  # by name, as many loops have it
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.run.clipping import WATCHED
 from differences import agree
 
 F64 = torch.float64
@@ -126,10 +129,17 @@ LOOPS = {
     "a frozen base": Loop(prepare=freeze, before_step=clipped_to(0.1)),
     "a head alone": Loop(optimizer=lambda m: torch.optim.AdamW(m.head.parameters(), lr=0.02, eps=1e-3),
                          before_step=lambda m, step: clip_grad_norm_(m.head.parameters(), 0.1)),
+    "one cycle of momentum": Loop(
+        optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.1, momentum=0.9), scheduler=lambda o: one_cycle(o)),
+    "one cycle of betas": Loop(scheduler=lambda o: one_cycle(o)),
     "two optimizers": Loop(optimizer=lambda m: Both(
         torch.optim.SGD(m.base.parameters(), lr=0.1), torch.optim.Adam([*m.norm.parameters(), *m.head.parameters()],
                                                                        lr=0.02, eps=1e-3))),
 }  # fmt: skip
+
+
+def one_cycle(optimizer):
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.05, total_steps=len(STEPS) + 1)
 
 
 class Both(list):
@@ -313,7 +323,8 @@ def test_clipping_of_what_no_optimizer_has_is_refused():
 
 
 def test_torchs_clipping_is_its_own_again():
-    originals = nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_, clip_grad_norm_
+    gc.collect()
+    originals = *WATCHED.values(), WATCHED["clip_grad_norm_"]
     model = net()
     optimizer = two_groups(model)
     recorder = cl.Recorder(cl.TorchField(model, sample_loss, data()), model, optimizer)
@@ -344,6 +355,91 @@ def test_clipping_of_ones_own_is_told():
 
     recorder, model = Loop(before_step=mine)(recorder_of=recorder_of)
     same_end(recorder.finish(), model)
+
+
+def moving(model):
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.7))
+
+
+def from_the_start(model):
+    """A copy that the loop averages itself, from its initial parameters."""
+    return copy.deepcopy(model).requires_grad_(False)
+
+
+def lerp(average, model):
+    for a, p in zip(average.parameters(), model.parameters(), strict=True):
+        a.lerp_(p.detach(), 0.4)
+
+
+AVERAGES = {
+    "moving": (moving, lambda average, model, t: average.update_parameters(model)),
+    "equal": (AveragedModel, lambda average, model, t: average.update_parameters(model)),
+    "of the last, every second": (AveragedModel, lambda a, m, t: t >= 2 and t % 2 == 0 and a.update_parameters(m)),
+    "by hand": (from_the_start, lambda average, model, t: lerp(average, model)),
+}
+
+
+@pytest.mark.parametrize("kind", AVERAGES)
+def test_scores_of_averaged_weights(kind):
+    make, update = AVERAGES[kind]
+
+    def loop(w=None, recording=False):
+        model = net()
+        optimizer, average, (x, y) = two_groups(model), make(model), data()
+        recorder = cl.Recorder(cl.TorchField(model, sample_loss, data()), model, optimizer) if recording else None
+        if recorder:
+            recorder.average(average)
+        for t, rows in enumerate(STEPS):
+            if recorder:
+                recorder.batch(rows)
+            optimizer.zero_grad()
+            losses = F.cross_entropy(model(x[rows]), y[rows], reduction="none")
+            (losses if w is None else w[rows] * losses).mean().backward()
+            optimizer.step()
+            update(average, model, t)
+        averaged = average.module if isinstance(average, AveragedModel) else average
+        return (recorder, averaged) if recording else still(averaged)
+
+    recorder, averaged = loop(recording=True)
+    run = recorder.finish()
+    same_end(run, averaged)
+    agree(cl.score(run, [objective]).samples[0], loop, objective, N, ROWS)
+
+
+def test_an_average_of_something_else_is_refused():
+    model = net()
+    optimizer, average, (x, y) = two_groups(model), AveragedModel(model), data()
+    recorder = cl.Recorder(cl.TorchField(model, sample_loss, data()), model, optimizer)
+    with pytest.raises(UserError, match="lacks parameters"):
+        recorder.average(nn.Linear(2, 2))
+    recorder.average(average)
+
+    def steps():
+        for rows in STEPS:
+            recorder.batch(rows)
+            optimizer.zero_grad()
+            F.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+            average.update_parameters(net())
+            average.module.head.bias.data.add_(1)
+
+    with pytest.raises(UserError, match="not to a mean"):
+        steps()
+    with pytest.raises(UserError, match="stepped before"):
+        recorder.average(average)
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="needs a torch with Muon")
+def test_muon_beside_adamw_is_replayed():
+    def both(model):
+        matrices = [model.head.weight, model.base.weight]
+        rest = [p for name, p in model.named_parameters() if p.dim() < 2]
+        return Both(torch.optim.Muon(matrices, lr=0.02), torch.optim.AdamW(rest, lr=0.01, eps=1e-3))
+
+    recorder, model = Loop(optimizer=both).recorded()
+    run = recorder.finish()
+    same_end(run, model)
+    assert np.abs(cl.score(run, [objective]).samples).max() > 0
 
 
 class Attention(nn.Module):

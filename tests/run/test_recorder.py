@@ -54,6 +54,11 @@ OPTIMISERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=1e-2, eps=1e-3, weight_decay=1e-2),
     "adam-default": lambda p: torch.optim.Adam(p, lr=1e-2),
     "adamw": lambda p: torch.optim.AdamW(p, lr=1e-2),
+    "adam-decoupled": lambda p: torch.optim.Adam(p, lr=1e-2, eps=1e-3, weight_decay=0.1, decoupled_weight_decay=True),
+    "amsgrad": lambda p: torch.optim.AdamW(p, lr=1e-2, eps=1e-3, amsgrad=True),
+    "nadam": lambda p: torch.optim.NAdam(p, lr=1e-2, eps=1e-3, weight_decay=1e-2),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=1e-2, eps=1e-3, momentum=0.5, centered=True),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=1e-2, eps=1e-3, lr_decay=0.1),
 }
 
 
@@ -103,7 +108,9 @@ def test_a_recorded_loop_is_replayed_and_scored(make, dtype, net):
     assert np.abs(scores).max() > 0
 
 
-@pytest.mark.parametrize("make", ["nesterov", "adam", "adamw"])
+@pytest.mark.parametrize(
+    "make", ["nesterov", "adam", "adamw", "adam-decoupled", "amsgrad", "nadam", "rmsprop", "adagrad"]
+)
 def test_scores_of_a_recorded_loop_equal_finite_differences_of_the_loop(make):
     """The user's own loop, torch.optim and all, again with a weight moved."""
     _, recorder = recorded(make, torch.float64)
@@ -211,10 +218,9 @@ def test_a_skipped_step_is_caught():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda p: torch.optim.RMSprop(p), "RMSprop cannot be recorded"),
+        (lambda p: torch.optim.Rprop(p), "Rprop cannot be recorded"),
         (lambda p: torch.optim.SparseAdam(p), "SparseAdam cannot be recorded"),
-        (lambda p: torch.optim.NAdam(p), "NAdam cannot be recorded"),
-        (lambda p: torch.optim.Adam(p, amsgrad=True), "amsgrad"),
+        (lambda p: torch.optim.Adamax(p), "Adamax cannot be recorded"),
         (lambda p: torch.optim.SGD(p, lr=0.1, maximize=True), "maximize"),
         (lambda p: torch.optim.SGD([nn.Parameter(torch.ones(2))], lr=0.1), "other parameters"),
         (lambda p: torch.optim.SGD([*p, nn.Parameter(torch.ones(2))], lr=0.1), "other parameters"),
@@ -237,15 +243,27 @@ def test_misuse_is_one_sentence():
     recorder.batch([0, 1])
     with pytest.raises(UserError, match="Two batches"):
         recorder.batch([2])
-    loss(model(data()[0]), data()).mean().backward()
+    loss(model(data()[0][:2]), (0, data()[1][:2])).mean().backward()
     optimizer.step()
-    with pytest.raises(UserError, match="Step 1 has no batch"):
-        optimizer.step()
     with pytest.raises(UserError, match="stepped before"):
         cl.Recorder(field, model, optimizer)
     with pytest.raises(UserError, match="not the field's"):
-        cl.Recorder(field, nn.Linear(2, 2), optimizer.__class__(nn.Linear(2, 2).parameters(), lr=0.1))
+        cl.Recorder(field, other := nn.Linear(2, 2), torch.optim.SGD(other.parameters(), lr=0.1))
     recorder.batch([0, 1])
-    optimizer.param_groups[0]["momentum"] = 0.5
-    with pytest.raises(UserError, match="momentum changed at step 1"):
+    optimizer.zero_grad()
+    loss(model(data()[0][:2]), (0, data()[1][:2])).mean().backward()
+    optimizer.param_groups[0]["weight_decay"] = 0.5
+    with pytest.raises(UserError, match="weight_decay changed at step 1"):
         optimizer.step()
+    for again in (lambda: recorder.batch([0]), recorder.finish):
+        with pytest.raises(UserError, match="weight_decay changed at step 1"):
+            again()
+
+
+def test_a_step_without_a_batch_is_refused():
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder = cl.Recorder(cl.TorchField(model, loss, data()), model, optimizer)
+    with pytest.raises(UserError, match="Step 0 has no batch"):
+        optimizer.step()
+    assert not recorder._loop.steps

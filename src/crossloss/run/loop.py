@@ -58,6 +58,7 @@ class Loop:
         self._stepped: set[int] = set()
         self._drawing: tuple[Tensor, ...] | None = None
         self._hooks: list[Any] = []
+        self.refused: str | None = None
         self._listen()
 
     def _listen(self) -> None:
@@ -83,20 +84,29 @@ class Loop:
 
     def _refuse(self, sentence: str) -> NoReturn:
         """Refuse a step of the loop, and let go of it."""
+        self.refused = sentence
         self.stop()
         raise UserError(sentence)
 
     def batch(self, rows: Any, data: Any) -> None:
         """Open a micro-batch, with its own data where they are not None."""
         step = len(self.steps)
+        if self.refused is not None:
+            raise UserError(self.refused)
         if self.open and not self._arrived:
-            self._refuse("Two batches without a backward pass between them: call recorder.batch(rows) once for each.")
+            raise UserError(
+                "Two batches without a backward pass between them: call recorder.batch(rows) once for each."
+            )
         if self._clips:
-            self._refuse(f"The gradients of step {step} were clipped before its last batch: clip before the step only.")
+            raise UserError(
+                f"The gradients of step {step} were clipped before its last batch: clip before the step only."
+            )
         self._close_draws()
         part = Part(batch_rows(rows, self._field.samples, step), None if data is None else self._own(data))
         if part.data is not None and {len(leaf) for leaf in leaves(part.data)} != {len(part.rows)}:
-            self._refuse(f"The batch of step {step} is not of its {len(part.rows)} rows: give tensors with one a row.")
+            raise UserError(
+                f"The batch of step {step} is not of its {len(part.rows)} rows: give tensors with one a row."
+            )
         if not self.open:
             self._grads.clear()
         if self._field.dropout_seed is not None and not self.open:

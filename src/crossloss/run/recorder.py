@@ -14,6 +14,8 @@ from crossloss.core import Field, Optimiser, UserError
 from crossloss.memory import parse_bytes
 from crossloss.models.torch import TorchField, check_field
 from crossloss.models.torch.steps import RecordedOrder
+from crossloss.optimisers import Averaged
+from crossloss.run.average import Average
 from crossloss.run.departure import TOLERANCE, Facts, departure, reason
 from crossloss.run.loop import Loop
 from crossloss.run.run import Run, as_weights
@@ -87,6 +89,7 @@ class Recorder:
         if {name: p.shape for name, p in self._loop.parameters.items()} != shapes:
             self._loop.stop()
             raise UserError("The model's trainable parameters are not the field's: make the field of this model.")
+        self._average: Average | None = None
         self._threads, self._every = torch.get_num_threads(), 1
         self._kept = {0: self._theta()}
 
@@ -106,6 +109,7 @@ class Recorder:
         UserError
             No row numbers, such as a boolean mask; data of other rows; a batch without a backward pass before the next.
         """
+        self._measure_average()
         self._loop.batch(rows, batch)
 
     def clip(self, max_norm: float, norm_type: float = 2.0) -> None:
@@ -117,6 +121,32 @@ class Recorder:
             No batch is open.
         """
         self._loop.clip(max_norm, norm_type)
+
+    def average(self, averaged: nn.Module) -> None:
+        """Make an averaged copy of the model what objectives see: an exponential moving average, or an equal one.
+
+        The loop updates it after ``optimizer.step()``, at every step or at some; how much of the parameters enters is
+        measured each time.
+
+        Parameters
+        ----------
+        averaged : torch.nn.Module
+            ``torch.optim.swa_utils.AveragedModel`` of the model, or a copy that the loop averages itself.
+
+        Raises
+        ------
+        UserError
+            Called after the first step, or of another model. In the loop: an update that is no mean of the average and
+            the parameters.
+        """
+        if self._loop.steps:
+            raise UserError("The loop has stepped before: call recorder.average(model) before its first step.")
+        self._average = Average(averaged, self.field.layout)
+
+    def _measure_average(self) -> None:
+        """Take down the last step's update of the average."""
+        if self._average is not None and len(self._average.shares) < len(self._loop.steps):
+            self._average.update(self._theta())
 
     def _after(self) -> None:
         """Keep the parameters after a step; what cannot be replayed is refused at the first."""
@@ -132,7 +162,8 @@ class Recorder:
             try:
                 with torch.enable_grad():
                     self._check_first_step()
-            except UserError:
+            except UserError as error:
+                self._loop.refused = str(error)
                 self._loop.stop()
                 raise
 
@@ -171,12 +202,17 @@ class Recorder:
             recorded is kept: ``finish`` may be called again.
         """
         self._loop.stop()
+        if self._loop.refused is not None:
+            raise UserError(self._loop.refused)
         steps = len(self._loop.steps)
         if steps == 0 or self._loop.open:
             raise UserError("Nothing to unroll: call recorder.batch(rows) before each optimizer.step().")
         if accept is not None and not 0 < accept < 1:
             raise UserError(f"accept is {accept!r}: give the relative departure to accept, such as 1e-3.")
         self._kept.setdefault(steps, self._theta())
+        self._measure_average()
+        if self._average is not None and not any(self._average.shares):
+            raise UserError("The averaged model was never updated: update it after optimizer.step().")
         field, rule = self._ordered(), self._rule()
         w = as_weights(None, field).to(field.device)
         run = open_run(
@@ -209,6 +245,14 @@ class Recorder:
                 before = t
             if t % self._every == 0 or t == training.steps:
                 states.put(t, state)
+        if self._average is not None:
+            found = departure(self.field.layout, state["average"], self._average.last)
+            worst = max(worst, found.relative)
+            if found.relative > self._tolerance(accept):
+                raise UserError(
+                    f"The average of the replay departs from your loop's, in {found.name!r}, by {found.relative:.0e} "
+                    "relative: update it right after optimizer.step() and nowhere else."
+                )
         return worst
 
     def _ordered(self) -> TorchField:
@@ -217,7 +261,12 @@ class Recorder:
     def _rule(self) -> Optimiser:
         ends = torch.tensor([0, *self.field.layout.sizes]).cumsum(0).tolist()
         places = dict(zip(self.field.layout.names, pairwise(ends), strict=True))
-        return self._loop.optimizers.rule(self._loop.settings, self._loop.moved, self._loop.clipping, places)
+        loop = self._loop
+        rule = loop.optimizers.rule(loop.settings, loop.moved, loop.clipping, places)
+        if self._average is None or len(self._average.shares) < len(loop.steps):  # at the first step
+            return rule
+        shares = self._average.shares
+        return Averaged(rule, decay=lambda t: 1 - shares[t])
 
     def _theta(self) -> Tensor:
         return self.field.layout.flat(self._loop.parameters)
@@ -228,7 +277,7 @@ class Recorder:
         """Refuse a replay that differs from what was recorded before step t; how far it does."""
         layout, recorded, start = self.field.layout, self._kept[t], self._kept[before]
         found = departure(layout, theta, recorded)
-        if found.relative <= (TOLERANCE.get(theta.dtype, 1e-6) if accept is None else accept):
+        if found.relative <= self._tolerance(accept):
             return found.relative
         where = f"in step {before}" if t == before + 1 else f"in one of the steps {before} to {t - 1}"
         apart, moved = (float(layout.split(x)[found.name].norm()) for x in (theta - recorded, recorded - start))
@@ -238,6 +287,9 @@ class Recorder:
             f"The replay departs from your loop {where}, in {found.name!r}, by {found.relative:.0e} relative: {why}."
         )
         raise Departed(sentence, acceptable)
+
+    def _tolerance(self, accept: float | None) -> float:
+        return TOLERANCE.get(self._kept[0].dtype, 1e-6) if accept is None else accept
 
     def _facts(self) -> Facts:
         groups = [group for optimizer in self._loop.optimizers.optimizers for group in optimizer.param_groups]

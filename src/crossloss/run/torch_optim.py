@@ -9,20 +9,38 @@ import torch
 from torch import Tensor, nn
 
 from crossloss.core import Optimiser, UserError
-from crossloss.optimisers import SGD, Adam, AdamW, Clip, ClipValue, Groups, Still
+from crossloss.optimisers import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Clip,
+    ClipValue,
+    Groups,
+    Muon,
+    NAdam,
+    RMSprop,
+    Still,
+)
 
 Slice = tuple[int, int]
 
+ADAM = ("betas", "eps", "weight_decay", "amsgrad")
+MUON = ("weight_decay", "momentum", "nesterov", "ns_coefficients", "eps", "ns_steps", "adjust_lr_fn")
 KNOWN: Mapping[type, tuple[type, tuple[str, ...]]] = {
     torch.optim.SGD: (SGD, ("momentum", "dampening", "weight_decay", "nesterov")),
-    torch.optim.Adam: (Adam, ("betas", "eps", "weight_decay")),
-    torch.optim.AdamW: (AdamW, ("betas", "eps", "weight_decay")),
+    torch.optim.Adam: (Adam, ADAM),
+    torch.optim.AdamW: (AdamW, ADAM),
+    torch.optim.NAdam: (NAdam, ("betas", "eps", "weight_decay", "momentum_decay", "decoupled_weight_decay")),
+    torch.optim.RMSprop: (RMSprop, ("alpha", "eps", "weight_decay", "momentum", "centered")),
+    torch.optim.Adagrad: (Adagrad, ("lr_decay", "weight_decay", "initial_accumulator_value", "eps")),
+    **({torch.optim.Muon: (Muon, MUON)} if hasattr(torch.optim, "Muon") else {}),
 }
 """The update rule of each optimizer that can be recorded, and its settings beside lr."""
-REFUSED = ("amsgrad", "maximize")
+REFUSED = ("maximize",)
 """Flags of groups under which a step is another one."""
-SCHEDULED: Mapping[type, tuple[str, ...]] = {}
-"""Settings beside lr that may change from step to step, by rule."""
+SCHEDULED = ("lr", "momentum", "betas")
+"""Settings that may change from step to step."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +71,7 @@ class Optimizers:
             if type(optimizer) not in KNOWN:
                 known = ", ".join(kind.__name__ for kind in KNOWN)
                 raise UserError(f"{type(optimizer).__name__} cannot be recorded: use torch.optim.{known}.")
-            if optimizer.state:
+            if any(float(state.get("step", 1)) for state in optimizer.state.values()):  # Adagrad has a state of 0 steps
                 raise UserError("The optimizer has stepped before: start the recorder before its first step.")
         own = {id(p) for p in model.parameters()}
         given = [id(p) for group in self._groups() for p in group["params"]]
@@ -84,11 +102,14 @@ class Optimizers:
             rule, names = KNOWN[type(optimizer)]
             for group in optimizer.param_groups:
                 for flag in REFUSED:
-                    if group.get(flag) and flag not in names:
+                    if group.get(flag):
                         raise UserError(f"{type(optimizer).__name__} with {flag} cannot be recorded: leave it out.")
                 kind = AdamW if rule is Adam and group.get("decoupled_weight_decay") else rule
-                found.append((kind, tuple(_plain(group[name]) for name in ("lr", *names))))
-                kind(**dict(zip(("lr", *names), found[-1][1], strict=True)))  # refuses settings out of range
+                settings = {name: _plain(group[name]) for name in ("lr", *names)}
+                found.append((kind, tuple(settings.values())))
+                shapes = [p.shape for p in group["params"] if id(p) in self._names]
+                if shapes:
+                    _made(kind, settings, shapes)  # refuses settings out of range
         return found
 
     def settings_of(self, rule: type) -> tuple[str, ...]:
@@ -103,8 +124,10 @@ class Optimizers:
             )
         for (rule, before), (_, after) in zip(first, now, strict=True):
             for name, a, b in zip(self.settings_of(rule), before, after, strict=True):
-                if name != "lr" and a != b and name not in SCHEDULED.get(rule, ()):
-                    raise UserError(f"The optimizer's {name} changed at step {step}: only lr may.")
+                if a != b and name not in SCHEDULED:
+                    raise UserError(
+                        f"The optimizer's {name} changed at step {step}: only lr, momentum and betas may change."
+                    )
 
     def rule(
         self,
@@ -114,14 +137,16 @@ class Optimizers:
         places: Mapping[str, Slice],
     ) -> Optimiser:
         """The rule that takes the recorded steps; parameters but those ``moved`` stay."""
-        together: dict[tuple[Setting, ...], list[Slice]] = defaultdict(list)
+        together: dict[tuple[Setting, ...], list[str]] = defaultdict(list)
         for number, names in enumerate(self.groups):
             for name in names:
                 if name in moved:
-                    together[tuple(step[number] for step in history)].append(places[name])
-        parts: list[tuple[list[Slice], Optimiser]] = [
-            (_joined(slices), self._one(steps)) for steps, slices in together.items()
-        ]
+                    together[tuple(step[number] for step in history)].append(name)
+        parts: list[tuple[list[Slice], Optimiser]] = []
+        for steps, members in together.items():
+            ordered = sorted(members, key=places.__getitem__)
+            shapes = [self.parameters[name].shape for name in ordered]
+            parts.append((_joined([places[name] for name in ordered]), self._one(steps, shapes)))
         still = [place for name, place in places.items() if name not in moved]
         if still:
             parts.append((_joined(still), Still()))
@@ -133,13 +158,18 @@ class Optimizers:
                 rule = Clip(rule, clip.limit, clip.norm_type, [places[name] for name in clip.names])
         return rule
 
-    def _one(self, steps: Sequence[Setting]) -> Optimiser:
+    def _one(self, steps: Sequence[Setting], shapes: Sequence[torch.Size]) -> Optimiser:
         """The rule of one group, its settings by step where they change."""
         kind, names = steps[0][0], self.settings_of(steps[0][0])
         by_name = {name: [settings[i] for _, settings in steps] for i, name in enumerate(names)}
         given = {name: _schedule(values) if name == "lr" else _over(values) for name, values in by_name.items()}
-        rule: Optimiser = kind(**given)
-        return rule
+        return _made(kind, given, shapes)
+
+
+def _made(kind: type, settings: Mapping[str, Any], shapes: Sequence[torch.Size]) -> Optimiser:
+    """A rule with these settings, for parameters of these shapes."""
+    rule: Optimiser = kind(**settings, **({"shapes": [tuple(s) for s in shapes]} if kind is Muon else {}))
+    return rule
 
 
 def _plain(value: Any) -> Any:
