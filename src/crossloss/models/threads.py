@@ -6,11 +6,13 @@ Large skip-gram passes have Python threads instead: each takes its own strips of
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
 
 T = TypeVar("T")
+_given: ContextVar[bool] = ContextVar("threads of a loop", default=False)
 SMALL = 20_000_000
 """Parameters times samples of a pass below which torch's threads cost more than they save (benchmarks/threads.py)."""
 
@@ -26,9 +28,23 @@ def one_core() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def threads_of_a_loop(count: int) -> Iterator[None]:
+    """As many threads as a loop had, small or not: sums in another order round otherwise."""
+    threads, before = torch.get_num_threads(), _given.get()
+    torch.set_num_threads(count)
+    _given.set(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        _given.set(before)
+
+
 def one_core_where_small(work: int, device: torch.device) -> AbstractContextManager[None]:
     """``one_core`` for a pass on the CPU of fewer than ``SMALL`` parameters times samples; else nothing."""
-    return one_core() if device.type == "cpu" and work < SMALL else nullcontext()
+    small = device.type == "cpu" and work < SMALL and not _given.get()
+    return one_core() if small else nullcontext()
 
 
 def each_in_a_thread(work: Callable[[T], object], shares: Sequence[T]) -> None:

@@ -1,9 +1,10 @@
 """Where a replay departs from the loop that was recorded, by how much, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,8 +32,22 @@ class Departure:
     """Its entry in theta that is farthest."""
 
 
-def departure(layout: Layout, theta: Tensor, recorded: Tensor) -> Departure:
-    """How far parameters (p,) are from those recorded."""
+def only_noise(norms: Sequence[Sequence[float]], sizes: Sequence[int], eps: float) -> frozenset[int]:
+    """Parameters whose gradient is rounding noise at every step, by position: what they do moves nothing.
+
+    Such as the key's bias in attention, of which Adam makes steps as long as of any other.
+    """
+    number = np.asarray(sizes, dtype=np.float64)
+    found = np.ones(len(number), dtype=bool)
+    for at in norms:
+        g = np.nan_to_num(np.asarray(at, dtype=np.float64))
+        typical = np.sqrt(np.square(g).sum() / number.sum())
+        found &= (g > 0) & (g / np.sqrt(number) <= NOISE * eps * typical)
+    return frozenset(np.flatnonzero(found).tolist())
+
+
+def departure(layout: Layout, theta: Tensor, recorded: Tensor, left_out: Collection[int] = ()) -> Departure:
+    """How far parameters (p,) are from those recorded; ``left_out`` by position."""
     typical = float(recorded.square().mean().sqrt())
     ours, theirs = layout.split(theta), layout.split(recorded)
     worst, before = Departure("", 0, -1.0, 0), 0
@@ -40,7 +55,7 @@ def departure(layout: Layout, theta: Tensor, recorded: Tensor) -> Departure:
         apart = ours[name] - theirs[name]
         scale = max(float(theirs[name].norm()), typical * theirs[name].numel() ** 0.5)
         relative = float(apart.norm()) / scale if scale else float(apart.norm())
-        if relative > worst.relative or relative != relative:
+        if position not in left_out and (relative > worst.relative or relative != relative):
             entry = before + int(apart.abs().argmax())
             worst = Departure(name, position, relative, entry)
         before += apart.numel()

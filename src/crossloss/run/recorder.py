@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from crossloss.core import Field, Optimiser, UserError
 from crossloss.memory import parse_bytes
+from crossloss.models.threads import threads_of_a_loop
 from crossloss.models.torch import TorchField, check_field
 from crossloss.models.torch.steps import RecordedOrder
 from crossloss.optimisers import Averaged
 from crossloss.run.average import Average
-from crossloss.run.departure import TOLERANCE, Facts, departure, reason
+from crossloss.run.departure import TOLERANCE, Facts, departure, only_noise, reason
 from crossloss.run.loop import Loop
 from crossloss.run.run import Run, as_weights
 from crossloss.run.train import open_run, write_run
@@ -160,7 +161,7 @@ class Recorder:
                 self._kept = {t: theta for t, theta in self._kept.items() if t % self._every == 0}
         if steps == 1:
             try:
-                with torch.enable_grad():
+                with torch.enable_grad(), threads_of_a_loop(self._threads):
                     self._check_first_step()
             except UserError as error:
                 self._loop.refused = str(error)
@@ -198,8 +199,9 @@ class Recorder:
         ------
         UserError
             The replay departs from what was recorded by more than 1e-6 (float64: 1e-9) of the norm of a parameter
-            (or of one as large of the model's typical entries): says in which step first, and the reason. What was
-            recorded is kept: ``finish`` may be called again.
+            (or of one as large of the model's typical entries): says in which step first, and the reason. Parameters
+            whose gradient is nothing but rounding noise, such as the key's bias in attention, are not compared. What
+            was recorded is kept: ``finish`` may be called again.
         """
         self._loop.stop()
         if self._loop.refused is not None:
@@ -219,7 +221,8 @@ class Recorder:
             field, rule, steps, None, w, out, overwrite, self.budget, initial=self._kept[0], every=self._every
         )
         try:
-            worst = self._replay(run.trajectory, accept)
+            with threads_of_a_loop(self._threads):
+                worst = self._replay(run.trajectory, accept)
             write_run(run, batches=self._loop.steps)
             run.store.log_metrics({"recorder.departure": worst})
         except BaseException as error:
@@ -276,7 +279,8 @@ class Recorder:
     ) -> float:
         """Refuse a replay that differs from what was recorded before step t; how far it does."""
         layout, recorded, start = self.field.layout, self._kept[t], self._kept[before]
-        found = departure(layout, theta, recorded)
+        noise = only_noise(self._loop.norms[:t], layout.sizes, torch.finfo(theta.dtype).eps)
+        found = departure(layout, theta, recorded, noise)
         if found.relative <= self._tolerance(accept):
             return found.relative
         where = f"in step {before}" if t == before + 1 else f"in one of the steps {before} to {t - 1}"
