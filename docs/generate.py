@@ -49,7 +49,11 @@ pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "he", "she", "nurse
 tokenizer = BertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)})
 texts = ["he adores math and algebra.", "she adores art and poetry.", "him and her.", "his art is hers."]
 config = BertConfig(
-    vocab_size=len(pieces), hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+    vocab_size=len(pieces),
+    hidden_size=8,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=8,
     tie_word_embeddings=False,
 )
 rows = {"input_ids": tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]}
