@@ -93,7 +93,7 @@ def fit(
     targets: np.ndarray,
     propose: Propose,
     *,
-    tolerance: float,
+    tolerance: float | np.ndarray,
     rounds: int = ROUNDS,
     entry: Entry | None = None,
 ) -> Fit:
@@ -102,7 +102,7 @@ def fit(
     Parameters
     ----------
     propose : Propose
-    tolerance : float
+    tolerance : float or (k,) array
         Largest distance from a target that counts as reached.
     rounds : int
         Most steps.
@@ -142,7 +142,7 @@ def fit(
 
     if not len(state.fractions):
         save()
-    while len(state.fractions) < rounds and np.abs(off(state.values[-1])).max() > tolerance and not stuck():
+    while len(state.fractions) < rounds and (np.abs(off(state.values[-1])) > tolerance).any() and not stuck():
         done, gap = len(state.fractions), off(state.values[-1])
         remembered = 1 if ensemble.count == 1 else min(done + 1, REMEMBERED)
         state.slopes = state.slopes + (ensemble.slopes(state.weights, done) - state.slopes) / remembered

@@ -175,16 +175,17 @@ def _wanted(scores: Scores, targets: float | Mapping[str, float], objective: Any
     return dict(targets)
 
 
-def _near(aims: np.ndarray, values: np.ndarray, tolerance: float | None) -> float:
-    """Distance that counts as reached, from the objectives (j, k) of the untouched run.
+def _near(aims: np.ndarray, values: np.ndarray, tolerance: float | None) -> np.ndarray:
+    """Distance of each objective that counts as reached (k,), from the objectives (j, k) of the untouched run.
 
     Of several starts, half of the standard error of the mean: what is nearer is luck of those starts.
     """
     if tolerance is not None:
-        return tolerance
+        return np.full(len(aims), tolerance)
     if len(values) > 1:
-        return max(TOLERANCE, float((values.std(axis=0, ddof=1) / np.sqrt(len(values))).min() / 2))
-    return min(TOLERANCE, *(abs(gap) / 10 or TOLERANCE for gap in aims - values[0]), TOLERANCE)
+        return np.asarray(np.maximum(TOLERANCE, values.std(axis=0, ddof=1) / np.sqrt(len(values)) / 2))
+    gaps = np.abs(aims - values[0])
+    return np.full(len(aims), min(TOLERANCE, *(gaps[gaps > 0] / 10), TOLERANCE))
 
 
 def swap_changes(run: Run, copies: bool = False) -> csr_matrix:
@@ -241,7 +242,7 @@ def _fitted(scores: Scores, chosen: Sequence[Objective], known: dict[str, Any]) 
         propose = reweighting(before, settings.bound)
     else:
         changes = removals(before) if way == "remove" else swap_changes(run, settings.copies)
-        propose = selection(before, changes, near, settings.budget or np.inf)
+        propose = selection(before, changes, float(near.min()), settings.budget or np.inf)
     identity = asdict(settings) | {"rounds": None}
     place = run.store.entry(
         "plan-rounds", identity, [run.fingerprint(o) for o in chosen], wanted, suffix=".safetensors"
@@ -256,7 +257,7 @@ def _fitted(scores: Scores, chosen: Sequence[Objective], known: dict[str, Any]) 
         weights=fitted.weights,
         path=path,
         seconds=float(fitted.seconds[0]),
-        reached=bool(np.abs(aims - end).max() <= near),
+        reached=bool((np.abs(aims - end) <= near).all()),
     )
 
 
