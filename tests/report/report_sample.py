@@ -78,6 +78,8 @@ class Given:
 class Scores:
     """Stands in for scores: the samples that the page asks for, in the order given."""
 
+    has_parts = True
+
     def __init__(self, given: list[Given], estimator: str) -> None:
         self.estimator, self.objectives = estimator, [g.objective for g in given]
         self.values = {g.objective.name: g.value for g in given}
