@@ -232,3 +232,11 @@ def test_the_table_carries_what_training_with_it_needs(run, fitted):
 def test_a_plan_that_was_stored_keeps_the_seconds_that_it_took(run):
     first, again = (planned(run, {"one": 0.1, "two": 0.0}, rounds=1) for _ in range(2))
     assert again.seconds >= 0.5 * first.seconds, "not the moment in which it was read again"
+
+
+def test_a_small_objective_is_brought_to_its_target_too(run):
+    """Of several starts, and on a scale far below any fixed tolerance."""
+    small = cl.objectives.Sum((ONE,), (1e-3,), "small")
+    made = cl.plan(cl.score(run, [small]), 0.0, method="reweight", starts=2, rounds=6)
+    assert abs(made.value) < 0.01
+    assert abs(made.retrained) < abs(made.value) / 2

@@ -182,10 +182,11 @@ def _near(aims: np.ndarray, values: np.ndarray, tolerance: float | None) -> np.n
     """
     if tolerance is not None:
         return np.full(len(aims), tolerance)
-    if len(values) > 1:
-        return np.asarray(np.maximum(TOLERANCE, values.std(axis=0, ddof=1) / np.sqrt(len(values)) / 2))
-    gaps = np.abs(aims - values[0])
-    return np.full(len(aims), min(TOLERANCE, *(gaps[gaps > 0] / 10), TOLERANCE))
+    gaps = np.abs(aims - values.mean(axis=0))
+    fine = np.full(len(aims), min(TOLERANCE, *(gaps[gaps > 0] / 10), TOLERANCE))
+    if len(values) == 1:
+        return fine
+    return np.asarray(np.maximum(fine, values.std(axis=0, ddof=1) / np.sqrt(len(values)) / 2))
 
 
 def swap_changes(run: Run, copies: bool = False) -> csr_matrix:
