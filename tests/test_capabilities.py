@@ -11,7 +11,7 @@ import torch
 
 import crossloss as cl
 from capabilities import COLUMNS, IMPORTS, REFUSED, ROWS, WEAT, differences, held_out
-from crossloss import scores as scores_module
+from crossloss import scoring
 from crossloss.baselines import BASELINES
 from crossloss.core import FULL_BATCH, UserError
 from crossloss.export import export
@@ -43,7 +43,8 @@ def train(column, tmp_path):
 def record(column, tmp_path):
     field = column.field(tmp_path)
     model = getattr(field, "module", torch.nn.Linear(2, 2))
-    recorder = cl.Recorder(field, model, torch.optim.SGD(model.parameters(), lr=0.1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder = cl.Recorder(field, model, optimizer)
     weights = [p.detach().clone() for p in model.parameters()]
     recorder.batch([0, 3])
     for p in model.parameters():
@@ -52,7 +53,7 @@ def record(column, tmp_path):
     out = model(rows["x"][[0, 3]])
     field.sample_loss(out, {"y": rows["y"][[0, 3]]}).mean().backward()
     slopes = [p.grad.clone() for p in model.parameters()]
-    recorder.optimizer.step()
+    optimizer.step()
     run = recorder.finish()
     for before, slope, name in zip(weights, slopes, run.view, strict=True):
         torch.testing.assert_close(run.view[name], before - 0.1 * slope, rtol=1e-12, atol=1e-14)
@@ -142,7 +143,7 @@ def killed(work, writes):
 
 
 def resume(column, tmp_path, monkeypatch):
-    monkeypatch.setattr(scores_module, "FileCheckpoint", partial(FileCheckpoint, seconds=0.0))
+    monkeypatch.setattr(scoring, "FileCheckpoint", partial(FileCheckpoint, seconds=0.0))
 
     def work(name):
         with small(column, tmp_path, out=tmp_path / name) as run:

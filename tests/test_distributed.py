@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import crossloss as cl
-from crossloss import distributed, scores
+from crossloss import distributed, scoring
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.negatives import DrawnNegatives
@@ -33,7 +33,7 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 3, "steps": 5, "lr": 0.5}
 @pytest.fixture(autouse=True)
 def every_step_is_saved(monkeypatch):
     """Of a backward pass, here and in the processes that are forked here."""
-    monkeypatch.setattr(scores, "FileCheckpoint", partial(FileCheckpoint, seconds=0.0))
+    monkeypatch.setattr(scoring, "FileCheckpoint", partial(FileCheckpoint, seconds=0.0))
 
 
 def passes(cls, tile):

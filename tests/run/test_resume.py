@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 import crossloss as cl
-from crossloss import files, scores
+from crossloss import files, scoring
 from crossloss.files import LEDGER
 from crossloss.models.skipgram.estimate import footprint
 from crossloss.models.skipgram.field import SkipGramField
@@ -28,7 +28,7 @@ LEFT = 7300  # bytes for states: so little that they are stored every second ste
 
 def work(folder):
     """Train, score and plan in a folder; every step of the backward pass is saved."""
-    scores.FileCheckpoint = partial(FileCheckpoint, seconds=0.0)
+    scoring.FileCheckpoint = partial(FileCheckpoint, seconds=0.0)
     corpus = cl.from_sentences(random_sentences(2))
     counts = count_pairs(corpus, build_vocabulary(corpus, min_count=1), window=3)
     words, pairs = int(counts.pairs.max()) + 1, len(counts.pairs)
