@@ -83,31 +83,32 @@ class Surrogate:
             out[rows] += torch.func.jvp(self._rows, (*at, *self.moments), (*along, *dmoments))[1]
 
     def _moments(self, rows: slice, y: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-        """First and second moments of rows y (n, d) by share and by e b, and in degree two the third by e b."""
-        b, share = self.rest[rows] * weight, self.share[rows]
-        moments = share @ y, y.T @ (share[:, None] * y), b @ y, y.T @ (b[:, None] * y)
-        return (*moments, coordinate_products(y).T @ (b[:, None] * y)) if self.degree == 2 else moments
+        """Of rows y (n, d) first and second moments by share and by e b, and in degree two the third by e b."""
+        by = torch.stack([self.share[rows], self.rest[rows] * weight], dim=1)
+        weighted = by[:, :, None] * y[:, None, :]
+        moments = y.T @ by, y.T @ weighted.flatten(1)
+        return (*moments, coordinate_products(y).T @ weighted[:, 1]) if self.degree == 2 else moments
 
     def _rows(self, x: Tensor, scale: Tensor, *moments: Tensor) -> Tensor:
         """a_x sum_c e_c b_c h_x(x . y_c) y_c of rows x (n, d)."""
-        mean, second, rest, rest_second = moments[:4]
-        mu = x @ mean
-        v = ((x @ second) * x).sum(1) - mu.square()
+        first, (along, along_rest) = moments[0], torch.split(x @ moments[1], x.shape[1], dim=1)
+        mu, rest = x @ first[:, 0], first[:, 1]
+        v = (along * x).sum(1) - mu.square()
         k = (1 + math.pi / 8 * v).rsqrt()
         s = torch.sigmoid(k * mu)
         slope = k * s * (1 - s)
         if self.degree == 1:
-            return scale[:, None] * ((s - slope * mu)[:, None] * rest + slope[:, None] * (x @ rest_second))
+            return scale[:, None] * ((s - slope * mu)[:, None] * rest + slope[:, None] * along_rest)
         bend = k * slope * (1 - 2 * s) / 2
         of_one, of_logit = s - slope * mu + bend * (mu.square() - v), slope - 2 * bend * mu
-        squares = coordinate_products(x, twice=True) @ moments[4]
-        sums = of_one[:, None] * rest + of_logit[:, None] * (x @ rest_second) + bend[:, None] * squares
+        squares = coordinate_products(x, twice=True) @ moments[2]
+        sums = of_one[:, None] * rest + of_logit[:, None] * along_rest + bend[:, None] * squares
         return scale[:, None] * sums
 
     def _sum(self, parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """Sums over the blocks of all processes, one for each moment."""
         d = self.x.shape[1]
-        shapes = [(d,), (d, d), (d,), (d, d), *[(d * (d + 1) // 2, d)] * (self.degree - 1)]
+        shapes = [(d, 2), (d, 2 * d), *[(d * (d + 1) // 2, d)] * (self.degree - 1)]
         sums = self.x.new_zeros(sum(math.prod(shape) for shape in shapes))
         for part in parts:  # a process may have none
             sums += torch.cat([moment.reshape(-1) for moment in part])
