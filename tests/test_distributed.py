@@ -36,12 +36,14 @@ def every_step_is_saved(monkeypatch):
     monkeypatch.setattr(scoring, "FileCheckpoint", partial(FileCheckpoint, seconds=0.0))
 
 
-def passes(cls, tile):
+def passes(cls, tile, control="none"):
     """Everything a field computes, on 30 words."""
     corpus = from_sentences(random_sentences(0), candidates=["waa wab wac"])
     vocabulary = build_vocabulary(corpus, min_count=1)
     counts = count_pairs(corpus, vocabulary, window=3)
-    settings = make_settings(dimension=4, prior=0.0, dtype="float64", negative_columns=7, negative_seed=1)
+    settings = make_settings(
+        dimension=4, prior=0.0, dtype="float64", negative_columns=7, negative_seed=1, negative_control=control
+    )
     more = {"tile": tile} if cls is SkipGramField else {}
     field = cls(counts, vocabulary, corpus.weights, settings, **more)
     generator = torch.Generator().manual_seed(0)
@@ -55,12 +57,14 @@ def passes(cls, tile):
     return [part.numpy() for part in found], len(field.tiling)
 
 
-@pytest.mark.parametrize("cls", [SkipGramField, DrawnNegatives])
+@pytest.mark.parametrize(
+    ("cls", "control"), [(SkipGramField, "none"), *[(DrawnNegatives, c) for c in ("none", "linear", "quadratic")]]
+)
 @pytest.mark.parametrize("count", [2, 3])
-def test_the_parts_of_all_make_the_whole(cls, count):
+def test_the_parts_of_all_make_the_whole(cls, control, count):
     tile = (7, 11)
-    whole, pairs = passes(cls, tile)
-    found = results(count, lambda rank: passes(cls, tile))
+    whole, pairs = passes(cls, tile, control)
+    found = results(count, lambda rank: passes(cls, tile, control))
     assert sum(own for _, own in found) == pairs
     assert cls is DrawnNegatives or max(own for _, own in found) < pairs
     for parts, _ in found:

@@ -157,6 +157,21 @@ def test_drawn_negatives_cost_less_where_words_are_many_and_pairs_few():
     assert drawn[2] > exact[2]
 
 
+def test_a_control_variate_of_degree_two_costs_more_time_and_memory_than_a_linear_one_or_none():
+    corpus = cl.from_sentences(random_sentences(0))
+    vocabulary = build_vocabulary(corpus, min_count=1)
+    none, linear, quadratic = (
+        estimate(
+            make_settings(negative_columns=8, negative_control=c), corpus, vocabulary, steps=50, objectives=1,
+            memory=10**10,
+        )
+        for c in ("none", "linear", "quadratic")
+    )  # fmt: skip
+    assert quadratic.train_seconds > 2 * linear.train_seconds > 2 * none.train_seconds
+    assert quadratic.score_seconds > 2 * linear.score_seconds > 2 * none.score_seconds
+    assert quadratic.memory_bytes > linear.memory_bytes == none.memory_bytes
+
+
 def test_a_device_that_is_not_there_is_one_sentence_and_one_that_is_gives_the_same(tmp_path):
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="not available"):

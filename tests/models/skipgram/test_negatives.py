@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 import crossloss as cl
 from crossloss.core import FULL_BATCH, UserError
+from crossloss.estimators import unrolled
 from crossloss.estimators.predict import predict
+from crossloss.models.skipgram import control as control_module
 from crossloss.models.skipgram import negatives as negatives_module
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.negatives import DrawnNegatives, SystematicSample
-from crossloss.models.skipgram.settings import make_settings
+from crossloss.models.skipgram.settings import Settings, make_settings, stored_settings
 from crossloss.objectives import as_objective
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
@@ -22,15 +24,22 @@ from train_on import train_on
 
 NEGATIVES, EXPONENT, DIMENSION, COLUMNS = 3.5, 0.75, 4, 9
 SETTINGS = {"min_count": 1, "window": 3, "dimension": 3, "steps": 6, "lr": 0.5, "dtype": "float64"}
+GROWN = SETTINGS | {"steps": 15, "lr": 2.0, "prior": 0.0}
+"""So long a training that logits leave the straight part of the sigmoid."""
 PRIOR = {"prior": 0.0}
 FAR_OFF = 4.5
 """Standard errors that the largest of 240 means does not reach by chance."""
 
 
-@pytest.fixture(params=[0.0, 7.0], ids=["no prior", "prior"], autouse=True)
+@pytest.fixture(params=[0.0, 0.7], ids=["no prior", "prior"], autouse=True)
 def prior(request, monkeypatch):
     """Pseudo-counts of ``make``, with and without."""
     monkeypatch.setitem(PRIOR, "prior", request.param)
+
+
+@pytest.fixture(params=["none", "linear", "quadratic"])
+def control(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +49,11 @@ def small():
     return corpus, vocabulary, count_pairs(corpus, vocabulary, window=3)
 
 
-def make(small, columns=COLUMNS, seed=5, cls=DrawnNegatives):
+def make(small, columns=COLUMNS, seed=5, cls=DrawnNegatives, control="none"):
     corpus, vocabulary, counts = small
     settings = make_settings(
         dimension=DIMENSION, negatives=NEGATIVES, exponent=EXPONENT, negative_columns=columns, negative_seed=seed,
-        dtype="float64", **PRIOR,
+        negative_control=control, dtype="float64", **PRIOR,
     )  # fmt: skip
     return cls(counts, vocabulary, corpus.weights, settings)
 
@@ -58,11 +67,15 @@ def random_inputs(field, k=3, seed=0):
 
 
 class DenseDrawn:
-    """The field's sums written out: every pair, the drawn contexts of each word, the drawn words of each context."""
+    """The field's sums written out: every pair, the drawn contexts of each word, the drawn words of each context.
 
-    def __init__(self, field):
+    Of a control variate: the polynomial at every logit, its sum over all less its sum over the drawn.
+    """
+
+    def __init__(self, field, control="none", weights=None):
+        self.control = control
         self.x, self.field = dense_counts(field.counts, field.size), field
-        base = torch.einsum("n,nwc->wc", torch.from_numpy(field_weights(field)), self.x)
+        base = torch.einsum("n,nwc->wc", torch.from_numpy(field_weights(field) if weights is None else weights), self.x)
         self.total = base.sum()
         self.noise = field.noise.double()
 
@@ -74,7 +87,25 @@ class DenseDrawn:
         observed = x * (s - 1)
         of_words = observed @ c + r[:, None] * (s[:, j] * (self.noise[j] * q)) @ c[j]
         of_contexts = observed.T @ u + self.noise[:, None] * (s[i].T * (r[i] * v)) @ u[i]
+        if self.control != "none":
+            h, g = (self.polynomial(z, number) for number, z in enumerate((u @ c.T, c @ u.T)))
+            of_words = of_words + r[:, None] * ((h * self.noise) @ c - (h[:, j] * (self.noise[j] * q)) @ c[j])
+            of_contexts = of_contexts + self.noise[:, None] * ((g * r) @ u - (g[:, i] * (r[i] * v)) @ u[i])
         return torch.stack([of_words, of_contexts]).view(-1) + PRIOR["prior"] / self.total * theta
+
+    def polynomial(self, z, number):
+        """Hermite's expansion of the sigmoid at the mean and variance of a row's logits with what may be left out."""
+        share = torch.from_numpy(self.field._drawn[number].probability)
+        share = torch.where(share < 1, share, 0.0)
+        mean = (z @ share / share.sum())[:, None]
+        away = z - mean
+        variance = (away.square() @ share / share.sum())[:, None]
+        k = 1 / torch.sqrt(1 + torch.pi / 8 * variance)
+        s = torch.sigmoid(k * mean)
+        h = s + k * s * (1 - s) * away
+        if self.control == "quadratic":
+            h = h + k**2 * s * (1 - s) * (1 - 2 * s) * (away.square() - variance) / 2
+        return h
 
 
 def field_weights(field):
@@ -84,10 +115,11 @@ def field_weights(field):
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(2, 1024), (COLUMNS, 7), (29, 1024)])
-def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, columns, rows, monkeypatch):
+def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, columns, rows, control, monkeypatch):
     monkeypatch.setattr(negatives_module, "ROWS", rows)
-    field = make(small, columns)
-    dense = DenseDrawn(field)
+    monkeypatch.setattr(control_module, "ROWS", rows)
+    field = make(small, columns, control=control)
+    dense = DenseDrawn(field, control)
     theta, w, a = random_inputs(field)
     for step in (0, 7):
         value, vjp = torch.func.vjp(lambda th, w, t=step: dense.gradient(th, w, t), theta, w)
@@ -105,10 +137,11 @@ def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, co
 
 
 @pytest.mark.parametrize("elements", [1 << 22, 100, 1])
-def test_all_columns_and_the_whole_loss_are_exact(small, elements, monkeypatch):
+def test_all_columns_and_the_whole_loss_are_exact(small, elements, control, monkeypatch):
     """In strips of all words, of three or of one."""
     monkeypatch.setattr(negatives_module, "TILE_ELEMENTS", elements)
-    exact, all_columns, few = make(small, cls=SkipGramField), make(small, 1000), make(small, 3)
+    exact = make(small, cls=SkipGramField)
+    all_columns, few = make(small, 1000, control=control), make(small, 3, control=control)
     theta, w, a = random_inputs(exact)
     into = exact.accumulator(3)
     expected, back = exact.gradient(theta, w), exact.at(theta, w, 0).pullback(a, into)
@@ -135,10 +168,10 @@ def mean_and_error(field, theta, w, steps=3000):
     return drawn.mean(0), drawn.std(0) / steps**0.5
 
 
-def test_the_mean_over_draws_is_the_exact_gradient(small):
-    field, exact = make(small), make(small, cls=SkipGramField)
+def test_the_mean_over_draws_is_the_exact_gradient(small, control):
+    field, exact = make(small, control=control), make(small, cls=SkipGramField)
     theta, w, _ = random_inputs(field)
-    mean, error = mean_and_error(field, theta, w)
+    mean, error = mean_and_error(field, theta, w, steps=3000 if control == "none" else 1000)
     away = (mean - exact.gradient(theta, w)) / error.clamp(min=1e-15)
     assert float(away.abs().max()) < FAR_OFF
     assert float(away.square().mean()) == pytest.approx(1, abs=0.5)
@@ -199,12 +232,12 @@ def vectors(view):
     return torch.sin(view.vectors).sum() / view.vectors.norm() + (view.contexts[:3] ** 2).sum()
 
 
-def test_scores_are_the_derivative_of_that_run():
+def test_scores_are_the_derivative_of_that_run(control):
     corpus = cl.from_sentences(random_sentences(2))
-    run = train_on(corpus, negative_columns=8, seed=3, **SETTINGS)
-    exact = train_on(corpus, seed=3, **SETTINGS)
+    run = train_on(corpus, negative_columns=8, negative_control=control, seed=3, **GROWN)
+    exact = train_on(corpus, seed=3, **GROWN)
     assert isinstance(run.field, DrawnNegatives)
-    assert not torch.allclose(run.trajectory.theta, exact.trajectory.theta, rtol=1e-3)
+    assert float((run.theta - exact.theta).norm()) > 1e-5 * float(exact.theta.norm())
     scores = cl.score(run, [vectors]).of("vectors")
     h = 1e-5
     for i in (0, 7, 31):
@@ -217,6 +250,73 @@ def test_scores_are_the_derivative_of_that_run():
     gone = [4, 9]
     found = predict(run.trajectory, [as_objective(vectors)], without=gone)
     assert float(found.linear[0] - found.now[0]) == pytest.approx(-scores[gone].sum(), rel=1e-5)
+
+
+def test_scores_are_those_of_autograd_through_the_whole_loop(control):
+    corpus = cl.from_sentences(random_sentences(2))
+    run = train_on(corpus, negative_columns=8, negative_control=control, negatives=NEGATIVES, **(GROWN | PRIOR))
+    field, dense = run.field, DenseDrawn(run.field, control, run.weights)
+    w = torch.from_numpy(run.weights).requires_grad_()
+    theta, velocity = field.initial(0), torch.zeros(field.parameters, dtype=torch.float64)
+    assert run.steps < 20
+    for step in range(run.steps):
+        beta = 0.5 + 0.3 * step / 20  # the default's rise
+        velocity = beta * velocity + dense.gradient(theta, w, step)
+        theta = theta - GROWN["lr"] * field.step_scale() * velocity
+    torch.testing.assert_close(theta.detach(), run.theta, rtol=1e-10, atol=1e-13)
+    u, c = theta.view(2, field.size, field.dimension)
+    (torch.sin(u).sum() / u.norm() + (c[:3] ** 2).sum()).backward()
+    scores = unrolled(run.trajectory, [as_objective(vectors)]).samples()[0]
+    torch.testing.assert_close(scores, w.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_a_control_takes_variance_out_of_the_gradient_of_a_trained_model_and_brings_the_run_nearer_to_the_exact_one():
+    corpus = cl.from_sentences(random_sentences(4, sentences=300))
+    settings = SETTINGS | {"steps": 60, "lr": 2.0, "dimension": 5, "negative_columns": 8}
+    exact = train_on(corpus, **(settings | {"negative_columns": 0}))
+    truth = exact.field.gradient(exact.theta, torch.from_numpy(exact.weights), 0)
+    variance, away = {}, {}
+    for control in ("none", "linear", "quadratic"):
+        run = train_on(corpus, negative_control=control, **settings)
+        drawn = [run.field.gradient(exact.theta, torch.from_numpy(run.weights), step) for step in range(60)]
+        variance[control] = float((torch.stack(drawn) - truth).square().sum())
+        away[control] = float((run.theta - exact.theta).norm())
+    assert variance["linear"] < variance["none"] / 2
+    assert variance["quadratic"] < variance["linear"] / 2
+    assert away["quadratic"] < away["linear"] < away["none"]
+
+
+def test_a_run_keeps_its_control_and_goes_on_with_it(tmp_path, control, monkeypatch):
+    corpus = cl.from_sentences(random_sentences(2))
+    settings = SETTINGS | {"negative_columns": 8, "negative_control": control}
+    whole, draws, gradient = train_on(corpus, **settings), [], DrawnNegatives.gradient
+
+    def stopping(field, theta, w, step=0):
+        draws.append(step)
+        if len(draws) == 4:
+            raise KeyboardInterrupt
+        return gradient(field, theta, w, step)
+
+    monkeypatch.setattr(DrawnNegatives, "gradient", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train_on(corpus, out=tmp_path / "run", **settings)
+    monkeypatch.setattr(DrawnNegatives, "gradient", gradient)
+    with train_on(corpus, out=tmp_path / "run", **settings) as run:
+        assert torch.equal(run.theta, whole.theta)
+        assert run.model.identity(1, 0)["settings"].get("negative_control", "none") == control
+    with cl.load(tmp_path / "run") as run:
+        assert run.model.settings.negative_control == control
+        assert np.array_equal(cl.score(run, [vectors]).samples, cl.score(whole, [vectors]).samples)
+
+
+def test_manifests_from_before_the_control_are_those_of_runs_without_one():
+    for columns in (0, 8):
+        before = make_settings(negative_columns=columns, negative_control="none").model_dump()
+        del before["negative_control"]
+        again = make_settings(**Settings.known(before))
+        assert again.stored() == before
+        assert again.negative_columns == 0 or again.negative_control == "none"
+        assert stored_settings({"field": {"settings": before}}).get("negative_control", "none") == "none"
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_other_draws():

@@ -12,6 +12,7 @@ from crossloss import distributed
 from crossloss.core import UserError
 from crossloss.display import duration
 from crossloss.memory import Footprint
+from crossloss.models.skipgram.control import DEGREES, ROWS
 from crossloss.models.skipgram.settings import Settings
 from crossloss.models.skipgram.tiles import TILE_CPU, TILE_GPU, products
 from crossloss.models.threads import one_core
@@ -28,6 +29,10 @@ INTERPRETER = 450_000_000
 SAMPLE, TOKEN, ELEMENT, PAIR, ORDERED_PAIR = 600, 16, 14, 24, 12
 DRAWN_PAIR = 48
 """More bytes of an ordered pair where negatives are drawn: the sparse matrix and what a pass has of it."""
+CONTROL_FLOPS = {"none": (0, 0), "linear": (40, 260), "quadratic": (13, 66)}
+"""Of a gradient and of a pullback's direction, in V d^2, of degree two in V d^3, at the speed of the products."""
+CONTROL_BLOCKS = 10
+"""Arrays of ``control.ROWS`` rows of d (d + 1) / 2 products, or of the third moment, at the fullest of degree two."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,12 @@ def footprint(settings: Settings, corpus: Corpus, *, words: int, pairs: int, ele
     theta = 2 * words * settings.dimension * width
     each = ORDERED_PAIR + DRAWN_PAIR * bool(settings.negative_columns)
     data = len(corpus) * SAMPLE + len(corpus.tokens) * TOKEN + elements * ELEMENT + pairs * PAIR + ordered * each
+    control = 0
+    if settings.negative_columns and settings.negative_control == "quadratic":
+        third = settings.dimension * (settings.dimension + 1) // 2 * width
+        control = CONTROL_BLOCKS * third * max(ROWS, settings.dimension)
     return Footprint(
-        fixed=INTERPRETER + data + 6 * theta,
+        fixed=INTERPRETER + data + 6 * theta + control,
         # Its sums, the larger of what a pass and what the result needs beside them, and the scores.
         direction=ordered * width + max(ordered * width + 10 * theta, 20 * pairs) + 8 * pairs + 32 * len(corpus),
         state=2 * theta,
@@ -100,7 +109,9 @@ def _seconds(settings: Settings, words: int, pairs: int) -> tuple[float, float, 
         sparse = ordered * settings.dimension * SECONDS_PER_SPARSE_PRODUCT
         if settings.device == "cpu":
             sparse /= torch.get_num_threads()
-        return 8 * product + 3 * sparse, sparse, 20 * product + 6 * sparse
+        control = words * settings.dimension ** (1 + DEGREES[settings.negative_control]) / speed
+        forward, back = (flops * control for flops in CONTROL_FLOPS[settings.negative_control])
+        return 8 * product + 3 * sparse + forward, sparse, 20 * product + 6 * sparse + back
     product, pair = words**2 * settings.dimension / speed, ordered * SECONDS_PER_PAIR
     return 6 * product + pair, 2 * product + pair, 12 * product + pair
 

@@ -22,7 +22,7 @@ from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.influence import PairInfluence, project
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.quality import quality
-from crossloss.models.skipgram.settings import Recipe, make_settings
+from crossloss.models.skipgram.settings import Recipe, Settings, make_settings
 from crossloss.objectives.fields import normalise_all
 from crossloss.optimisers import preconditioned
 from crossloss.progress import track
@@ -202,7 +202,7 @@ class SkipGram(Model):
             "model": self.kind,
             "corpus": self.corpus.digest,
             "keep_words": list(self.keep_words),
-            "settings": self.settings.model_dump(),
+            "settings": self.settings.stored(),
         }
         if self.vectors is not None:
             self._check_seed(seed)
@@ -217,7 +217,7 @@ class SkipGram(Model):
         if "vectors" in identity:
             given["vectors"] = files.read_tensors(folder / "start.safetensors")["theta"]
             given["vocabulary"], _ = _stored(folder)
-        return cls(corpus, keep_words=identity["keep_words"], **given, **identity["settings"])
+        return cls(corpus, keep_words=identity["keep_words"], **given, **Settings.known(identity["settings"]))
 
     def footprint(self, optimiser: Optimiser | None) -> Footprint:
         """Bytes of a run."""

@@ -6,9 +6,10 @@ The negatives of exact skip-gram are two sums over the whole plane, one a row of
 
 At step t the first runs over m columns drawn by p, each divided by its probability to be drawn, and the second over m
 words drawn by frequency, likewise. So every row meets m weighted negatives in every step and g_t is the exact
-gradient in expectation, while observed pairs stay exact: 8 V m d flops and 6 d a pair. g_t is no gradient of a
-function, which the pullback does not ask for; why not one set of draws for both sums is in docs/cluster.md. The draws
-depend on the seed and the step alone: training, replay, pullback and retraining meet the same ones.
+gradient in expectation, while observed pairs stay exact: 8 V m d flops and 6 d a pair. A control variate takes most of
+the draws' variance out of it (``crossloss.models.skipgram.control``). g_t is no gradient of a function, which the
+pullback does not ask for; why not one set of draws for both sums is in docs/cluster.md. The draws depend on the seed
+and the step alone: training, replay, pullback and retraining meet the same ones.
 """
 
 import warnings
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from crossloss import distributed
 from crossloss.core import FULL_BATCH, Linearisation, UserError
+from crossloss.models.skipgram.control import DEGREES, Surrogate
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.influence import PairInfluence, own_blocks
 from crossloss.models.skipgram.linearisation import ExactLinearisation
@@ -50,17 +52,32 @@ class DrawnNegatives(SkipGramField):
             )
             for number, share in enumerate((noise, np.maximum(words, least)))
         )
+        # A surrogate is for the rows that are not certain to be drawn; where all are there is nothing to control.
+        self._degree = DEGREES[settings.negative_control] if settings.negative_columns < size else 0
+        self._fitted = tuple(
+            self._tensor(share / max(share.sum(), 1e-300))
+            for share in (np.where(draw.probability < 1, draw.probability, 0.0) for draw in self._drawn)
+        )
         self._observed = ObservedPairs(self)
 
     def at(self, theta: Tensor, w: Tensor, step: int) -> Linearisation:
         """Products with the derivative at one point of g_t; of the exact loss for ``FULL_BATCH``."""
         return super().at(theta, w, step) if step == FULL_BATCH else DrawnLinearisation(self, theta, w, step)
 
-    def _sums(self, theta: Tensor, rows: Tensor, step: int) -> "tuple[DrawnSum, DrawnSum]":
-        """The two sums of step ``step``: of the words over drawn contexts, of the contexts over drawn words."""
-        (u, c), drawn = self._matrices(theta), [sample(step) for sample in self._drawn]
-        (j, q), (i, v) = ((torch.from_numpy(row).to(self.device), self._tensor(weight)) for row, weight in drawn)
-        return DrawnSum(self, u, c, rows, self.noise[j] * q, j), DrawnSum(self, c, u, self.noise, rows[i] * v, i, v)
+    def _sums(self, theta: Tensor, rows: Tensor, step: int) -> "tuple[list[DrawnSum | Surrogate], ...]":
+        """The two sums of step ``step``, in parts: of the words over contexts, of the contexts over words."""
+        u, c = self._matrices(theta)
+        both: list[list[DrawnSum | Surrogate]] = []
+        sides = (u, c, rows, self.noise), (c, u, self.noise, rows)
+        for (x, y, scale, weight), sample, share in zip(sides, self._drawn, self._fitted, strict=True):
+            drawn, importance = sample(step)
+            at = torch.from_numpy(drawn).to(self.device)
+            both.append([DrawnSum(self, x, y, scale, weight, at, self._tensor(importance))])
+            if self._degree:
+                rest = np.ones(self.size)
+                rest[drawn] -= importance
+                both[-1].append(Surrogate(x, y, scale, weight, self._tensor(rest), share, self._degree))
+        return tuple(both)
 
     def _data_gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
         """The pairs' part of g_t, (p,); its expectation over draws is the exact one."""
@@ -70,8 +87,9 @@ class DrawnNegatives(SkipGramField):
         pairs, (u, c) = self._observed, self._matrices(theta)
         weight = pairs.count(x, rows) * (torch.sigmoid(pairs.dots(u, c)) - 1)
         both = pairs.times(weight, c), pairs.transposed(weight, u)
-        for each, out in zip(self._sums(theta, rows, step), both, strict=True):
-            each.gradient(out)
+        for parts, out in zip(self._sums(theta, rows, step), both, strict=True):
+            for part in parts:
+                part.gradient(out)
         return distributed.add_(torch.stack(both)).view(-1)
 
 
@@ -80,7 +98,9 @@ class DrawnLinearisation(ExactLinearisation):
 
     field: DrawnNegatives
 
-    def _factors(self) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...], tuple["DrawnSum", "DrawnSum"]]:
+    def _factors(
+        self,
+    ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...], "tuple[list[DrawnSum | Surrogate], ...]"]:
         """Of the observed pairs dL/dS, its derivative by S, and that by X less b (all (o,)); U and C; both sums."""
         field = self.field
         x, rows = field._ratios(self.w)
@@ -100,14 +120,11 @@ class DrawnLinearisation(ExactLinearisation):
             ds *= slope
             out[j, 0] += pairs.times(ds, c).add_(pairs.times(weight, of_c))
             out[j, 1] += pairs.transposed(ds, u).add_(pairs.transposed(weight, of_u))
-            for number, (each, along) in enumerate(zip(sums, (of_u, of_c), strict=True)):
-                by_row, by_drawn = each.pullback(along, out[j, number], out[j, 1 - number])
-                # r is k/N times a word's count: it stands before the rows of the first sum, in the second's weights.
-                if each.drawn_weight is None:
-                    into.words[j].add_(by_row, alpha=field.negatives / field.total)
-                else:
-                    by_drawn *= each.drawn_weight
-                    into.words[j].index_add_(0, each.drawn, by_drawn, alpha=field.negatives / field.total)
+            for number, (parts, along) in enumerate(zip(sums, (of_u, of_c), strict=True)):
+                for part in parts:
+                    # r, k/N times a word's count, stands before the rows of the first sum and in the second's weights.
+                    by_word = part.pullback(along, out[j, number], out[j, 1 - number])[number]
+                    into.words[j].add_(by_word, alpha=field.negatives / field.total)
         return distributed.add_(out).view(len(a), -1)
 
     def pushforward(self, dtheta: Tensor, dw: Tensor) -> Tensor:
@@ -118,8 +135,9 @@ class DrawnLinearisation(ExactLinearisation):
         along = slope * pairs.dots(torch.cat([du, u], dim=1), torch.cat([c, dc], dim=1))
         by_word = pairs.times(along, c) + pairs.times(weight, dc)
         by_context = pairs.transposed(along, u) + pairs.transposed(weight, du)
-        for each, out, dx, dy in zip(sums, (by_word, by_context), (du, dc), (dc, du), strict=True):
-            each.pushforward(out, dx, dy[each.drawn])
+        for parts, out, dx, dy in zip(sums, (by_word, by_context), (du, dc), (dc, du), strict=True):
+            for part in parts:
+                part.pushforward(out, dx, dy)
         change = distributed.add_(torch.stack([by_word, by_context])).view(-1)
         return self._along_weights(change.add_(dtheta, alpha=field.shrinkage), dw)
 
@@ -157,21 +175,21 @@ class SystematicSample:
 
 @dataclass(eq=False)
 class DrawnSum:
-    """One dense sum, g_x = a_x sum_j b_j s(x . y_j) y_j: each row x of X (V, d) over ``drawn`` rows y_j of Y (V, d).
+    """One dense sum, g_x = a_x sum_j q_j b_j s(x . y_j) y_j: rows x of X (V, d) over ``drawn`` rows y_j of Y (V, d).
 
-    ``scale`` is a (V,), ``weight`` b (m,); ``drawn_weight`` (m,) is what a word's r is multiplied with in b, if it is.
+    ``scale`` is a (V,), ``whole_weight`` b (V,), ``importance`` q (m,), one over the probability to be drawn.
     """
 
     field: DrawnNegatives
     x: Tensor
     whole_y: Tensor
     scale: Tensor
-    weight: Tensor
+    whole_weight: Tensor
     drawn: Tensor
-    drawn_weight: Tensor | None = None
+    importance: Tensor
 
     def __post_init__(self) -> None:
-        self.y = self.whole_y[self.drawn]
+        self.y, self.weight = self.whole_y[self.drawn], self.whole_weight[self.drawn] * self.importance
         self.weighted = (self.weight[:, None] * self.y).T.contiguous()
 
     def gradient(self, out: Tensor) -> None:
@@ -181,7 +199,7 @@ class DrawnSum:
             out[rows] += self.field._product(self.weighted, s).T * self.scale[rows, None]
 
     def pullback(self, along: Tensor, out_x: Tensor, out_y: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the derivative of <g, along> by X and Y; returns that by a (V,) and by b (m,)."""
+        """Add the derivative of <g, along> by X and Y; returns that by a (V,) and by b (V,)."""
         field = self.field
         by_scale, by_weight = torch.zeros_like(self.scale), torch.zeros_like(self.weight)
         by_y = torch.zeros_like(self.y.T)
@@ -197,11 +215,12 @@ class DrawnSum:
             out_x[rows] += field._product(self.weighted, t).T * scale[:, None]
             by_y += field._product((scale[:, None] * x).T.contiguous(), t.T)
         out_y.index_add_(0, self.drawn, by_y.T * self.weight[:, None])
-        return by_scale, by_weight
+        return by_scale, torch.zeros_like(self.whole_weight).index_add_(0, self.drawn, by_weight * self.importance)
 
     def pushforward(self, out: Tensor, dx: Tensor, dy: Tensor) -> None:
-        """Add the derivative of g as X and the drawn rows of Y move by ``dx`` (V, d) and ``dy`` (m, d)."""
-        field, weighted_dy = self.field, (self.weight[:, None] * dy).T.contiguous()
+        """Add the derivative of g as X and Y move by ``dx`` and ``dy`` (V, d)."""
+        field, dy = self.field, dy[self.drawn]
+        weighted_dy = (self.weight[:, None] * dy).T.contiguous()
         both_y = torch.cat([self.y, dy], dim=1)
         for rows in own_blocks(len(self.x), ROWS):
             s = field._sigmoid(self.x[rows], self.y)

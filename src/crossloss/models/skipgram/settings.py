@@ -37,6 +37,9 @@ class Settings(_Values):
     negatives: float = Field(5.0, gt=0, description="expected negatives for each observed pair")
     negative_columns: int = Field(0, ge=0, description="negatives drawn for each word and step; 0: all, exactly")
     negative_seed: int = Field(0, ge=0, description="of the drawn negatives")
+    negative_control: Literal["none", "linear", "quadratic"] = Field(
+        "linear", description="surrogate that takes variance out of the drawn negatives, by its degree in the logit"
+    )
     exponent: float = Field(0.75, ge=0, le=2, description="of the noise distribution over contexts")
     prior: float | None = Field(
         None,
@@ -47,6 +50,16 @@ class Settings(_Values):
     dimension: int = Field(50, ge=1, le=4096, description="length of a word vector")
     dtype: Literal["float32", "float64"] = Field("float32", description="of all tensors")
     device: str = Field("cpu", description="torch device: cpu, cuda, cuda:1, ...")
+
+    @classmethod
+    def known(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of a manifest; drawn negatives without a ``negative_control`` have none."""
+        return ({"negative_control": "none"} if stored.get("negative_columns") else {}) | dict(stored)
+
+    def stored(self) -> dict[str, Any]:
+        """Values for a manifest; a ``negative_control`` that does nothing is left out, as runs before it have none."""
+        without = self.negative_columns == 0 or self.negative_control == "none"
+        return self.model_dump(exclude={"negative_control"} if without else None)
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -73,7 +86,9 @@ def stored_settings(notes: Mapping[str, Any]) -> dict[str, Any]:
     rule = notes.get("optimiser") or {}
     recipe = {"lr": rule.get("scale"), "momentum": rule.get("momentum", {}).get("last")}
     recipe |= {"steps": notes.get("steps") or None, "seed": notes.get("seed")}
-    return dict(notes.get("field", {}).get("settings", {})) | {k: v for k, v in recipe.items() if v is not None}
+    return Settings.known(notes.get("field", {}).get("settings", {})) | {
+        k: v for k, v in recipe.items() if v is not None
+    }
 
 
 def make_settings(**values: Any) -> Settings:
