@@ -1,4 +1,4 @@
-"""A small language model from a random start, as ``transformers`` trains one: its pieces, its Trainer, its held-out loss."""
+"""A small language model from a random start, as ``transformers`` trains one: word pieces, Trainer, held-out loss."""
 
 from collections.abc import Sequence
 from pathlib import Path

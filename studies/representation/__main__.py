@@ -40,7 +40,9 @@ def representation(
     corpus: Annotated[str | None, typer.Option(help="Text that bert is trained on.")] = None,
     wnc: Annotated[Path | None, typer.Option(help="Pairs of versions that minilm is fine-tuned on.")] = None,
     model: Annotated[Models, typer.Option(help="Which part.")] = Models.BOTH,
-    rows: Annotated[int, typer.Option(min=0, help="Sentences that bert is trained on; 0: all of 40 to 160 characters.")] = 0,
+    rows: Annotated[
+        int, typer.Option(min=0, help="Sentences that bert is trained on; 0: all of 40 to 160 characters.")
+    ] = 0,
     hidden: Annotated[int, typer.Option(min=4, help="Dimensions of bert; even.")] = 64,
     words: Annotated[int, typer.Option(min=100, help="Word pieces of bert.")] = 2000,
     batch: Annotated[int, typer.Option(min=1, help="Rows of a step.")] = 16,

@@ -55,7 +55,14 @@ def _values(title: str, found: Mapping[str, Any]) -> Table:
         before, after = (found["at"][side]["quality"][name] for side in ("before", "after"))
         rows.append([name, number(before), number(after), _over(found, name, "quality"), "–", ""])
     starts = len(found["starts"]) + 1
-    heads = ("", "before training", "after", f"over {starts} starts", "p, two-sided, over sentences", "beside the spread")
+    heads = (
+        "",
+        "before training",
+        "after",
+        f"over {starts} starts",
+        "p, two-sided, over sentences",
+        "beside the spread",
+    )
     return Table(f"{title}: values", heads, rows)
 
 
