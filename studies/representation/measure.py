@@ -22,7 +22,7 @@ from studies.tables import print_line
 METHODS = ("remove", "reweight")
 ROUNDS, DRAWS, SHOWN = 4, 2, 8
 SCORING = 4
-"""A pass of scores beside a training, in time."""
+"""A pass of scores of one objective beside a training, in time."""
 UNSEEN_MEMORY = "500MB"
 
 
@@ -47,7 +47,8 @@ def announce(subject: Subject, *, subsets: int, starts: int, unseen: int) -> Non
         trainer.model(**batch).loss.backward()
         seconds.append(time.perf_counter() - begun)
     plans = len(METHODS) * (ROUNDS * (1 + SCORING) + 1)
-    trainings = 2 + 2 * SCORING + len(subject.shares) * subsets + 3 * DRAWS + plans + starts + 4 * unseen
+    scoring = (SCORING + 2) * len(subject.objectives)
+    trainings = 2 + scoring + len(subject.shares) * subsets + 3 * DRAWS + plans + starts + 4 * unseen
     print_line(
         f"{subject.title}: {len(trainer.train_dataset):,} rows, {steps:,} steps of {1000 * min(seconds):.0f} ms, the "
         f"time of about {trainings:,} trainings: {duration(1.5 * min(seconds) * steps * trainings)} on this machine as "
@@ -86,12 +87,19 @@ def _untrained(run: cl.Run) -> cl.Run:
     return run.at(run.trajectory.initial)
 
 
-def _measured(subject: Subject, view: Any) -> dict[str, dict[str, float]]:
-    """Objectives, variants and quality of a model."""
+def _measured(subject: Subject, view: Any) -> dict[str, dict[str, Any]]:
+    """Objectives, variants and quality of a model; a variant is None where it is undefined."""
+
+    def variant(objective: Any) -> float | None:
+        try:
+            return float(objective(view))
+        except cl.UserError:  # such as all words associated alike, up to rounding
+            return None
+
     with torch.no_grad():
         return {
             "objectives": {label: float(o(view)) for label, o in subject.objectives.items()},
-            "variants": {name: float(o(view)) for name, o in subject.variants.items()},
+            "variants": {name: variant(o) for name, o in subject.variants.items()},
             "quality": subject.quality(view),
         }
 

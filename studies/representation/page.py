@@ -110,6 +110,10 @@ def _unseen(title: str, found: Mapping[str, Any]) -> Table:
 def _choices(title: str, found: Mapping[str, Any]) -> Table:
     rows = []
     for name in found["at"]["after"]["variants"]:
+        measured = [found["at"]["before"], found["at"]["after"], *found["starts"]]
+        if any(one["variants"][name] is None for one in measured):
+            rows.append([name, "", "", "", "undefined: all words associated alike, up to rounding"])
+            continue
         before, after = (found["at"][side]["variants"][name] for side in ("before", "after"))
         rows.append([name, number(before), number(after), _over(found, name, "variants"),
                      verdict(found, name, "variants")])  # fmt: skip

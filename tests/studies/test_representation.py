@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import string
 
 import numpy as np
 import pytest
@@ -20,9 +21,11 @@ VERBS, PLACES = ("walks", "talks", "works", "sings"), ("home", "the office", "sc
 
 def sentences():
     people = ["he", "she", "the man", "a woman", "his brother", "her sister", "the priest", "an imam"]
-    return [
+    made = [
         f"{who} {verb} at {place} with business and family." for who in people for verb in VERBS for place in PLACES
     ]
+    letters = string.ascii_lowercase  # at the start of a word and within one, so that every word has its pieces
+    return [*made, " ".join(letters), f"{letters} was at home, and so was z{letters}."]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +36,7 @@ def files(tmp_path_factory):
     (folder / "corpus.txt").write_text("\n".join(texts))
     rows = ["biased\tneutral", *(f"{text[:-1]}, amazingly .\t{text}" for text in texts)]
     (folder / "wnc.tsv.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
-    letters = [chr(97 + i) for i in range(26)]
-    tokenizer = tokenizer_of([*texts, "amazingly", *letters, "".join(letters)], 300)
+    tokenizer = tokenizer_of([*texts, "amazingly"], 300)
     tokenizer.save_pretrained(folder / "encoder")
     config = transformers.BertConfig(
         vocab_size=len(tokenizer), hidden_size=8, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
