@@ -73,10 +73,10 @@ def subject(
             parts.append((last * mask).sum(1) / mask.sum(1))
         return torch.cat(parts)
 
-    def show(scores: cl.Scores, label: str, row: int) -> str:
-        ids = data[row]["input_ids"]
-        (found,) = scores.tokens([row], objectives[label], length=LONGEST)
-        return marked(tokenizer.convert_ids_to_tokens(ids), found[: len(ids)])
+    def show(scores: cl.Scores, label: str, of: Sequence[int]) -> list[str]:
+        shown = scores.tokens(of, objectives[label], length=LONGEST)
+        ids = [data[row]["input_ids"] for row in of]
+        return [marked(tokenizer.convert_ids_to_tokens(i), s[: len(i)]) for i, s in zip(ids, shown, strict=True)]
 
     objectives = {
         "career": cl.objectives.seat("seat6b", tokenizer, name="career"),

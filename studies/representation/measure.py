@@ -106,14 +106,15 @@ def _measured(subject: Subject, view: Any) -> dict[str, dict[str, Any]]:
 
 def _rows(subject: Subject, scores: cl.Scores) -> dict[str, list[dict[str, Any]]]:
     """The strongest rows of each objective, either way."""
-    return {
-        label: [
-            {"sample": s.sample, "effect": s.effect_if_removed, "text": subject.show(scores, label, s.sample)}
-            for side in (scores.amplifiers(SHOWN, o), scores.mitigators(SHOWN, o))
-            for s in side
+    found = {}
+    for label, o in subject.objectives.items():
+        strong = {s.sample: s.effect_if_removed for s in (*scores.amplifiers(SHOWN, o), *scores.mitigators(SHOWN, o))}
+        texts = subject.show(scores, label, list(strong))
+        found[label] = [
+            {"sample": row, "effect": size, "text": text}
+            for (row, size), text in zip(strong.items(), texts, strict=True)
         ]
-        for label, o in subject.objectives.items()
-    }
+    return found
 
 
 def _starts(subject: Subject, run: cl.Run, starts: int) -> list[dict[str, Any]]:

@@ -158,9 +158,10 @@ def subject(
             parts.append((last(view, given) * mask).sum(1) / mask.sum(1))
         return torch.cat(parts)
 
-    def show(scores: cl.Scores, label: str, row: int) -> str:
-        side = "biased" if row % 2 == 0 else "neutral"
-        return f"{side}: {edited(data[row]['text'], data[row ^ 1]['text'])}"
+    def show(scores: cl.Scores, label: str, of: Sequence[int]) -> list[str]:
+        sides = ["neutral" if row % 2 else "biased" for row in of]
+        texts = [edited(data[row]["text"], data[row ^ 1]["text"]) for row in of]
+        return [f"{side}: {text}" for side, text in zip(sides, texts, strict=True)]
 
     pleasant = cl.objectives.weat("weat10")
     religion = {

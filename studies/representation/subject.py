@@ -31,7 +31,7 @@ class Subject:
     embed : callable
         (view, texts) -> (m, d) tensor, for the baseline embedding-cosine.
     show : callable
-        (scores, label, row) -> text of a row with what moved marked.
+        (scores, label, rows) -> texts of some rows with what moved marked.
     shares : tuple of float
         Parts of the rows that are left out.
     losses : callable or None
@@ -47,7 +47,7 @@ class Subject:
     quality: Callable[[Any], dict[str, float]]
     target: Callable[[float, float], float]
     embed: Callable[[Any, list[str]], Any]
-    show: Callable[[cl.Scores, str, int], str]
+    show: Callable[[cl.Scores, str, Sequence[int]], list[str]]
     shares: Sequence[float]
     losses: Callable[..., Any] | None = None
 
