@@ -74,6 +74,7 @@ def study(subject: Subject, out: Path, *, subsets: int, starts: int, unseen: int
         found["starts"] = _starts(subject, run, starts)
         if subsets:
             found["lds"] = _lds(subject, run, scores, subsets)
+            found["left_in"] = [share for share in subject.shares if share not in shares(subject, found["rows"])]
             found["smoothness"] = cl.smoothness(run, objectives[:1], draws=DRAWS).mean
         plans = _plans(subject, scores, found["at"])
         found["plans"] = {method: _planned(subject, run, plan) for method, plan in plans.items()}
@@ -141,7 +142,7 @@ def _lds(subject: Subject, run: cl.Run, scores: cl.Scores, subsets: int) -> list
     compared = [o for o in objectives if not isinstance(o, cl.objectives.Function) or o.against]
     others["embedding-cosine"] = cl.score(run, compared, EmbeddingCosine(subject.embed))
     run.results.scores = scores
-    for share in subject.shares:
+    for share in shares(subject, run.model.samples):
         made = cl.validate(run, objectives, subsets=subsets, share=share, strongest=0, plans={})
         drawn = random_subsets(run.weights, share=share, count=subsets, seed=0)
         for name, table in made.fidelity.items():
@@ -155,6 +156,11 @@ def _lds(subject: Subject, run: cl.Run, scores: cl.Scores, subsets: int) -> list
                         agreed = fidelity(predicted, np.array(here[0].retrained))
                         rows.append(_row(subject, name, estimator, share, agreed))
     return rows
+
+
+def shares(subject: Subject, rows: int) -> list[float]:
+    """Parts that leave at least one row out."""
+    return [share for share in subject.shares if round(share * rows)]
 
 
 def _row(subject: Subject, name: str, estimator: str, share: float, agreed: Any) -> dict[str, Any]:

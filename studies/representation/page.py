@@ -78,6 +78,8 @@ def _lds(title: str, found: Mapping[str, Any]) -> Table:
     heads = ("objective", "left out", "estimator", "Spearman (LDS)", "Pearson", "slope")
     smooth = found.get("smoothness")
     note = "" if smooth is None else f"Metasmoothness of the run: {agreement(smooth)}."
+    if left := found.get("left_in"):
+        note += f" Not measured, as it is no whole row: {', '.join(map(percent, left))} left out."
     return Table(f"{title}: predicted and retrained changes (95 % intervals)", heads, rows, note)
 
 
