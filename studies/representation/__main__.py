@@ -78,9 +78,13 @@ def representation(
         for subject in subjects:
             measure.announce(subject, **sizes)
         for subject in subjects:
-            found = measure.study(subject, out / subject.model, **sizes)
+
+            def keep(found: dict[str, Any], model: str = subject.model) -> None:
+                store.log_metrics(measure.metrics(model, found) | {"peak_memory_bytes": peak_memory()})
+
+            found = measure.study(subject, out / subject.model, keep, **sizes)
+            keep(found)
             store.save(f"found-{subject.model}.json", found)
-            store.log_metrics(measure.metrics(subject.model, found) | {"peak_memory_bytes": peak_memory()})
         for subject in subjects:
             notes += subject.notes
             parts += page.parts(subject.title, store.load(f"found-{subject.model}.json"))

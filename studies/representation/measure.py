@@ -1,7 +1,7 @@
 """Train, score, validate, plan and try on other seeds; each result is stored as soon as it is there."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,12 @@ def announce(subject: Subject, *, subsets: int, starts: int, unseen: int) -> Non
     )
 
 
-def study(subject: Subject, out: Path, *, subsets: int, starts: int, unseen: int) -> dict[str, Any]:
-    """All that is found of a subject, as plain values."""
+def study(
+    subject: Subject, out: Path, keep: Callable[[dict[str, Any]], None], *, subsets: int, starts: int, unseen: int
+) -> dict[str, Any]:
+    """All that is found of a subject, as plain values; ``keep`` gets what there is after each stage."""
     objectives = list(subject.objectives.values())
     with open_run(subject, out) as run:
-        scores = cl.score(run, objectives)
         found: dict[str, Any] = {"steps": run.steps, "rows": run.model.samples, "labels": list(subject.objectives)}
         found["at"] = {name: _measured(subject, at.view) for name, at in (("before", _untrained(run)), ("after", run))}
         found["p_values"] = {
@@ -68,17 +69,26 @@ def study(subject: Subject, out: Path, *, subsets: int, starts: int, unseen: int
             for label, o in subject.objectives.items()
             if isinstance(o, cl.objectives.Seat)
         }
+        scores = cl.score(run, objectives)
+        found["lds"] = []
+        if subsets:
+            for rows in _lds(subject, run, scores, subsets):
+                found["lds"] += rows
+                keep(found)
+            found["left_in"] = [share for share in subject.shares if share not in shares(subject, found["rows"])]
+        found["starts"] = _starts(subject, run, starts)
+        keep(found)
+        plans = _plans(subject, scores, found["at"])
+        found["plans"] = {method: _planned(subject, run, plan) for method, plan in plans.items()}
+        keep(found)
+        found["unseen"] = [_unseen(subject, run, seed, plans) for seed in range(101, 101 + unseen)]
+        keep(found)
+        if subsets:
+            found["smoothness"] = cl.smoothness(run, objectives[:1], draws=DRAWS).mean
         found["rows_shown"] = run.store.get_or_make(
             "rows", [run.fingerprint(o) for o in objectives], SHOWN, make=lambda: _rows(subject, scores)
         )
-        found["starts"] = _starts(subject, run, starts)
-        if subsets:
-            found["lds"] = _lds(subject, run, scores, subsets)
-            found["left_in"] = [share for share in subject.shares if share not in shares(subject, found["rows"])]
-            found["smoothness"] = cl.smoothness(run, objectives[:1], draws=DRAWS).mean
-        plans = _plans(subject, scores, found["at"])
-        found["plans"] = {method: _planned(subject, run, plan) for method, plan in plans.items()}
-        found["unseen"] = [_unseen(subject, run, seed, plans) for seed in range(101, 101 + unseen)]
+        run.results.scores = scores
         scores.save()
         cl.report(run)
     return found
@@ -135,14 +145,15 @@ def _starts(subject: Subject, run: cl.Run, starts: int) -> list[dict[str, Any]]:
     return found
 
 
-def _lds(subject: Subject, run: cl.Run, scores: cl.Scores, subsets: int) -> list[dict[str, Any]]:
-    """Agreement of scores with retraining by objective, estimator and part left out."""
-    objectives, rows = list(subject.objectives.values()), []
+def _lds(subject: Subject, run: cl.Run, scores: cl.Scores, subsets: int) -> Iterator[list[dict[str, Any]]]:
+    """Agreement of scores with retraining by objective and estimator, for one part left out after another."""
+    objectives = list(subject.objectives.values())
     others = {"tracin": cl.score(run, objectives, "tracin")}
     compared = [o for o in objectives if not isinstance(o, cl.objectives.Function) or o.against]
     others["embedding-cosine"] = cl.score(run, compared, EmbeddingCosine(subject.embed))
     run.results.scores = scores
     for share in shares(subject, run.model.samples):
+        rows = []
         made = cl.validate(run, objectives, subsets=subsets, share=share, strongest=0, plans={})
         drawn = random_subsets(run.weights, share=share, count=subsets, seed=0)
         for name, table in made.fidelity.items():
@@ -155,7 +166,7 @@ def _lds(subject: Subject, run: cl.Run, scores: cl.Scores, subsets: int) -> list
                     if np.ptp(predicted):
                         agreed = fidelity(predicted, np.array(here[0].retrained))
                         rows.append(_row(subject, name, estimator, share, agreed))
-    return rows
+        yield rows
 
 
 def shares(subject: Subject, rows: int) -> list[float]:
@@ -212,7 +223,7 @@ def metrics(model: str, found: Mapping[str, Any]) -> dict[str, float]:
         figures[f"{start}.{label}.value"] = at["after"]["objectives"][label]
         figures[f"{start}.{label}.untrained"] = at["before"]["objectives"][label]
         over = over_starts(found, label)
-        figures |= {f"{start}.{label}.starts.{key}": value for key, value in over_figures(over).items()}
+        figures |= over.metrics(f"{start}.{label}") if found.get("starts") else {}
         if label in found["p_values"]:
             figures[f"{start}.{label}.p_value_two_sided"] = found["p_values"][label]
     for row in found.get("lds", ()):
@@ -222,7 +233,7 @@ def metrics(model: str, found: Mapping[str, Any]) -> dict[str, float]:
                 figures[f"{name}.{figure}_{size}{end}"] = row[f"{key}{end}"]
     if "smoothness" in found:
         figures[f"{start}.smoothness"] = found["smoothness"]
-    for method, plan in found["plans"].items():
+    for method, plan in found.get("plans", {}).items():
         for label in found["labels"]:
             name = f"{start}.plan.{label}" if method == METHODS[0] else f"{start}.plan.{method}.{label}"
             figures[f"{name}.before"] = at["after"]["objectives"][label]
@@ -232,7 +243,7 @@ def metrics(model: str, found: Mapping[str, Any]) -> dict[str, float]:
         for name in at["after"]["quality"]:
             figures[f"{prefix}.{name}.before"] = at["after"]["quality"][name]
             figures[f"{prefix}.{name}.after"] = plan["after"]["quality"][name]
-    for one in found["unseen"]:
+    for one in found.get("unseen", ()):
         for side in ("before", *found["plans"]):
             for kind in ("objectives", "quality"):
                 for name, value in one[side][kind].items():
@@ -242,9 +253,4 @@ def metrics(model: str, found: Mapping[str, Any]) -> dict[str, float]:
 
 def over_starts(found: Mapping[str, Any], name: str, kind: str = "objectives") -> cl.Spread:
     """A number of the run itself and of the other starts."""
-    return cl.Spread((found["at"]["after"][kind][name], *(one[kind][name] for one in found["starts"])))
-
-
-def over_figures(over: cl.Spread) -> dict[str, float]:
-    """Mean, standard deviation and number of starts."""
-    return {"mean": over.mean, "sd": over.sd, "count": float(len(over.values))}
+    return cl.Spread((found["at"]["after"][kind][name], *(one[kind][name] for one in found.get("starts", ()))))
