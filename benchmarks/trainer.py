@@ -1,6 +1,6 @@
 """transformers' Trainer with its defaults: what recording and scoring cost, and how well scores predict retraining.
 
-    python benchmarks/trainer.py CORPUS --model bert --out runs/trainer-bert
+    PYTHONPATH=. python benchmarks/trainer.py CORPUS --model bert --out runs/trainer-bert
 
 A model of two layers from a random start, by masked (bert) or causal (gpt2) language modelling on rows of a corpus:
 AdamW with eps 1e-8, clipping at 1, linear decay, dropout .1. Objectives: SEAT of gender and career, loss of held-out
@@ -18,10 +18,10 @@ import numpy as np
 import torch
 import transformers
 from record import RESULTS, Record
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 import crossloss as cl
 from crossloss.integrations.transformers import record
+from studies.language_models import LONGEST, held_out, model_of, rows_of, tokenizer_of, trainer_of
 
 PAIRS = [
     (f"{a} is a {job}", f"{b} is a {job}")
@@ -34,39 +34,6 @@ CAREER = {
     "X": ["he", "man", "his", "brother"], "Y": ["she", "woman", "her", "sister"],
     "A": ["business", "office", "career", "professional"], "B": ["home", "family", "children", "marriage"],
 }  # fmt: skip
-
-
-def tokenizer_of(texts: list[str], size: int) -> Any:
-    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    made.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=special))
-    made.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[(name, made.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
-    )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, mask_token="[MASK]", bos_token="[CLS]", **names)
-
-
-def model_of(kind: str, words: int, hidden: int) -> Any:
-    torch.manual_seed(0)
-    if kind == "bert":
-        config = transformers.BertConfig(
-            vocab_size=words, hidden_size=hidden, intermediate_size=4 * hidden, num_hidden_layers=2,
-            num_attention_heads=2, max_position_embeddings=64,
-        )  # fmt: skip
-        return transformers.BertForMaskedLM(config)
-    config = transformers.GPT2Config(
-        vocab_size=words, n_embd=hidden, n_layer=2, n_head=2, n_positions=64, bos_token_id=2, eos_token_id=3
-    )
-    return transformers.GPT2LMHeadModel(config)
-
-
-def held_out(batch: dict[str, torch.Tensor]) -> Any:
-    def held_out_loss(model: Any) -> torch.Tensor:
-        return model(**batch).loss
-
-    return held_out_loss
 
 
 def main() -> None:
@@ -85,23 +52,17 @@ def main() -> None:
     every = [text for text in cl.read(given.corpus).texts if 40 < len(text) < 160]
     tokenizer = tokenizer_of(every, 3000)
     order = np.random.default_rng(0).permutation(len(every))
-    rows = [{"text": every[i]} for i in order[: given.rows]]
-    for row in rows:
-        row |= {"input_ids": tokenizer(row["text"], truncation=True, max_length=64)["input_ids"]}
+    rows = rows_of([every[i] for i in order[: given.rows]], tokenizer)
     masked = given.model == "bert"
     collator = transformers.DataCollatorForLanguageModeling(tokenizer, mlm=masked)
-    others = [{"input_ids": tokenizer(every[i])["input_ids"][:64]} for i in order[given.rows : given.rows + 48]]
+    others = [{"input_ids": tokenizer(every[i])["input_ids"][:LONGEST]} for i in order[given.rows : given.rows + 48]]
     torch.manual_seed(1)
     batch = dict(collator(others))
 
     def trainer() -> Any:
-        arguments = transformers.TrainingArguments(
-            str(given.out.with_suffix(".trainer")), num_train_epochs=given.epochs, learning_rate=given.rate,
-            adam_epsilon=given.eps, report_to=[], save_strategy="no", disable_tqdm=True, logging_strategy="no",
-            use_cpu=True, dataloader_pin_memory=False,
-        )  # fmt: skip
         model = model_of(given.model, len(tokenizer), given.hidden)
-        return transformers.Trainer(model, arguments, train_dataset=rows, data_collator=collator)
+        folder = given.out.with_suffix(".trainer")
+        return trainer_of(model, rows, collator, folder, epochs=given.epochs, rate=given.rate, eps=given.eps)
 
     objectives = [
         cl.objectives.seat(CAREER, tokenizer, name="career"), cl.objectives.as_objective(held_out(batch)),

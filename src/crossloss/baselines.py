@@ -1,9 +1,9 @@
 """Baselines that know no gradient: how near the text of a sample is to the words or texts of an objective.
 
 Each gives a relevance r_S(i) of sample i to some texts S. Its sign is that of the other scores, positive where the
-sample is taken to raise the objective: of a WEAT (r_X - r_Y) (r_A - r_B), as co-occurrence has it; of a likelihood r of
-its text; of a ``Function`` r of its ``texts`` less r of those ``against`` it; of a sum the weighted sum. Neither has a
-unit.
+sample is taken to raise the objective: of a WEAT (r_X - r_Y) (r_A - r_B), as co-occurrence has it, and of a SEAT the
+same of its sentences; of a likelihood r of its text; of a ``Function`` r of its ``texts`` less r of those ``against``
+it; of a sum the weighted sum. Neither has a unit.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from crossloss.core import Objective, UserError
 from crossloss.models.skipgram.model import SkipGram
-from crossloss.objectives import Function, Likelihood, Sum, Weat
+from crossloss.objectives import Function, Likelihood, Seat, Sum, Weat
 from crossloss.run.run import Run
 from crossloss.text.samples import tokenised
 from crossloss.text.tokens import FORM, TOKEN_PATTERN, Form
@@ -204,14 +204,14 @@ def _has_texts(objective: Any) -> bool:
         return all(map(_has_texts, objective.of))
     if isinstance(objective, Function):
         return bool(objective.texts or objective.against)
-    return isinstance(objective, Weat | Likelihood)
+    return isinstance(objective, Weat | Seat | Likelihood)
 
 
 def _oriented(objective: Any, relevance: Relevance) -> np.ndarray:
     """Relevance (n,) to an objective, positive where a sample is taken to raise it."""
     if isinstance(objective, Sum):
         return np.asarray(sum(weight * _oriented(part, relevance) for weight, part in objective.terms))
-    if isinstance(objective, Weat):
+    if isinstance(objective, Weat | Seat):
         x, y, a, b = (relevance(objective.sets[side]) for side in "XYAB")
         return np.asarray((x - y) * (a - b))
     texts, against = (

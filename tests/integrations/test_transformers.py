@@ -224,3 +224,34 @@ def test_several_threads_and_keys_without_a_gradient(tmp_path):
     for name in run.view:
         if not name.endswith("key.bias"):
             torch.testing.assert_close(run.view[name], names[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", ["BERT, masked", "GPT-2"])
+def test_scores_of_tokens_add_up_to_those_of_their_rows(case, tmp_path):
+    """Batches are padded to different widths; padding and tokens that were never masked have 0."""
+    made = CASES[case](tmp_path, optim="adamw_torch", adam_epsilon=1e-3)
+    recorder = record(made)
+    made.train()
+    run = recorder.finish()
+
+    def objective(model):
+        ids = torch.tensor([[7, 8, 9, 10]])
+        return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.square().mean()
+
+    scores = cl.score(run, [objective])
+    tokens = scores.tokens([3, 0, 8], length=8)
+    np.testing.assert_allclose(tokens.sum(1), scores.of()[[3, 0, 8]], rtol=1e-4, atol=1e-7 * np.abs(scores.of()).max())
+    for row, found in zip((3, 0, 8), tokens, strict=True):
+        assert not found[len(made.train_dataset[row]["input_ids"]) :].any()
+        assert found.any()
+    with pytest.raises(UserError, match="give length="):
+        scores.tokens([3], length=2)
+
+
+def test_a_run_opens_again_in_a_process_that_trains_nothing(tmp_path):
+    recorder = record(CASES["BERT, classes"](tmp_path))
+    recorder._trainer.train()
+    recorder.finish(tmp_path / "run").close()
+    with cl.load(tmp_path / "run", record(CASES["BERT, classes"](tmp_path)).field) as run:
+        assert run.steps == 10
+        assert len(cl.score(run, [lambda m: m["classifier.weight"].square().sum()]).of()) == ROWS

@@ -39,7 +39,7 @@ def record(
         Before ``train()``. Of language models, masked or causal, classifiers of sequences or tokens, and regression.
     losses : callable, optional
         (outputs, batch) -> (B,): each row's share of the loss, up to a factor of the batch, where the model's head is
-        another one.
+        another one; or (B, T), each token's, for ``cl.token_scores``.
     show : callable or sequence, optional
         What tables and reports show of a row, by its number; its text, where the trainer has a tokenizer.
     memory : str
@@ -88,7 +88,7 @@ def _refuse(sentence: str) -> NoReturn:
 
 
 def sample_losses(model: Any) -> SampleLosses:
-    """Each row's sum of losses, by the model's head: (outputs, batch) -> (B,).
+    """Each row's loss, by the model's head: (outputs, batch) -> (B,), or (B, T) where it is a sum over tokens.
 
     Raises
     ------
@@ -109,8 +109,18 @@ def sample_losses(model: Any) -> SampleLosses:
 
 
 def _tokens(logits: Tensor, labels: Tensor) -> Tensor:
-    losses: Tensor = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
-    return losses.sum(1)
+    return F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
+
+
+def _sum(losses: Tensor, w: Tensor) -> Tensor:
+    """Of losses of rows (B,) or tokens (B, T), with weights (B,), or (B, at least T) of tokens; shape ()."""
+    if w.dim() == 1:
+        return (w * (losses.sum(1) if losses.dim() == 2 else losses)).sum()
+    if losses.dim() == 1:
+        _refuse("The loss of this model is of rows, not of tokens: take cl.score.")
+    if losses.shape[1] > w.shape[1]:
+        _refuse(f"A row has {losses.shape[1]} tokens: give length=, those of the longest row.")
+    return (w[:, : losses.shape[1]] * losses).sum()
 
 
 def _following(labels: Tensor) -> Tensor:
@@ -158,10 +168,17 @@ class TrainerRecorder:
 
     @property
     def field(self) -> TorchField:
-        """What ``cl.load(folder, field)`` needs to open the run again; UserError before the training."""
-        if self._recorder is None:
-            _refuse("Nothing was trained: call trainer.train() between record(trainer) and finish().")
-        return self._recorder.field
+        """What ``cl.load(folder, field)`` needs to open the run again.
+
+        Before the training too: of the same Trainer in another process, ``record(trainer).field``.
+        """
+        return self._made(self._trainer.model) if self._recorder is None else self._recorder.field
+
+    def _made(self, model: Any) -> TorchField:
+        """The field of a model as it is trained."""
+        model.train()
+        n = len(self._trainer.train_dataset)
+        return TorchField(model, data={"row": torch.arange(n)}, loss=self._weighted, show=self._show)
 
     def finish(self, out: str | Path | None = None, *, overwrite: bool = False, accept: float | None = None) -> Run:
         """The run that ``cl.score`` takes; the Trainer is as it was. See ``cl.Recorder.finish``.
@@ -172,8 +189,8 @@ class TrainerRecorder:
             Nothing was trained; or as ``cl.Recorder.finish``.
         """
         self._let_go()
-        _ = self.field  # refuses
-        assert self._recorder is not None
+        if self._recorder is None:
+            _refuse("Nothing was trained: call trainer.train() between record(trainer) and finish().")
         return self._recorder.finish(out, overwrite=overwrite, accept=accept)
 
     def _let_go(self) -> None:
@@ -189,10 +206,7 @@ class TrainerRecorder:
         for group in plain.param_groups:
             if group.get("fused"):
                 group["fused"] = False
-        model.train()
-        n = len(self._trainer.train_dataset)
-        field = TorchField(model, data={"row": torch.arange(n)}, loss=self._weighted, show=self._show)
-        self._recorder = Recorder(field, model, plain, self._memory)
+        self._recorder = Recorder(self._made(model), model, plain, self._memory)
 
     def _weighted(self, view: ModelView, batch: Mapping[str, Tensor], w: Tensor) -> Tensor:
         """Weighted loss of a batch: where all weigh 1 the model's own, so that steps are taken again to the bit.
@@ -205,7 +219,7 @@ class TrainerRecorder:
             more = {"num_items_in_batch": items.long()} if bool(items > 0) else {}
             own: Tensor = view(**inputs, **more).loss * batch[PARTS][0]
             return own
-        return (w * self._losses(view(**inputs), inputs)).sum() * (batch[SHARE][0] * batch[PARTS][0])
+        return _sum(self._losses(view(**inputs), inputs), w) * (batch[SHARE][0] * batch[PARTS][0])
 
     def _loader(self) -> Any:
         """The Trainer's own, whose sampler tells which rows it gives."""

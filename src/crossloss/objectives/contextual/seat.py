@@ -41,6 +41,8 @@ class Seat(TargetTest):
         Sentences of X, Y, A and B, one after another.
     sizes : four int
         How many each has.
+    sets : dict of str to tuple of str
+        The sentences of X, Y, A and B, which the baseline bm25 compares samples with.
     kind : "effect" or "difference"
     ddof : int
 
@@ -54,6 +56,7 @@ class Seat(TargetTest):
     labels: Sequence[str]
     pooled: Pooled
     sizes: Sequence[int]
+    sets: Mapping[str, Sequence[str]]
     kind: str
     ddof: int
 
@@ -142,7 +145,8 @@ def seat(
     name = f"{name or called}-{how.name}-{'difference' if kind == 'difference' else f'ddof{ddof}'}"
     check_choices(name, kind, ddof)
     pooled = how.of(name, [sentence for side in SIDES for sentence in sentences[side]])
-    return Seat(name, labels, pooled, [len(sentences[side]) for side in SIDES], kind, ddof)
+    texts = {side: tuple(s.text if isinstance(s, Sentence) else s for s in sentences[side]) for side in SIDES}
+    return Seat(name, labels, pooled, [len(sentences[side]) for side in SIDES], texts, kind, ddof)
 
 
 def check_choices(name: str, kind: str, ddof: int) -> None:
