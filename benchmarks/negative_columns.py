@@ -3,7 +3,7 @@
     python benchmarks/negative_columns.py ../shared/data/wikipedia-180k.tsv.gz --case v4337 --kept runs/columns
     python benchmarks/negative_columns.py ../shared/data/wikipedia-180k.tsv.gz --case v25094 --kept runs/columns
 
-    python benchmarks/negative_columns.py ../shared/data/wikipedia-20k.tsv.gz --case v2938-control \
+    python benchmarks/negative_columns.py ../shared/data/wikipedia-20k.tsv.gz --case v5352-control \
       --kept runs/columns --out benchmarks/results/negative-control.json
 
 A row is a number of columns (0: exact) and, in the cases that compare them, a control variate. ``fidelity`` is against
@@ -38,14 +38,14 @@ TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 CASES: dict[str, dict[str, Any]] = {
     "v4337": {"min_count": 100, "subsets": 30, "own": True, "tests": TESTS},
     "v25094": {"min_count": 8, "subsets": 10, "own": False, "tests": ("paper-career", "paper-art")},
-    "v2938-control": {"min_count": 10, "subsets": 0, "own": False, "tests": ("paper-career", "paper-art")},
+    "v5352-control": {"min_count": 10, "subsets": 0, "own": False, "tests": ("paper-career", "paper-art")},
     "v4337-control": {"min_count": 100, "subsets": 0, "own": False, "tests": ("paper-career", "paper-art")},
     "v25094-control": {"min_count": 8, "subsets": 0, "own": False, "tests": ("paper-career", "paper-art")},
 }
 COLUMNS = {
     "v4337": (0, 256, 1024, 4096),
     "v25094": (0, 256, 1024, 2048),
-    "v2938-control": (0, 367, 734, 1469),
+    "v5352-control": (0, 669, 1338, 2676),
     "v4337-control": (0, 542, 1084, 2168),
     "v25094-control": (0, 1024, 2048, 3134, 6268),
 }

@@ -38,7 +38,7 @@ class Settings(_Values):
     negative_columns: int = Field(0, ge=0, description="negatives drawn for each word and step; 0: all, exactly")
     negative_seed: int = Field(0, ge=0, description="of the drawn negatives")
     negative_control: Literal["none", "linear", "quadratic"] = Field(
-        "linear", description="surrogate that takes variance out of the drawn negatives, by its degree in the logit"
+        "linear", description="none, linear or quadratic: the surrogate that takes variance out of the drawn negatives"
     )
     exponent: float = Field(0.75, ge=0, le=2, description="of the noise distribution over contexts")
     prior: float | None = Field(
