@@ -66,7 +66,7 @@ def test_both_parts_are_carried_out(made):
     figures = json.loads((out / "metrics.json").read_text())
     for model, second in (("bert", "science"), ("minilm", "religion")):
         for label in ("career", second):
-            for key in ("value", "starts.sd", "unrolled.lds_10", "unrolled.lds_10_low", "bm25.lds_10_high"):
+            for key in ("value", "starts.sd", "unrolled.lds_10", "unrolled.lds_10_low", "tracin.lds_10_high"):
                 assert f"representation.{model}.{label}.{key}" in figures
         for key in ("plan.career", "accuracy"):
             assert {f"representation.{model}.{key}.before", f"representation.{model}.{key}.after"} <= set(figures)
