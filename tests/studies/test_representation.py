@@ -92,8 +92,9 @@ def test_a_finished_study_trains_nothing_again(made, files, as_user):
 
 
 def test_what_is_smaller_than_the_spread_is_called_so():
-    def found(values, before):
+    def found(values, before, pretrained=True):
         return {
+            "pretrained": pretrained,
             "at": {"before": {"objectives": {"a": before}}, "after": {"objectives": {"a": values[0]}}},
             "starts": [{"objectives": {"a": value}} for value in values[1:]],
         }
@@ -101,6 +102,8 @@ def test_what_is_smaller_than_the_spread_is_called_so():
     assert page.verdict(found([0.5, 0.4, 0.45], 0.0), "a") == "larger than the spread"
     assert page.verdict(found([0.5, 0.4, 0.45], 0.49), "a") == "change smaller than the spread"
     assert page.verdict(found([0.1, -0.4, 0.45], 0.0), "a") == "value and change smaller than the spread"
+    assert page.verdict(found([0.5, 0.4, 0.45], 0.49, pretrained=False), "a") == "larger than the spread"
+    assert page.verdict(found([0.5, -0.4, -0.3], 0.0), "a") == "value and change smaller than the spread"
     assert page.verdict(found([0.1], 0.0), "a") == "one start only"
 
 
