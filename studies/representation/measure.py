@@ -63,6 +63,7 @@ def study(
     objectives = list(subject.objectives.values())
     with open_run(subject, out) as run:
         found: dict[str, Any] = {"steps": run.steps, "rows": run.model.samples, "labels": list(subject.objectives)}
+        found["pretrained"] = subject.pretrained
         found["at"] = {name: _measured(subject, at.view) for name, at in (("before", _untrained(run)), ("after", run))}
         found["p_values"] = {
             label: cl.permutation_test(o, run.view).p_value_two_sided

@@ -193,7 +193,7 @@ def subject(
     choices = {f"layer {depth - layers} (frozen)": {"forward": below}, f"layer {depth}": {"forward": last}}
     return Subject(
         "minilm", "MiniLM, fine-tuned", notes, trainer, objectives, variants(tokenizer, choices), quality, half_back,
-        embed, show, (0.1, 0.01), by_row,
+        embed, show, (0.1, 0.01), by_row, pretrained=True,
     )  # fmt: skip
 
 

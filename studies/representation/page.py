@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import crossloss as cl
 from crossloss.display import agreement, effect, percent, probability, value
 from studies.representation.measure import over_starts
 from studies.tables import Table
@@ -23,25 +24,29 @@ def parts(title: str, found: Mapping[str, Any]) -> list[Table]:
     ]  # fmt: skip
     for label, rows in found["rows_shown"].items():
         shown = [[effect(row["effect"]), str(row["sample"]), row["text"]] for row in rows]
-        note = "Marked {+so}: this token’s loss raised the value, [-so]: lowered it." if "BERT" in title else ""
+        note = "Marked {+so}: this token’s loss raised the value, [-so]: lowered it." if not found["pretrained"] else ""
         heads = ("effect if removed", "row", "sentence")
         made.append(Table(f"{title}: rows that moved {label} most, either way", heads, shown, note, printed=False))
     return made
 
 
 def verdict(found: Mapping[str, Any], name: str, kind: str = "objectives") -> str:
-    """Whether a value, and what the training changed of it, are larger than the spread over starts."""
+    """Whether a value is larger than the spread over starts, and of a pretrained model what the training changed.
+
+    As ``cl.Spread`` has it: of the run itself and on average over the starts.
+    """
     over, before = over_starts(found, name, kind), found["at"]["before"][kind][name]
     if len(over.values) < 2:
         return "one start only"
-    small = [what for what, size in (("value", over.values[0]), ("change", over.values[0] - before))
-             if abs(size) <= over.sd]  # fmt: skip
+    small = ["value"] if over.exceeds_value else []
+    changed = cl.Spread(tuple(after - before for after in over.values))
+    small += ["change"] if found["pretrained"] and changed.exceeds_value else []
     return f"{' and '.join(small)} smaller than the spread" if small else "larger than the spread"
 
 
 def _over(found: Mapping[str, Any], name: str, kind: str) -> str:
     over = over_starts(found, name, kind)
-    return f"{number(over.mean)} ± {number(over.sd)}"
+    return f"{number(over.mean)} ± {number(over.sd).lstrip('+')}"
 
 
 def _values(title: str, found: Mapping[str, Any]) -> Table:

@@ -36,6 +36,8 @@ class Subject:
         Parts of the rows that are left out.
     losses : callable or None
         As of ``record``.
+    pretrained : bool
+        Whether all seeds have the same value before the training.
     """
 
     model: str
@@ -50,6 +52,7 @@ class Subject:
     show: Callable[[cl.Scores, str, Sequence[int]], list[str]]
     shares: Sequence[float]
     losses: Callable[..., Any] | None = None
+    pretrained: bool = False
 
     def label(self, name: str) -> str:
         """Of the objective of this name."""

@@ -66,7 +66,7 @@ def test_both_parts_are_carried_out(made):
     figures = json.loads((out / "metrics.json").read_text())
     for model, second in (("bert", "science"), ("minilm", "religion")):
         for label in ("career", second):
-            for key in ("value", "starts.sd", "unrolled.lds_10", "unrolled.lds_10_low", "bm25.lds_10_high"):
+            for key in ("value", "starts.sd", "unrolled.lds_10", "unrolled.lds_10_low", "tracin.lds_10_high"):
                 assert f"representation.{model}.{label}.{key}" in figures
         for key in ("plan.career", "accuracy"):
             assert {f"representation.{model}.{key}.before", f"representation.{model}.{key}.after"} <= set(figures)
@@ -92,8 +92,9 @@ def test_a_finished_study_trains_nothing_again(made, files, as_user):
 
 
 def test_what_is_smaller_than_the_spread_is_called_so():
-    def found(values, before):
+    def found(values, before, pretrained=True):
         return {
+            "pretrained": pretrained,
             "at": {"before": {"objectives": {"a": before}}, "after": {"objectives": {"a": values[0]}}},
             "starts": [{"objectives": {"a": value}} for value in values[1:]],
         }
@@ -101,6 +102,8 @@ def test_what_is_smaller_than_the_spread_is_called_so():
     assert page.verdict(found([0.5, 0.4, 0.45], 0.0), "a") == "larger than the spread"
     assert page.verdict(found([0.5, 0.4, 0.45], 0.49), "a") == "change smaller than the spread"
     assert page.verdict(found([0.1, -0.4, 0.45], 0.0), "a") == "value and change smaller than the spread"
+    assert page.verdict(found([0.5, 0.4, 0.45], 0.49, pretrained=False), "a") == "larger than the spread"
+    assert page.verdict(found([0.5, -0.4, -0.3], 0.0), "a") == "value and change smaller than the spread"
     assert page.verdict(found([0.1], 0.0), "a") == "one start only"
 
 
