@@ -10,6 +10,7 @@ from crossloss.core import UserError
 from crossloss.objectives.bounds import bounds_of
 from crossloss.plans.curve import removal_curve
 from crossloss.plans.files import plan_table
+from crossloss.run.store import content_key
 from crossloss.scores import Scores
 
 Basket = Sequence[tuple[float, Sequence[int]]]
@@ -42,11 +43,17 @@ def totals(scores: Scores, weights: np.ndarray) -> list[dict[str, Any]]:
     return made
 
 
+def basket_key(weights: np.ndarray) -> str:
+    """What tells baskets apart: by it the page finds what was retrained with the one it shows."""
+    return content_key(weights)[:20]
+
+
 def summary(scores: Scores, weights: np.ndarray) -> dict[str, Any]:
     """A basket in numbers: samples out, in, weighed otherwise; the share of the weight that moves; all totals."""
     before = scores.run.weights
     changed = weights != before
     return {
+        "key": basket_key(weights),
         "out": int((changed & (weights == 0)).sum()),
         "in": int((changed & (before == 0)).sum()),
         "other": int((changed & (weights != 0) & (before != 0)).sum()),

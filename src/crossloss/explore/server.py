@@ -24,7 +24,18 @@ PAGE = "page.html"
 ASSETS = {
     "explore.css": "text/css",
     **dict.fromkeys(
-        ("explore.js", "state.js", "format.js", "dom.js", "chart.js", "ask.js", "rows.js", "basket.js", "panels.js"),
+        (
+            "explore.js",
+            "state.js",
+            "format.js",
+            "dom.js",
+            "chart.js",
+            "ask.js",
+            "rows.js",
+            "basket.js",
+            "panels.js",
+            "trust.js",
+        ),
         "text/javascript",
     ),
 }
@@ -113,6 +124,12 @@ class Sentence(Asked):
     instead: Annotated[int, pydantic.Field(ge=0)] | None = None
 
 
+class OneSample(Asked):
+    """A sample by its number."""
+
+    sample: Annotated[int, pydantic.Field(ge=0)]
+
+
 class Strongest(Asked):
     """Leaving out the n strongest."""
 
@@ -170,6 +187,12 @@ def make_app(session: Session, token: str, port: int) -> Any:
     @app.post("/api/sentence")
     def sentence(asked: Sentence) -> Any:
         return sentences.asked(session, asked.text, asked.objective, asked.instead)
+
+    @app.post("/api/text")
+    def text(asked: OneSample) -> Any:
+        if asked.sample >= session.model.samples:
+            raise UserError("The run has no sample of this number.")
+        return {"text": clean(session.rows.text(asked.sample))}
 
     @app.post("/api/rows")
     def rows(asked: Selection) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from crossloss.core import UserError
 from crossloss.display import several
-from crossloss.explore.baskets import Basket, changed_weights, plan_of, totals
+from crossloss.explore.baskets import Basket, basket_key, changed_weights, plan_of, totals
 from crossloss.explore.queries import Rows
 from crossloss.explore.worker import Worker
 from crossloss.models.skipgram.model import SkipGram
@@ -239,10 +239,10 @@ class Session:
                 after.append(retrainer(weights, seed=seed))
                 if i == 0:
                     view = retrainer.view if retrainer.view is not None else run.retrain(weights).view
-                    self.after = After(content_key(weights), view)
+                    self.after = After(basket_key(weights), view)
                 before.append(retrainer(seed=seed))
         made = label | {
-            "key": content_key(weights)[:20],
+            "key": basket_key(weights),
             "changed": int((weights != run.weights).sum()),
             "predicted": {t["name"]: t["predicted"] for t in totals(scores, weights)},
             "before": before[0],

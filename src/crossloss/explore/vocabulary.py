@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.explore.baskets import Basket
+from crossloss.explore.baskets import Basket, basket_key
 from crossloss.explore.session import Session
 from crossloss.report.text import clean
-from crossloss.run.store import content_key
 from crossloss.text.tokens import normal
 from crossloss.text.vocabulary import token_words
 
@@ -26,7 +25,7 @@ def panel(session: Session, word: str, name: str, basket: Basket) -> dict[str, A
     row, k = index[own], r.index(name)
     weights = session.weights(basket)
     occurrences = _occurrences(session, row)
-    after, same = session.after, session.after is not None and session.after.key == content_key(weights)
+    after, same = session.after, session.after is not None and session.after.key == basket_key(weights)
     objective: Any = scores.objectives[k]
     sides = [objective.label(side) for side, words in getattr(objective, "sets", {}).items() if own in words]
     acting, effects = _acting(session, row, k, occurrences)
