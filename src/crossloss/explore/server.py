@@ -52,7 +52,8 @@ class Asked(pydantic.BaseModel):
 Text = Annotated[str, pydantic.Field(max_length=LONGEST_TEXT)]
 Name = Annotated[str, pydantic.Field(max_length=500)]
 Number = Annotated[float, pydantic.Field(allow_inf_nan=False, strict=False)]
-SampleNumbers = Annotated[list[Annotated[int, pydantic.Field(ge=0)]], pydantic.Field(max_length=MOST_SAMPLES)]
+SampleNumber = Annotated[int, pydantic.Field(ge=0, lt=2**31)]
+SampleNumbers = Annotated[list[SampleNumber], pydantic.Field(max_length=MOST_SAMPLES)]
 WeightOf = Annotated[float, pydantic.Field(ge=0, le=LARGEST_WEIGHT, allow_inf_nan=False, strict=False)]
 Words = Annotated[list[Annotated[str, pydantic.Field(max_length=100)]], pydantic.Field(max_length=500)]
 
@@ -63,8 +64,8 @@ class AskedFilter(Asked):
     text: Annotated[str, pydantic.Field(max_length=500)] = ""
     document: Annotated[str, pydantic.Field(max_length=5000)] | None = None
     word: Annotated[str, pydantic.Field(max_length=100)] | None = None
-    shortest: int | None = None
-    longest: int | None = None
+    shortest: SampleNumber | None = None
+    longest: SampleNumber | None = None
     low: Number | None = None
     high: Number | None = None
     other: Name | None = None
@@ -121,13 +122,13 @@ class Sentence(Asked):
 
     text: Text
     objective: Name
-    instead: Annotated[int, pydantic.Field(ge=0)] | None = None
+    instead: SampleNumber | None = None
 
 
 class OneSample(Asked):
     """A sample by its number."""
 
-    sample: Annotated[int, pydantic.Field(ge=0)]
+    sample: SampleNumber
 
 
 class Strongest(Asked):

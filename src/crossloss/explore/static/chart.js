@@ -57,12 +57,12 @@ export function removal(place, { curve, points, n, name, now }) {
     svg.append(draw("circle", { class: "found", cx: x(at), cy: y(found), r: 5.5 }, draw("title", {}, `${count(at)} left out, retrained: ${value(found)}`)));
   }
   const key = draw("g", {});
-  const start = WIDTH - RIGHT - 196;
+  const start = WIDTH - RIGHT - 272;
   const at = curve.at(-1)[1] > now ? bottom - 14 : 22;
   key.append(draw("line", { class: "predicted", x1: start, x2: start + 24, y1: at - 4, y2: at - 4 }));
   key.append(draw("text", { class: "tick", x: start + 30, y: at }, "predicted"));
-  key.append(draw("circle", { class: "found", cx: start + 116, cy: at - 4, r: 5.5 }));
-  key.append(draw("text", { class: "tick", x: start + 128, y: at }, "retrained"));
+  key.append(draw("circle", { class: "found", cx: start + 154, cy: at - 4, r: 5.5 }));
+  key.append(draw("text", { class: "tick", x: start + 168, y: at }, "retrained"));
   svg.append(key);
   fill(place, svg);
   return svg;

@@ -64,7 +64,7 @@ function row(r) {
       make("button", { type: "button", className: "link", onclick: () => put(all, 0) }, `with ${several(r.alike.length, "near-duplicate")}, together ${effect(r.together)}: all in the basket`),
     );
   }
-  const item = make("li", { className: "row", tabIndex: -1 }, make("div", { className: "effect" }, effect(r.effects[k]), make("span", { className: "count" }, candidate ? " if added" : ""), toggle), make("div", { className: "body" }, text, meta));
+  const item = make("li", { className: "row", tabIndex: -1 }, make("div", { className: "effect" }, effect(r.effects[k]), make("span", { className: "count" }, candidate ? " if added" : " if removed"), toggle), make("div", { className: "body" }, text, meta));
   item.dataset.sample = r.sample;
   mark(item, r);
   return item;
