@@ -20,8 +20,8 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 4, "steps": 6, "lr": 0.5}
 
 
 def make_run(folder, texts=None, **more):
-    """A scored run of random sentences in a folder, validated where ``subsets`` asks for it."""
-    corpus = cl.from_sentences(texts or random_sentences(3, sentences=60), **more.pop("corpus", {}))
+    """A scored run of sentences, or of a corpus, in a folder; validated where ``subsets`` asks for it."""
+    corpus = texts if isinstance(texts, cl.Corpus) else cl.from_sentences(texts or random_sentences(3, sentences=60))
     subsets = more.pop("subsets", 0)
     with train_on(corpus, keep_words=MINE.words, out=folder, **(SETTINGS | more)) as run:
         run.remember([MINE, NEAR])

@@ -173,13 +173,15 @@ function refresh() {
 export function start() {
   $("filter").addEventListener("submit", (event) => event.preventDefault());
   let wait;
+  let typed = {};
   for (const [name, id] of Object.entries(FIELDS)) {
     $(id).addEventListener("input", () => {
+      const text = $(id).value.trim();
+      typed[name] = text === "" ? undefined : $(id).type === "number" ? Number(text) : text;
       clearTimeout(wait);
       wait = setTimeout(() => {
-        const text = $(id).value.trim();
-        const number = $(id).type === "number";
-        change({ [name]: text === "" ? undefined : number ? Number(text) : text });
+        change(typed);
+        typed = {};
       }, 150);
     });
   }
