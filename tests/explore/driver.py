@@ -118,9 +118,10 @@ class Page:
 
     def drag(self, selector, start, end):
         """Draw over an element, from and to in parts of its size."""
+        seen = f"document.querySelector({json.dumps(selector)})"
+        self.js(f"{seen}.scrollIntoView({{block: 'center'}})")
         x, y, width, height = self.js(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
-            " const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; })()"
+            f"(({{x, y, width, height}}) => [x, y, width, height])({seen}.getBoundingClientRect())"
         )
         a, b = ((x + width * u, y + height * v) for u, v in (start, end))
         self.mouse("mousePressed", *a)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from driver import browser, opened
 from explored import MINE, explored, make_run
-from fuzzing_runs import command
+from hostile_texts import TEXTS
 
 import crossloss as cl
 from crossloss import display
 from crossloss.plans import read_plan
 from dense import random_sentences
-from hostile_texts import TEXTS
+from fuzzing_runs import command
 
 pytestmark = browser
 LISTED = "document.querySelectorAll('#rows > li.row').length > 3"
@@ -98,7 +98,7 @@ def value(own, name):
 
 
 def test_the_address_holds_all_that_was_chosen(visit):
-    own, page = start(visit)
+    _, page = start(visit)
     page.choose("#f-order", "raising")
     page.write("#f-word", "wad")
     page.write("#leave-n", "7")
@@ -130,7 +130,7 @@ def test_a_drawn_range_of_the_histogram_filters_and_a_click_on_a_word_opens_it(v
 
 
 def test_an_objective_is_edited_measured_and_scored(visit):
-    own, page = start(visit)
+    _, page = start(visit)
     page.click("#sets summary")
     page.write("#sets-fields textarea", "waa, wab")
     page.until("document.querySelector('#objective-answer .answer')")
