@@ -102,7 +102,8 @@ function toLeave() {
 function left() {
   const o = current();
   const points = run.found.filter((f) => f.objective === o.name && f.up === up() && f.n > 0 && f.after[o.name] !== undefined);
-  const drawn = points.map((f) => [f.n, f.after[o.name], null]);
+  const end = curve.curve.at(-1)[0]; // points beyond the line are there when the reader goes further
+  const drawn = points.filter((f) => f.n <= end).map((f) => [f.n, f.after[o.name], null]);
   chart.removal($("leave-chart"), { curve: curve.curve, points: drawn, n: curve.n, name: o.name, now: o.value });
   const here = curve.totals.find((t) => t.name === o.name);
   const mine = points.find((f) => f.n === curve.n);
