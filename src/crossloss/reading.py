@@ -81,8 +81,11 @@ def near_duplicates(scores: Scores, samples: np.ndarray, count: int) -> list[np.
 
 def group_near_duplicates(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
     """The first ``count`` of ``samples`` that are no near-duplicates of one before, each followed by its own."""
-    parts = (np.ones(len(corpus.tokens), dtype=np.int32), corpus.tokens, corpus.indptr)
-    holds = scipy.sparse.csr_matrix(parts, shape=(len(corpus), len(corpus.types)), copy=True)[samples]
+    starts, lengths = corpus.indptr[samples], np.diff(corpus.indptr)[samples]
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    words = corpus.tokens[np.arange(ends[-1]) + np.repeat(starts - ends[:-1], lengths)]
+    parts = (np.ones(len(words), dtype=np.int32), words, ends)
+    holds = scipy.sparse.csr_matrix(parts, shape=(len(samples), len(corpus.types)))
     holds.sum_duplicates()
     holds.data[:] = 1
     sizes, left = np.diff(holds.indptr), np.ones(len(samples), dtype=bool)

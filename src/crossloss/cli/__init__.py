@@ -11,6 +11,7 @@ import typer
 
 from crossloss import distributed
 from crossloss.cli import printing
+from crossloss.cli.explorer import explore
 from crossloss.cli.files import edits, export
 from crossloss.cli.options import as_options
 from crossloss.cli.plans import plan, validate
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, train, score, show, plan, validate, edits, export):
+for command in (run, train, score, show, explore, plan, validate, edits, export):
     app.command(name=command.__name__)(command)
 
 

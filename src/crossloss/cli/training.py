@@ -98,6 +98,8 @@ def run(
         seeds, removals, strongest = (HELD_OUT, REMOVALS, count) if validate else (0, 0, 0)
         more = {"subsets": validate, "seeds": seeds, "removals": removals, "strongest": strongest}
         plan_and_validate(scores, dict.fromkeys(scores.names, target), count, **more)
+    if demo:
+        print_line(f"To explore it, and to check what it says: crossloss explore {out}")
 
 
 def _passes(objectives: int, starts: int, subsets: int, count: int) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Retrain with other weights and measure every objective; results are stored, so that nothing is trained twice."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,13 @@ class Retrainer:
     """Objectives of a run after training with other weights or from another start.
 
     Each is measured for all objectives at once and stored: in a run folder as one small file under retrains/. The run's
-    own weights from its own start are the run itself.
+    own weights from its own start are the run itself. ``view`` is what was measured last; None where its values were
+    stored.
     """
 
     def __init__(self, run: Run, objectives: Sequence[Objective]) -> None:
         self.run, self.objectives = run, [as_objective(o) for o in objectives]
+        self.view: Any = None
         self._keys = {o.name: content_key(run.fingerprint(o)) for o in self.objectives}
 
     def __call__(self, weights: np.ndarray | None = None, *, seed: int | None = None) -> dict[str, float]:
@@ -29,9 +32,10 @@ class Retrainer:
         entry = run.store.entry("retrains/values", own, seed)
         stored = entry.load() or {"objectives": {}, "values": {}, "seed": seed}
         if all(stored["objectives"].get(name) == key for name, key in self._keys.items()):
+            self.view = None
             return dict(stored["values"])
         same = seed == run.seed and np.array_equal(own, run.weights)
-        view = (run if same else run.retrain(own, seed=seed)).view
+        self.view = view = (run if same else run.retrain(own, seed=seed)).view
         values = {o.name: float(o(view)) for o in self.objectives} | run.model.benchmarks(view)
         entry.save(stored | {"objectives": stored["objectives"] | self._keys, "values": stored["values"] | values})
         return values

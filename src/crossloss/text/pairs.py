@@ -11,7 +11,7 @@ wikipedia-180k is .02 lower, see docs/design.md.) Both orders of a pair have the
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 import scipy.sparse
@@ -42,6 +42,11 @@ class PairCounts:
     matrix: scipy.sparse.csr_matrix
     window: int
 
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """A number for each pair, ascending, (m,) int64: ``pair_keys`` of its words; made when first asked for."""
+        return pair_keys(self.pairs[:, 0], self.pairs[:, 1])
+
     def to_tensors(self) -> dict[str, np.ndarray]:
         """Arrays for a safetensors file."""
         m = self.matrix
@@ -60,6 +65,11 @@ class PairCounts:
             if arrays["pairs"].shape != (columns, 2):
                 raise ValueError("pairs and matrix do not match")
         return cls(arrays["pairs"], matrix, window)
+
+
+def pair_keys(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """One int64 for each pair of word rows, in the order of the pairs."""
+    return (a.astype(np.int64) << 32) | b.astype(np.int64)
 
 
 def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress: Progress | None = None) -> PairCounts:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crossloss.display import Table, effect, percent
-from crossloss.text.pairs import expected_cooccurrences
+from crossloss.text.pairs import expected_cooccurrences, pair_keys
 from crossloss.text.tokens import tokenize
 
 if TYPE_CHECKING:
@@ -69,24 +69,29 @@ class Explanation:
 
 def explain_text(model: "SkipGram", values: np.ndarray, text: str) -> Explanation:
     """Take any text apart by the influence (m,) of each pair; with fewer than two known words it scores 0."""
+    return explain_for_each(model, values[None], text)[0]
+
+
+def explain_for_each(model: "SkipGram", values: np.ndarray, text: str) -> list[Explanation]:
+    """``explain_text`` for several objectives, (k, m): its words and pairs are found once."""
     corpus, vocabulary = model.corpus, model.vocabulary
     tokens = [t for t in tokenize(text, corpus.token_pattern, corpus.form) if t.word in vocabulary.index]
     words = np.array([vocabulary.index[t.word] for t in tokens], dtype=np.int64)
     p, q, count, known, column = pair_terms(model, words, np.zeros_like(words))
-    contribution = np.where(known, values[column] * count, 0.0)
-    by_token = np.bincount(p, contribution, len(words)) + np.bincount(q, contribution, len(words))
-    by_pair: dict[tuple[str, str], float] = {}
-    for i, j, value in zip(p, q, contribution.tolist(), strict=True):
-        pair = (tokens[i].word, tokens[j].word)
-        pair = pair if pair[::-1] not in by_pair else pair[::-1]
-        by_pair[pair] = by_pair.get(pair, 0.0) + value
-    return Explanation(
-        text=text,
-        score=float(contribution.sum()),
-        pairs=sorted(((a, b, v) for (a, b), v in by_pair.items()), key=lambda pair: -abs(pair[2])),
-        spans=[(t.start, t.end, v / 2) for t, v in zip(tokens, by_token.tolist(), strict=True)],
-        unseen=float(count[~known].sum() / count.sum()) if len(count) else 0.0,
-    )
+    unseen = float(count[~known].sum() / count.sum()) if len(count) else 0.0
+    made = []
+    for row in values:
+        contribution = np.where(known, row[column] * count, 0.0)
+        by_token = np.bincount(p, contribution, len(words)) + np.bincount(q, contribution, len(words))
+        by_pair: dict[tuple[str, str], float] = {}
+        for i, j, value in zip(p, q, contribution.tolist(), strict=True):
+            pair = (tokens[i].word, tokens[j].word)
+            pair = pair if pair[::-1] not in by_pair else pair[::-1]
+            by_pair[pair] = by_pair.get(pair, 0.0) + value
+        pairs = sorted(((a, b, v) for (a, b), v in by_pair.items()), key=lambda pair: -abs(pair[2]))
+        spans = [(t.start, t.end, v / 2) for t, v in zip(tokens, by_token.tolist(), strict=True)]
+        made.append(Explanation(text, float(contribution.sum()), pairs, spans, unseen))
+    return made
 
 
 def pair_terms(model: "SkipGram", words: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -107,7 +112,6 @@ def pair_terms(model: "SkipGram", words: np.ndarray, sample: np.ndarray) -> tupl
     parts += expected_cooccurrences(words, sample, model.vocabulary.keep, model.counts.window)
     p, q, count = (np.concatenate(part) for part in zip(*parts, strict=True))
     a, b = np.minimum(words[p], words[q]), np.maximum(words[p], words[q])
-    size, pairs = len(model.vocabulary.words), model.counts.pairs.astype(np.int64)
-    keys, wanted = pairs[:, 0] * size + pairs[:, 1], a * size + b
+    keys, wanted = model.counts.keys, pair_keys(a, b)
     column = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return p, q, np.where(a == b, 2 * count, count), keys[column] == wanted, column

@@ -1,0 +1,309 @@
+"""The explorer's server: a route for each question of the page, which checks what it is given and calls a function."""
+
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+import pydantic
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from crossloss.core import UserError
+from crossloss.explore import sentences, vocabulary
+from crossloss.explore.baskets import strongest, summary
+from crossloss.explore.guard import Guard
+from crossloss.explore.queries import ORDERS, Filter
+from crossloss.explore.session import MOST_STARTS, Session
+from crossloss.explore.worker import Busy
+from crossloss.report.text import clean
+
+PAGE = "page.html"
+ASSETS = {
+    "explore.css": "text/css",
+    **dict.fromkeys(
+        (
+            "explore.js",
+            "state.js",
+            "format.js",
+            "dom.js",
+            "chart.js",
+            "ask.js",
+            "rows.js",
+            "basket.js",
+            "panels.js",
+            "trust.js",
+        ),
+        "text/javascript",
+    ),
+}
+"""Files of the package that the page loads, with their types."""
+LONGEST_TEXT, MOST_SAMPLES, LARGEST_WEIGHT = 20_000, 2_000_000, 1e6
+
+
+class Asked(pydantic.BaseModel):
+    """What a request may hold: nothing but its fields."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
+
+
+Text = Annotated[str, pydantic.Field(max_length=LONGEST_TEXT)]
+Name = Annotated[str, pydantic.Field(max_length=500)]
+Number = Annotated[float, pydantic.Field(allow_inf_nan=False, strict=False)]
+SampleNumber = Annotated[int, pydantic.Field(ge=0, lt=2**31)]
+SampleNumbers = Annotated[list[SampleNumber], pydantic.Field(max_length=MOST_SAMPLES)]
+WeightOf = Annotated[float, pydantic.Field(ge=0, le=LARGEST_WEIGHT, allow_inf_nan=False, strict=False)]
+Words = Annotated[list[Annotated[str, pydantic.Field(max_length=100)]], pydantic.Field(max_length=500)]
+
+
+class AskedFilter(Asked):
+    """As ``queries.Filter``."""
+
+    text: Annotated[str, pydantic.Field(max_length=500)] = ""
+    document: Annotated[str, pydantic.Field(max_length=5000)] | None = None
+    word: Annotated[str, pydantic.Field(max_length=100)] | None = None
+    shortest: SampleNumber | None = None
+    longest: SampleNumber | None = None
+    low: Number | None = None
+    high: Number | None = None
+    other: Name | None = None
+    other_low: Number | None = None
+    other_high: Number | None = None
+    samples: SampleNumbers | None = None
+    kind: Literal["all", "trained", "candidates"] = "all"
+
+    def made(self) -> Filter:
+        """The filter."""
+        given = self.model_dump()
+        return Filter(**(given | {"samples": None if self.samples is None else tuple(self.samples)}))
+
+
+class Selection(Asked):
+    """Samples of a filter in an order, a page of them."""
+
+    objective: Name
+    filter: AskedFilter = AskedFilter()
+    order: Literal[ORDERS] = "strongest"  # type: ignore[valid-type]
+    offset: Annotated[int, pydantic.Field(ge=0, le=MOST_SAMPLES)] = 0
+    limit: Annotated[int, pydantic.Field(ge=0, le=100)] = 20
+    grouped: bool = True
+    against: Name | None = None
+
+
+class Change(Asked):
+    """Samples that get a weight."""
+
+    weight: WeightOf
+    samples: SampleNumbers
+
+
+Changes = Annotated[list[Change], pydantic.Field(max_length=1000)]
+
+
+class Basket(Asked):
+    """A basket, and what is wanted of it."""
+
+    changes: Changes = []
+    starts: Annotated[int, pydantic.Field(ge=1, le=MOST_STARTS)] = 1
+    name: Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = "mine"
+    word: Annotated[str, pydantic.Field(max_length=100)] = ""
+    objective: Name = ""
+    pairs: Literal["gender", "names"] | Annotated[list[Words], pydantic.Field(max_length=200)] = "gender"
+
+    def made(self) -> list[tuple[float, list[int]]]:
+        """The basket as the session takes it."""
+        return [(change.weight, change.samples) for change in self.changes]
+
+
+class Sentence(Asked):
+    """A typed text."""
+
+    text: Text
+    objective: Name
+    instead: SampleNumber | None = None
+
+
+class OneSample(Asked):
+    """A sample by its number."""
+
+    sample: SampleNumber
+
+
+class Strongest(Asked):
+    """Leaving out the n strongest."""
+
+    objective: Name
+    up: bool = False
+    n: Annotated[int, pydantic.Field(ge=0, le=MOST_SAMPLES)]
+    starts: Annotated[int, pydantic.Field(ge=1, le=MOST_STARTS)] = 1
+
+
+class NewObjective(Asked):
+    """An objective as it was typed: in one word of the command line, or as a test's word sets."""
+
+    written: Annotated[str, pydantic.Field(max_length=2000)] | None = None
+    name: Annotated[str, pydantic.Field(pattern=r"^[\w][\w .:/,-]{0,79}$")] | None = None
+    sets: dict[Literal["X", "Y", "A", "B"], Words] | None = None
+
+    def made(self, session: Session) -> Any:
+        """The objective."""
+        if self.sets is not None and not self.name:
+            raise UserError("Give the test a name.")
+        given = None if self.sets is None else {"name": self.name} | {str(side): ws for side, ws in self.sets.items()}
+        return session.objective(self.written, given)
+
+
+class Which(Asked):
+    """Before or after the retraining."""
+
+    which: Literal["before", "after"] = "before"
+
+
+def make_app(session: Session, token: str, port: int) -> Any:
+    """The application of a session, guarded: every route but the package's own files asks for the token."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    package = files("crossloss.explore").joinpath("static")
+    _speak_plainly(app)
+
+    @app.get("/")
+    def page() -> Response:
+        return Response(package.joinpath(PAGE).read_bytes(), media_type="text/html; charset=utf-8")
+
+    def asset(name: str, kind: str) -> Callable[[], Response]:
+        return lambda: Response(package.joinpath(name).read_bytes(), media_type=f"{kind}; charset=utf-8")
+
+    for name, kind in ASSETS.items():
+        app.get(f"/{name}")(asset(name, kind))
+
+    @app.get("/api/run")
+    def run() -> Any:
+        return session.about()
+
+    @app.post("/api/tests")
+    def tests(asked: Which) -> Any:
+        return session.tests(asked.which)
+
+    @app.post("/api/sentence")
+    def sentence(asked: Sentence) -> Any:
+        return sentences.asked(session, asked.text, asked.objective, asked.instead)
+
+    @app.post("/api/text")
+    def text(asked: OneSample) -> Any:
+        if asked.sample >= session.model.samples:
+            raise UserError("The run has no sample of this number.")
+        return {"text": clean(session.rows.text(asked.sample))}
+
+    @app.post("/api/rows")
+    def rows(asked: Selection) -> Any:
+        r, k, end = session.rows, session.rows.index(asked.objective), asked.offset + asked.limit
+        chosen = r.selected(k, asked.filter.made(), asked.order)
+        shown = r.grouped(chosen, end) if asked.grouped else [chosen[[i]] for i in range(min(end, len(chosen)))]
+        made = sentences.rows(session, shown[asked.offset :], asked.objective)
+        return {"total": len(chosen), "rows": made, "more": len(shown) == end < len(chosen)}
+
+    @app.post("/api/facets")
+    def facets(asked: Selection) -> Any:
+        return session.rows.facets(session.rows.index(asked.objective), asked.filter.made())
+
+    @app.post("/api/scatter")
+    def scatter(asked: Selection) -> Any:
+        r = session.rows
+        return r.scatter(r.index(asked.objective), r.index(asked.against or asked.objective), asked.filter.made())
+
+    @app.post("/api/select")
+    def select(asked: Selection) -> Any:
+        r = session.rows
+        return {"samples": r.selected(r.index(asked.objective), asked.filter.made(), asked.order).tolist()}
+
+    @app.post("/api/strongest")
+    def leave_out(asked: Strongest) -> Any:
+        session.rows.index(asked.objective)
+        return strongest(session.scores, asked.objective, asked.up, asked.n)
+
+    @app.post("/api/strongest/retrain")
+    def retrain_strongest(asked: Strongest) -> Any:
+        session.rows.index(asked.objective)
+        made = strongest(session.scores, asked.objective, asked.up, asked.n)
+        label = {"objective": asked.objective, "up": asked.up, "n": made["n"]}
+        session.retrain([(0.0, made["samples"])], asked.starts, label)
+        return _job(session)
+
+    @app.post("/api/basket")
+    def basket(asked: Basket) -> Any:
+        return summary(session.scores, session.weights(asked.made()))
+
+    @app.post("/api/basket/retrain")
+    def retrain_basket(asked: Basket) -> Any:
+        session.retrain(asked.made(), asked.starts, {"basket": True})
+        return _job(session)
+
+    @app.post("/api/basket/plan")
+    def plan(asked: Basket) -> Any:
+        return session.save_plan(asked.made(), asked.name)
+
+    @app.post("/api/basket/swap")
+    def swap(asked: Basket) -> Any:
+        chosen = [i for change in asked.changes for i in change.samples]
+        pairs = asked.pairs if isinstance(asked.pairs, str) else [_pair(words) for words in asked.pairs]
+        return sentences.swapped(session, chosen, pairs, asked.objective)
+
+    @app.post("/api/word")
+    def word(asked: Basket) -> Any:
+        return vocabulary.panel(session, asked.word, asked.objective, asked.made())
+
+    @app.post("/api/objective")
+    def objective(asked: NewObjective) -> Any:
+        return session.value(asked.made(session))
+
+    @app.post("/api/objective/score")
+    def score(asked: NewObjective) -> Any:
+        session.score(asked.made(session))
+        return _job(session)
+
+    @app.get("/api/job")
+    def job() -> Any:
+        return _job(session)
+
+    @app.post("/api/job/cancel")
+    def cancel() -> Any:
+        session.worker.cancel()
+        return _job(session)
+
+    return Guard(app, token, port, frozenset(f"/{name}" for name in ASSETS))
+
+
+def _job(session: Session) -> Any:
+    return None if session.worker.job is None else session.worker.job.plain()
+
+
+def _pair(words: list[str]) -> tuple[str, str]:
+    if len(words) != 2:
+        raise UserError("A pair is two words: he, she.")
+    return words[0], words[1]
+
+
+def _speak_plainly(app: FastAPI) -> None:
+    """Answer every refusal with one sentence, and never with what was sent."""
+
+    def refuse(status: int, sentence: str) -> JSONResponse:
+        return JSONResponse({"error": clean(sentence)}, status)
+
+    @app.exception_handler(UserError)
+    def of_user(request: Request, error: Any) -> JSONResponse:
+        return refuse(409 if isinstance(error, Busy) else 400, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    def of_shape(request: Request, error: Any) -> JSONResponse:
+        first = error.errors()[0]
+        at = re.sub(r"[^a-z_.0-9]", "", ".".join(map(str, first["loc"][1:])))[:80]
+        return refuse(422, f"The request is not one of this page: {at or 'its body'} is not as it should be.")
+
+    @app.exception_handler(HTTPException)
+    def of_path(request: Request, error: Any) -> JSONResponse:
+        return refuse(error.status_code, "There is nothing here.")
+
+    @app.exception_handler(Exception)
+    def of_us(request: Request, error: Any) -> JSONResponse:
+        return refuse(500, f"An error of crossloss itself: {type(error).__name__}.")

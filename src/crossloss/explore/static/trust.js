@@ -1,0 +1,117 @@
+// How far a number can be trusted, beside it; the worker's progress; what retraining found.
+import { $, fill, make, table } from "./dom.js";
+import { agreement, duration, percent, several, spread, value } from "./format.js";
+import { ask, current, run, say, tell } from "./state.js";
+
+// Behind every predicted number: how well predictions of this run have agreed with retraining.
+export function badge(objective) {
+  const trust = objective.trust;
+  if (trust?.pearson === undefined) {
+    return make("span", { className: "chip", title: "First order, not checked by retraining: crossloss validate" }, "not checked");
+  }
+  const title = `First order. Checked ${trust.subsets} times without a random ${percent(trust.share)}: correlation ${agreement(trust.pearson)}, slope ${agreement(trust.slope)}`;
+  return make("span", { className: "chip", title }, `r ${agreement(trust.pearson)}, slope ${agreement(trust.slope)}`);
+}
+
+export function predictedCell(total) {
+  if (!total.beyond) return value(total.predicted);
+  return make("span", {}, value(total.predicted), make("abbr", { title: "Beyond first order: the objective can never be this" }, " !"));
+}
+
+export function trustText(objective) {
+  const { trust } = objective;
+  const noun = run.noun;
+  const told = [];
+  if (trust?.pearson !== undefined) {
+    const interval = `${agreement(trust.pearson)} (${agreement(trust.pearson_low)} to ${agreement(trust.pearson_high)})`;
+    told.push(
+      `Predictions are first order. Checked by retraining ${several(trust.subsets, "time")} without a random ${percent(trust.share)} of the ${noun}s: correlation ${interval}, slope ${agreement(trust.slope)}.`,
+    );
+  } else told.push("Predictions are first order, and this run has not checked them by retraining: press Retrain, or crossloss validate.");
+  if (trust?.single) {
+    told.push(`The strongest one by one: correlation ${agreement(trust.single.pearson)}, slope ${agreement(trust.single.slope)}.`);
+  }
+  if (objective.spread?.length > 1) {
+    told.push(`From ${several(objective.spread.length, "start")} it is ${spread(objective.spread)}.`);
+  }
+  return told.join(" ");
+}
+
+// Benchmarks before and after: what a repair costs.
+const BENCHMARKS = { wordsim353: "WordSim-353", simlex999: "SimLex-999" };
+
+export function found(one) {
+  const names = Object.keys(BENCHMARKS).filter((name) => one.after[name] !== undefined && one.before[name] !== undefined);
+  if (!names.length) return null;
+  const rows = names.map((name) => [BENCHMARKS[name], one.before[name].toFixed(3), one.after[name].toFixed(3)]);
+  return table("Quality of the vectors, retrained", ["benchmark", "before", "after"], rows);
+}
+
+// Work
+
+let watching = false;
+
+export async function begin(path, body) {
+  try {
+    const job = await ask(path, body);
+    say(`Begun: ${job.what}.`);
+    watch(job);
+  } catch (error) {
+    say(error.message);
+  }
+}
+
+export async function watch(job) {
+  if (watching) return;
+  watching = true;
+  let seen = job;
+  let silent = 0;
+  while (seen && seen.state === "running") {
+    progress(seen);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    try {
+      seen = await ask("/api/job");
+      silent = 0;
+    } catch (error) {
+      silent += 1;
+      if (silent > 8) {
+        say(error.message);
+        break;
+      }
+    }
+  }
+  watching = false;
+  $("job").hidden = true;
+  document.documentElement.classList.remove("working");
+  if (!seen || seen.state === "running") return;
+  if (seen.state === "failed") say(seen.error);
+  else if (seen.state === "cancelled") say(`Cancelled: ${seen.what}. The run is as it was.`);
+  else {
+    Object.assign(run, await ask("/api/run"));
+    say(`Done in ${duration(seen.seconds)}: ${seen.what}.`);
+    tell(seen.result?.objective !== undefined && seen.result.after === undefined ? "scored" : "found", seen.result);
+  }
+}
+
+function progress(job) {
+  $("job").hidden = false;
+  document.documentElement.classList.add("working");
+  $("job-what").textContent = `${job.what}${job.stage ? ` · ${job.stage}` : ""}`;
+  const bar = $("job-progress");
+  if (job.total) {
+    bar.max = job.total;
+    bar.value = job.done;
+  } else bar.removeAttribute("value");
+  $("job-left").textContent = job.left === null ? `${duration(job.seconds)}` : `${duration(job.left)} left`;
+}
+
+export function headline() {
+  const o = current();
+  $("source").textContent = `crossloss explorer · ${run.source} · ${run.counts}`;
+  $("title").textContent = `Which ${run.noun}s made ${o.name} ${value(o.value)}?`;
+  document.title = `${o.name} ${value(o.value)} – crossloss explorer`;
+  fill($("meaning"), [o.question, o.meaning].filter(Boolean).join(" "));
+  $("trust").textContent = run.note || trustText(o);
+  fill($("sign"), "In the list: ", run.cannot.unit ? `the order counts, effects of ${run.estimator} have no unit.` : `the effect of removing a ${run.noun}, in the unit of the objective${run.candidates ? "; of a candidate, that of adding it" : ""}.`, " ",
+    make("mark", { className: "up3" }, "Words like this"), " raise the objective, ", make("mark", { className: "down3" }, "words like this"), " lower it.");
+}
