@@ -25,7 +25,8 @@ from crossloss.report.words import UNITLESS, elsewhere, guide
 from crossloss.run.load import load
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.store import content_key
-from crossloss.scores import Scores, compute_scores
+from crossloss.scores import Scores
+from crossloss.scoring import compute_scores
 from crossloss.stored import restore
 from crossloss.validation.validate import stored_validation
 
