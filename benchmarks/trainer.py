@@ -50,7 +50,8 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=(0.1, 0.01, 0.5, 0.05))
     given = parser.parse_args()
     every = [text for text in cl.read(given.corpus).texts if 40 < len(text) < 160]
-    tokenizer = tokenizer_of(every, 3000)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    tokenizer = tokenizer_of(every, 3000, given.out.with_suffix(".tokenizer.json"))
     order = np.random.default_rng(0).permutation(len(every))
     rows = rows_of([every[i] for i in order[: given.rows]], tokenizer)
     masked = given.model == "bert"

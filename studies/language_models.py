@@ -11,19 +11,27 @@ LONGEST = 64
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def tokenizer_of(texts: Sequence[str], size: int) -> Any:
-    """Word pieces of these texts, lower-cased, ``size`` of them at most."""
+def tokenizer_of(texts: Sequence[str], size: int, file: Path | None = None) -> Any:
+    """Word pieces of these texts, lower-cased, ``size`` of them at most; those of the file, where it is there.
+
+    Learning pieces breaks ties at random, so that a study that goes on needs the file that it wrote.
+    """
     import transformers
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    made.train_from_iterator(
-        texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
-    )
-    made.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[(name, made.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
-    )
+    if file is not None and file.exists():
+        made = Tokenizer.from_file(str(file))
+    else:
+        made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+        made.train_from_iterator(
+            texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
+        )
+        made.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[(name, made.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+        )
+        if file is not None:
+            made.save(str(file))
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     return transformers.PreTrainedTokenizerFast(tokenizer_object=made, mask_token="[MASK]", bos_token="[CLS]", **names)
 

@@ -69,11 +69,13 @@ def representation(
         raise cl.UserError(f"--hidden is {given['hidden']}: give an even number, as there are two heads.")
     if 0 < given["subsets"] < 3:
         raise cl.UserError("Agreement needs three subsets or more: give --subsets 3, or 0 for none.")
-    subjects = _subjects(corpus, wnc, model, out, weights, batch=batch, rate=rate, tuning_rate=tuning_rate, **given)
+    asked = _asked(corpus, wnc, model, weights)
     sizes = {name: given[name] for name in ("subsets", "starts", "unseen")}
     with command.study_folder(out, "the representation study") as store:
         settings = given | {"batch": batch, "rate": rate, "tuning_rate": tuning_rate}
         store.set_meta(settings=settings, environment=_environment())
+        rates = {"batch": batch, "rate": rate, "tuning_rate": tuning_rate}
+        subjects = _subjects(asked, corpus, wnc, out, weights, **rates, **given)
         notes, parts = [NOTES], []
         for subject in subjects:
             measure.announce(subject, **sizes)
@@ -92,11 +94,9 @@ def representation(
         tables.write(out, "representation", title, notes, parts, command.command_line())
 
 
-def _subjects(
-    corpus: str | None, wnc: Path | None, model: Models, out: Path, weights: Path | None, **given: Any
-) -> list[Subject]:
-    """What is studied; UserError where its text or its weights are missing, before any work."""
-    from studies.representation import bert, minilm
+def _asked(corpus: str | None, wnc: Path | None, model: Models, weights: Path | None) -> list[Models]:
+    """The parts that are carried out; UserError where text or weights are missing, before any work."""
+    from studies.representation.minilm import folder_of_weights
 
     asked = [one for one in (Models.BERT, Models.MINILM) if model in (one, Models.BOTH)]
     if Models.BERT in asked and corpus is None:
@@ -104,19 +104,25 @@ def _subjects(
     if Models.MINILM in asked and wnc is None:
         raise cl.UserError("minilm is fine-tuned on pairs of versions: give --wnc FILE, or choose --model bert.")
     if Models.MINILM in asked and weights is None:
-        weights = minilm.folder_of_weights()
-    made, scratch = [], out / "trainer"
-    shared = {"epochs": given["epochs"], "batch": given["batch"]}
+        folder_of_weights()  # refuses
+    return asked
+
+
+def _subjects(
+    asked: list[Models], corpus: str | None, wnc: Path | None, out: Path, weights: Path | None, **given: Any
+) -> list[Subject]:
+    from studies.representation import bert, minilm
+
+    made, shared = [], {"epochs": given["epochs"], "batch": given["batch"]}
     if Models.BERT in asked:
         own = {name: given[name] for name in ("rows", "hidden", "words", "rate")}
-        made.append(bert.subject(cl.read(corpus).texts, scratch, **own, **shared))
+        made.append(bert.subject(cl.read(corpus).texts, out, **own, **shared))
     if Models.MINILM in asked:
         assert wnc is not None
-        versions = read_versions(wnc)
-        own = {name: given[name] for name in ("pairs", "layers")}
+        versions, own = read_versions(wnc), {name: given[name] for name in ("pairs", "layers")}
         made.append(
             minilm.subject(
-                versions.before, versions.after, scratch, weights=weights, apart=given["held_out"],
+                versions.before, versions.after, out, weights=weights, apart=given["held_out"],
                 rate=given["tuning_rate"], **own, **shared,
             )
         )  # fmt: skip

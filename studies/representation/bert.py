@@ -21,7 +21,7 @@ MARKED = 1 / 3
 
 def subject(
     texts: Sequence[str],
-    folder: Path,
+    out: Path,
     *,
     rows: int,
     hidden: int,
@@ -30,7 +30,10 @@ def subject(
     batch: int,
     rate: float,
 ) -> Subject:
-    """Of ``rows`` sentences drawn from some texts; all but those that are held out where 0."""
+    """Of ``rows`` sentences drawn from some texts; all but those that are held out where 0.
+
+    ``out`` is the study's folder, which keeps the word pieces.
+    """
     import transformers
 
     every = [text for text in texts if SHORTEST < len(text) < LENGTH]
@@ -39,7 +42,10 @@ def subject(
             f"The corpus has {len(every):,} sentences of {SHORTEST} to {LENGTH} characters and "
             f"{HELD_OUT + max(rows, 1):,} are needed: give more text, or lower --rows."
         )
-    tokenizer = tokenizer_of(every, words)
+    pieces = out / "tokenizer.json"
+    if (out / "bert").exists() and not pieces.exists():
+        raise cl.UserError(f"{pieces}, which the run was trained with, is gone: choose another --out.")
+    tokenizer = tokenizer_of(every, words, pieces)
     order = np.random.default_rng(0).permutation(len(every))
     apart = [every[i] for i in order[:HELD_OUT]]
     taken = [every[i] for i in order[HELD_OUT : HELD_OUT + rows if rows else None]]
@@ -50,8 +56,8 @@ def subject(
 
     def trainer(seed: int) -> Any:
         return trainer_of(
-            model_of("bert", len(tokenizer), hidden, seed=seed), data, collator, folder, epochs=epochs, rate=rate,
-            eps=EPS, per_device_train_batch_size=batch, seed=seed,
+            model_of("bert", len(tokenizer), hidden, seed=seed), data, collator, out / "trainer", epochs=epochs,
+            rate=rate, eps=EPS, per_device_train_batch_size=batch, seed=seed,
         )  # fmt: skip
 
     def quality(view: Any) -> dict[str, float]:

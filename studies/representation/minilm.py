@@ -91,7 +91,7 @@ def padded(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
 def subject(
     before: Sequence[str],
     after: Sequence[str],
-    folder: Path,
+    out: Path,
     *,
     weights: Path | None,
     pairs: int,
@@ -135,7 +135,15 @@ def subject(
         torch.manual_seed(seed)
         model = Upper([_copy(layer) for layer in top], size)
         return trainer_of(
-            model, data, padded, folder, epochs=epochs, rate=rate, eps=EPS, per_device_train_batch_size=batch, seed=seed
+            model,
+            data,
+            padded,
+            out / "trainer",
+            epochs=epochs,
+            rate=rate,
+            eps=EPS,
+            per_device_train_batch_size=batch,
+            seed=seed,
         )
 
     def quality(view: Any) -> dict[str, float]:
