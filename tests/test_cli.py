@@ -345,9 +345,9 @@ def test_a_stopped_run_goes_on(files, sent):
     assert len(list(states.glob("*.safetensors"))) > 20
 
 
-@pytest.mark.parametrize("verb", ["run", "train", "score", "show", "plan", "validate", "edits", "export"])
+@pytest.mark.parametrize("verb", ["run", "train", "score", "show", "plan", "validate", "edits", "export", "explore"])
 def test_help_teaches(crossloss, verb):
-    assert len(cli.app.registered_commands) == 8
+    assert len(cli.app.registered_commands) == 9
     code, said, _ = crossloss(verb, "--help")
     assert code == 0
     assert len(said) > 200
