@@ -204,4 +204,8 @@ class Mac(WordObjective):
         return 1 - targets.mean(0) @ torch.stack([words.mean(0) for words in sets]).mean(0)
 
 
-association, mac, margin, separation, similarity = Association, Mac, Margin, Separation, Similarity
+association = Association
+mac = Mac
+margin = Margin
+separation = Separation
+similarity = Similarity

@@ -183,4 +183,6 @@ class Ripa(OverPairs):
         return product
 
 
-projection, direct_bias, ripa = Projection, DirectBias, Ripa
+projection = Projection
+direct_bias = DirectBias
+ripa = Ripa
