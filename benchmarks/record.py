@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 RESULTS = Path(__file__).parent / "results"
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where studies/ is, which some benchmarks share
 
 
 def environment() -> dict[str, Any]:
