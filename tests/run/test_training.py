@@ -145,7 +145,14 @@ def test_drawn_negatives_cost_less_where_words_are_many_and_pairs_few():
     exact, drawn = (
         [
             getattr(
-                estimate(make_settings(negative_columns=m), corpus, vocabulary, steps=50, objectives=1, memory=10**10),
+                estimate(
+                    make_settings(negative_columns=m, negative_control="none"),
+                    corpus,
+                    vocabulary,
+                    steps=50,
+                    objectives=1,
+                    memory=10**10,
+                ),
                 n,
             )
             for n in names
