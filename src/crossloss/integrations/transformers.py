@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from crossloss.core import UserError
 from crossloss.extras import needed
 from crossloss.models.torch import TorchField
+from crossloss.models.torch.module import generators, set_generators
 from crossloss.models.torch.view import ModelView
 from crossloss.run.recorder import Recorder
 from crossloss.run.run import Run
@@ -229,7 +230,7 @@ class TrainerRecorder:
             sampler = sampler.batch_sampler
         if not hasattr(sampler, "sampler"):
             _refuse("The rows of this Trainer's batches cannot be seen: use its usual sampling strategy.")
-        sampler.sampler = _Telling(sampler.sampler, self._rows)
+        sampler.sampler = _RecordingSampler(sampler.sampler, self._rows)
         return loader
 
     def _loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **more: Any) -> Any:
@@ -244,7 +245,8 @@ class TrainerRecorder:
             _refuse("More rows were trained on than the sampler gave: use the Trainer's usual sampling.")
         rows = [self._rows.popleft() for _ in range(size)]
         batch = {name: value.detach().clone() for name, value in inputs.items()}
-        items, before = more.get("num_items_in_batch"), _generators()
+        device = next(model.parameters()).device
+        items, before = more.get("num_items_in_batch"), generators(device)
         loss, outputs = self._compute_loss(model, inputs, return_outputs=True, **more)
         with torch.no_grad():
             total = self._losses(outputs, batch).double().sum()
@@ -252,28 +254,15 @@ class TrainerRecorder:
         parts = self._trainer.current_gradient_accumulation_steps if counted else 1
         for name, number in ((SHARE, float(loss.detach().double() / total)), (ITEMS, counted), (PARTS, parts)):
             batch[name] = torch.full((size,), number, dtype=torch.float64)
-        after = _generators()
-        _set_generators(before)
+        after = generators(device)
+        set_generators(before, device)
         self._recorder.batch(rows, batch)  # whose forward pass draws from here on
-        _set_generators(after)
+        set_generators(after, device)
         return (loss, outputs) if return_outputs else loss
 
 
-def _generators() -> tuple[Tensor, ...]:
-    states = [torch.get_rng_state()]
-    if torch.cuda.is_available():
-        states.append(torch.cuda.get_rng_state())
-    return tuple(states)
-
-
-def _set_generators(states: tuple[Tensor, ...]) -> None:
-    torch.set_rng_state(states[0])
-    if len(states) > 1:
-        torch.cuda.set_rng_state(states[1])
-
-
-class _Telling:
-    """A sampler that writes down what it gives."""
+class _RecordingSampler:
+    """A sampler whose rows are recorded as it gives them."""
 
     def __init__(self, sampler: Any, rows: deque[int]) -> None:
         self._sampler, self._rows = sampler, rows

@@ -12,7 +12,7 @@ from torch import Tensor
 from crossloss.core import UserError
 from crossloss.objectives.algebra import BaseObjective
 from crossloss.objectives.bounds import Bounds
-from crossloss.objectives.word_objective import WordObjective, WordView
+from crossloss.objectives.word_objective import WordObjective, WordView, halves_of
 
 AGAINST = (("X", "Y"), ("A", "B"))
 ROUNDING = 16  # in units of the dtype's eps; targets on one ray differ by less than 1, ordinary ones by 1e4 and more
@@ -103,14 +103,9 @@ class AssociationTest(TargetTest, WordObjective):
         generator = np.random.default_rng(seed)
         parts: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
         for side, words in self.sets.items():
-            present = [word for word in words if word in index]
-            if len(present) < 4:
-                label = f"{side} ({self.label(side)})"
-                raise UserError(f"{self.name}: {label} has {len(present)} words present; halves need four.")
-            order = generator.permutation(len(present))
-            middle = (len(present) + 1) // 2
-            for part, chosen in zip(parts, (order[:middle], order[middle:]), strict=True):
-                part[side] = [present[i] for i in sorted(chosen)]
+            label = f"{side} ({self.label(side)}) has"
+            for part, half in zip(parts, halves_of(words, index, generator, f"{self.name}: {label}"), strict=True):
+                part[side] = half
         return self.with_words(parts[0], f"{self.name}.fitted"), self.with_words(parts[1], f"{self.name}.judged")
 
     def frequent(self, counts: Mapping[str, int], least: int) -> Self:

@@ -12,7 +12,7 @@ from torch import Tensor
 from crossloss.core import UserError
 from crossloss.objectives.fields import Words, normalise
 from crossloss.objectives.registry import register
-from crossloss.objectives.word_objective import WordObjective, WordView, name_from_words
+from crossloss.objectives.word_objective import WordObjective, WordView, halves_of, name_from_words
 
 
 def _pairs(pairs: Any) -> tuple[tuple[str, ...], ...]:
@@ -139,11 +139,8 @@ class DirectBias(OverPairs):
 
         The pairs are those of both.
         """
-        present = [word for word in self.targets if word in index]
-        if len(present) < 4:
-            raise UserError(f"{self.name}: {len(present)} targets are present; halves need four.")
-        order, middle = np.random.default_rng(seed).permutation(len(present)), (len(present) + 1) // 2
-        fitted, judged = (tuple(present[i] for i in sorted(part)) for part in (order[:middle], order[middle:]))
+        generator = np.random.default_rng(seed)
+        fitted, judged = halves_of(self.targets, index, generator, f"{self.name}: the set of targets has")
         return (
             replace(self, targets=fitted, name=f"{self.name}.fitted"),
             replace(self, targets=judged, name=f"{self.name}.judged"),

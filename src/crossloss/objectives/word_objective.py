@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -138,6 +139,21 @@ class WordObjective(BaseObjective):
             present = tuple((word, counts[word]) for word in words if counts.get(word, 0) > 0)
             table.append(Coverage(side, self.label(side), present, tuple(w for w in words if not counts.get(w, 0))))
         return table
+
+
+def halves_of(
+    words: Sequence[str], index: Mapping[str, int], generator: np.random.Generator, subject: str
+) -> tuple[list[str], list[str]]:
+    """The words in ``index``, split in two at random, each in its order; of an odd number the first has one more.
+
+    UserError for fewer than four, in a sentence that starts with ``subject``.
+    """
+    present = [word for word in words if word in index]
+    if len(present) < 4:
+        raise UserError(f"{subject} {len(present)} words present; halves need four.")
+    order, middle = generator.permutation(len(present)), (len(present) + 1) // 2
+    first, second = ([present[i] for i in sorted(part)] for part in (order[:middle], order[middle:]))
+    return first, second
 
 
 def join_words(words: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from crossloss.core import State, UserError
 from crossloss.optimisers.rates import Rate, rate, within
+from crossloss.optimisers.terms import over_root, with_decay
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,7 @@ class Adagrad:
 
     def _sums(self, state: State, g: Tensor) -> tuple[Tensor, Tensor]:
         """G, and v after it came in."""
-        if self.weight_decay:
-            g = torch.add(g, state["theta"], alpha=self.weight_decay)
+        g = with_decay(g, state, self.weight_decay)
         return g, torch.addcmul(state["v"], g, g)
 
     def _size(self, t: int) -> float:
@@ -78,7 +78,7 @@ class Adagrad:
         root = v.sqrt()
         d = root + self.eps
         n = bar["theta"] * -self._size(t)
-        through = torch.where(root > 0, g / root, torch.zeros_like(g)).div_(d).div_(d)
+        through = over_root(g, root, d)
         q = torch.addcmul(bar["v"], n, through, value=-0.5)
         a = (n / d).addcmul_(q, g, value=2)
         theta = torch.add(bar["theta"], a, alpha=self.weight_decay) if self.weight_decay else bar["theta"]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from crossloss.core import State, UserError
 from crossloss.optimisers.rates import Rate, rate, within
+from crossloss.optimisers.terms import over_root, with_decay
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +72,8 @@ class Adam:
 
     def _moments(self, state: State, g: Tensor, t: int) -> tuple[Tensor, Tensor, Tensor]:
         """G, and m and v after it came in."""
-        if self.weight_decay and not self.decoupled:
-            g = torch.add(g, state["theta"], alpha=self.weight_decay)
+        if not self.decoupled:
+            g = with_decay(g, state, self.weight_decay)
         b1, b2 = self._betas(t)
         m = torch.lerp(state["m"], g, 1 - b1)
         v = (state["v"] * b2).addcmul_(g, g, value=1 - b2)
@@ -110,7 +111,7 @@ class Adam:
         size, correction = self._scales(t)
         root = (torch.maximum(state["v_max"], v) if self.amsgrad else v).sqrt()
         d = (root / correction).add_(self.eps)
-        through_v = torch.where(root > 0, m / root, torch.zeros_like(m)).div_(d).div_(d).mul_(size / (2 * correction))
+        through_v = over_root(m, root, d).mul_(size / (2 * correction))
         n = torch.addcdiv(bar["m"], bar["theta"], d, value=-size)
         q, back = torch.addcmul(bar[self._moments_kept[-1]], bar["theta"], through_v), {}
         if self.amsgrad:

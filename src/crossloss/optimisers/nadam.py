@@ -9,6 +9,7 @@ from torch import Tensor
 
 from crossloss.core import State, UserError
 from crossloss.optimisers.rates import Rate, rate, within
+from crossloss.optimisers.terms import over_root, with_decay
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +81,8 @@ class NAdam:
 
     def _moments(self, state: State, g: Tensor, t: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """G, m and v after it came in, and the root of v without bias."""
-        if self.weight_decay and not self.decoupled_weight_decay:
-            g = torch.add(g, state["theta"], alpha=self.weight_decay)
+        if not self.decoupled_weight_decay:
+            g = with_decay(g, state, self.weight_decay)
         b1, b2 = rate(self.betas[0], t), rate(self.betas[1], t)
         m = torch.lerp(state["m"], g, 1 - b1)
         v = (state["v"] * b2).addcmul_(g, g, value=1 - b2)
@@ -110,7 +111,7 @@ class NAdam:
         of_g, of_m = self._sizes(t)
         d = root.add(self.eps)
         move = (g * of_g).add_(m, alpha=of_m)
-        through = torch.where(root > 0, move / root, torch.zeros_like(m)).div_(d).div_(d)
+        through = over_root(move, root, d)
         n = torch.addcdiv(bar["m"], bar["theta"], d, value=of_m)
         q = torch.addcmul(bar["v"], bar["theta"], through, value=-0.5 / (1 - b2 ** (t + 1)))
         a = (n * (1 - b1)).addcmul_(q, g, value=2 * (1 - b2)).addcdiv_(bar["theta"], d, value=of_g)

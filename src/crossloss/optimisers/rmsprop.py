@@ -7,6 +7,7 @@ from torch import Tensor
 
 from crossloss.core import State, UserError
 from crossloss.optimisers.rates import Rate, rate, within
+from crossloss.optimisers.terms import over_root, with_decay
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,7 @@ class RMSprop:
 
     def _averages(self, state: State, g: Tensor) -> tuple[Tensor, State, Tensor]:
         """G, its averages after it came in, and the root of the second moment."""
-        if self.weight_decay:
-            g = torch.add(g, state["theta"], alpha=self.weight_decay)
+        g = with_decay(g, state, self.weight_decay)
         v = (state["v"] * self.alpha).addcmul_(g, g, value=1 - self.alpha)
         if not self.centered:
             return g, {"v": v}, v.sqrt()
@@ -93,7 +93,7 @@ class RMSprop:
             back["velocity"] = n * momentum
         else:
             n = bar["theta"] * -lr
-        through = torch.where(root > 0, g / root, torch.zeros_like(g)).div_(d).div_(d)
+        through = over_root(g, root, d)
         q = torch.addcmul(bar["v"], n, through, value=-0.5)
         a = (n / d).addcmul_(q, g, value=2 * (1 - self.alpha))
         back["v"] = q * self.alpha

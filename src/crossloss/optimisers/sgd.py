@@ -8,6 +8,7 @@ from torch import Tensor
 
 from crossloss.core import State, UserError
 from crossloss.optimisers.rates import Rate, rate, within
+from crossloss.optimisers.terms import with_decay
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +59,7 @@ class SGD:
     def step(self, state: State, g: Tensor, t: int) -> State:
         """One step; the given state is left as it was."""
         theta, lr, momentum = state["theta"], rate(self.lr, t), rate(self.momentum, t)
-        if self.weight_decay:
-            g = torch.add(g, theta, alpha=self.weight_decay)
+        g = with_decay(g, state, self.weight_decay)
         if not momentum:
             return state | {"theta": torch.add(theta, g, alpha=-lr)}
         velocity = (state["velocity"] * momentum).add_(g, alpha=self._share(t))

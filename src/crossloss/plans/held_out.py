@@ -55,7 +55,7 @@ def held_out_words(
 
             known = [run.fingerprint(o) for o in every]
             after = run.store.get_or_make(
-                "retrains/halves", asdict(plan.settings), plan.targets, known, list(seeds), make=corrected
+                "retrains/halves", asdict(settings), plan.targets, known, list(seeds), make=corrected
             )
             for name, pair in judges[draw].items():
                 rows[name].append([float(np.mean([at[o.name] for at in end])) for o in pair for end in (before, after)])

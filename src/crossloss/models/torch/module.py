@@ -125,9 +125,7 @@ def pure(module: nn.Module, draws: int | tuple[Tensor, ...] | None, device: torc
         if isinstance(draws, int):
             torch.manual_seed(draws)
         elif draws is not None:
-            torch.set_rng_state(draws[0])
-            if len(draws) > 1:
-                torch.cuda.set_rng_state(draws[1], device)
+            set_generators(draws, device)
         yield
     for name, buffer in module.named_buffers():
         if buffers.get(name) != (id(buffer), buffer._version):
@@ -140,6 +138,13 @@ def generators(device: torch.device) -> tuple[Tensor, ...]:
     """States of torch's generators that a module on ``device`` draws from: the CPU's, and the GPU's."""
     state = torch.get_rng_state()
     return (state, torch.cuda.get_rng_state(device)) if device.type == "cuda" else (state,)
+
+
+def set_generators(states: tuple[Tensor, ...], device: torch.device) -> None:
+    """Inverse of ``generators``."""
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.cuda.set_rng_state(states[1], device)
 
 
 def intermediates(y: Tensor) -> int:
