@@ -32,7 +32,7 @@ RECIPES: dict[str, tuple[type[nn.Module], Any, int | None]] = {
     "AdamW eps 1e-6, GELU": (nn.GELU, lambda: cl.AdamW(2e-3, eps=1e-6), BATCH),
     "AdamW eps 1e-3, GELU": (nn.GELU, lambda: cl.AdamW(2e-3, eps=1e-3), BATCH),
     "AdamW eps 1e-8, GELU, warm-up": (nn.GELU, lambda: cl.AdamW(warm(2e-3)), BATCH),
-    "AdamW eps 1e-8, GELU, clipped": (nn.GELU, lambda: cl.Clip(cl.AdamW(2e-3), max_norm=0.5), BATCH),
+    "AdamW eps 1e-8, GELU, clipped": (nn.GELU, lambda: cl.ClipNorm(cl.AdamW(2e-3), max_norm=0.5), BATCH),
     "AdamW eps 1e-8, GELU, lr .02": (nn.GELU, lambda: cl.AdamW(2e-2), BATCH),
     "AdamW eps 1e-8, GELU, all rows": (nn.GELU, lambda: cl.AdamW(2e-3), None),
     "AdamW eps 1e-8, ReLU": (nn.ReLU, lambda: cl.AdamW(2e-3), BATCH),

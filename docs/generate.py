@@ -91,7 +91,7 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "Optimisers",
         "Update rules whose steps can be differentiated. Word vectors have a default of their own.",
         crossloss,
-        "SGD Adam AdamW NAdam RMSprop Adagrad Muon HeavyBall Groups Still Clip ClipValue Averaged",
+        "SGD Adam AdamW NAdam RMSprop Adagrad Muon HeavyBall ParameterGroups Frozen ClipNorm ClipValue Averaged",
     ),
     (
         "Train, record, import, load",

@@ -7,7 +7,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.optimisers import SGD, AdamW, Averaged, Clip, Groups, from_dict, to_dict
+from crossloss.optimisers import SGD, AdamW, Averaged, ClipNorm, ParameterGroups, from_dict, to_dict
 
 CASES = {
     "ema": {"decay": 0.8},
@@ -60,9 +60,9 @@ def test_averages_are_those_of_torch(options):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_scores_equal_autograd_through_the_loop(options, seed):
     loops.same_scores(Averaged(AdamW(0.05, eps=1e-3), **options), loops.field(seed), seed)
-    groups = Clip(Groups([([(0, 5)], SGD(0.1, momentum=0.9)), ([(5, 12)], AdamW(0.05, eps=1e-3))]), 2.0)
+    groups = ClipNorm(ParameterGroups([([(0, 5)], SGD(0.1, momentum=0.9)), ([(5, 12)], AdamW(0.05, eps=1e-3))]), 2.0)
     loops.same_scores(Averaged(groups, **options), loops.field(seed), seed)
-    loops.same_scores(Clip(Averaged(SGD(0.1), **options), 2.0), loops.field(seed), seed)
+    loops.same_scores(ClipNorm(Averaged(SGD(0.1), **options), 2.0), loops.field(seed), seed)
 
 
 def test_an_average_by_hand_begins_at_the_initial_parameters():
@@ -85,14 +85,18 @@ def test_settings_out_of_range_are_one_sentence():
     for options in ({"decay": 1.0}, {"decay": -0.1}, {"start": -1}, {"every": 0}):
         with pytest.raises(UserError, match="needs"):
             Averaged(SGD(0.1), **options)
-    for make in (lambda r: Averaged(r), lambda r: Averaged(Clip(r, 1.0)), lambda r: Groups([([(0, 12)], r)])):
-        with pytest.raises(UserError, match=r"averaged already|around Groups"):
+    for make in (
+        lambda r: Averaged(r),
+        lambda r: Averaged(ClipNorm(r, 1.0)),
+        lambda r: ParameterGroups([([(0, 12)], r)]),
+    ):
+        with pytest.raises(UserError, match=r"averaged already|around ParameterGroups"):
             make(Averaged(SGD(0.1)))
 
 
 @case
 def test_a_manifest_holds_it(options):
-    rule = Averaged(Clip(SGD(0.1), 1.0), **options)
+    rule = Averaged(ClipNorm(SGD(0.1), 1.0), **options)
     value = to_dict(rule, loops.STEPS)
     assert to_dict(from_dict(value), loops.STEPS) == value
     assert torch.equal(loops.trained(from_dict(value), loops.field()).theta, loops.trained(rule, loops.field()).theta)
@@ -103,7 +107,7 @@ def test_a_prediction_is_of_the_average(options):
     """The derivative forward through the run is the one backward."""
     from crossloss.estimators import predict
 
-    run = loops.trained(Averaged(Clip(AdamW(0.05, eps=1e-3), 2.0), **options), loops.field())
+    run = loops.trained(Averaged(ClipNorm(AdamW(0.05, eps=1e-3), 2.0), **options), loops.field())
     named = [cl.objectives.as_objective(f) for f in loops.objectives()]
     scores = loops.unrolled(run, named).samples()
     found = predict(run, named[:1], without=[2])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from crossloss.core import UserError
-from crossloss.optimisers import SGD, Adam, AdamW, Clip, ClipValue, Groups, from_dict, to_dict
+from crossloss.optimisers import SGD, Adam, AdamW, ClipNorm, ClipValue, ParameterGroups, from_dict, to_dict
 
 CLIPS = {"always": 0.7, "sometimes": 6.0, "never": 1e3}
 NORMS = [2.0, 1.0, 3.0, float("inf")]
@@ -22,7 +22,7 @@ def norms(on, rule, norm_type=2.0):
 @pytest.mark.parametrize("max_norm", CLIPS.values(), ids=CLIPS)
 @pytest.mark.parametrize("parts", [None, loops.SLICES], ids=["flat", "by parameter"])
 def test_steps_and_scores_of_clipping_by_norm(max_norm, norm_type, parts):
-    rule, on = Clip(AdamW(0.05, eps=1e-3), max_norm, norm_type, parts), loops.field()
+    rule, on = ClipNorm(AdamW(0.05, eps=1e-3), max_norm, norm_type, parts), loops.field()
     loops.same_steps(
         rule,
         on,
@@ -49,7 +49,7 @@ def test_steps_and_scores_of_clipping_by_value(value):
 
 def test_of_some_parameters_only():
     parts = [(6, 10), (0, 2)]
-    rule, on = Clip(SGD(0.1), 0.5, parts=parts), loops.field()
+    rule, on = ClipNorm(SGD(0.1), 0.5, parts=parts), loops.field()
 
     def before(p):
         half = torch.nn.Parameter(p[0].data[0, :2])
@@ -61,7 +61,7 @@ def test_of_some_parameters_only():
 
 
 def test_around_and_within_groups():
-    rule = Clip(Groups([([(0, 6)], Adam(0.05, eps=1e-3)), ([(6, 12)], Clip(SGD(0.1), 0.3))]), 2.0)
+    rule = ClipNorm(ParameterGroups([([(0, 6)], Adam(0.05, eps=1e-3)), ([(6, 12)], ClipNorm(SGD(0.1), 0.3))]), 2.0)
 
     def before(p):
         torch.nn.utils.clip_grad_norm_(p, 2.0)
@@ -79,7 +79,7 @@ def test_around_and_within_groups():
 
 @pytest.mark.parametrize("max_norm", [0.7, 6.0])
 def test_scores_equal_finite_differences_of_retraining(max_norm):
-    rule, on, h = Clip(SGD(0.05, momentum=0.9), max_norm), loops.field(), 1e-6
+    rule, on, h = ClipNorm(SGD(0.05, momentum=0.9), max_norm), loops.field(), 1e-6
     found = loops.unrolled(loops.trained(rule, on), loops.objectives()).samples()
     for i in range(loops.N):
         ends = []
@@ -105,19 +105,19 @@ def test_at_a_tie_the_branch_is_torchs():
     assert torch.equal(clipped, leaf), "neither side: exactly at the kink"
     rows = torch.eye(2, dtype=loops.F64)
     expected = torch.stack([torch.autograd.grad(clipped, leaf, row, retain_graph=True)[0] for row in rows])
-    torch.testing.assert_close(Clip(SGD(0.1), norm).back(leaf.detach(), rows), expected, rtol=1e-14, atol=0)
+    torch.testing.assert_close(ClipNorm(SGD(0.1), norm).back(leaf.detach(), rows), expected, rtol=1e-14, atol=0)
     assert not torch.equal(expected, rows)
 
 
 def test_a_zero_gradient_is_not_divided_by():
     g, a = torch.zeros(3, dtype=loops.F64), torch.ones(2, 3, dtype=loops.F64)
-    for rule in (Clip(SGD(0.1), 1.0), Clip(SGD(0.1), 1e-9), ClipValue(SGD(0.1), 1.0)):
+    for rule in (ClipNorm(SGD(0.1), 1.0), ClipNorm(SGD(0.1), 1e-9), ClipValue(SGD(0.1), 1.0)):
         assert torch.isfinite(rule.back(g, a)).all()
         assert not rule.clipped(g).any()
 
 
 def test_a_fault_is_seen():
-    class ForgetsTheNorm(Clip):
+    class ForgetsTheNorm(ClipNorm):
         def back(self, g, a):
             return a * self._factor(g)
 
@@ -127,7 +127,7 @@ def test_a_fault_is_seen():
 
 @pytest.mark.parametrize("norm_type", [2.0, float("inf")])
 def test_a_manifest_holds_them(norm_type):
-    rule = Clip(ClipValue(AdamW(lambda t: 0.1 / (1 + t), eps=1e-3), 0.9), 1.0, norm_type, loops.SLICES)
+    rule = ClipNorm(ClipValue(AdamW(lambda t: 0.1 / (1 + t), eps=1e-3), 0.9), 1.0, norm_type, loops.SLICES)
     value = to_dict(rule, loops.STEPS)
     again = from_dict(value)
     assert to_dict(again, loops.STEPS) == value
@@ -137,9 +137,9 @@ def test_a_manifest_holds_them(norm_type):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Clip(SGD(0.1), 0.0),
-        lambda: Clip(SGD(0.1), float("inf")),
-        lambda: Clip(SGD(0.1), 1.0, norm_type=0.0),
+        lambda: ClipNorm(SGD(0.1), 0.0),
+        lambda: ClipNorm(SGD(0.1), float("inf")),
+        lambda: ClipNorm(SGD(0.1), 1.0, norm_type=0.0),
         lambda: ClipValue(SGD(0.1), -1.0),
     ],
 )

@@ -23,12 +23,14 @@ def rules():
         "nadam": cl.NAdam(0.05, eps=1e-2),
         "rmsprop": cl.RMSprop(0.05, eps=1e-1, momentum=0.5, centered=True),
         "adagrad": cl.Adagrad(0.1, eps=1e-2),
-        "muon": cl.Groups([(weights, cl.Muon(SHAPES, 0.05, rounded=False)), (biases, cl.AdamW(0.1, eps=1e-2))]),
-        "groups": cl.Groups([(weights, cl.AdamW(0.05, eps=1e-2, weight_decay=0.2)), (biases, cl.Still())]),
-        "clip": cl.Clip(cl.AdamW(0.05, eps=1e-2), max_norm=0.1),
-        "clip-inf": cl.Clip(cl.SGD(0.5), max_norm=0.05, norm_type=float("inf")),
+        "muon": cl.ParameterGroups(
+            [(weights, cl.Muon(SHAPES, 0.05, rounded=False)), (biases, cl.AdamW(0.1, eps=1e-2))]
+        ),
+        "groups": cl.ParameterGroups([(weights, cl.AdamW(0.05, eps=1e-2, weight_decay=0.2)), (biases, cl.Frozen())]),
+        "clip": cl.ClipNorm(cl.AdamW(0.05, eps=1e-2), max_norm=0.1),
+        "clip-inf": cl.ClipNorm(cl.SGD(0.5), max_norm=0.05, norm_type=float("inf")),
         "clip-value": cl.ClipValue(cl.SGD(0.5, momentum=0.5), 0.05),
-        "ema": cl.Averaged(cl.Clip(cl.AdamW(0.05, eps=1e-2), max_norm=0.2), decay=0.7),
+        "ema": cl.Averaged(cl.ClipNorm(cl.AdamW(0.05, eps=1e-2), max_norm=0.2), decay=0.7),
         "swa": cl.Averaged(cl.SGD(0.5, momentum=0.9), start=2, every=2),
     }
 
@@ -101,8 +103,8 @@ def test_a_stopped_run_goes_on_to_the_same_bytes_and_opens_again(name, tmp_path,
 
 
 def test_another_clipping_is_another_run(tmp_path):
-    cl.train(field(), cl.Clip(cl.SGD(0.5), 0.1), steps=STEPS, out=tmp_path / "run").close()
-    for other in (cl.Clip(cl.SGD(0.5), 0.2), cl.Clip(cl.SGD(0.4), 0.1), cl.SGD(0.5)):
+    cl.train(field(), cl.ClipNorm(cl.SGD(0.5), 0.1), steps=STEPS, out=tmp_path / "run").close()
+    for other in (cl.ClipNorm(cl.SGD(0.5), 0.2), cl.ClipNorm(cl.SGD(0.4), 0.1), cl.SGD(0.5)):
         with pytest.raises(cl.UserError, match="another run"):
             cl.train(field(), other, steps=STEPS, out=tmp_path / "run")
 
@@ -132,8 +134,8 @@ def test_a_heavy_ball_within_another_rule_is_preconditioned():
     plain = cl.train(skipgram, cl.HeavyBall(1.0, 0.5), steps=5)
     p = len(plain.theta)
     for rule in (
-        cl.Clip(cl.HeavyBall(1.0, 0.5), 1e6),
-        cl.Groups([([(0, 7)], cl.HeavyBall(1.0, 0.5)), ([(7, p)], cl.HeavyBall(1.0, 0.5))]),
+        cl.ClipNorm(cl.HeavyBall(1.0, 0.5), 1e6),
+        cl.ParameterGroups([([(0, 7)], cl.HeavyBall(1.0, 0.5)), ([(7, p)], cl.HeavyBall(1.0, 0.5))]),
     ):
         torch.testing.assert_close(cl.train(skipgram, rule, steps=5).theta, plain.theta, rtol=1e-6, atol=1e-7)
     average = cl.train(skipgram, cl.Averaged(cl.HeavyBall(1.0, 0.5), start=4), steps=5)

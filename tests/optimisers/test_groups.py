@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from crossloss.core import UserError
-from crossloss.optimisers import SGD, Adam, AdamW, Groups, Still, from_dict, to_dict
+from crossloss.optimisers import SGD, Adam, AdamW, Frozen, ParameterGroups, from_dict, to_dict
 
 
 def schedule(t):
@@ -13,7 +13,7 @@ def schedule(t):
 
 
 def groups():
-    return Groups(
+    return ParameterGroups(
         [
             ([(0, 6)], AdamW(schedule, eps=1e-3, weight_decay=0.3)),
             (torch.tensor([10, 11, 6, 7]), AdamW(0.02, betas=(0.8, 0.99), eps=1e-2, weight_decay=0.0)),
@@ -50,12 +50,12 @@ def test_scores_equal_autograd_through_the_loop(seed):
 
 def test_groups_of_one_rule_are_that_rule():
     rule = Adam(0.05, eps=1e-3)
-    parts = Groups([([(0, 5), (9, 12)], rule), ([(5, 9)], rule)])
+    parts = ParameterGroups([([(0, 5), (9, 12)], rule), ([(5, 9)], rule)])
     assert torch.equal(loops.ours(parts, loops.field()), loops.ours(rule, loops.field()))
 
 
 def test_parameters_without_a_gradient_are_passed_over_as_torch_does():
-    rule = Groups([([(0, 6), (10, 12)], AdamW(0.05, weight_decay=0.5, eps=1e-3)), ([(6, 10)], Still())])
+    rule = ParameterGroups([([(0, 6), (10, 12)], AdamW(0.05, weight_decay=0.5, eps=1e-3)), ([(6, 10)], Frozen())])
     on = loops.field(still=range(6, 10))
 
     def unset(parameters):
@@ -68,9 +68,11 @@ def test_parameters_without_a_gradient_are_passed_over_as_torch_does():
 
 
 def test_groups_in_groups():
-    inner = Groups([([(0, 3)], SGD(0.1)), ([(3, 8)], Adam(0.05, eps=1e-2))])
-    rule = Groups([([(4, 12)], inner), ([(0, 4)], SGD(0.2, momentum=0.5))])
-    flat = Groups([([(4, 7)], SGD(0.1)), ([(7, 12)], Adam(0.05, eps=1e-2)), ([(0, 4)], SGD(0.2, momentum=0.5))])
+    inner = ParameterGroups([([(0, 3)], SGD(0.1)), ([(3, 8)], Adam(0.05, eps=1e-2))])
+    rule = ParameterGroups([([(4, 12)], inner), ([(0, 4)], SGD(0.2, momentum=0.5))])
+    flat = ParameterGroups(
+        [([(4, 7)], SGD(0.1)), ([(7, 12)], Adam(0.05, eps=1e-2)), ([(0, 4)], SGD(0.2, momentum=0.5))]
+    )
     assert torch.equal(loops.ours(rule, loops.field()), loops.ours(flat, loops.field()))
     loops.same_scores(rule, loops.field())
     assert set(rule.needs) == {"gradient", "0.1.m", "0.1.v"}
@@ -98,4 +100,4 @@ def test_a_manifest_holds_them():
 )
 def test_what_does_not_fit_is_one_sentence(parts, sentence):
     with pytest.raises(UserError, match=sentence):
-        Groups(parts).init(loops.start())
+        ParameterGroups(parts).init(loops.start())

@@ -7,7 +7,19 @@ import pytest
 import torch
 
 from crossloss.core import UserError
-from crossloss.optimisers import SGD, Adagrad, Adam, AdamW, Clip, Groups, Muon, NAdam, RMSprop, from_dict, to_dict
+from crossloss.optimisers import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    ClipNorm,
+    Muon,
+    NAdam,
+    ParameterGroups,
+    RMSprop,
+    from_dict,
+    to_dict,
+)
 
 LR = 0.05
 CASES = {
@@ -233,7 +245,9 @@ def test_momentum_that_is_zero_at_some_steps(options):
 def every_rule():
     yield from (rule(schedule, **options) for rule, options in CASES.values())
     yield Muon(SHAPES, schedule)
-    yield Clip(Groups([([(0, 6)], Muon(((2, 3),))), ([(6, 12)], RMSprop(momentum=0.5, centered=True))]), 1.0)
+    yield ClipNorm(
+        ParameterGroups([([(0, 6)], Muon(((2, 3),))), ([(6, 12)], RMSprop(momentum=0.5, centered=True))]), 1.0
+    )
 
 
 @pytest.mark.parametrize("rule", list(every_rule()), ids=lambda rule: type(rule).__name__)

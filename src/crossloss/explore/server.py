@@ -43,7 +43,7 @@ ASSETS = {
 LONGEST_TEXT, MOST_SAMPLES, LARGEST_WEIGHT = 20_000, 2_000_000, 1e6
 
 
-class Asked(pydantic.BaseModel):
+class Query(pydantic.BaseModel):
     """What a request may hold: nothing but its fields."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True)
@@ -58,7 +58,7 @@ WeightOf = Annotated[float, pydantic.Field(ge=0, le=LARGEST_WEIGHT, allow_inf_na
 Words = Annotated[list[Annotated[str, pydantic.Field(max_length=100)]], pydantic.Field(max_length=500)]
 
 
-class AskedFilter(Asked):
+class FilterQuery(Query):
     """As ``queries.Filter``."""
 
     text: Annotated[str, pydantic.Field(max_length=500)] = ""
@@ -80,11 +80,11 @@ class AskedFilter(Asked):
         return Filter(**(given | {"samples": None if self.samples is None else tuple(self.samples)}))
 
 
-class Selection(Asked):
+class Selection(Query):
     """Samples of a filter in an order, a page of them."""
 
     objective: Name
-    filter: AskedFilter = AskedFilter()
+    filter: FilterQuery = FilterQuery()
     order: Literal[ORDERS] = "strongest"  # type: ignore[valid-type]
     offset: Annotated[int, pydantic.Field(ge=0, le=MOST_SAMPLES)] = 0
     limit: Annotated[int, pydantic.Field(ge=0, le=100)] = 20
@@ -92,7 +92,7 @@ class Selection(Asked):
     against: Name | None = None
 
 
-class Change(Asked):
+class Change(Query):
     """Samples that get a weight."""
 
     weight: WeightOf
@@ -102,7 +102,7 @@ class Change(Asked):
 Changes = Annotated[list[Change], pydantic.Field(max_length=1000)]
 
 
-class Basket(Asked):
+class Basket(Query):
     """A basket, and what is wanted of it."""
 
     changes: Changes = []
@@ -117,7 +117,7 @@ class Basket(Asked):
         return [(change.weight, change.samples) for change in self.changes]
 
 
-class Sentence(Asked):
+class Sentence(Query):
     """A typed text."""
 
     text: Text
@@ -125,13 +125,13 @@ class Sentence(Asked):
     instead: SampleNumber | None = None
 
 
-class OneSample(Asked):
+class SampleQuery(Query):
     """A sample by its number."""
 
     sample: SampleNumber
 
 
-class Strongest(Asked):
+class Strongest(Query):
     """Leaving out the n strongest."""
 
     objective: Name
@@ -140,7 +140,7 @@ class Strongest(Asked):
     starts: Annotated[int, pydantic.Field(ge=1, le=MOST_STARTS)] = 1
 
 
-class NewObjective(Asked):
+class NewObjective(Query):
     """An objective as it was typed: in one word of the command line, or as a test's word sets."""
 
     written: Annotated[str, pydantic.Field(max_length=2000)] | None = None
@@ -155,7 +155,7 @@ class NewObjective(Asked):
         return session.objective(self.written, given)
 
 
-class Which(Asked):
+class Which(Query):
     """Before or after the retraining."""
 
     which: Literal["before", "after"] = "before"
@@ -190,7 +190,7 @@ def make_app(session: Session, token: str, port: int) -> Any:
         return sentences.asked(session, asked.text, asked.objective, asked.instead)
 
     @app.post("/api/text")
-    def text(asked: OneSample) -> Any:
+    def text(asked: SampleQuery) -> Any:
         if asked.sample >= session.model.samples:
             raise UserError("The run has no sample of this number.")
         return {"text": clean(session.rows.text(asked.sample))}

@@ -3,8 +3,8 @@
 from crossloss.optimisers.adagrad import Adagrad
 from crossloss.optimisers.adam import Adam, AdamW
 from crossloss.optimisers.averaged import Averaged
-from crossloss.optimisers.clip import Clip, ClipValue
-from crossloss.optimisers.groups import Groups, Still
+from crossloss.optimisers.clip import ClipNorm, ClipValue
+from crossloss.optimisers.groups import Frozen, ParameterGroups
 from crossloss.optimisers.heavy_ball import HeavyBall
 from crossloss.optimisers.manifest import RULES, described, from_dict, to_dict
 from crossloss.optimisers.muon import Muon
@@ -21,16 +21,16 @@ __all__ = [
     "Adam",
     "AdamW",
     "Averaged",
-    "Clip",
+    "ClipNorm",
     "ClipValue",
-    "Groups",
+    "Frozen",
     "HeavyBall",
     "Muon",
     "NAdam",
+    "ParameterGroups",
     "RMSprop",
     "Rate",
     "Rising",
-    "Still",
     "described",
     "from_dict",
     "preconditioned",

@@ -21,7 +21,7 @@ class Averaged:
 
     Parameters
     ----------
-    rule : SGD, AdamW, Clip, ...
+    rule : SGD, AdamW, ClipNorm, ...
     decay : float in [0, 1) or function of the step, optional
         A function is taken as it is, from the initial parameters on: ``lambda step: 0.99`` is the average that begins
         as a copy of the initial model, and 1 leaves the average as it is.

@@ -13,7 +13,7 @@ from crossloss.optimisers.parts import slices, take
 
 
 @dataclass(frozen=True, eq=False)
-class Around:
+class GradientTransformation:
     """What changes the gradient before a rule sees it; the state is the rule's own."""
 
     rule: Optimiser
@@ -52,14 +52,14 @@ class Around:
 
 
 @dataclass(frozen=True, eq=False)
-class Clip(Around):
+class ClipNorm(GradientTransformation):
     """``torch.nn.utils.clip_grad_norm_`` before each step of a rule: g <- min(1, max_norm/(||g|| + 1e-6)) g.
 
     Its derivative is exact on both sides: where it clips, that of the norm too. At the kink it is torch's.
 
     Parameters
     ----------
-    rule : SGD, AdamW, Groups, ...
+    rule : SGD, AdamW, ParameterGroups, ...
     max_norm : float
         Above 0.
     norm_type : float
@@ -75,7 +75,7 @@ class Clip(Around):
 
     Examples
     --------
-    >>> rule = cl.Clip(cl.AdamW(lr=0.01), max_norm=1.0)
+    >>> rule = cl.ClipNorm(cl.AdamW(lr=0.01), max_norm=1.0)
     >>> run = cl.train(cl.TorchField(model, loss, data), rule, steps=20)
     """
 
@@ -85,7 +85,7 @@ class Clip(Around):
 
     def __post_init__(self) -> None:
         if not 0 < self.max_norm < math.inf or not float(self.norm_type) > 0:
-            raise UserError("Clip needs a finite max_norm above 0, and a norm_type above 0.")
+            raise UserError("ClipNorm needs a finite max_norm above 0, and a norm_type above 0.")
         object.__setattr__(self, "norm_type", float(self.norm_type))
         if self.parts is not None:
             object.__setattr__(self, "parts", slices(self.parts))
@@ -122,12 +122,12 @@ class Clip(Around):
 
 
 @dataclass(frozen=True, eq=False)
-class ClipValue(Around):
+class ClipValue(GradientTransformation):
     """``torch.nn.utils.clip_grad_value_`` before each step of a rule: every entry of g between -value and value.
 
     Parameters
     ----------
-    rule : SGD, AdamW, Groups, ...
+    rule : SGD, AdamW, ParameterGroups, ...
     value : float
         Above 0.
 

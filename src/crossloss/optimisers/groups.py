@@ -12,13 +12,13 @@ from crossloss.optimisers.parts import put_, slices, take
 
 
 @dataclass(frozen=True, eq=False)
-class Still:
+class Frozen:
     """Parameters that stay as they are: torch passes over those without a gradient, whatever decay or momentum.
 
     Examples
     --------
     >>> weight, bias = [(0, 9)], [(9, 12)]
-    >>> rule = cl.Groups([(weight, cl.SGD(lr=0.1)), (bias, cl.Still())])
+    >>> rule = cl.ParameterGroups([(weight, cl.SGD(lr=0.1)), (bias, cl.Frozen())])
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -37,10 +37,10 @@ class Still:
 
 
 @dataclass(frozen=True, eq=False)
-class Groups:
+class ParameterGroups:
     """A rule for each part of the parameters, as ``param_groups`` of ``torch.optim`` have their own settings.
 
-    Each part is stepped by its rule as if it were alone; ``Still()`` is the rule of those that are passed over.
+    Each part is stepped by its rule as if it were alone; ``Frozen()`` is the rule of those that are passed over.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Groups:
     Examples
     --------
     >>> weight, bias = [(0, 9)], [(9, 12)]
-    >>> rule = cl.Groups([(weight, cl.AdamW(lr=0.01)), (bias, cl.AdamW(lr=0.1, weight_decay=0.0))])
+    >>> rule = cl.ParameterGroups([(weight, cl.AdamW(lr=0.01)), (bias, cl.AdamW(lr=0.1, weight_decay=0.0))])
     >>> run = cl.train(cl.TorchField(model, loss, data), rule, steps=20)
     """
 
@@ -66,7 +66,9 @@ class Groups:
         parts = tuple((slices(where), rule) for where, rule in self.parts)
         slices([pair for where, _ in parts for pair in where])  # refuses what overlaps, and no parts
         if any(result_of(rule) != "theta" for _, rule in parts):
-            raise UserError("Averaged stands around Groups, not in one of them: cl.Averaged(cl.Groups(...), ...).")
+            raise UserError(
+                "Averaged stands around ParameterGroups, not in one of them: cl.Averaged(cl.ParameterGroups(...), ...)."
+            )
         object.__setattr__(self, "parts", parts)
 
     @property
@@ -86,7 +88,7 @@ class Groups:
         if gap is None and ends[-1] < len(theta):
             gap = ends[-1]
         if gap is not None:
-            raise UserError(f"Parameter {gap} is in no group: give it a rule, or cl.Still() where it never moves.")
+            raise UserError(f"Parameter {gap} is in no group: give it a rule, or cl.Frozen() where it never moves.")
         if ends[-1] > len(theta):
             raise UserError(
                 f"The groups reach to {ends[-1]} and there are {len(theta)} parameters: correct the slices."

@@ -12,8 +12,8 @@ from crossloss.core import Optimiser, UserError
 from crossloss.optimisers.adagrad import Adagrad
 from crossloss.optimisers.adam import Adam, AdamW
 from crossloss.optimisers.averaged import Averaged
-from crossloss.optimisers.clip import Clip, ClipValue
-from crossloss.optimisers.groups import Groups, Still
+from crossloss.optimisers.clip import ClipNorm, ClipValue
+from crossloss.optimisers.groups import Frozen, ParameterGroups
 from crossloss.optimisers.heavy_ball import HeavyBall
 from crossloss.optimisers.muon import Muon
 from crossloss.optimisers.nadam import NAdam
@@ -25,7 +25,7 @@ RULES: Mapping[str, type] = {
     rule.__name__: rule
     for rule in (
         *(HeavyBall, Rising, SGD, Adam, AdamW, NAdam, RMSprop, Adagrad, Muon),
-        *(Groups, Still, Clip, ClipValue, Averaged),
+        *(ParameterGroups, Frozen, ClipNorm, ClipValue, Averaged),
     )
 }
 """Those that a manifest can name."""

@@ -26,7 +26,7 @@ class Muon:
     Parameters
     ----------
     shapes : sequence of (rows, columns)
-        Of the parameters, in their order; in ``Groups``, those of its part.
+        Of the parameters, in their order; in ``ParameterGroups``, those of its part.
     lr, momentum : float or function of the step
     weight_decay : float
     nesterov : bool
@@ -46,7 +46,7 @@ class Muon:
 
     Examples
     --------
-    >>> rule = cl.Groups([([(0, 9)], cl.Muon([(3, 3)], lr=0.02)), ([(9, 12)], cl.AdamW(lr=0.01))])
+    >>> rule = cl.ParameterGroups([([(0, 9)], cl.Muon([(3, 3)], lr=0.02)), ([(9, 12)], cl.AdamW(lr=0.01))])
     >>> run = cl.train(cl.TorchField(model, loss, data), rule, steps=20)
     """
 

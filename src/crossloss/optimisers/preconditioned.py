@@ -6,8 +6,8 @@ from torch import Tensor
 
 from crossloss.core import Optimiser
 from crossloss.optimisers.averaged import Averaged
-from crossloss.optimisers.clip import Around
-from crossloss.optimisers.groups import Groups
+from crossloss.optimisers.clip import GradientTransformation
+from crossloss.optimisers.groups import ParameterGroups
 from crossloss.optimisers.heavy_ball import HeavyBall
 from crossloss.optimisers.parts import take
 
@@ -16,8 +16,8 @@ def preconditioned(optimiser: Optimiser, scale: Tensor) -> Optimiser:
     """The rule with the number of every heavy ball, wherever it stands in it, times ``scale`` (p,)."""
     if isinstance(optimiser, HeavyBall) and not isinstance(optimiser.scale, Tensor):
         return replace(optimiser, scale=optimiser.scale * scale)
-    if isinstance(optimiser, Around | Averaged):
+    if isinstance(optimiser, GradientTransformation | Averaged):
         return replace(optimiser, rule=preconditioned(optimiser.rule, scale))
-    if isinstance(optimiser, Groups):
-        return Groups([(where, preconditioned(rule, take(scale, where))) for where, rule in optimiser.parts])
+    if isinstance(optimiser, ParameterGroups):
+        return ParameterGroups([(where, preconditioned(rule, take(scale, where))) for where, rule in optimiser.parts])
     return optimiser

@@ -24,7 +24,7 @@ from crossloss.run.train import open_run, write_run
 from crossloss.run.trajectory import Training, steps_from
 
 
-class Departed(UserError):
+class ReplayMismatch(UserError):
     """A replay that departs from its loop; ``acceptable`` where rounding is the cause."""
 
     def __init__(self, sentence: str, acceptable: bool) -> None:
@@ -177,7 +177,7 @@ class Recorder:
         state = rule.step(rule.init(self._kept[0]), g, 0)
         try:
             self._compare(field, rule, w, 1, 0, state["theta"], None)
-        except Departed as departed:
+        except ReplayMismatch as departed:
             if not departed.acceptable:
                 raise
             warnings.warn(str(departed), stacklevel=2)
@@ -290,7 +290,7 @@ class Recorder:
         sentence = (
             f"The replay departs from your loop {where}, in {found.name!r}, by {found.relative:.0e} relative: {why}."
         )
-        raise Departed(sentence, acceptable)
+        raise ReplayMismatch(sentence, acceptable)
 
     def _tolerance(self, accept: float | None) -> float:
         return TOLERANCE.get(self._kept[0].dtype, 1e-6) if accept is None else accept

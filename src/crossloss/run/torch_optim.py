@@ -14,13 +14,13 @@ from crossloss.optimisers import (
     Adagrad,
     Adam,
     AdamW,
-    Clip,
+    ClipNorm,
     ClipValue,
-    Groups,
+    Frozen,
     Muon,
     NAdam,
+    ParameterGroups,
     RMSprop,
-    Still,
 )
 
 Slice = tuple[int, int]
@@ -149,13 +149,13 @@ class Optimizers:
             parts.append((_joined([places[name] for name in ordered]), self._one(steps, shapes)))
         still = [place for name, place in places.items() if name not in moved]
         if still:
-            parts.append((_joined(still), Still()))
-        rule: Optimiser = parts[0][1] if len(parts) == 1 else Groups(parts)
+            parts.append((_joined(still), Frozen()))
+        rule: Optimiser = parts[0][1] if len(parts) == 1 else ParameterGroups(parts)
         for clip in reversed(clipping):  # the first to be called is the outermost
             if clip.kind == "clip_grad_value_":
                 rule = ClipValue(rule, clip.limit)
             else:
-                rule = Clip(rule, clip.limit, clip.norm_type, [places[name] for name in clip.names])
+                rule = ClipNorm(rule, clip.limit, clip.norm_type, [places[name] for name in clip.names])
         return rule
 
     def _one(self, steps: Sequence[Setting], shapes: Sequence[torch.Size]) -> Optimiser:

@@ -45,7 +45,7 @@ def train(
     ----------
     field : SkipGram or TorchField
         What to train, on which samples.
-    optimiser : SGD, AdamW, Groups, ... or any ``core.Optimiser``, optional
+    optimiser : SGD, AdamW, ParameterGroups, ... or any ``core.Optimiser``, optional
         Skip-gram has one of its own.
     steps : int, optional
         Optimiser steps (mini-batches, not epochs); skip-gram: 50.

@@ -11,7 +11,7 @@ from torch import Tensor
 from crossloss.core import UserError
 from crossloss.objectives.algebra import BaseObjective
 from crossloss.objectives.contextual.encoding import Encoded, encode, refuse_unknown
-from crossloss.objectives.contextual.predictions import Asked, Logits, Predictions, ask, mask_token
+from crossloss.objectives.contextual.predictions import Logits, Predictions, Query, ask, mask_token
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ def likelihood_difference(
     return LikelihoodDifference(name, model, ask(asked, tokenizer, forward), torch.tensor(owner), len(pairs))
 
 
-def _masked(name: str, pairs: Sequence[Sequence[str]], tokenizer: Any) -> tuple[list[Asked], list[int]]:
+def _masked(name: str, pairs: Sequence[Sequence[str]], tokenizer: Any) -> tuple[list[Query], list[int]]:
     """Each piece that both sentences of a pair share, masked in both."""
     mask, asked, owner = mask_token(name, tokenizer), [], []
     for number, pair in enumerate(pairs):
@@ -129,7 +129,7 @@ def _masked(name: str, pairs: Sequence[Sequence[str]], tokenizer: Any) -> tuple[
             refuse_unknown(name, [Encoded(one.text, *parts)], tokenizer)  # type: ignore[arg-type]
             for place in places:
                 ids = [mask if i == place else piece for i, piece in enumerate(one.ids)]
-                asked.append(Asked(ids, [place], [one.ids[place]]))
+                asked.append(Query(ids, [place], [one.ids[place]]))
                 owner.append(2 * number + side)
     return asked, owner
 
@@ -146,7 +146,7 @@ def _shared(name: str, both: Sequence[Encoded]) -> tuple[list[int], list[int]]:
     return [a for a, _ in places], [b for _, b in places]
 
 
-def _causal(name: str, pairs: Sequence[Sequence[str]], tokenizer: Any) -> tuple[list[Asked], list[int]]:
+def _causal(name: str, pairs: Sequence[Sequence[str]], tokenizer: Any) -> tuple[list[Query], list[int]]:
     """Every piece of every sentence, at the place before it."""
     start = getattr(tokenizer, "bos_token_id", None)
     if start is None:
@@ -158,6 +158,6 @@ def _causal(name: str, pairs: Sequence[Sequence[str]], tokenizer: Any) -> tuple[
         if both[0].ids == both[1].ids:
             raise UserError(f"{name}: the two sentences of {pair[0]!r} are one to the tokenizer: leave the pair out.")
         for side, one in enumerate(both):
-            asked.append(Asked([int(start), *one.ids], range(len(one.ids)), one.ids))
+            asked.append(Query([int(start), *one.ids], range(len(one.ids)), one.ids))
             owner += [2 * number + side] * len(one.ids)
     return asked, owner

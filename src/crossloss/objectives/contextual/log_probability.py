@@ -9,7 +9,7 @@ from torch import Tensor
 from crossloss.core import UserError
 from crossloss.objectives.algebra import BaseObjective
 from crossloss.objectives.contextual.encoding import Encoded, encode, refuse_unknown
-from crossloss.objectives.contextual.predictions import Asked, Logits, Predictions, ask, mask_token
+from crossloss.objectives.contextual.predictions import Logits, Predictions, Query, ask, mask_token
 from crossloss.objectives.word_objective import join_words
 
 
@@ -101,7 +101,7 @@ def log_probability_bias(
             raise UserError(f"{name}: {what} must be a list of words, none of them empty.")
     if template.count("{target}") != 1 or template.count("{attribute}") != 1:
         raise UserError(f"{name}: the template {template!r} must have {{target}} and {{attribute}} in it, once each.")
-    asked: list[Asked] = []
+    asked: list[Query] = []
     for attribute in attributes:
         given, pieces = [], []
         for target in (*first, *second):
@@ -114,7 +114,7 @@ def log_probability_bias(
             raise UserError(f"{name}: the pieces around the target change with it: choose other targets or template.")
         ids, place, attribute_at = given[0]
         for sentence in (ids, _masked(ids, attribute_at, mask)):
-            asked.append(Asked(sentence, [place] * len(pieces), pieces))
+            asked.append(Query(sentence, [place] * len(pieces), pieces))
     predictions = ask(asked, tokenizer, forward)
     return LogProbabilityBias(name, tuple(first), tuple(second), tuple(attributes), predictions)
 

@@ -17,7 +17,7 @@ Logits = Callable[[Any, dict[str, Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Query:
     """A sequence of pieces, and which pieces are asked for at which of its places."""
 
     ids: Sequence[int]
@@ -26,7 +26,7 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class AskedBlock(Block):
+class QueryBlock(Block):
     """Sequences together; ``rows`` are the numbers of what is asked, by sequence, place and piece (e,)."""
 
     sequence: Tensor
@@ -38,14 +38,14 @@ class AskedBlock(Block):
 class Predictions:
     """Sequences in blocks, and how their logits are found."""
 
-    blocks: Sequence[AskedBlock]
+    blocks: Sequence[QueryBlock]
     forward: Logits | None
 
     def log_probabilities(self, name: str, view: Any) -> Tensor:
         """Log-probability of everything asked, in order, (e,), nats; UserError for no logits, or none finite."""
         device = device_of(view)
 
-        def one(view: Any, block: AskedBlock) -> Tensor:
+        def one(view: Any, block: QueryBlock) -> Tensor:
             batch = block.batch(device)
             output = view(**batch) if self.forward is None else self.forward(view, batch)
             logits = getattr(output, "logits", None) if self.forward is None else output
@@ -60,7 +60,7 @@ class Predictions:
         return found
 
 
-def ask(asked: Sequence[Asked], tokenizer: Any, forward: Logits | None) -> Predictions:
+def ask(asked: Sequence[Query], tokenizer: Any, forward: Logits | None) -> Predictions:
     """Put sequences into blocks."""
     starts = [0]
     for one in asked:
@@ -73,7 +73,7 @@ def ask(asked: Sequence[Asked], tokenizer: Any, forward: Logits | None) -> Predi
             for j, (place, piece) in enumerate(zip(asked[i].places, asked[i].pieces, strict=True))
         ]
         rows, sequence, place, piece = torch.tensor(entries).T
-        made.append(AskedBlock(rows, block.ids, block.mask, sequence, place, piece))
+        made.append(QueryBlock(rows, block.ids, block.mask, sequence, place, piece))
     return Predictions(made, forward)
 
 
