@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.edits import changed_words, score_edits, score_sample_edits
+from crossloss.edit_scores import score_edits, score_sample_edits
+from crossloss.edits import changed_words
 from crossloss.models.skipgram.explain import explain_text
 from crossloss.objectives.weat import Weat
 from crossloss.text.tokens import TOKEN_PATTERN

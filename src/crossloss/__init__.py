@@ -23,7 +23,8 @@ __version__ = "0.1.0"
 from crossloss import losses, objectives
 from crossloss.concepts import concepts
 from crossloss.core import UserError
-from crossloss.edits import Edits, score_edits
+from crossloss.edit_scores import score_edits
+from crossloss.edits import Edits
 from crossloss.measures import Measures, measure
 from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.models.skipgram.from_word2vec import from_word2vec
@@ -55,11 +56,10 @@ from crossloss.run.run import Run
 from crossloss.run.train import imported, train
 from crossloss.scores import Scores
 from crossloss.scoring import score
-from crossloss.smoothness import Smoothness, smoothness
 from crossloss.text.read import Corpus, from_sentences, read
 from crossloss.text.swaps import with_swaps
 from crossloss.token_scores import token_scores
-from crossloss.validation import Spread, Validation, over_starts, validate
+from crossloss.validation import Smoothness, Spread, Validation, over_starts, smoothness, validate
 
 __all__ = [
     "SGD",

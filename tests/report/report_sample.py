@@ -22,7 +22,7 @@ from crossloss.scores import Scored
 from crossloss.statistics import Fidelity
 from crossloss.validation.spread import Spread
 from crossloss.validation.strongest import Strongest
-from crossloss.validation.validate import Compared, PlanCheck, Validation
+from crossloss.validation.validation import Compared, PlanCheck, Validation
 from train_on import train_on
 
 LINES = [

@@ -9,7 +9,8 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
 from crossloss.run.retrainer import Retrainer, without
-from crossloss.validation.validate import Validation, compare
+from crossloss.validation.validate import compare
+from crossloss.validation.validation import Validation
 from dense import random_sentences
 from train_on import train_on
 

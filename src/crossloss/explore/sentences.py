@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.edits import score_edits
+from crossloss.edit_scores import score_edits
 from crossloss.explore.session import Session
 from crossloss.models.skipgram.explain import Explanation, explain_for_each
 from crossloss.report.text import clean, highlight

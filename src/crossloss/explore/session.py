@@ -28,7 +28,7 @@ from crossloss.run.store import content_key
 from crossloss.scores import Scores
 from crossloss.scoring import compute_scores
 from crossloss.stored import restore
-from crossloss.validation.validate import stored_validation
+from crossloss.validation.validation import stored_validation
 
 FOUND = "explore.json"
 """What the explorer retrained, in the run folder."""

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from crossloss.plans.plan import Plan
 from crossloss.report.text import clean
-from crossloss.validation.validate import Compared
+from crossloss.validation.validation import Compared
 
 Curve = tuple[Sequence[int] | np.ndarray, Sequence[float] | np.ndarray, Sequence[tuple[int, float]]]
 """Counts of samples removed, ascending; the objective as predicted of each; (count, objective) as retrained."""

@@ -28,7 +28,7 @@ from crossloss.run.run import Run, settings_of
 from crossloss.run.train import environment
 from crossloss.scores import Scored
 from crossloss.validation.spread import Spread
-from crossloss.validation.validate import PlanCheck, Validation
+from crossloss.validation.validation import PlanCheck, Validation
 
 SAMPLES, SHOWN_PAIRS, CURVE_POINTS = 50, 6, 200
 PYTHON = {

@@ -6,7 +6,7 @@ from crossloss.display import agreement, count, percent, several, signed, spread
 from crossloss.models.skipgram.from_word2vec import TRUST
 from crossloss.plans.plan import Plan
 from crossloss.validation.spread import Spread
-from crossloss.validation.validate import Compared, PlanCheck
+from crossloss.validation.validation import Compared, PlanCheck
 
 UNITLESS = ("gradient-dot", "tracin", "co-occurrence", "bm25", "embedding-cosine")
 """Estimators whose scores have no unit."""

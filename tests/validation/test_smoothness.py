@@ -11,7 +11,8 @@ from capabilities import COLUMNS, IMPORTS
 from crossloss.core import UserError
 from crossloss.objectives import as_objective
 from crossloss.run.run import Run
-from crossloss.smoothness import SMOOTH, Response, Smoothness, metasmoothness
+from crossloss.validation.metasmoothness import metasmoothness
+from crossloss.validation.smoothness import SMOOTH, Response, Smoothness
 from crossloss.validation.subsets import random_subsets
 
 N = 24
