@@ -188,7 +188,7 @@ def scifi(
     word: Annotated[list[str] | None, typer.Option("--word", help="Further words to explain.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Keep all words of the corpus, not the 10,000 first.")] = False,
     subsets: Annotated[int, typer.Option(min=3, help="Random subsets to retrain without.")] = 30,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps; fewer are predicted better and learn less.")] = STEPS,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps; fewer are predicted better, learn less.")] = STEPS,
     dimension: Annotated[int, typer.Option(min=1, help="Length of a word vector.")] = SETTINGS["dimension"],
     min_count: Annotated[int, typer.Option(min=1, help="Leave out words that occur less.")] = SETTINGS["min_count"],
     size: Annotated[
