@@ -16,6 +16,7 @@ from fuzzing_runs import command
 
 pytestmark = browser
 LISTED = "document.querySelectorAll('#rows > li.row').length > 3"
+DRAWN = "document.querySelector('#chart svg') && document.querySelector('#leave-totals table')"
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,7 @@ def start(visit, width=1280, fragment=""):
     page.go("about:blank")
     page.go(own.address + fragment, width)
     page.until(LISTED)
+    page.until(DRAWN)
     return own, page
 
 

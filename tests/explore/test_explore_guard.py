@@ -9,7 +9,7 @@ from explored import explored, make_run
 
 from crossloss.core import UserError
 from crossloss.explore.guard import LARGEST_BODY
-from crossloss.explore.server import ASSETS
+from crossloss.explore.server import ASSETS, COLOURS, PAGE, content
 from fuzzing_runs import HOSTILE
 
 
@@ -39,10 +39,10 @@ def test_nothing_is_told_without_the_token(explorer, path):
 
 def test_the_files_of_the_page_are_open_and_are_all_of_the_package(explorer):
     static = files("crossloss.explore").joinpath("static")
-    assert {p.name for p in static.iterdir()} == {*ASSETS, "page.html"}
+    assert {p.name for p in static.iterdir()} | {COLOURS} == {*ASSETS, PAGE}
     for name in ASSETS:
         status, given = explorer.ask(f"/{name}", token=None, raw=True)
-        assert (status, given.content) == (200, static.joinpath(name).read_bytes())
+        assert (status, given.content) == (200, content(name))
         assert b"innerHTML" not in given.content
         assert b"eval(" not in given.content
         assert b"//" not in given.content.replace(b"// ", b"").replace(b"http://www.w3.org/2000/svg", b"")

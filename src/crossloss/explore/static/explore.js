@@ -70,7 +70,7 @@ async function start() {
   $("job-cancel").addEventListener("click", () => ask("/api/job/cancel", {}).catch((error) => say(error.message)));
   ask("/api/job").then((job) => job?.state === "running" && watch(job)).catch(() => {});
   try {
-    tests = await ask("/api/tests", {});
+    tests = await ask("/api/tests");
     tabs();
   } catch {
     tests = {};
