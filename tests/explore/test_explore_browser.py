@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from driver import browser, opened
 from explored import MINE, explored, make_run
 from hostile_texts import TEXTS
 
@@ -12,6 +11,7 @@ import crossloss as cl
 from crossloss import display
 from crossloss.plans import read_plan
 from dense import random_sentences
+from driver import browser, opened
 from fuzzing_runs import command
 
 pytestmark = browser

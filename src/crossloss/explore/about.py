@@ -23,6 +23,7 @@ def about(session: Session) -> dict[str, Any]:
         "cannot": {name: clean(reason) for name, reason in session.cannot.items()},
         "candidates": int(session.rows.candidate.sum()),
         "objectives": [_objective(session, objective) for objective in session.scores.objectives],
+        "seconds": session.seconds,
         "found": session.found,
     }
 

@@ -1,6 +1,8 @@
 """An explored run: its scores, what was found by retraining, and the work that changes them."""
 
 import threading
+import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +21,7 @@ from crossloss.objectives import from_dict, measured
 from crossloss.objectives.command_line import parse
 from crossloss.progress import part
 from crossloss.report.text import clean
-from crossloss.report.words import UNITLESS, guide
+from crossloss.report.words import UNITLESS
 from crossloss.run.load import load
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.store import content_key
@@ -69,6 +71,7 @@ class Session:
             self.run.close()
             raise
         self.worker, self.after = Worker(), None
+        self.seconds: float | None = self.run.store.metrics.get("train.seconds")  # of the newest training
         self._tests: dict[str, Any] = {}
         self._lock = threading.Lock()
         self.found: list[dict[str, Any]] = list(self.run.store.load(FOUND) or [])
@@ -115,7 +118,10 @@ class Session:
         if "retrain" not in reasons and not self.run.has_starts:
             reasons["starts"] = "This model has one start."
         if self.scores.estimator in UNITLESS:
-            reasons["unit"] = guide(self.scores.estimator, self.model.sample_noun)[1]
+            noun = self.model.sample_noun
+            reasons["unit"] = (
+                f"Scores of {self.scores.estimator} have no unit: they rank {noun}s, and predict no value."
+            )
         return reasons
 
     @property
@@ -167,11 +173,12 @@ class Session:
         run = self.run
         retrainer, before, after = Retrainer(run, scores.objectives), [], []
         for i, seed in enumerate(run.seeds(starts)):
-            with part(f"start {i + 1} of {starts}") if starts > 1 else part("retraining"):
+            with part(f"start {i + 1} of {starts}") if starts > 1 else nullcontext():
+                begun = time.perf_counter()
                 after.append(retrainer(weights, seed=seed))
                 if i == 0:
                     view = retrainer.view if retrainer.view is not None else run.retrain(weights).view
-                    self.after = After(basket_key(weights), view)
+                    self.after, self.seconds = After(basket_key(weights), view), time.perf_counter() - begun
                 before.append(retrainer(seed=seed))
         made = label | {
             "key": basket_key(weights),
