@@ -72,7 +72,10 @@ def explored(folder):
             return job
 
         try:
-            yield SimpleNamespace(ask=ask, work=work, address=address, port=port, token=token, folder=folder)
+            routes = server.config.app.app.routes
+            yield SimpleNamespace(
+                ask=ask, work=work, address=address, port=port, token=token, folder=folder, routes=routes
+            )
         finally:
             server.should_exit = True
             thread.join(10)

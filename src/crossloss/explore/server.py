@@ -26,6 +26,8 @@ COLOURS = "colours.css"
 SCRIPTS = ("explore", "state", "format", "dom", "chart", "ask", "rows", "basket", "panels", "trust")
 ASSETS = {COLOURS: "text/css", "explore.css": "text/css"} | {f"{name}.js": "text/javascript" for name in SCRIPTS}
 """Files of the package that the page loads, with their types."""
+LONGEST_ERROR = 400
+"""Characters of a refusal, which may repeat what was typed."""
 
 
 def content(name: str) -> bytes:
@@ -160,7 +162,7 @@ def _speak_plainly(app: FastAPI) -> None:
     """Answer every refusal with one sentence, and never with what was sent."""
 
     def refuse(status: int, sentence: str) -> JSONResponse:
-        return JSONResponse({"error": clean(sentence)}, status)
+        return JSONResponse({"error": clean(sentence)[:LONGEST_ERROR]}, status)
 
     @app.exception_handler(UserError)
     def of_user(request: Request, error: Any) -> JSONResponse:

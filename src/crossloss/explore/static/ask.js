@@ -114,7 +114,7 @@ function left() {
   const mine = points.find((f) => f.n === curve.n);
   const doing = `Without the ${several(curve.n, run.noun)} that ${up() ? "lower" : "raise"} it most, ${o.name}`;
   const parts = [`${doing} is predicted to go from ${value(o.value)} to `, make("strong", {}, value(here.predicted)), here.beyond ? ", which it can never reach: beyond first order" : "", "."];
-  if (run.cannot.unit) parts.splice(0, 4, `${doing} is predicted to ${up() ? "rise" : "fall"} from ${value(o.value)}; how far, only retraining says.`);
+  if (run.cannot.unit) parts.splice(0, 4, `${doing} is predicted to ${up() ? "rise" : "fall"} from ${value(o.value)}; how far is not known.`);
   if (mine) parts.push(" Retrained: ", make("strong", { className: "found-text" }, value(mine.after[o.name])), ".");
   if (mine?.starts) {
     const sides = [0, 1].map((side) => spread(mine.starts.map((s) => s[side][o.name])));
