@@ -1,10 +1,11 @@
 """A reader's whole visit in a real browser: open, ask, leave out, basket, retrain, save a plan, train with it."""
 
+import json
 import time
 
 import numpy as np
 import pytest
-from explored import MINE, explored, make_run
+from explored import MINE, explored, make_run, torch_run
 from hostile_texts import TEXTS
 
 import crossloss as cl
@@ -115,6 +116,54 @@ def test_the_address_holds_all_that_was_chosen(visit):
     page.until("!document.querySelector('#found').innerText.startsWith('61 ')")
     assert (page.text("#found"), page.text("#basket-title"), page.text("#rows > li")) == seen
     assert page.js("[...['f-order', 'f-word']].map(i => document.getElementById(i).value)") == ["raising", "wad"]
+
+
+def test_a_new_objective_and_weights_stand_in_the_address(visit):
+    _, page = start(visit, fragment="#basket=2.5*1.2&other=near&other_low=0.001")
+    page.until("document.querySelector('#basket-weight').value === '2.5'")
+    assert page.js("document.querySelector('#f-other-low').value") == "0.001"
+    page.click("#rows .toggle")
+    page.until("document.querySelector('#basket-weight').placeholder === 'several'")
+    page.write("#basket-weight", "0.5")
+    page.js("document.activeElement.blur()")
+    page.until("document.querySelector('#basket-what').innerText.includes('3 weighed otherwise')")
+    page.click("#sets summary")
+    page.write("#sets-fields textarea", "waa, wab")
+    page.until("document.querySelector('#objective-answer .answer')")
+    page.until("location.hash.includes('edited')")
+    seen = page.text("#objective-answer .answer")
+    _, page = start(visit, fragment=page.js("location.hash"))
+    page.until(f"document.querySelector('#objective-answer .answer')?.innerText === {json.dumps(seen)}")
+    assert page.js("document.querySelector('#sets-fields textarea').value") == "waa, wab"
+    page.js("document.querySelector('#written-part').open = true")
+    page.write("#written", "similarity:waa/wab")
+    page.until("location.hash.includes('written') && !location.hash.includes('edited')")
+    _, page = start(visit, fragment=page.js("location.hash"))
+    page.until("document.querySelector('#objective-answer .answer')?.innerText.startsWith('similarity')")
+    _, page = start(visit, fragment="#edited=%7B%22name%22:1,%22sets%22:%7B%22X%22:%22x%22%7D%7D")
+    page.until("document.querySelector('#objective-answer').innerText")
+    assert [e for e in page.errors if "Failed to load" not in e] == []
+    page.errors.clear()
+
+
+def test_a_torch_run_says_what_it_cannot_and_shows_nothing_that_it_cannot(tmp_path):
+    run = torch_run(tmp_path / "run")
+    with explored(run) as own, opened(tmp_path / "profile") as page:
+        page.go(own.address)
+        page.until(LISTED)
+        page.until(DRAWN)
+        assert "What this run cannot do" in page.text("main")
+        assert page.text(".caveat").startswith("This is a torch run")
+        seen = page.js(
+            "[...document.querySelectorAll('button, h2, mark')].filter(e => e.checkVisibility()).map(e => e.innerText)"
+        )
+        for absent in ("Ask a sentence", "Retrain with it", "Retrain without them", "Word", "Words like this"):
+            assert absent not in seen
+        page.click("#rows .toggle")
+        page.until("document.querySelector('#basket-totals table')")
+        assert "Retrain" not in page.text("#basket")
+        assert page.violations() == []
+        assert page.errors == []
 
 
 def test_a_drawn_range_of_the_histogram_filters_and_a_click_on_a_word_opens_it(visit):
