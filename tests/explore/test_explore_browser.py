@@ -1,7 +1,10 @@
 """A reader's whole visit in a real browser: open, ask, leave out, basket, retrain, save a plan, train with it."""
 
+import csv
+import io
 import json
 import time
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -222,6 +225,36 @@ def test_numbers_are_written_as_crossloss_writes_them(visit):
         assert page.js(f"import('./format.js').then(m => {shares}.map(m.{name}))") == [write(x) for x in shares]
     times = [0.44, 9.94, 21.2, 200.0, 3661.0]
     assert page.js(f"import('./format.js').then(m => {times}.map(m.duration))") == [display.duration(t) for t in times]
+
+
+KEEP = "URL.createObjectURL = blob => { window.saved = blob; return 'blob:none'; }"
+
+
+def test_what_is_seen_is_saved_as_svg_and_csv(tmp_path):
+    run = make_run(tmp_path / "run", TEXTS + ["waa wae wai wam wab waf waj wan"] * 4)
+    with explored(run) as own, opened(tmp_path / "profile") as page:
+        page.go(own.address)
+        page.until(LISTED)
+        page.until(DRAWN)
+        page.js(KEEP)
+        for button in ("#leave-svg", "#f-svg"):
+            page.click(button)
+            drawing = ElementTree.fromstring(page.js("window.saved.text()"))
+            assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+            assert not [e for e in drawing.iter() if "class" in e.attrib]
+            assert all(e.get("fill") for e in drawing.iter())
+        page.click("#found-csv")
+        rows = list(csv.DictReader(io.StringIO(page.js("window.saved.text()"))))
+        _, given = own.ask("/api/rows", {"objective": "mine"})
+        assert [int(r["sample"]) for r in rows] == [r["sample"] for r in given["rows"]]
+        assert {r["effect of"] for r in rows} == {"removing"}
+        assert [float(r["near"]) for r in rows] == [r["effects"][1] for r in given["rows"]]
+        assert not [r["text"] for r in rows if r["text"][0] in "=+-@"]  # a spreadsheet would run it
+        assert any(r["text"].startswith("'=cmd") for r in rows)
+        page.click("#rows .toggle")
+        page.until("document.querySelector('#basket-totals table')")
+        page.click("#basket-csv")
+        assert page.js("window.saved.text()") == f"sample,weight\r\n{rows[0]['sample']},0\r\n"
 
 
 def test_a_hostile_corpus_runs_nothing_and_moves_no_other_text(tmp_path):

@@ -10,7 +10,7 @@ export function badge(objective) {
     return make("span", { className: "chip", title: "First order, not checked by retraining: crossloss validate" }, "not checked");
   }
   const title = `First order. Checked ${trust.subsets} times without a random ${percent(trust.share)}: correlation ${agreement(trust.pearson)}, slope ${agreement(trust.slope)}`;
-  return make("span", { className: "chip", title }, `r ${agreement(trust.pearson)}, slope ${agreement(trust.slope)}`);
+  return make("span", { className: "chip", title }, `r\u00a0${agreement(trust.pearson)}, slope\u00a0${agreement(trust.slope)}`);
 }
 
 // What is predicted, as a list; nothing where scores have no unit.
