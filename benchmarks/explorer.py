@@ -74,10 +74,10 @@ def compared(e: Any, objective: dict[str, Any], corpus: Path) -> None:
         file, out = e.folder / "plan-basket-benchmark.parquet", home / str(turn)
         took = {
             "retrain, explorer": work(e, "/api/strongest/retrain", objective | {"n": first + turn}),
-            "retrain, command": command("train", corpus, "--weights", file, "--out", out, "--starts", "1"),
+            "retrain, command": command("train", corpus, "--weights", file, "--out", out),
             "retrain, the command's training": figure(out, "train.seconds"),
             "score, explorer": work(e, "/api/objective/score", {"written": pair}),
-            "score, command": command("score", copy, "--objective", pair),
+            "score, command": command("score", copy, "--objective", pair, "--starts", "1"),
             "score, the command's scoring": figure(copy, "score.seconds"),
         }
         shutil.rmtree(out)

@@ -227,6 +227,29 @@ def test_numbers_are_written_as_crossloss_writes_them(visit):
     assert page.js(f"import('./format.js').then(m => {times}.map(m.duration))") == [display.duration(t) for t in times]
 
 
+def test_candidates_are_added_and_sentences_left_out(tmp_path):
+    corpus = cl.with_swaps(cl.from_sentences(random_sentences(3, sentences=30)), [("waa", "wae"), ("wab", "waf")])
+    with explored(make_run(tmp_path / "run", corpus)) as own, opened(tmp_path / "profile") as page:
+        page.go(own.address)
+        page.until(LISTED)
+        _, found = own.ask("/api/select", {"objective": "mine", "filter": {"kind": "candidates"}})
+        page.choose("#f-kind", "candidates")
+        page.until(f"document.querySelector('#found').innerText.startsWith('{len(found['samples'])} ')")
+        page.until("document.querySelector('#rows .count')?.innerText.includes('if added')")
+        page.click("#found-basket")
+        page.until(f"document.querySelector('#basket-what').innerText.includes('{len(found['samples'])} added')")
+        page.click("#basket-clear")
+        page.click("#rows .toggle", "add")
+        page.until("document.querySelector('#basket-what').innerText.includes('1 added')")
+        page.choose("#f-kind", "trained")
+        page.until("document.querySelector('#rows .toggle')?.innerText === 'leave out'")
+        page.click("#rows .toggle")
+        page.until("document.querySelector('#basket-what').innerText.includes('1 out, 1 added')")
+        page.click("#rows .edit")
+        page.until("document.querySelector('#ask-answer .answer')?.innerText.includes('removing it')")
+        assert page.errors == []
+
+
 KEEP = "URL.createObjectURL = blob => { window.saved = blob; return 'blob:none'; }"
 
 

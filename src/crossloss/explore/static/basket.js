@@ -50,7 +50,8 @@ function line(r) {
   const drop = make("button", { type: "button", className: "link", ariaLabel: `Take ${run.noun} ${r.sample} out of the basket`, onclick: () => put([r.sample], null) }, "drop");
   const w = basket.get(r.sample);
   const k = run.objectives.findIndex((o) => o.name === state.objective);
-  const doing = w === 0 ? effect(r.effects[k]) : `× ${w}`;
+  const once = w === 0 || (r.weight === 0 && w === 1); // left out, or a candidate added
+  const doing = w === r.weight ? "unchanged" : once ? effect(r.effects[k]) : `× ${w}`;
   return make("li", {}, make("span", { className: "effect" }, doing), sentence(r.pieces, null), drop);
 }
 

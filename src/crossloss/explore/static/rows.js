@@ -61,7 +61,7 @@ function row(r) {
   if (r.alike.length) {
     const all = [r.sample, ...r.alike];
     meta.append(
-      make("button", { type: "button", className: "link", onclick: () => put(all, 0) }, `with ${several(r.alike.length, "near-duplicate")}, together ${effect(r.together)}: all in the basket`),
+      make("button", { type: "button", className: "link", onclick: () => put(all, candidate ? 1 : 0) }, `with ${several(r.alike.length, "near-duplicate")}, together ${effect(r.together)}: all in the basket`),
     );
   }
   const item = make("li", { className: "row", tabIndex: -1 }, make("div", { className: "effect" }, effect(r.effects[k]), make("span", { className: "count" }, candidate ? " if added" : " if removed"), toggle), make("div", { className: "body" }, text, meta));
@@ -149,10 +149,12 @@ async function whole(name) {
   await toBasket({ ...filter(), document: name });
 }
 
+// Candidates are added, all others left out.
 async function toBasket(wanted) {
+  const added = wanted.kind === "candidates";
   try {
-    const { samples } = await ask("/api/select", selection({ filter: { kind: "trained", ...wanted } }));
-    put(samples, 0);
+    const { samples } = await ask("/api/select", selection({ filter: { ...wanted, kind: added ? "candidates" : "trained" } }));
+    put(samples, added ? 1 : 0);
     say(`${several(samples.length, run.noun)} put in the basket.`);
   } catch (error) {
     say(error.message);
