@@ -83,13 +83,13 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
 	touch $(READY)
 
-# (torchvision, which backpack asks for and nothing here imports, is left out: hence --no-deps above.)
+# (What nothing here imports is left out, hence --no-deps above: backpack's torchvision, and Playwright and its own.)
 lock:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q torch==2.13.0 -e ".[dev]"
 	(echo "# What make installs: every package pinned. After a change of pyproject.toml: make lock."; \
-	 $(BIN)/python -m pip freeze --exclude-editable | grep -v ^torchvision= | \
+	 $(BIN)/python -m pip freeze --exclude-editable | grep -Ev '^(torchvision|playwright|pyee|greenlet)=' | \
 	 sed 's/^\(torch==[0-9.]*\)+.*/\1/') > requirements.lock
 
 clean:

@@ -7,6 +7,9 @@ import time
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
+import torch
+import torch.nn.functional as F
+
 import crossloss as cl
 from crossloss.explore import listening
 from crossloss.objectives.weat import Weat
@@ -28,6 +31,17 @@ def make_run(folder, texts=None, **more):
         cl.score(run, [MINE, NEAR]).save()
         if subsets:
             cl.validate(run, [MINE, NEAR], subsets=subsets, strongest=0)
+    return folder
+
+
+def torch_run(folder):
+    """A scored run of a linear classifier in a folder."""
+    torch.manual_seed(0)
+    x = torch.randn(30, 3)
+    data = {"x": x, "y": x.argmax(1)}
+    field = cl.TorchField(torch.nn.Linear(3, 3), lambda out, b: F.cross_entropy(out, b["y"], reduction="none"), data)
+    with cl.train(field, cl.SGD(lr=0.1), steps=5, out=folder) as run:
+        cl.score(run, [lambda m: m(x[:4]).square().sum()])
     return folder
 
 
@@ -72,7 +86,10 @@ def explored(folder):
             return job
 
         try:
-            yield SimpleNamespace(ask=ask, work=work, address=address, port=port, token=token, folder=folder)
+            routes = server.config.app.app.routes
+            yield SimpleNamespace(
+                ask=ask, work=work, address=address, port=port, token=token, folder=folder, routes=routes
+            )
         finally:
             server.should_exit = True
             thread.join(10)

@@ -1,21 +1,26 @@
 """A reader's whole visit in a real browser: open, ask, leave out, basket, retrain, save a plan, train with it."""
 
+import csv
+import io
+import json
 import time
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from driver import browser, opened
-from explored import MINE, explored, make_run
+from explored import MINE, explored, make_run, torch_run
 from hostile_texts import TEXTS
 
 import crossloss as cl
 from crossloss import display
 from crossloss.plans import read_plan
 from dense import random_sentences
+from driver import browser, opened
 from fuzzing_runs import command
 
 pytestmark = browser
 LISTED = "document.querySelectorAll('#rows > li.row').length > 3"
+DRAWN = "document.querySelector('#chart svg') && document.querySelector('#leave-totals table')"
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,7 @@ def start(visit, width=1280, fragment=""):
     page.go("about:blank")
     page.go(own.address + fragment, width)
     page.until(LISTED)
+    page.until(DRAWN)
     return own, page
 
 
@@ -115,6 +121,54 @@ def test_the_address_holds_all_that_was_chosen(visit):
     assert page.js("[...['f-order', 'f-word']].map(i => document.getElementById(i).value)") == ["raising", "wad"]
 
 
+def test_a_new_objective_and_weights_stand_in_the_address(visit):
+    _, page = start(visit, fragment="#basket=2.5*1.2&other=near&other_low=0.001")
+    page.until("document.querySelector('#basket-weight').value === '2.5'")
+    assert page.js("document.querySelector('#f-other-low').value") == "0.001"
+    page.click("#rows .toggle")
+    page.until("document.querySelector('#basket-weight').placeholder === 'several'")
+    page.write("#basket-weight", "0.5")
+    page.js("document.activeElement.blur()")
+    page.until("document.querySelector('#basket-what').innerText.includes('3 weighed otherwise')")
+    page.click("#sets summary")
+    page.write("#sets-fields textarea", "waa, wab")
+    page.until("document.querySelector('#objective-answer .answer')")
+    page.until("location.hash.includes('edited')")
+    seen = page.text("#objective-answer .answer")
+    _, page = start(visit, fragment=page.js("location.hash"))
+    page.until(f"document.querySelector('#objective-answer .answer')?.innerText === {json.dumps(seen)}")
+    assert page.js("document.querySelector('#sets-fields textarea').value") == "waa, wab"
+    page.js("document.querySelector('#written-part').open = true")
+    page.write("#written", "similarity:waa/wab")
+    page.until("location.hash.includes('written') && !location.hash.includes('edited')")
+    _, page = start(visit, fragment=page.js("location.hash"))
+    page.until("document.querySelector('#objective-answer .answer')?.innerText.startsWith('similarity')")
+    _, page = start(visit, fragment="#edited=%7B%22name%22:1,%22sets%22:%7B%22X%22:%22x%22%7D%7D")
+    page.until("document.querySelector('#objective-answer').innerText")
+    assert [e for e in page.errors if "Failed to load" not in e] == []
+    page.errors.clear()
+
+
+def test_a_torch_run_says_what_it_cannot_and_shows_nothing_that_it_cannot(tmp_path):
+    run = torch_run(tmp_path / "run")
+    with explored(run) as own, opened(tmp_path / "profile") as page:
+        page.go(own.address)
+        page.until(LISTED)
+        page.until(DRAWN)
+        assert "What this run cannot do" in page.text("main")
+        assert page.text(".caveat").startswith("This is a torch run")
+        seen = page.js(
+            "[...document.querySelectorAll('button, h2, mark')].filter(e => e.checkVisibility()).map(e => e.innerText)"
+        )
+        for absent in ("Ask a sentence", "Retrain with it", "Retrain without them", "Word", "Words like this"):
+            assert absent not in seen
+        page.click("#rows .toggle")
+        page.until("document.querySelector('#basket-totals table')")
+        assert "Retrain" not in page.text("#basket")
+        assert page.violations() == []
+        assert page.errors == []
+
+
 def test_a_drawn_range_of_the_histogram_filters_and_a_click_on_a_word_opens_it(visit):
     own, page = start(visit)
     page.drag("#chart svg", (0.55, 0.4), (0.97, 0.5))
@@ -171,6 +225,59 @@ def test_numbers_are_written_as_crossloss_writes_them(visit):
         assert page.js(f"import('./format.js').then(m => {shares}.map(m.{name}))") == [write(x) for x in shares]
     times = [0.44, 9.94, 21.2, 200.0, 3661.0]
     assert page.js(f"import('./format.js').then(m => {times}.map(m.duration))") == [display.duration(t) for t in times]
+
+
+def test_candidates_are_added_and_sentences_left_out(tmp_path):
+    corpus = cl.with_swaps(cl.from_sentences(random_sentences(3, sentences=30)), [("waa", "wae"), ("wab", "waf")])
+    with explored(make_run(tmp_path / "run", corpus)) as own, opened(tmp_path / "profile") as page:
+        page.go(own.address)
+        page.until(LISTED)
+        _, found = own.ask("/api/select", {"objective": "mine", "filter": {"kind": "candidates"}})
+        page.choose("#f-kind", "candidates")
+        page.until(f"document.querySelector('#found').innerText.startsWith('{len(found['samples'])} ')")
+        page.until("document.querySelector('#rows .count')?.innerText.includes('if added')")
+        page.click("#found-basket")
+        page.until(f"document.querySelector('#basket-what').innerText.includes('{len(found['samples'])} added')")
+        page.click("#basket-clear")
+        page.click("#rows .toggle", "add")
+        page.until("document.querySelector('#basket-what').innerText.includes('1 added')")
+        page.choose("#f-kind", "trained")
+        page.until("document.querySelector('#rows .toggle')?.innerText === 'leave out'")
+        page.click("#rows .toggle")
+        page.until("document.querySelector('#basket-what').innerText.includes('1 out, 1 added')")
+        page.click("#rows .edit")
+        page.until("document.querySelector('#ask-answer .answer')?.innerText.includes('removing it')")
+        assert page.errors == []
+
+
+KEEP = "URL.createObjectURL = blob => { window.saved = blob; return 'blob:none'; }"
+
+
+def test_what_is_seen_is_saved_as_svg_and_csv(tmp_path):
+    run = make_run(tmp_path / "run", TEXTS + ["waa wae wai wam wab waf waj wan"] * 4)
+    with explored(run) as own, opened(tmp_path / "profile") as page:
+        page.go(own.address)
+        page.until(LISTED)
+        page.until(DRAWN)
+        page.js(KEEP)
+        for button in ("#leave-svg", "#f-svg"):
+            page.click(button)
+            drawing = ElementTree.fromstring(page.js("window.saved.text()"))
+            assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+            assert not [e for e in drawing.iter() if "class" in e.attrib]
+            assert all(e.get("fill") for e in drawing.iter())
+        page.click("#found-csv")
+        rows = list(csv.DictReader(io.StringIO(page.js("window.saved.text()"))))
+        _, given = own.ask("/api/rows", {"objective": "mine"})
+        assert [int(r["sample"]) for r in rows] == [r["sample"] for r in given["rows"]]
+        assert {r["effect of"] for r in rows} == {"removing"}
+        assert [float(r["near"]) for r in rows] == [r["effects"][1] for r in given["rows"]]
+        assert not [r["text"] for r in rows if r["text"][0] in "=+-@"]  # a spreadsheet would run it
+        assert any(r["text"].startswith("'=cmd") for r in rows)
+        page.click("#rows .toggle")
+        page.until("document.querySelector('#basket-totals table')")
+        page.click("#basket-csv")
+        assert page.js("window.saved.text()") == f"sample,weight\r\n{rows[0]['sample']},0\r\n"
 
 
 def test_a_hostile_corpus_runs_nothing_and_moves_no_other_text(tmp_path):

@@ -186,5 +186,8 @@ def test_swapped_words_have_the_effect_of_the_edits_and_candidates_can_be_traine
         _, basket = own.ask("/api/basket", {"changes": [{"weight": w, "samples": s} for w, s in given["changes"]]})
         assert basket["totals"][0]["predicted"] == pytest.approx(given["predicted"][0], rel=1e-5)
         assert (basket["out"], basket["in"]) == (1, 1)
+        candidate = given["changes"][1][1][0]  # has no place that another sentence could take
+        _, edited = own.ask("/api/sentence", {"text": texts[1], "objective": "mine", "instead": candidate})
+        assert edited["replacing"] is None
         status, refused = own.ask("/api/basket/swap", asked | {"pairs": [["zzz", "yyy"]]})
         assert (status, "no" in refused["error"].lower()) == (400, True)

@@ -5,6 +5,7 @@ from explored import MINE, explored
 from torch.nn import functional as F
 
 import crossloss as cl
+from crossloss.plans import read_plan
 from dense import random_sentences
 
 
@@ -50,8 +51,17 @@ def test_an_imported_run_answers_sentences_and_does_not_retrain(tmp_path):
         _, about = own.ask("/api/run")
         assert set(about["cannot"]) == {"retrain", "unit"}
         assert own.ask("/api/sentence", {"text": "waa wab", "objective": "mine"})[0] == 200
-        status, refused = own.ask("/api/basket/retrain", {"changes": [{"weight": 0, "samples": [1]}]})
+        basket = {"changes": [{"weight": 0, "samples": [1]}]}
+        status, refused = own.ask("/api/basket/retrain", basket)
         assert (status, refused["error"]) == (400, about["cannot"]["retrain"])
+        # Scores without a unit predict no value, nowhere.
+        strongest = own.ask("/api/strongest", {"objective": "mine", "n": 3})[1]
+        assert (strongest["curve"], len(strongest["samples"])) == ([], 3)
+        for given in (strongest, own.ask("/api/basket", basket)[1]):
+            assert [t["predicted"] for t in given["totals"]] == [None]
+        assert own.ask("/api/basket/plan", basket)[0] == 200
+    _, notes = read_plan(tmp_path / "run" / "plan-basket-mine.parquet")
+    assert notes["predicted"] == {}
 
 
 def test_a_run_without_scores_is_refused_with_what_to_do(tmp_path):

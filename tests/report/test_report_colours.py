@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-STYLE = files("crossloss.report").joinpath("style.css").read_text()
+STYLE = files("crossloss.report").joinpath("colours.css").read_text()
 OKABE_ITO = {"blue": ("#0072b2", "#56b4e9"), "orange": ("#d55e00", "#e69f00")}
 
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB.
@@ -59,6 +59,7 @@ def test_there_are_themes_for_light_dark_and_paper():
 def test_text_reaches_wcag_aa_and_lines_stand_out(theme):
     for text, ground in product(("ink", "muted", "link"), ("paper", "panel")):
         assert contrast(theme[text], theme[ground]) >= 4.5, (text, ground)
+    assert contrast(theme["warm"], theme["paper"]) >= 4.5
     for mark in ("blue", "orange"):
         assert contrast(theme[mark], theme["paper"]) >= 3
 

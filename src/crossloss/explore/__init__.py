@@ -72,6 +72,8 @@ def listening(path: str | Path, port: int = 0) -> Iterator[tuple[str, Any, socke
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                http="h11",
+                ws="none",
                 limit_concurrency=512,
                 timeout_graceful_shutdown=1,
             )

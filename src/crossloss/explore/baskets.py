@@ -10,6 +10,7 @@ from crossloss.core import UserError
 from crossloss.objectives.bounds import bounds_of
 from crossloss.plans.curve import removal_curve
 from crossloss.plans.files import plan_table
+from crossloss.report.words import UNITLESS
 from crossloss.run.store import content_key
 from crossloss.scores import Scores
 
@@ -31,11 +32,17 @@ def changed_weights(weights: np.ndarray, basket: Basket) -> np.ndarray:
 
 
 def totals(scores: Scores, weights: np.ndarray) -> list[dict[str, Any]]:
-    """Each objective now and as predicted, to first order, with these weights (n,); ``beyond`` what it can ever be."""
+    """Each objective now and as predicted, to first order, with these weights (n,); ``beyond`` what it can ever be.
+
+    Scores without a unit predict no value: None.
+    """
     change = weights - scores.run.weights
-    made = []
+    made: list[dict[str, Any]] = []
     for objective, row in zip(scores.objectives, scores.samples, strict=True):
         value = scores.values[objective.name]
+        if scores.estimator in UNITLESS:
+            made.append({"name": objective.name, "value": value, "predicted": None, "beyond": False})
+            continue
         low, high = bounds_of(objective, scores.run.model.word_index)
         predicted = float(value + change @ row)
         beyond = not low - UNCHECKED <= predicted <= high + UNCHECKED
@@ -75,7 +82,7 @@ def strongest(scores: Scores, name: str, up: bool, n: int) -> dict[str, Any]:
         "n": n,
         "most": helpful,
         "samples": samples.tolist(),
-        "curve": [[int(c), float(curve[c])] for c in counts],
+        "curve": [] if scores.estimator in UNITLESS else [[int(c), float(curve[c])] for c in counts],
         "totals": totals(scores, weights),
     }
 
@@ -85,7 +92,7 @@ def plan_of(scores: Scores, weights: np.ndarray) -> pa.Table:
     predicted = totals(scores, weights)
     what = {
         "values": {t["name"]: t["value"] for t in predicted},
-        "predicted": {t["name"]: t["predicted"] for t in predicted},
+        "predicted": {t["name"]: t["predicted"] for t in predicted if t["predicted"] is not None},
         "made by": "crossloss explore",
     }
     return plan_table(weights, what | scores.run.origin)

@@ -80,11 +80,13 @@ def asked(session: Session, text: str, name: str, instead: int | None) -> dict[s
     return made
 
 
-def _replacing(session: Session, explained: list[Explanation], instead: int) -> dict[str, Any]:
+def _replacing(session: Session, explained: list[Explanation], instead: int) -> dict[str, Any] | None:
     """What exchanging a sentence for the typed one does: the typed one's score less its own, at its weight."""
     if not 0 <= instead < session.model.samples:
         raise UserError("The run has no sentence of this number.")
     weight = float(session.rows.weights[instead])
+    if not weight:
+        return None  # a candidate: there is nothing to take its place of
     effects = [
         weight * (e.score - float(row[instead])) for e, row in zip(explained, session.scores.samples, strict=True)
     ]

@@ -1,8 +1,9 @@
 """An explored run: its scores, what was found by retraining, and the work that changes them."""
 
-import math
 import threading
-from dataclasses import asdict, dataclass
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +17,11 @@ from crossloss.explore.baskets import Basket, basket_key, changed_weights, plan_
 from crossloss.explore.queries import Rows
 from crossloss.explore.worker import Worker
 from crossloss.models.skipgram.model import SkipGram
-from crossloss.objectives import BaseObjective, from_dict, measured
-from crossloss.objectives.bounds import bounds_of
+from crossloss.objectives import from_dict, measured
 from crossloss.objectives.command_line import parse
 from crossloss.progress import part
 from crossloss.report.text import clean
-from crossloss.report.words import UNITLESS, elsewhere, guide
+from crossloss.report.words import UNITLESS
 from crossloss.run.load import load
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.store import content_key
@@ -71,6 +71,7 @@ class Session:
             self.run.close()
             raise
         self.worker, self.after = Worker(), None
+        self.seconds: float | None = self.run.store.metrics.get("train.seconds")  # of the newest training
         self._tests: dict[str, Any] = {}
         self._lock = threading.Lock()
         self.found: list[dict[str, Any]] = list(self.run.store.load(FOUND) or [])
@@ -117,7 +118,10 @@ class Session:
         if "retrain" not in reasons and not self.run.has_starts:
             reasons["starts"] = "This model has one start."
         if self.scores.estimator in UNITLESS:
-            reasons["unit"] = guide(self.scores.estimator, self.model.sample_noun)[1]
+            noun = self.model.sample_noun
+            reasons["unit"] = (
+                f"Scores of {self.scores.estimator} have no unit: they rank {noun}s, and predict no value."
+            )
         return reasons
 
     @property
@@ -127,86 +131,19 @@ class Session:
         assert path is not None
         return path
 
-    def about(self) -> dict[str, Any]:
-        """The run, its objectives, and how far its numbers can be trusted."""
-        run, noun = self.run, self.model.sample_noun
-        corpus = self.model.corpus if self.words else None
-        trained, metrics = int((run.weights > 0).sum()), run.store.metrics
-        note = elsewhere(self.scores.estimator, self.model.kind) if not run.steps else ""
-        return {
-            "folder": clean(str(self.path)),
-            "source": clean(corpus.source if corpus else f"{self.model.kind} model"),
-            "noun": noun,
-            "samples": self.model.samples,
-            "trained": trained,
-            "counts": several(trained, noun),
-            "estimator": self.scores.estimator,
-            "guide": list(guide(self.scores.estimator, noun)),
-            "note": note,
-            "cannot": {name: clean(reason) for name, reason in self.cannot.items()},
-            "documents": self.rows.has_documents,
-            "candidates": int(self.rows.candidate.sum()),
-            "swapped": bool(corpus is not None and corpus.originals is not None),
-            "objectives": [self._objective(i) for i in range(len(self.scores.names))],
-            "benchmarks": {name: metrics.get(f"quality.{name}") for name in ("wordsim353", "simlex999")},
-            "seconds": {name: metrics.get(f"{name}.seconds") for name in ("train", "score")},
-            "found": self.found,
-        }
-
-    def _objective(self, i: int) -> dict[str, Any]:
-        objective: Any = self.scores.objectives[i]
-        known, name = isinstance(objective, BaseObjective), objective.name
-        sets = objective.sets if hasattr(objective, "sets") else {}
-        low, high = bounds_of(objective, self.model.word_index)
-        spread = self.run.results.spreads.get(name)
-        counts = self.model.vocabulary.occurrences if self.words else {}
-        return {
-            "name": name,
-            "value": self.scores.values[name],
-            "quantity": clean(getattr(objective, "quantity", "value")),
-            "question": clean(getattr(objective, "question", "")),
-            "meaning": clean(objective.interpretation()) if known else "",
-            "low": low if math.isfinite(low) else None,
-            "high": high if math.isfinite(high) else None,
-            "sets": [
-                {"side": side, "label": clean(objective.label(side)), "words": [[w, counts.get(w, 0)] for w in words]}
-                for side, words in sets.items()
-            ],
-            "test": getattr(objective, "type", "") == "weat",
-            "spread": list(spread.values) if spread else None,
-            "trust": self._trust(name),
-        }
-
     @cached_property
-    def _validation(self) -> Any:
+    def validation(self) -> Any:
+        """What was validated of the run; None where nobody looked."""
         return stored_validation(self.run)
 
-    def _trust(self, name: str) -> dict[str, Any] | None:
-        """Agreement with retraining, of random subsets and of the strongest one by one; None where nobody looked."""
-        if self._validation is None:
-            return None
-        rows = [r for r in self._validation.fidelity.get(name, ()) if r.estimator == self.scores.estimator]
-        single = self._validation.strongest.get(name)
-        made: dict[str, Any] = {}
-        if rows:
-            made |= {"share": rows[-1].share} | asdict(rows[-1].fidelity)
-        if single is not None and single.fidelity is not None:
-            made["single"] = {"pearson": single.fidelity.pearson, "slope": single.fidelity.slope}
-        return made or None
+    def tests(self) -> dict[str, Any]:
+        """Value and p-value of each objective."""
+        return {o.name: self._test(o) for o in self.scores.objectives}
 
-    def tests(self, which: str) -> dict[str, Any]:
-        """Value and p-value of each objective, of the run or as retrained with the last basket."""
-        if which == "after" and self.after is None:
-            raise UserError("Nothing was retrained yet: press Retrain first.")
-        view, key = (
-            (self.run.view, "") if which == "before" or self.after is None else (self.after.view, self.after.key)
-        )
-        return {o.name: self._test(o, view, key) for o in self.scores.objectives}
-
-    def _test(self, objective: Any, view: Any, key: str) -> dict[str, Any]:
-        place = f"{key} {content_key(self.run.fingerprint(objective))}"
+    def _test(self, objective: Any) -> dict[str, Any]:
+        place = content_key(self.run.fingerprint(objective))
         if place not in self._tests:
-            value, tested = measured(objective, view)
+            value, tested = measured(objective, self.run.view)
             more = {} if tested is None else {"p": tested.p_value, "two": tested.p_value_two_sided}
             self._tests[place] = {"value": value} | more
         return dict(self._tests[place])
@@ -236,11 +173,12 @@ class Session:
         run = self.run
         retrainer, before, after = Retrainer(run, scores.objectives), [], []
         for i, seed in enumerate(run.seeds(starts)):
-            with part(f"start {i + 1} of {starts}") if starts > 1 else part("retraining"):
+            with part(f"start {i + 1} of {starts}") if starts > 1 else nullcontext():
+                begun = time.perf_counter()
                 after.append(retrainer(weights, seed=seed))
                 if i == 0:
                     view = retrainer.view if retrainer.view is not None else run.retrain(weights).view
-                    self.after = After(basket_key(weights), view)
+                    self.after, self.seconds = After(basket_key(weights), view), time.perf_counter() - begun
                 before.append(retrainer(seed=seed))
         made = label | {
             "key": basket_key(weights),
@@ -276,7 +214,7 @@ class Session:
         counts = self.model.vocabulary.occurrences if self.words else {}
         missing = [word for row in objective.coverage(counts) for word in row.missing]
         metrics = self.run.store.metrics
-        return self._test(objective, self.run.view, "") | {
+        return self._test(objective) | {
             "name": objective.name,
             "meaning": clean(objective.interpretation()),
             "missing": [clean(word) for word in missing],

@@ -3,7 +3,7 @@ import * as chart from "./chart.js";
 import { $, fill, make, note, saveDrawing, sentence, table } from "./dom.js";
 import { count, effect, percent, several, spread, value } from "./format.js";
 import { ask, basket, change, current, newest, on, put, run, say, state } from "./state.js";
-import { badge, begin, found, predictedCell } from "./trust.js";
+import { badge, begin, estimate, found, predicted, predictedCell } from "./trust.js";
 
 // A sentence
 
@@ -24,8 +24,9 @@ function typed() {
 }
 
 function doing(verb, change) {
-  const size = effect(Math.abs(change)).replace(/^\+/, "");
-  return `${verb} is predicted to ${change < 0 ? "lower" : "raise"} ${state.objective} by ${size}.`;
+  if (!change) return `${verb} is predicted to leave ${state.objective} as it is.`;
+  const size = run.cannot.unit ? "" : ` by ${effect(Math.abs(change)).replace(/^\+/, "")}`;
+  return `${verb} is predicted to ${change < 0 ? "lower" : "raise"} ${state.objective}${size}.`;
 }
 
 function show(given, asked) {
@@ -40,7 +41,7 @@ function show(given, asked) {
     parts.push(head(`Put in the place of sentence ${count(given.replacing.sample)}: `, doing("the exchange", given.replacing.effects[k])));
   } else if (given.removed) {
     parts.push(head(`Sentence ${count(given.sample)} of the corpus: `, doing("removing it", given.removed[k])));
-  } else parts.push(head("Not in the corpus: ", doing("adding it once", given.added[k])));
+  } else parts.push(head(run.candidates ? "Not trained on: " : "Not in the corpus: ", doing("adding it once", given.added[k])));
   parts.push(sentence(given.pieces, look));
   const sign = given.removed && !edited ? -given.weight : 1;
   const verb = edited || !given.removed ? "it adds" : "removing it";
@@ -55,7 +56,7 @@ function show(given, asked) {
     ...(given.removed ? [effect(given.removed[i])] : []),
     badge(o),
   ]);
-  parts.push(table("Predicted change of every objective, to first order", heads, rows));
+  parts.push(table(run.cannot.unit ? "Scores for every objective, in no unit" : "Predicted change of every objective, to first order", heads, rows));
   parts.push(unknown(given));
   if (given.removed && !edited) {
     const inside = basket.has(given.sample);
@@ -85,6 +86,8 @@ let curve;
 const strongest = newest("/api/strongest", (given, error) => {
   if (error) {
     fill($("leave-answer"), error.message);
+    fill($("leave-chart"));
+    fill($("leave-totals"));
     return;
   }
   curve = given;
@@ -102,13 +105,16 @@ function toLeave() {
 function left() {
   const o = current();
   const points = run.found.filter((f) => f.objective === o.name && f.up === up() && f.n > 0 && f.after[o.name] !== undefined);
-  const end = curve.curve.at(-1)[0]; // points beyond the line are there when the reader goes further
-  const drawn = points.filter((f) => f.n <= end).map((f) => [f.n, f.after[o.name], null]);
-  chart.removal($("leave-chart"), { curve: curve.curve, points: drawn, n: curve.n, name: o.name, now: o.value });
+  const line = curve.curve; // none where scores have no unit
+  const end = line.at(-1)?.[0] ?? 0; // points beyond the line are there when the reader goes further
+  const drawn = points.filter((f) => f.n <= end).map((f) => [f.n, f.after[o.name], f.starts?.map((s) => s[1][o.name])]);
+  if (line.length) chart.removal($("leave-chart"), { curve: line, points: drawn, n: curve.n, name: o.name, now: o.value });
+  $("leave-svg").hidden = !line.length;
   const here = curve.totals.find((t) => t.name === o.name);
   const mine = points.find((f) => f.n === curve.n);
-  const doing = `Without the ${several(curve.n, run.noun)} that ${up() ? "lower" : "raise"} it most, ${o.name} is predicted to go from ${value(o.value)} to `;
-  const parts = [doing, make("strong", {}, value(here.predicted)), here.beyond ? ", which it can never reach: beyond first order" : "", "."];
+  const doing = `Without the ${several(curve.n, run.noun)} that ${up() ? "lower" : "raise"} it most, ${o.name}`;
+  const parts = [`${doing} is predicted to go from ${value(o.value)} to `, make("strong", {}, value(here.predicted)), here.beyond ? ", which it can never reach: beyond first order" : "", "."];
+  if (run.cannot.unit) parts.splice(0, 4, `${doing} is predicted to ${up() ? "rise" : "fall"} from ${value(o.value)}; how far is not known.`);
   if (mine) parts.push(" Retrained: ", make("strong", { className: "found-text" }, value(mine.after[o.name])), ".");
   if (mine?.starts) {
     const sides = [0, 1].map((side) => spread(mine.starts.map((s) => s[side][o.name])));
@@ -116,11 +122,12 @@ function left() {
   }
   fill($("leave-answer"), ...parts, " ", badge(o));
   $("leave-n").max = curve.most;
+  $("leave-seconds").textContent = run.cannot.retrain ? "" : estimate(Number($("leave-starts").value));
   $("leave-slider").value = Math.round(1000 * Math.sqrt(curve.n / Math.max(curve.most, 1)));
   $("leave-retrain").disabled = $("leave-basket").disabled = !curve.n;
-  const heads = ["objective", "now", "predicted", ...(mine ? ["retrained"] : [])];
-  const rows = curve.totals.map((t) => [t.name, value(t.value), predictedCell(t), ...(mine ? [value(mine.after[t.name])] : [])]);
-  fill($("leave-totals"), table(`Without these ${count(curve.n)}`, heads, rows), mine ? found(mine) : null);
+  const heads = ["objective", "now", ...predicted("predicted"), ...(mine ? ["retrained"] : [])];
+  const rows = curve.totals.map((t) => [t.name, value(t.value), ...predicted(predictedCell(t)), ...(mine ? [value(mine.after[t.name])] : [])]);
+  fill($("leave-totals"), table(`Without these ${count(curve.n)}`, heads, rows), mine ? found(mine, `without these ${count(curve.n)}`) : null);
 }
 
 export function start() {
@@ -144,6 +151,7 @@ export function start() {
     const n = Math.round((Number($("leave-slider").value) / 1000) ** 2 * (curve?.most ?? 0));
     change({ n }, "leave");
   });
+  $("leave-starts").addEventListener("change", left);
   $("leave-retrain").addEventListener("click", () =>
     begin("/api/strongest/retrain", { objective: state.objective, up: up(), n: curve.n, starts: Number($("leave-starts").value) }),
   );
@@ -165,9 +173,10 @@ export function start() {
   });
 }
 
-export async function edit(sample) {
+// A sentence of the list, to be changed in its place; a candidate, which is not trained on, has none.
+export async function edit({ sample, weight }) {
   const { text } = await ask("/api/text", { sample });
-  change({ asked: text, instead: sample }, "ask");
+  change({ asked: text, instead: weight ? sample : undefined }, "ask");
   $("ask").scrollIntoView();
   $("ask-text").focus();
 }

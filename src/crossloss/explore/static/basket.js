@@ -2,10 +2,9 @@
 import { $, csv, fill, make, note, save, sentence, table } from "./dom.js";
 import { count, effect, percent, several, spread, value } from "./format.js";
 import { ask, basket, changes, empty, newest, on, put, run, say, state } from "./state.js";
-import { badge, begin, found, predictedCell } from "./trust.js";
+import { badge, begin, estimate, found, predicted, predictedCell } from "./trust.js";
 
 const SHOWN = 50;
-let weight = 0;
 
 const totals = newest("/api/basket", (given, error) => {
   if (error) fill($("basket-totals"), note(error.message, "caveat"));
@@ -25,11 +24,11 @@ function show(given) {
   ].filter(Boolean);
   $("basket-what").textContent = parts.length ? `${several(basket.size, run.noun)}: ${parts.join(", ")}; ${percent(given.moved)} of the training weight.` : "Nothing in it changes a weight.";
   const spreads = mine?.starts;
-  const heads = ["objective", "now", "predicted", ...(mine ? ["retrained"] : []), "checked"];
+  const heads = ["objective", "now", ...predicted("predicted"), ...(mine ? ["retrained"] : []), "checked"];
   const rows = given.totals.map((t, i) => [
     t.name,
     value(t.value),
-    predictedCell(t),
+    ...predicted(predictedCell(t)),
     ...(mine ? [make("strong", { className: "found-text" }, value(mine.after[t.name]))] : []),
     badge(run.objectives[i]),
   ]);
@@ -39,18 +38,20 @@ function show(given) {
     const over = given.totals.map((t) => [t.name, ...[0, 1].map((side) => spread(spreads.map((s) => s[side][t.name])))]);
     told.push(table(`From ${spreads.length} starts, mean ± sd`, ["objective", "before", "after"], over));
   }
-  if (mine) told.push(found(mine));
-  else told.push(note("Retrain to see what it really does, also to WordSim and SimLex."));
+  if (mine) told.push(found(mine, "with this basket"));
+  else if (!run.cannot.retrain) told.push(note(`Retrain to see what it really does${run.cannot.words ? "" : ", also to WordSim and SimLex"}.`));
   fill($("basket-totals"), ...told);
   const first = given.totals.find((t) => t.name === state.objective);
-  $("shortcut").textContent = `Basket ${count(basket.size)} · ${first.name} ${value(first.value)} → ${value(mine ? mine.after[first.name] : first.predicted)}${mine ? " retrained" : ""}`;
+  const then = mine ? ` → ${value(mine.after[first.name])} retrained` : predicted(` → ${value(first.predicted)}`).join("");
+  $("shortcut").textContent = `Basket ${count(basket.size)} · ${first.name} ${value(first.value)}${then}`;
 }
 
 function line(r) {
-  const drop = make("button", { type: "button", className: "link", ariaLabel: `Take sentence ${r.sample} out of the basket`, onclick: () => put([r.sample], null) }, "drop");
+  const drop = make("button", { type: "button", className: "link", ariaLabel: `Take ${run.noun} ${r.sample} out of the basket`, onclick: () => put([r.sample], null) }, "drop");
   const w = basket.get(r.sample);
   const k = run.objectives.findIndex((o) => o.name === state.objective);
-  const doing = w === 0 ? effect(r.effects[k]) : `× ${w}`;
+  const once = w === 0 || (r.weight === 0 && w === 1); // left out, or a candidate added
+  const doing = w === r.weight ? "unchanged" : once ? effect(r.effects[k]) : `× ${w}`;
   return make("li", {}, make("span", { className: "effect" }, doing), sentence(r.pieces, null), drop);
 }
 
@@ -66,6 +67,10 @@ function refresh() {
     fill($("plan-saved"));
     return;
   }
+  const weights = new Set(basket.values());
+  $("basket-weight").value = weights.size === 1 ? [...weights][0] : "";
+  $("basket-weight").placeholder = weights.size === 1 ? "" : "several";
+  $("basket-seconds").textContent = run.cannot.retrain ? "" : estimate(Number($("basket-starts").value));
   totals({ changes: changes() });
   const samples = [...basket.keys()];
   listed({ objective: state.objective, filter: { samples: samples.slice(-SHOWN) }, grouped: false, limit: SHOWN });
@@ -85,8 +90,8 @@ async function swap() {
 }
 
 function swapped(given) {
-  const rows = run.objectives.map((o, i) => [o.name, value(o.value), effect(given.effects[i]), value(given.predicted[i])]);
-  const parts = [table(`${several(given.sentences, "sentence")} with words exchanged instead of left out`, ["objective", "now", "change", "predicted"], rows)];
+  const rows = run.objectives.map((o, i) => [o.name, value(o.value), effect(given.effects[i]), ...predicted(value(given.predicted[i]))]);
+  const parts = [table(`${several(given.sentences, "sentence")} with words exchanged instead of left out`, ["objective", "now", run.cannot.unit ? "change, in no unit" : "change", ...predicted("predicted")], rows)];
   if (given.unseen) parts.push(note(`${percent(given.unseen)} of their word pairs occur nowhere in the corpus and are left out.`));
   if (given.trainable === given.sentences) {
     parts.push(make("button", { type: "button", className: "button", onclick: () => exchange(given) }, "Exchange them in the basket"));
@@ -120,11 +125,12 @@ export function start() {
   $("basket-retrain").addEventListener("click", () =>
     begin("/api/basket/retrain", { changes: changes(), starts: Number($("basket-starts").value) }),
   );
-  $("basket-weight").value = weight;
   $("basket-weight").addEventListener("change", () => {
-    weight = Math.max(0, Number($("basket-weight").value) || 0);
-    put([...basket.keys()], weight);
+    const given = $("basket-weight").value.trim();
+    if (given !== "" && Number.isFinite(Number(given))) put([...basket.keys()], Math.min(Math.max(0, Number(given)), 1e6));
+    else refresh();
   });
+  $("basket-starts").addEventListener("change", refresh);
   $("basket-clear").addEventListener("click", empty);
   $("basket-csv").addEventListener("click", () =>
     save("basket.csv", "text/csv", csv([["sample", "weight"], ...[...basket].sort((a, b) => a[0] - b[0])])),

@@ -16,7 +16,13 @@ function ticks(low, high, wanted = 5) {
   return made;
 }
 
-const short = (x) => String(Number(x.toPrecision(3))).replace("-", "\u2212");
+// Writes ticks with as many digits as tell them apart.
+function written(all) {
+  const step = all.length > 1 ? Math.abs(all[1] - all[0]) : Math.abs(all[0]) || 1;
+  const digits = Math.min(Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)), 12);
+  return (t) => String(Number(t.toFixed(digits))).replace("-", "\u2212");
+}
+
 const scale = (low, high, from, to) => (x) => from + ((x - low) / (high - low || 1)) * (to - from);
 
 function canvas(height, label) {
@@ -26,21 +32,21 @@ function canvas(height, label) {
 function axes(svg, x, y, [xs, ys], bottom, names) {
   for (const t of ys) {
     svg.append(draw("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(t), y2: y(t) }));
-    svg.append(draw("text", { class: "tick", x: LEFT - 8, y: y(t) + 4, "text-anchor": "end" }, names.y?.(t) ?? short(t)));
+    svg.append(draw("text", { class: "tick", x: LEFT - 8, y: y(t) + 4, "text-anchor": "end" }, (names.y ?? written(ys))(t)));
   }
   for (const t of xs) {
-    svg.append(draw("text", { class: "tick", x: x(t), y: bottom + 17, "text-anchor": "middle" }, names.x?.(t) ?? short(t)));
+    svg.append(draw("text", { class: "tick", x: x(t), y: bottom + 17, "text-anchor": "middle" }, (names.x ?? written(xs))(t)));
   }
   svg.append(draw("line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: bottom, y2: bottom }));
   const middle = (LEFT + WIDTH - RIGHT) / 2;
   svg.append(draw("text", { class: "label", x: middle, y: bottom + 37, "text-anchor": "middle" }, names.below));
 }
 
-// curve: [[left out, predicted]]; points: [[left out, retrained, spread or null]]; n: where the reader is.
+// curve: [[left out, predicted]]; points: [[left out, retrained, as retrained from several starts]]; n: where the reader is.
 export function removal(place, { curve, points, n, name, now }) {
   const height = 300;
   const bottom = height - 46;
-  const values = [...curve.map((c) => c[1]), ...points.flatMap((p) => [p[1] - (p[2] ?? 0), p[1] + (p[2] ?? 0)]), now];
+  const values = [...curve.map((c) => c[1]), ...points.flatMap((p) => [p[1], ...(p[2] ?? [])]), now];
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const pad = (high - low || 1) * 0.06;
   const most = Math.max(curve.at(-1)[0], ...points.map((p) => p[0]), 1);
@@ -52,8 +58,8 @@ export function removal(place, { curve, points, n, name, now }) {
   axes(svg, x, y, [whole, ticks(low - pad, high + pad)], bottom, { below: "left out", x: count });
   svg.append(draw("line", { class: "here", x1: x(n), x2: x(n), y1: 12, y2: bottom }));
   svg.append(draw("path", { class: "predicted", d: `M${curve.map((c) => `${x(c[0]).toFixed(1)},${y(c[1]).toFixed(1)}`).join("L")}` }));
-  for (const [at, found, sd] of points) {
-    if (sd) svg.append(draw("line", { class: "spread", x1: x(at), x2: x(at), y1: y(found - sd), y2: y(found + sd) }));
+  for (const [at, found, starts] of points) {
+    if (starts) svg.append(draw("line", { class: "spread", x1: x(at), x2: x(at), y1: y(Math.min(...starts)), y2: y(Math.max(...starts)) }));
     svg.append(draw("circle", { class: "found", cx: x(at), cy: y(found), r: 5.5 }, draw("title", {}, `${count(at)} left out, retrained: ${value(found)}`)));
   }
   const key = draw("g", {});
@@ -61,8 +67,8 @@ export function removal(place, { curve, points, n, name, now }) {
   const at = curve.at(-1)[1] > now ? bottom - 14 : 22;
   key.append(draw("line", { class: "predicted", x1: start, x2: start + 24, y1: at - 4, y2: at - 4 }));
   key.append(draw("text", { class: "tick", x: start + 30, y: at }, "predicted"));
-  key.append(draw("circle", { class: "found", cx: start + 154, cy: at - 4, r: 5.5 }));
-  key.append(draw("text", { class: "tick", x: start + 168, y: at }, "retrained"));
+  if (points.length) key.append(draw("circle", { class: "found", cx: start + 154, cy: at - 4, r: 5.5 }));
+  if (points.length) key.append(draw("text", { class: "tick", x: start + 168, y: at }, "retrained"));
   svg.append(key);
   fill(place, svg);
   return svg;
@@ -105,13 +111,13 @@ function brush(svg, invert, chosen, two) {
   });
 }
 
-export function histogram(place, { edges, all, selected }, range, name, chosen) {
+export function histogram(place, { edges, all, selected }, range, [name, noun], chosen) {
   const height = 172;
   const bottom = height - 46;
   const most = Math.max(...all, 1);
   const x = scale(edges[0], edges.at(-1), LEFT, WIDTH - RIGHT);
   const y = scale(0, Math.log1p(most), bottom, 10);
-  const svg = canvas(height, `How many sentences have which effect on ${name}: from ${effect(edges[0])} to ${effect(edges.at(-1))}`);
+  const svg = canvas(height, `How many ${noun}s have which effect on ${name}: from ${effect(edges[0])} to ${effect(edges.at(-1))}`);
   svg.classList.add("brushed");
   const tens = [];
   for (let t = 1; t <= most; t *= 10) tens.push(t);
@@ -133,22 +139,25 @@ export function histogram(place, { edges, all, selected }, range, name, chosen) 
   return svg;
 }
 
-export function scatter(place, { x: xs, y: ys, cells }, names, chosen) {
+// box: the chosen [low, high] of both, undefined where it is open.
+export function scatter(place, { x: xs, y: ys, cells }, box, names, chosen) {
   const height = 420;
   const bottom = height - 46;
   const x = scale(xs[0], xs.at(-1), LEFT, WIDTH - RIGHT);
   const y = scale(ys[0], ys.at(-1), bottom, 24);
   const most = Math.log1p(Math.max(...cells.map((c) => c[2]), 1));
-  const svg = canvas(height, `Sentences by their effect on ${names[0]} and on ${names[1]}; darker where there are more`);
+  const svg = canvas(height, `The ${names[2]}s by their effect on ${names[0]} and on ${names[1]}; darker where there are more`);
   svg.classList.add("brushed");
   axes(svg, x, y, [ticks(xs[0], xs.at(-1), 6), ticks(ys[0], ys.at(-1), 6)], bottom, { below: `effect on ${names[0]}` });
   svg.append(draw("text", { class: "label", x: LEFT, y: 14 }, `effect on ${names[1]}`));
   for (const [i, j, n] of cells) {
-    const box = { x: x(xs[i]), width: x(xs[i + 1]) - x(xs[i]), y: y(ys[j + 1]), height: y(ys[j]) - y(ys[j + 1]) };
-    svg.append(draw("rect", { class: "cell", "fill-opacity": (0.15 + (0.85 * Math.log1p(n)) / most).toFixed(2), ...box }));
+    const place = { x: x(xs[i]), width: x(xs[i + 1]) - x(xs[i]), y: y(ys[j + 1]), height: y(ys[j]) - y(ys[j + 1]) };
+    svg.append(draw("rect", { class: "cell", "fill-opacity": (0.15 + (0.85 * Math.log1p(n)) / most).toFixed(2), ...place }));
   }
   svg.append(draw("line", { class: "zero", x1: x(0), x2: x(0), y1: 24, y2: bottom }));
   svg.append(draw("line", { class: "zero", x1: LEFT, x2: WIDTH - RIGHT, y1: y(0), y2: y(0) }));
+  for (const end of box[0].filter((e) => e !== undefined)) svg.append(draw("line", { class: "here", x1: x(end), x2: x(end), y1: 24, y2: bottom }));
+  for (const end of box[1].filter((e) => e !== undefined)) svg.append(draw("line", { class: "here", x1: LEFT, x2: WIDTH - RIGHT, y1: y(end), y2: y(end) }));
   const [backX, backY] = [scale(LEFT, WIDTH - RIGHT, xs[0], xs.at(-1)), scale(bottom, 24, ys[0], ys.at(-1))];
   brush(svg, (p) => [backX(p[0]), backY(p[1])], (ends) => chosen(ends), true);
   fill(place, svg);

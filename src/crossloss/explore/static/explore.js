@@ -17,22 +17,25 @@ function tabs() {
       const p = tests[o.name]?.p;
       const told = `${o.name} ${value(o.value)}${p === undefined ? "" : `, p ${probability(p)}`}`;
       const chosen = o.name === state.objective;
-      return make("button", { type: "button", className: "tab", ariaPressed: String(chosen), onclick: () => change({ objective: o.name, low: undefined, high: undefined, other: undefined, up: undefined }, "objective") }, told);
+      return make("button", { type: "button", className: "tab", ariaPressed: String(chosen), onclick: () => change({ objective: o.name, low: undefined, high: undefined, other: undefined, up: undefined, edited: undefined }, "objective") }, told);
     }),
   );
 }
 
 function limits() {
   $("ask").hidden = Boolean(run.cannot.sentence);
-  $("f-word").parentElement.hidden = $("swap").hidden = Boolean(run.cannot.words);
+  const ofWords = [$("f-word").parentElement, $("f-length"), $("f-grouped").parentElement, $("swap"), $("f-order").querySelector("[value=diverse]")];
+  for (const part of ofWords) part.hidden = Boolean(run.cannot.words);
   for (const id of ["leave-retrain", "basket-retrain"]) {
     $(id).hidden = Boolean(run.cannot.retrain);
     $(id).nextElementSibling.hidden = Boolean(run.cannot.retrain || run.cannot.starts);
+    $(id).nextElementSibling.nextElementSibling.hidden = Boolean(run.cannot.retrain);
   }
   const reasons = [...new Set(Object.values(run.cannot))];
-  if (reasons.length) $("leave").after(make("section", {}, ...reasons.map((reason) => make("p", { className: "caveat" }, reason))));
+  if (reasons.length) $("ask").before(make("section", {}, make("h2", {}, "What this run cannot do"), ...reasons.map((reason) => make("p", { className: "caveat" }, reason))));
   const title = run.noun[0].toUpperCase() + run.noun.slice(1);
   $("sentences-title").textContent = `${title}s`;
+  document.querySelector(".skip").textContent = `Skip to the ${run.noun}s`;
 }
 
 function shown() {
@@ -40,6 +43,7 @@ function shown() {
   tell("ask");
   tell("objective");
   tell("basket");
+  tell("written");
 }
 
 async function start() {
@@ -57,7 +61,7 @@ async function start() {
   });
   on("scored", (job) => {
     headline();
-    change({ objective: job.objective }, "objective");
+    change({ objective: job.objective, edited: undefined, written: undefined }, "objective");
   });
   asking.start();
   rows.start();
@@ -70,7 +74,7 @@ async function start() {
   $("job-cancel").addEventListener("click", () => ask("/api/job/cancel", {}).catch((error) => say(error.message)));
   ask("/api/job").then((job) => job?.state === "running" && watch(job)).catch(() => {});
   try {
-    tests = await ask("/api/tests", {});
+    tests = await ask("/api/tests");
     tabs();
   } catch {
     tests = {};

@@ -20,12 +20,12 @@ function show(given) {
     const after = given.after?.[i];
     return [link(w), cosine.toFixed(2), ...(after ? [link(after[0]), after[1].toFixed(2)] : [])];
   });
-  parts.push(table("Nearest words, by cosine", given.after ? ["before", "", "after the basket", ""] : ["now", "cosine"], rows));
+  parts.push(table("Nearest words, by cosine", given.after ? ["before the basket", "cosine", "after it", "cosine"] : ["now", "cosine"], rows));
   if (!given.after && basket.size) parts.push(note("Retrain with the basket to see its neighbours after it."));
   if (given.acting.length) {
     parts.push(note(`By its pairs with other words, ${given.word} acts on ${state.objective} most in (effect if these pairs went):`));
     parts.push(
-      make("ul", { className: "edits" }, ...given.acting.map((a) => make("li", {}, make("span", { className: "effect" }, effect(a.effect)), make("button", { type: "button", className: "plain", title: "Take it apart", onclick: () => edit(a.sample) }, make("bdi", { className: "text" }, a.text))))),
+      make("ul", { className: "edits" }, ...given.acting.map((a) => make("li", {}, make("span", { className: "effect" }, effect(a.effect)), make("button", { type: "button", className: "plain", title: "Take it apart", onclick: () => edit({ sample: a.sample, weight: 1 }) }, make("bdi", { className: "text" }, a.text))))),
     );
   } else parts.push(note(`It acts on ${state.objective} in no sentence.`));
   parts.push(make("button", { type: "button", className: "button", onclick: () => change({ word: given.word }) }, "List its sentences"));
@@ -53,7 +53,7 @@ const measured = newest("/api/objective", (given, error) => {
   const parts = [make("p", { className: "answer" }, make("strong", {}, `${given.name} is ${value(given.value)}`), `${tested}.`), note(given.meaning)];
   if (given.missing.length) parts.push(note(`Missing in the corpus, left out: ${given.missing.join(", ")}.`));
   if (given.known) parts.push(note("The run has an objective of this name already: to score yours, give it another name."));
-  else if (given.seconds) parts.push(note(`Scoring every ${run.noun} for it takes about ${duration(given.seconds)}.`));
+  else if (given.seconds) parts.push(note(`Scoring every ${run.noun} for it takes about ${duration(given.seconds)}, or less.`));
   fill($("objective-answer"), ...parts);
 });
 
@@ -68,14 +68,16 @@ function fields() {
   const test = o.test ? o : run.objectives.find((other) => other.test);
   $("sets").hidden = !test;
   if (!test) return;
-  const name = make("input", { type: "text", maxLength: 80, value: free(`${test.name}-edited`) });
+  const given = edited();
+  const name = make("input", { type: "text", maxLength: 80, value: given.name ?? free(`${test.name}-edited`) });
   const areas = test.sets.map(({ side, label, words }) => [
     side,
-    make("textarea", { rows: 2, spellcheck: false, value: words.map(([w]) => w).join(", ") }),
+    make("textarea", { rows: 2, spellcheck: false, value: (given.sets[side] ?? words.map(([w]) => w)).join(", ") }),
     `${side}${label === side ? "" : `, ${label}`}`,
   ]);
   const changed = () => {
     const sets = Object.fromEntries(areas.map(([side, area]) => [side, area.value.split(/[\s,]+/).filter(Boolean)]));
+    change({ edited: JSON.stringify({ name: name.value.trim(), sets }), written: undefined }, "nothing");
     measure({ name: name.value.trim(), sets });
   };
   let wait;
@@ -86,6 +88,28 @@ function fields() {
     });
   }
   fill($("sets-fields"), make("label", { className: "field" }, "Name ", name), ...areas.map(([, area, label]) => make("label", { className: "field" }, label, area)));
+  if (given.name !== undefined) {
+    $("sets").open = true;
+    changed();
+  }
+}
+
+// The word sets in the address; what is not of that form is as if it were not there.
+function edited() {
+  try {
+    const { name, sets } = JSON.parse(state.edited);
+    const lists = Object.entries(sets).filter(([, words]) => Array.isArray(words));
+    return { name: String(name), sets: Object.fromEntries(lists) };
+  } catch {
+    return { sets: {} };
+  }
+}
+
+function written() {
+  $("written").value = state.written ?? "";
+  if (!state.written || run.cannot.words) return;
+  $("written-part").open = true;
+  measure({ written: state.written });
 }
 
 function free(name) {
@@ -103,11 +127,16 @@ export function start() {
   let wait;
   $("written").addEventListener("input", () => {
     clearTimeout(wait);
-    wait = setTimeout(() => $("written").value.trim() && measure({ written: $("written").value.trim() }), 200);
+    wait = setTimeout(() => {
+      const text = $("written").value.trim();
+      change({ written: text || undefined, edited: undefined }, "nothing");
+      if (text) measure({ written: text });
+    }, 200);
   });
   $("objective-score").addEventListener("click", () => asked && begin("/api/objective/score", asked));
   for (const what of ["word", "basket", "objective", "found"]) on(what, refresh);
   on("objective", fields);
+  on("written", written);
   on("scored", () => {
     $("objective-score").hidden = true;
     fill($("objective-answer"));

@@ -22,7 +22,7 @@ const first = newest("/api/rows", (given, error) => {
   if (error) {
     shown = [];
     fill($("found"), "");
-    fill($("rows"), note(error.message, "caveat"));
+    fill($("rows"), make("li", {}, note(error.message, "caveat")));
     $("more").hidden = true;
     return;
   }
@@ -38,7 +38,7 @@ function add(given) {
   $("more").hidden = !given.more;
   $("found").textContent = `${several(total, run.noun)} found`;
   $("found-basket").disabled = !total;
-  if (!total) fill($("rows"), note("Nothing is like that: clear a filter."));
+  if (!total) fill($("rows"), make("li", {}, note("Nothing is like that: clear a filter.")));
 }
 
 function row(r) {
@@ -56,12 +56,12 @@ function row(r) {
   }
   meta.append(make("bdi", {}, `id ${r.id}`), ...others);
   if (!run.cannot.sentence) {
-    meta.append(make("button", { type: "button", className: "link edit", onclick: () => edit(r.sample) }, "edit"));
+    meta.append(make("button", { type: "button", className: "link edit", onclick: () => edit(r) }, "edit"));
   }
   if (r.alike.length) {
     const all = [r.sample, ...r.alike];
     meta.append(
-      make("button", { type: "button", className: "link", onclick: () => put(all, 0) }, `with ${several(r.alike.length, "near-duplicate")}, together ${effect(r.together)}: all in the basket`),
+      make("button", { type: "button", className: "link", onclick: () => put(all, candidate ? 1 : 0) }, `with ${several(r.alike.length, "near-duplicate")}, together ${effect(r.together)}: all in the basket`),
     );
   }
   const item = make("li", { className: "row", tabIndex: -1 }, make("div", { className: "effect" }, effect(r.effects[k]), make("span", { className: "count" }, candidate ? " if added" : " if removed"), toggle), make("div", { className: "body" }, text, meta));
@@ -90,25 +90,26 @@ const facets = newest("/api/facets", (given, error) => {
     return;
   }
   if (!state.other) {
-    drawn(chart.histogram($("chart"), given.histogram, [state.low, state.high], state.objective, (ends) =>
+    drawn(chart.histogram($("chart"), given.histogram, [state.low, state.high], [state.objective, run.noun], (ends) =>
       change({ low: ends ? round(ends[0]) : undefined, high: ends ? round(ends[1]) : undefined }),
     ));
-    const together = `Together ${effect(given.sum)} on ${state.objective}, to first order.`;
+    const together = run.cannot.unit ? "" : `Together ${effect(given.sum)} on ${state.objective}, to first order.`;
     $("chart-note").textContent = `Draw over the chart to choose effects; a click chooses all. Heights are on a log scale. ${together}`;
   }
   documents(given.documents);
+  lengths(given.lengths);
 });
 
 const cloud = newest("/api/scatter", (given, error) => {
   if (error || !state.other) return;
-  drawn(chart.scatter($("chart"), given, [state.objective, state.other], (ends) => {
+  drawn(chart.scatter($("chart"), given, [[state.low, state.high], [state.other_low, state.other_high]], [state.objective, state.other, run.noun], (ends) => {
     const [a, b] = ends ?? [[], []];
     const sorted = (i) => (ends ? [a[i], b[i]].sort((x, y) => x - y).map(round) : [undefined, undefined]);
     const [xs, ys] = [sorted(0), sorted(1)];
     change({ low: xs[0], high: xs[1], other_low: ys[0], other_high: ys[1] });
   }));
   const r = given.correlation;
-  $("chart-note").textContent = `Draw a box over the chart to choose sentences; a click chooses all.${r === null ? "" : ` Correlation of the two effects ${r.toFixed(2)}.`}`;
+  $("chart-note").textContent = `Draw a box over the chart to choose ${run.noun}s; a click chooses all.${r === null ? "" : ` Correlation of the two effects ${r.toFixed(2)}.`}`;
 });
 
 let drawing;
@@ -129,14 +130,31 @@ function documents(list) {
   fill($("documents"), make("details", { open }, make("summary", {}, title), make("ul", { className: "documents" }, ...chips)), all);
 }
 
+function lengths(list) {
+  const some = list.filter(([, , n]) => n);
+  const chosen = state.shortest !== undefined || state.longest !== undefined;
+  if (run.cannot.words || (some.length < 2 && !chosen)) {
+    fill($("lengths"));
+    return;
+  }
+  const chips = some.map(([low, high, n]) =>
+    make("li", {}, make("button", { type: "button", className: "link", onclick: () => change({ shortest: low || undefined, longest: high ?? undefined }) }, high === null ? `${low} or more` : `${low} to ${high}`), ` ${count(n)}`),
+  );
+  const open = $("lengths").querySelector("details")?.open ?? false;
+  const all = chosen ? make("button", { type: "button", className: "link", onclick: () => change({ shortest: undefined, longest: undefined }) }, "All lengths") : null;
+  fill($("lengths"), make("details", { open }, make("summary", {}, "Lengths in words"), make("ul", { className: "documents" }, ...chips)), all);
+}
+
 async function whole(name) {
   await toBasket({ ...filter(), document: name });
 }
 
+// Candidates are added, all others left out.
 async function toBasket(wanted) {
+  const added = wanted.kind === "candidates";
   try {
-    const { samples } = await ask("/api/select", selection({ filter: { kind: "trained", ...wanted } }));
-    put(samples, 0);
+    const { samples } = await ask("/api/select", selection({ filter: { ...wanted, kind: added ? "candidates" : "trained" } }));
+    put(samples, added ? 1 : 0);
     say(`${several(samples.length, run.noun)} put in the basket.`);
   } catch (error) {
     say(error.message);
@@ -151,7 +169,7 @@ async function more() {
   }
 }
 
-const FIELDS = { text: "f-text", word: "f-word", shortest: "f-shortest", longest: "f-longest", low: "f-low", high: "f-high" };
+const FIELDS = { text: "f-text", word: "f-word", shortest: "f-shortest", longest: "f-longest", low: "f-low", high: "f-high", other_low: "f-other-low", other_high: "f-other-high" };
 
 function refresh() {
   for (const [name, id] of Object.entries(FIELDS)) {
@@ -165,6 +183,8 @@ function refresh() {
   const others = run.objectives.filter((o) => o.name !== state.objective);
   fill($("f-other"), make("option", { value: "" }, "nothing else"), ...others.map((o) => make("option", { value: o.name }, o.name)));
   $("f-other").value = state.other ?? "";
+  $("f-other").parentElement.hidden = others.length === 0;
+  $("f-other-range").hidden = !state.other;
   first(selection());
   facets(selection());
   if (state.other) cloud(selection({ against: state.other }));
@@ -197,8 +217,8 @@ export function start() {
   $("f-svg").addEventListener("click", () => saveDrawing(drawing, `${state.objective}-effects.svg`));
   $("found-basket").addEventListener("click", () => toBasket(filter()));
   $("found-csv").addEventListener("click", () => {
-    const heads = ["sample", "id", "document", "text", "weight", ...run.objectives.map((o) => `${o.name}.effect`)];
-    save("sentences.csv", "text/csv", csv([heads, ...shown.map((r) => [r.sample, r.id, r.document, r.pieces.map((p) => p[0]).join(""), r.weight, ...r.effects])]));
+    const heads = ["sample", "id", "document", "text", "weight", "effect of", ...run.objectives.map((o) => o.name)];
+    save("sentences.csv", "text/csv", csv([heads, ...shown.map((r) => [r.sample, r.id, r.document, r.pieces.map((p) => p[0]).join(""), r.weight, r.weight === 0 ? "adding" : "removing", ...r.effects])]));
   });
   $("more").addEventListener("click", more);
   on("list", refresh);
@@ -219,7 +239,7 @@ function keys(event) {
     j: () => items[Math.min(at + 1, items.length - 1)]?.focus(),
     k: () => items[Math.max(at - 1, 0)]?.focus(),
     x: () => shown[at] && toggled(shown[at]),
-    e: () => shown[at] && !run.cannot.sentence && edit(shown[at].sample),
+    e: () => shown[at] && !run.cannot.sentence && edit(shown[at]),
   }[event.key];
   if (act) {
     event.preventDefault();

@@ -2,7 +2,7 @@
 const token = new URLSearchParams(location.search).get("token") ?? "";
 const FILTER = ["text", "word", "document", "shortest", "longest", "low", "high", "other", "other_low", "other_high", "kind"];
 const NUMBERS = new Set(["shortest", "longest", "low", "high", "other_low", "other_high", "n", "instead"]);
-const KEPT = ["objective", "asked", "instead", "up", "n", "order", "grouped", "look"];
+const KEPT = ["objective", "asked", "instead", "up", "n", "order", "grouped", "look", "edited", "written"];
 
 export const state = {};
 export const run = {};

@@ -10,8 +10,11 @@ export function badge(objective) {
     return make("span", { className: "chip", title: "First order, not checked by retraining: crossloss validate" }, "not checked");
   }
   const title = `First order. Checked ${trust.subsets} times without a random ${percent(trust.share)}: correlation ${agreement(trust.pearson)}, slope ${agreement(trust.slope)}`;
-  return make("span", { className: "chip", title }, `r ${agreement(trust.pearson)}, slope ${agreement(trust.slope)}`);
+  return make("span", { className: "chip", title }, `r\u00a0${agreement(trust.pearson)}, slope\u00a0${agreement(trust.slope)}`);
 }
+
+// What is predicted, as a list; nothing where scores have no unit.
+export const predicted = (cell) => (run.cannot.unit ? [] : [cell]);
 
 export function predictedCell(total) {
   if (!total.beyond) return value(total.predicted);
@@ -21,13 +24,13 @@ export function predictedCell(total) {
 export function trustText(objective) {
   const { trust } = objective;
   const noun = run.noun;
-  const told = [];
+  const told = [run.cannot.unit ? `${run.estimator} ranks ${noun}s, and has no unit.` : "Predictions are first order."];
   if (trust?.pearson !== undefined) {
     const interval = `${agreement(trust.pearson)} (${agreement(trust.pearson_low)} to ${agreement(trust.pearson_high)})`;
     told.push(
-      `Predictions are first order. Checked by retraining ${several(trust.subsets, "time")} without a random ${percent(trust.share)} of the ${noun}s: correlation ${interval}, slope ${agreement(trust.slope)}.`,
+      `Checked by retraining ${several(trust.subsets, "time")} without a random ${percent(trust.share)} of the ${noun}s: correlation ${interval}, slope ${agreement(trust.slope)}.`,
     );
-  } else told.push("Predictions are first order, and this run has not checked them by retraining: press Retrain, or crossloss validate.");
+  } else told.push(`Nothing was checked by retraining yet${run.cannot.retrain ? "." : ": press Retrain, or crossloss validate."}`);
   if (trust?.single) {
     told.push(`The strongest one by one: correlation ${agreement(trust.single.pearson)}, slope ${agreement(trust.single.slope)}.`);
   }
@@ -40,14 +43,19 @@ export function trustText(objective) {
 // Benchmarks before and after: what a repair costs.
 const BENCHMARKS = { wordsim353: "WordSim-353", simlex999: "SimLex-999" };
 
-export function found(one) {
+export function found(one, where) {
   const names = Object.keys(BENCHMARKS).filter((name) => one.after[name] !== undefined && one.before[name] !== undefined);
   if (!names.length) return null;
   const rows = names.map((name) => [BENCHMARKS[name], one.before[name].toFixed(3), one.after[name].toFixed(3)]);
-  return table("Quality of the vectors, retrained", ["benchmark", "before", "after"], rows);
+  return table(`Quality of the vectors ${where}, retrained`, ["benchmark", "before", "after"], rows);
 }
 
 // Work
+
+// What retraining takes: every start but the run's own is trained twice, with its weights and with the changed ones.
+export function estimate(starts) {
+  return run.seconds ? `takes about ${duration(run.seconds * (2 * starts - 1))}` : "";
+}
 
 let watching = false;
 
@@ -82,7 +90,7 @@ export async function watch(job) {
   }
   watching = false;
   $("job").hidden = true;
-  document.documentElement.classList.remove("working");
+  working(false);
   if (!seen || seen.state === "running") return;
   if (seen.state === "failed") say(seen.error);
   else if (seen.state === "cancelled") say(`Cancelled: ${seen.what}. The run is as it was.`);
@@ -93,9 +101,13 @@ export async function watch(job) {
   }
 }
 
+function working(on) {
+  for (const button of document.querySelectorAll(".button.main")) button.ariaDisabled = on ? "true" : null;
+}
+
 function progress(job) {
   $("job").hidden = false;
-  document.documentElement.classList.add("working");
+  working(true);
   $("job-what").textContent = `${job.what}${job.stage ? ` · ${job.stage}` : ""}`;
   const bar = $("job-progress");
   if (job.total) {
@@ -112,6 +124,7 @@ export function headline() {
   document.title = `${o.name} ${value(o.value)} – crossloss explorer`;
   fill($("meaning"), [o.question, o.meaning].filter(Boolean).join(" "));
   $("trust").textContent = run.note || trustText(o);
-  fill($("sign"), "In the list: ", run.cannot.unit ? `the order counts, effects of ${run.estimator} have no unit.` : `the effect of removing a ${run.noun}, in the unit of the objective${run.candidates ? "; of a candidate, that of adding it" : ""}.`, " ",
-    make("mark", { className: "up3" }, "Words like this"), " raise the objective, ", make("mark", { className: "down3" }, "words like this"), " lower it.");
+  fill($("sign"), "In the list: ", run.cannot.unit ? `the order counts, effects of ${run.estimator} have no unit.` : `the effect of removing a ${run.noun}, in the unit of the objective${run.candidates ? "; of a candidate, that of adding it" : ""}.`);
+  if (run.cannot.words) return;
+  $("sign").append(" ", make("mark", { className: "up3" }, "Words like this"), " raise the objective, ", make("mark", { className: "down3" }, "words like this"), " lower it.");
 }

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from contextlib import contextmanager
+from importlib.resources import files
 
 import pytest
 
@@ -149,6 +150,13 @@ class Page:
             " e.dispatchEvent(new Event('input', {bubbles: true}));"
             " e.dispatchEvent(new Event('change', {bubbles: true})); })()"
         )
+
+    def violations(self):
+        """What axe-core finds wrong with the page as it stands: rule, element, and why."""
+        if not self.js("Boolean(window.axe)"):
+            self.js(files("axe_playwright_python").joinpath("axe.min.js").read_text() + "; true")
+        return self.js("""axe.run({resultTypes: ['violations']}).then(found => found.violations.flatMap(v =>
+          v.nodes.map(n => `${v.id}: ${n.html.slice(0, 120)}: ${n.failureSummary}`)))""")
 
     def picture(self, path, whole=False):
         """Write what is seen as a PNG."""
