@@ -13,7 +13,8 @@ from studies.representation.subject import Subject, half, variants
 
 SHORTEST, LENGTH = 40, 160
 """Characters of the sentences that are taken: longer than the first and shorter than the second."""
-EPS = 1e-6
+EPS, WARM_UP = 1e-6, 0.1
+"""AdamW's eps; part of the steps in which the rate rises, without which such a run is rough (docs/trust.md)."""
 HELD_OUT = 64
 MARKED = 1 / 3
 """Part of the strongest token's score from which on a token is marked."""
@@ -57,7 +58,7 @@ def subject(
     def trainer(seed: int) -> Any:
         return trainer_of(
             model_of("bert", len(tokenizer), hidden, seed=seed), data, collator, out / "trainer", epochs=epochs,
-            rate=rate, eps=EPS, per_device_train_batch_size=batch, seed=seed,
+            rate=rate, eps=EPS, per_device_train_batch_size=batch, seed=seed, warmup_steps=WARM_UP,
         )  # fmt: skip
 
     def quality(view: Any) -> dict[str, float]:
@@ -93,7 +94,7 @@ def subject(
     notes = (
         f"A BERT of two layers, {hidden} dimensions and {len(tokenizer):,} word pieces, trained from nothing on "
         f"{len(data):,} sentences of Wikipedia by masked language modelling, {epochs:g} epochs in batches of {batch}; "
-        f"transformers’ Trainer with its defaults but for a rate of {rate:g} and eps {EPS:g}. Every row is scored.",
+        f"transformers’ Trainer with its defaults but for a rate of {rate:g}, eps {EPS:g} and a warm-up of {WARM_UP:.0%} of the steps. Every row is scored.",
     )
     layers = {"layer 0": {"layer": 0}, "layer 1": {"layer": 1}, "layer 2": {"layer": 2}}
     return Subject(
