@@ -259,7 +259,7 @@ def test_other_objectives_from_the_command_line_to_the_report(crossloss, files):
         "both. Higher: mine higher and similarity-waa-wab lower",
         "size. Never negative: the distance of mine from 0",
         "likelihood-held. Higher: the word pairs of the 2 given sentences are better predicted",
-        "one-sided-waa_and_1-wac_and_1-wai_and_1. Positive: waa, wab lie nearer to wai, waj",
+        "one-sided-waa_and_1-wac_and_1-wai_and_1. Positive: waa, wab nearer to wai, waj",
     ):
         assert sentence in said
     metrics = json.loads((out / "metrics.json").read_text())

@@ -94,7 +94,8 @@ def subject(
     notes = (
         f"A BERT of two layers, {hidden} dimensions and {len(tokenizer):,} word pieces, trained from nothing on "
         f"{len(data):,} sentences of Wikipedia by masked language modelling, {epochs:g} epochs in batches of {batch}; "
-        f"transformers’ Trainer with its defaults but for a rate of {rate:g}, eps {EPS:g} and a warm-up of {WARM_UP:.0%} of the steps. Every row is scored.",
+        f"transformers’ Trainer with its defaults but for a rate of {rate:g}, eps {EPS:g} and a warm-up of "
+        f"{WARM_UP:.0%} of the steps. Every row is scored.",
     )
     layers = {"layer 0": {"layer": 0}, "layer 1": {"layer": 1}, "layer 2": {"layer": 2}}
     return Subject(

@@ -85,4 +85,4 @@ def test_one_sided_is_a_weat_whose_other_attributes_say_nothing():
     tested = permutation_test(made, view(vectors))
     assert tested.effect == pytest.approx(float(made(view(vectors))))
     assert tested.splits == math.comb(7, 3)
-    assert "names lie nearer to religion than others do" in made.interpretation()
+    assert "names nearer to religion than others" in made.interpretation()

@@ -43,7 +43,7 @@ class OneSided(AssociationTest):
         sets = zip(self.sets.items(), self.labels, strict=True)
         x, y, a = (join_words(words) if label == side else label for (side, words), label in sets)
         unit = "standard deviations of their mean cosines" if self.kind == "effect" else "summed mean cosines"
-        return f"Positive: {x} lie nearer to {a} than {y} do; negative: {y} do; in {unit}."
+        return f"Positive: {x} nearer to {a} than {y}; negative: the other way round; in {unit}."
 
 
 one_sided = OneSided

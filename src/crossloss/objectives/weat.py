@@ -60,7 +60,7 @@ class Weat(AssociationTest):
         unit = (
             "standard deviations of the associations" if self.kind == "effect" else "summed differences of mean cosines"
         )
-        return f"Positive: {x} lie nearer to {a} and {y} nearer to {b}; negative: the other way round; in {unit}."
+        return f"Positive: {x} nearer to {a}, {y} nearer to {b}; negative: the other way round; in {unit}."
 
 
 def _data(name: str) -> Any:
