@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, UserError
+from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, SampleGradients, UserError
 from crossloss.models.threads import one_core_where_small
 from crossloss.models.torch.curvature import KINDS, of_field
 from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_order, load_rows
@@ -19,6 +19,7 @@ from crossloss.models.torch.linearisation import SampleInfluence, TorchLinearisa
 from crossloss.models.torch.model import Show, TorchModel, load_show
 from crossloss.models.torch.module import gradient_of, own_copy, padding_rows, pure
 from crossloss.models.torch.outer import Outer
+from crossloss.models.torch.sample_gradients import TorchSampleGradients, left_out
 from crossloss.models.torch.steps import Part, RecordedOrder, in_float64
 from crossloss.models.torch.view import Layout, ModelView, first_part
 
@@ -223,6 +224,14 @@ class TorchField(TorchModel, Field):
     def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Curvature:
         """The curvature "ggn" or "ekfac" of the training loss as a whole: see ``models.torch.curvature``."""
         return of_field(self, kind, theta, w) if kind in KINDS else super().curvature(kind, theta, w)
+
+    def sample_gradients(self, theta: Tensor) -> SampleGradients:
+        """Of the parameters in Linear, Conv2d, Embedding and LayerNorm layers: see ``models.torch.sample_gradients``."""
+        return TorchSampleGradients(self, theta)
+
+    def left_out(self, kind: str) -> list[tuple[str, int]]:
+        """Parameters that "ekfac" or "sample-gradients" is not of, with their sizes."""
+        return left_out(self) if kind == "sample-gradients" else super().left_out(kind)
 
     def batch(self, step: int) -> Tensor:
         """Rows that a step sees, (B,) int64."""
