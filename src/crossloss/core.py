@@ -211,6 +211,10 @@ class SampleGradients(ABC):
     def part(self, number: int) -> tuple[Tensor, Sequence[Factors]]:
         """Numbers of the samples of a part (b,), and their gradients by each of ``blocks``."""
 
+    @abstractmethod
+    def add(self, into: "Accumulator", rows: Tensor, scores: Tensor) -> None:
+        """Add the scores (k, b) of some samples to what the field's ``accumulator`` gave."""
+
 
 class Kept(Protocol):
     """A place for what is computed once: ``load`` gives None where nothing is there."""

@@ -114,7 +114,7 @@ def _atoms(run: Run, objectives: Sequence[Objective], estimator: Estimator) -> n
     rows = {name: arrays["atoms"] for name, arrays in stored.items() if arrays is not None}
     missing = [(o, entry) for o, entry in zip(objectives, entries, strict=True) if o.name not in rows]
     if missing:
-        at_once, estimate = run.at_once(len(missing)), estimator.at(run.trajectory)
+        at_once, estimate = run.at_once(len(missing)), estimator.at(run.trajectory, run.store)
         for first in range(0, len(missing), at_once):
             group = missing[first : first + at_once]
             part = "" if len(missing) <= at_once else f", part {first // at_once + 1}"

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory, UserError
+from crossloss.core import Accumulator, Checkpoint, Estimator, Keep, Objective, Progress, Trajectory, UserError
 from crossloss.estimators.curvature import Jacobian, Maker, curvature
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.solvers import Direct, Solve, Solver, System
@@ -61,7 +61,7 @@ class InverseHessian(Estimator):
             raise UserError(f"{self.name} has damping {self.damping:g} of its own: give one damping, there or here.")
         return replace(self, damping=damping)
 
-    def at(self, trajectory: Trajectory) -> Callable[..., Accumulator]:
+    def at(self, trajectory: Trajectory, keep: Keep | None = None) -> Callable[..., Accumulator]:
         """Return the estimator of one trajectory, whose factorisation serves all calls."""
         return partial(Influence(self, trajectory), trajectory)
 

@@ -122,10 +122,10 @@ def test_projections_and_products_are_those_of_the_dense_gradient():
         dense = factors.dense(slice(None))
         left = torch.randn(block.rows, 2, generator=draw, dtype=F64)
         right = torch.randn(block.columns, 3, generator=draw, dtype=F64) if block.columns > 1 else None
-        for l, r in ((left, right), (None, right), (left, None), (None, None)):
-            expected = dense if l is None else l.T @ dense
-            expected = expected if r is None else expected @ r
-            torch.testing.assert_close(factors.projected(l, r), expected)
+        for first, second in ((left, right), (None, right), (left, None), (None, None)):
+            expected = dense if first is None else first.T @ dense
+            expected = expected if second is None else expected @ second
+            torch.testing.assert_close(factors.projected(first, second), expected)
         torch.testing.assert_close(factors.dense(slice(2, 5)), dense[2:5])
 
 

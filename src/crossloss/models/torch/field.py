@@ -226,7 +226,7 @@ class TorchField(TorchModel, Field):
         return of_field(self, kind, theta, w) if kind in KINDS else super().curvature(kind, theta, w)
 
     def sample_gradients(self, theta: Tensor) -> SampleGradients:
-        """Of the parameters in Linear, Conv2d, Embedding and LayerNorm layers: see ``models.torch.sample_gradients``."""
+        """Of the parameters in Linear, Conv2d, Embedding and LayerNorm layers."""
         return TorchSampleGradients(self, theta)
 
     def left_out(self, kind: str) -> list[tuple[str, int]]:

@@ -1,7 +1,8 @@
-"""Layers whose gradients of single samples follow from what goes in and what comes back (Goodfellow 2015, LoGra 2024).
+"""Layers whose gradients of single samples follow from what goes in and what comes back.
 
-The gradient of a linear layer's weight for one sample is sum_t delta_t a_t^T, of its inputs a and of the loss's slope by
-its outputs delta. So no pass is made for each sample, and nothing of the size of the parameters for each sample.
+The gradient of a linear layer's weight for one sample is sum_t delta_t a_t^T, of its inputs a and of the slope delta of
+the loss by its outputs (Goodfellow 2015; Choe et al. 2024, "LoGra"). So samples share one pass, and nothing of the size
+of the parameters is made for each.
 """
 
 from collections.abc import Iterator
@@ -95,6 +96,7 @@ def use(layer: nn.Module, name: str, inputs: Tensor, delta: Tensor, padding: int
         delta = delta.flatten(2).transpose(1, 2)
         if name == "bias":
             return Use(delta, None)
+        assert not isinstance(layer.padding, str)  # which is_known refuses
         patches = F.unfold(inputs, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
         return Use(delta, patches.transpose(1, 2))
     delta = delta.reshape(b, -1, delta.shape[-1])

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from crossloss.core import FULL_BATCH, Block, Factors, SampleGradients, UserError
+from crossloss.core import FULL_BATCH, Accumulator, Block, Factors, SampleGradients, UserError
 from crossloss.models.torch.layers import Use, is_known, matrix_shape, use, watched
+from crossloss.models.torch.linearisation import SampleInfluence
 from crossloss.models.torch.module import gradient_of
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class TorchSampleGradients(SampleGradients):
             ]
             sums.append(Uses(uses, block))
         return part.rows, sums
+
+    def add(self, into: Accumulator, rows: Tensor, scores: Tensor) -> None:
+        """Add the scores (k, b) of some samples."""
+        assert isinstance(into, SampleInfluence)
+        into.add(rows, scores)
 
     def _check(self) -> None:
         """Compare with d<g, a>/dw of the field, in one random direction."""
