@@ -250,3 +250,25 @@ def test_scores_are_of_the_same_samples_whatever_the_parts():
     np.testing.assert_allclose(*found, rtol=1e-9, atol=1e-14)
     different = cl.score(trained(), [objective], TRAK(features=20, seed=1)).of()
     assert np.abs(found[0] - different).max() > 1e-3 * np.abs(found[0]).max()
+
+
+@pytest.mark.parametrize("estimator", [TRAK(features=20, checkpoints=2), LESS(checkpoints=2), LESS(features=9)])
+def test_progress_rises_to_its_total(estimator):
+    run, shares = trained(), []
+    objectives = [cl.objectives.as_objective(objective)]
+    estimator(run.trajectory, objectives, progress=lambda done, total: shares.append(done / total))
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] == 1
+
+
+def test_what_is_left_out_is_named_where_it_is_scored():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.RMSNorm(4), nn.Linear(4, 3)).double()
+    loss = lambda out, b: F.cross_entropy(out, b["y"], reduction="none")  # noqa: E731
+    run = cl.train(cl.TorchField(model, loss, {"x": X, "y": Y}), cl.Adam(lr=0.01, eps=1e-3), steps=3)
+    for estimator in ("trak", "less"):
+        with pytest.warns(
+            UserWarning, match=f"{estimator} is of 31 of the 35 parameters; left out are 2.weight .4.[.]"
+        ):
+            assert cl.score(run, [objective], estimator).left_out == [("2.weight", 4)]
+    assert cl.score(run, [objective]).left_out == []

@@ -59,7 +59,8 @@ class LESS(Estimator):
     Examples
     --------
     >>> from crossloss.estimators import LESS
-    >>> scores = cl.score(adam_run, [objective], LESS(checkpoints=2))  # or "less"
+    >>> small = cl.train(cl.TorchField(model, loss, data), cl.AdamW(lr=0.01, eps=1e-3), steps=8)
+    >>> scores = cl.score(small, [lambda m: F.cross_entropy(m(x), y)], LESS(checkpoints=2))  # or "less"
     """
 
     checkpoints: int = 4

@@ -53,7 +53,8 @@ class TRAK(Estimator):
     Examples
     --------
     >>> from crossloss.estimators import TRAK
-    >>> scores = cl.score(torch_run, [objective], TRAK(features=500, checkpoints=2))  # or "trak"
+    >>> small = cl.train(cl.TorchField(model, loss, data), cl.AdamW(lr=0.01, eps=1e-3), steps=8)
+    >>> scores = cl.score(small, [lambda m: F.cross_entropy(m(x), y)], TRAK(features=500, checkpoints=2))  # or "trak"
     """
 
     features: int = 4_096
