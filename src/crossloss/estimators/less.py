@@ -22,7 +22,7 @@ from crossloss.core import (
     Trajectory,
 )
 from crossloss.estimators.gradient import objective_gradients
-from crossloss.estimators.projection import Held, Index, Projection, of_block, require_whole
+from crossloss.estimators.projection import Held, Index, Projection, of_block, require_whole, shifted
 from crossloss.estimators.resume import resume, save
 from crossloss.optimisers.moments import Moments, adam_moments
 
@@ -129,52 +129,60 @@ class _Steps(Estimator):
                 continue
             eta = moments.lr * (end - first) / n
             direction = objective_gradients(field, state["theta"], objectives)
-            scores = self._scores(gradients, moments, direction, end, max(0, begun - number * parts))
-            for done, rows, products in scores:
+            if self.estimator.features is not None:
+                shown = partial(shifted, progress, number * parts, count * parts)
+                for rows, products in self._projected(gradients, moments, direction, end, shown):
+                    gradients.add(into, rows, -eta * products)
+                continue
+            for part in range(max(0, begun - number * parts), parts):
+                rows, products = self._exact(gradients, moments, direction, part)
                 gradients.add(into, rows, -eta * products)
-                progress(number * parts + done, count * parts)
-                if self.estimator.features is None:
-                    save(checkpoint, number * parts + done, {}, into)
+                progress(number * parts + part + 1, count * parts)
+                save(checkpoint, number * parts + part + 1, {}, into)
 
-    def _scores(
-        self, gradients: SampleGradients, moments: Moments, direction: Tensor, t: int, begun: int
-    ) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Parts done, samples, and cosines or products (k, b)."""
-        given, n = self.estimator, sum(gradients.parts)
-        if given.features is None:
-            parts = torch.cat([direction[:, block.start : block.stop] for block in gradients.blocks], 1)
-            sizes = parts.double().norm(dim=1)
-            for number in range(begun, len(gradients.parts)):
-                rows, factors = gradients.part(number)
-                of = [_exact(gradients, factors, moments, direction, n, s) for s in _slices(len(rows), gradients)]
-                products, norms = torch.cat([p for p, _ in of], 1), torch.cat([q for _, q in of])
-                yield (
-                    number + 1,
-                    rows,
-                    products / (sizes[:, None] * norms).clamp(min=_TINY) if given.cosine else products,
-                )
-            return
+    def _exact(
+        self, gradients: SampleGradients, moments: Moments, direction: Tensor, part: int
+    ) -> tuple[Tensor, Tensor]:
+        """Samples of a part, and their cosines or products (k, b)."""
+        rows, factors = gradients.part(part)
+        products, squares = [], []
+        for which in _slices(len(rows), gradients):
+            product, square = torch.zeros((), device=direction.device), torch.zeros((), device=direction.device)
+            for number, step in _steps(gradients, factors, moments, which):
+                wanted = of_block(direction, gradients.blocks[number]).flatten(1).double()
+                product = product + wanted @ step.flatten(1).double().T
+                square = square + step.double().square().sum((1, 2))
+            products.append(product)
+            squares.append(square)
+        size = torch.cat([direction[:, block.start : block.stop] for block in gradients.blocks], 1).double().norm(dim=1)
+        return rows, self._scaled(torch.cat(products, 1), size, torch.cat(squares).sqrt())
+
+    def _projected(
+        self, gradients: SampleGradients, moments: Moments, direction: Tensor, t: int, progress: Progress
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Samples, and cosines or products (k, b) of their features."""
+        given = self.estimator
+        assert given.features is not None
         projection = Projection(gradients.blocks, given.features, given.seed, direction)
 
         def make(number: int) -> tuple[Tensor, dict[str, Tensor]]:
             rows, factors = gradients.part(number)
             made = [
-                torch.cat([projection.dense(i, g) for i, g in _steps(gradients, factors, moments, n, s)], 1)
-                for s in _slices(len(rows), gradients)
+                torch.cat([projection.dense(i, step) for i, step in _steps(gradients, factors, moments, which)], 1)
+                for which in _slices(len(rows), gradients)
             ]
             return rows, {"features": torch.cat(made)}
 
         key: dict[str, Any] = {"estimator": self.name, "features": given.features, "seed": given.seed}
         key |= {"step": t, "checkpoints": given.checkpoints}
-        index = Index(self._keep, key, gradients, make, projection.size, direction)
-        wanted, done = projection.directions(direction).double(), 0
-        for segment in index.segments(lambda done, total: None):
+        wanted = projection.directions(direction).double()
+        for segment in Index(self._keep, key, gradients, make, projection.size, direction).segments(progress):
             features = segment["features"].double()
-            products = wanted @ features.T
-            sizes = wanted.norm(dim=1)[:, None] * features.norm(dim=1)
-            done += len(segment["rows"])
-            share = round(len(gradients.parts) * done / n)
-            yield share, segment["rows"], products / sizes.clamp(min=_TINY) if given.cosine else products
+            yield segment["rows"], self._scaled(wanted @ features.T, wanted.norm(dim=1), features.norm(dim=1))
+
+    def _scaled(self, products: Tensor, sizes: Tensor, norms: Tensor) -> Tensor:
+        """Cosines of products (k, b) and both norms, or the products."""
+        return products / (sizes[:, None] * norms).clamp(min=_TINY) if self.estimator.cosine else products
 
 
 _TINY = torch.finfo(torch.float64).tiny
@@ -188,22 +196,11 @@ def _slices(b: int, gradients: SampleGradients) -> list[slice]:
 
 
 def _steps(
-    gradients: SampleGradients, factors: Sequence[Factors], moments: Moments, n: int, which: slice
+    gradients: SampleGradients, factors: Sequence[Factors], moments: Moments, which: slice
 ) -> Iterator[tuple[int, Tensor]]:
     """Number of each block, and Gamma (b, rows, columns) of some samples; n times its term is a sample's own loss."""
+    n = sum(gradients.parts)
     for number, (block, of) in enumerate(zip(gradients.blocks, factors, strict=True)):
         dense = of.dense(which)
         step = moments.direction(n * dense.flatten(1), block.start, block.stop)
         yield number, step.view_as(dense)
-
-
-def _exact(
-    gradients: SampleGradients, factors: Sequence[Factors], moments: Moments, direction: Tensor, n: int, which: slice
-) -> tuple[Tensor, Tensor]:
-    """Products (k, b) of the rows of ``direction`` with Gamma of some samples, and the norms of Gamma (b,)."""
-    products, squares = torch.zeros((), device=direction.device), torch.zeros((), device=direction.device)
-    for number, step in _steps(gradients, factors, moments, n, which):
-        wanted = of_block(direction, gradients.blocks[number])
-        products = products + wanted.flatten(1).double() @ step.flatten(1).double().T
-        squares = squares + step.double().square().sum((1, 2))
-    return products, squares.sqrt()

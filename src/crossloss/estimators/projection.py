@@ -98,9 +98,9 @@ class Index:
             keep.entry(name, key, segment, limit, suffix=".safetensors") for segment in range(len(self._groups))
         ]
 
-    def segments(self, progress: Progress, begun: int = 0, total: int = 0) -> Iterator[dict[str, Tensor]]:
+    def segments(self, progress: Progress) -> Iterator[dict[str, Tensor]]:
         """Arrays of each file, "rows" among them; made where they are not there."""
-        done = begun
+        done, total = 0, sum(map(len, self._groups))
         for entry, group in zip(self._entries, self._groups, strict=True):
             saved: Mapping[str, np.ndarray] | None = entry.load()
             if saved is None:
@@ -142,6 +142,11 @@ class HeldEntry:
     def save(self, value: Any) -> None:
         """Save it."""
         self._values[self._name] = value
+
+
+def shifted(progress: Progress, begun: int, of: int, done: int, total: int) -> None:
+    """Show what a part of some work has done as a share of the whole."""
+    progress(begun + done, of)
 
 
 def require_memory(size: int, what: str) -> None:

@@ -21,7 +21,7 @@ from crossloss.core import (
     UserError,
 )
 from crossloss.estimators.gradient import objective_gradients
-from crossloss.estimators.projection import Held, Index, Projection, require_memory, require_whole
+from crossloss.estimators.projection import Held, Index, Projection, require_memory, require_whole, shifted
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,12 @@ class _Features(Estimator):
             parts = len(gradients.parts)
             if t not in self._solvers:
                 n, size = sum(gradients.parts), projection.size
-                shown = partial(_shifted, progress, 2 * parts * number, 2 * parts * len(states))
-                _check_memory(n, size, theta)
+                shown = partial(shifted, progress, 2 * parts * number, 2 * parts * len(states))
+                _check_memory(n, size, theta, getattr(self._keep, "path", None) is None)
                 self._solvers[t] = _solver(index, trajectory.weights, n, size, self.estimator.damping, shown)
             direction = projection.directions(objective_gradients(field, theta, objectives)).double()
             solved = self._solvers[t](direction) / -len(states)
-            shown = partial(_shifted, progress, 2 * parts * number + parts, 2 * parts * len(states))
+            shown = partial(shifted, progress, 2 * parts * number + parts, 2 * parts * len(states))
             for segment in index.segments(shown):
                 gradients.add(into, segment["rows"], solved @ segment["features"].double().T)
 
@@ -141,17 +141,13 @@ class _Features(Estimator):
         return Index(self._keep, key | {"step": t}, gradients, make, projection.size, theta)
 
 
-def _shifted(progress: Progress, begun: int, of: int, done: int, total: int) -> None:
-    progress(begun + done, of)
-
-
 def theta_at(trajectory: Trajectory, t: int) -> Tensor:
     """Parameters before step t (p,); the run's own at its end."""
     return trajectory.theta if t == trajectory.steps else next(trajectory.backwards(t + 1))[1]["theta"]
 
 
-def _check_memory(n: int, size: int, theta: Tensor) -> None:
-    held = n * size * theta.element_size() if n < size else 0
+def _check_memory(n: int, size: int, theta: Tensor, in_memory: bool) -> None:
+    held = n * size * theta.element_size() * ((n < size) + in_memory)
     require_memory(held + 3 * 8 * min(n, size) ** 2, f"TRAK of {n:,} samples with {size:,} features")
 
 
