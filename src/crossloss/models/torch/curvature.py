@@ -81,6 +81,9 @@ def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> Curvat
     ``sample_loss``, which is any function, is compared on the field's own data with the losses that these are made
     for, in value and in slope, up to a constant factor. UserError for another loss, or what they do not take.
     """
+    for what, is_there in {"a regulariser": field.regulariser is not None, "frozen=": field.frozen is not None}.items():
+        if is_there:
+            raise UserError(f"GGN and EK-FAC do not take a field with {what}: use jacobian with CG or GMRES.")
     if field.outputs is not None:
         if kind == "ggn":
             return GGN(theta, *ggn_of(field, theta, w, _curvlinops()), 1.0)
@@ -94,14 +97,15 @@ def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> Curvat
     refused = {
         "a denominator": field.denominator is not None,
         "recorded data": isinstance(field.order, RecordedOrder) and field.order.holds_data,
-        "a regulariser": field.regulariser is not None,
-        "frozen=": field.frozen is not None,
         "padding rows": bool(field._padding),
         "a forward= of its own": field.forward is not first_part,
     }
     for what, is_there in refused.items():
         if is_there:
-            raise UserError(f"GGN and EK-FAC do not take a field with {what}: use jacobian with CG or GMRES.")
+            raise UserError(
+                f"GGN and EK-FAC do not take a field with {what}: where its loss is a cross entropy give "
+                "TorchField(..., outputs=(model, batch) -> logits and labels), else use jacobian with CG or GMRES."
+            )
     inputs: Tensor = first_part(lambda x: x, field.rows)
     with torch.no_grad():
         outputs = torch.cat([field.view(theta)(part) for part in torch.split(inputs, field.chunk)])

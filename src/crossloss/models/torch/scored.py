@@ -42,16 +42,9 @@ class Parts:
     """The training loss of a field as weighted cross entropies; UserError where it is something else."""
 
     def __init__(self, field: "TorchField", theta: Tensor, w: Tensor) -> None:
-        refused = {
-            "a regulariser": field.regulariser is not None,
-            "frozen=": field.frozen is not None,
-        }
-        for what, is_there in refused.items():
-            if is_there:
-                raise UserError(f"GGN and EK-FAC do not take a field with {what}: use jacobian with CG or GMRES.")
         self.field, self.theta = field, theta
         given = field.parts(FULL_BATCH)
-        self.tokens = False
+        self.tokens, self.classes = False, 0
         self.scored = [self._scored(part, w.to(theta)) for part in given]
         self._check(given[0])
 
@@ -72,7 +65,7 @@ class Parts:
                 f"(B, ...) of whole numbers, not {tuple(logits.shape)} with {labels.dtype} {tuple(labels.shape)}: use "
                 "trak, or jacobian with CG or GMRES."
             )
-        self.tokens = self.tokens or labels.dim() > 1
+        self.tokens, self.classes = self.tokens or labels.dim() > 1, logits.shape[-1]
         return logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
 
     def _view(self, theta: Tensor) -> ModelView:
@@ -132,8 +125,7 @@ def ekfac_of(field: "TorchField", kind: str, theta: Tensor, w: Tensor, library: 
     module = _Layers(parts, layers)
     data = [(torch.tensor([number]), scored.labels) for number, scored in enumerate(parts.scored) if len(scored.labels)]
     types = library.FisherType
-    classes = max(int(field.outputs(field.view(theta), field.data_of(parts.scored[0].part))[0].shape[-1]), 1)  # type: ignore[misc]
-    exact = types.MC if parts.tokens or classes > FEW_CLASSES else types.TYPE2
+    exact = types.MC if parts.tokens or parts.classes > FEW_CLASSES else types.TYPE2
     sizes = {number: len(scored.part.rows) for number, scored in enumerate(parts.scored)}
     operator = library.EKFACLinearOperator(
         module, nn.CrossEntropyLoss(reduction="sum"), module.taken, data, check_deterministic=False,
