@@ -5,8 +5,9 @@
 A model of two layers from a random start, by masked (bert) or causal (gpt2) language modelling on rows of a corpus:
 AdamW with eps 1e-8, clipping at 1, linear decay, dropout .1. Objectives: SEAT of gender and career, loss of held-out
 rows, and a mean log ratio of likelihoods of pairs. For each part of the rows left out at random: Spearman (LDS) and
-Pearson of predicted and retrained changes over subsets, with 95 % intervals. Goes on where it stopped;
-results/trainer-MODEL.json.
+Pearson of predicted and retrained changes over subsets, with 95 % intervals, of unrolled, gradient-dot, bm25 and the
+chosen estimators, and seconds of each for all objectives. EK-FAC and the GGN have a damping of a tenth of EK-FAC's mean
+eigenvalue. Goes on where it stopped; results/trainer-MODEL.json.
 """
 
 import argparse
@@ -20,6 +21,8 @@ import transformers
 from record import RESULTS, Record
 
 import crossloss as cl
+from crossloss.baselines import EmbeddingCosine
+from crossloss.estimators import LESS, TRAK, ConjugateGradient, InverseHessian, TracIn
 from crossloss.integrations.transformers import record
 from studies.language_models import LONGEST, held_out, model_of, rows_of, tokenizer_of, trainer_of
 
@@ -36,6 +39,28 @@ CAREER = {
 }  # fmt: skip
 
 
+FURTHER = ("ekfac", "ggn", "tracin", "trak", "less", "embedding-cosine")
+
+
+def further(names: Any, damping: float, checkpoints: int, embed: Any) -> dict[str, Any]:
+    """The chosen estimators as objects, by name."""
+    made = {
+        "ekfac": InverseHessian("ekfac", damping=damping),
+        "ggn": InverseHessian("ggn", ConjugateGradient(tolerance=1e-2, iterations=500), damping=damping),
+        "tracin": TracIn(), "trak": TRAK(checkpoints=checkpoints), "less": LESS(checkpoints=checkpoints),
+        "embedding-cosine": EmbeddingCosine(embed),
+    }  # fmt: skip
+    return {name: made[name] for name in names}
+
+
+def mean_eigenvalue(run: Any) -> float:
+    """Of EK-FAC, by its products with 8 random signs."""
+    curvature = run.field.curvature("ekfac", run.theta, run.trajectory.weights)
+    signs = torch.randint(2, (8, len(run.theta)), generator=torch.Generator().manual_seed(0)).to(run.theta) * 2 - 1
+    signs *= curvature.part
+    return float((signs * curvature.product(signs)).sum() / signs.square().sum())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus")
@@ -48,6 +73,8 @@ def main() -> None:
     parser.add_argument("--eps", type=float, default=1e-8)
     parser.add_argument("--subsets", type=int, default=30)
     parser.add_argument("--shares", type=float, nargs="+", default=(0.1, 0.01, 0.5, 0.05))
+    parser.add_argument("--estimators", nargs="*", choices=FURTHER, default=FURTHER)
+    parser.add_argument("--checkpoints", type=int, default=3, help="of trak and less")
     given = parser.parse_args()
     every = [text for text in cl.read(given.corpus).texts if 40 < len(text) < 160]
     given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +86,7 @@ def main() -> None:
     others = [{"input_ids": tokenizer(every[i])["input_ids"][:LONGEST]} for i in order[given.rows : given.rows + 48]]
     torch.manual_seed(1)
     batch = dict(collator(others))
+    apart = [every[i] for i in order[given.rows : given.rows + 48]]
 
     def trainer() -> Any:
         model = model_of(given.model, len(tokenizer), given.hidden)
@@ -66,9 +94,22 @@ def main() -> None:
         return trainer_of(model, rows, collator, folder, epochs=given.epochs, rate=given.rate, eps=given.eps)
 
     objectives = [
-        cl.objectives.seat(CAREER, tokenizer, name="career"), cl.objectives.as_objective(held_out(batch)),
+        cl.objectives.seat(CAREER, tokenizer, name="career"),
+        cl.objectives.Function("held_out_loss", held_out(batch), against=apart),
         cl.objectives.likelihood_difference(PAIRS, tokenizer, model="masked" if masked else "causal"),
     ]  # fmt: skip
+
+    def embed(view: Any, texts: list[str]) -> torch.Tensor:
+        parts = []
+        for i in range(0, len(texts), 64):
+            chunk = tokenizer(texts[i : i + 64], truncation=True, max_length=LONGEST, padding=True, return_tensors="pt")
+            mask = chunk["attention_mask"][:, :, None]
+            hidden = view(
+                input_ids=chunk["input_ids"], attention_mask=chunk["attention_mask"], output_hidden_states=True
+            ).hidden_states[-1]
+            parts.append((hidden * mask).sum(1) / mask.sum(1))
+        return torch.cat(parts)
+
     name = given.model if given.eps == 1e-8 else f"{given.model}-eps{given.eps:g}"
     result, clock = Record(RESULTS / f"trainer-{name}.json"), time.perf_counter
     plain, mine = trainer(), trainer()
@@ -95,9 +136,22 @@ def main() -> None:
         result.put(f"times_plain.{label}", value / seconds["plain"])
     for o in objectives:
         result.put(f"value.{o.name}", float(o(run.view)))
+    if {"ekfac", "ggn"} & set(given.estimators) and "damping" not in result.figures:
+        result.put("damping", 0.1 * mean_eigenvalue(run))
+    chosen = further(given.estimators, result.figures.get("damping", 1.0), given.checkpoints, embed)
     with cl.progress():
+        for label, estimator in chosen.items():
+            able = [o for o in objectives if not isinstance(estimator, EmbeddingCosine) or estimator.able(run, o)]
+            begun = clock()
+            scores = cl.score(run, able, estimator)
+            if f"seconds.score.{label}" not in result.figures:  # else it is stored
+                result.put(f"seconds.score.{label}", clock() - begun)
+                result.put(f"left_out.{label}", sum(size for _, size in scores.left_out))
         for share in given.shares:
-            made = cl.validate(run, objectives, subsets=given.subsets, share=share, strongest=0, plans={})
+            made = cl.validate(
+                run, objectives, subsets=given.subsets, share=share, strongest=0, plans={},
+                estimators=list(chosen.values()),
+            )  # fmt: skip
             for o, compared in made.fidelity.items():
                 for row in compared:
                     if row.share == share:

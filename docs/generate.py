@@ -165,7 +165,7 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
         "Estimators",
         "In `crossloss.estimators`. Most users name one: `cl.score(run, objectives, NAME)`. See [trust](trust.md).",
         estimators,
-        "ESTIMATORS get Unrolled TracIn GradientDot InverseHessian predict Prediction",
+        "ESTIMATORS get Unrolled TracIn GradientDot InverseHessian TRAK LESS predict Prediction",
     ),
     (
         "Baselines",

@@ -219,6 +219,10 @@ def _refused() -> dict[tuple[str, str], Refusal]:
         ["score: inverse-hessian-ggn", "score: inverse-hessian-ekfac"], WORDY, "word-blocks",
         "`inverse-hessian-word-blocks`",
     )  # fmt: skip
+    refuse(["score: trak"], WORDY, "word-blocks", "`inverse-hessian-word-blocks`")
+    refuse(["score: less"], WORDY[:2], "tracin", "`tracin`, which takes any update rule")
+    refuse(["score: less"], IMPORTS, "inverse-hessian", "an inverse Hessian or `gradient-dot`")
+    refuse(["score: less"], ["torch field"], "tracin", "`tracin`, which takes any update rule")
     elsewhere = "`cl.train(field, ...)`, which goes on from the vectors; there is no run to go back over"
     refuse(["score: unrolled", "score: tracin"], IMPORTS, "inverse-hessian", "an inverse Hessian or `gradient-dot`")
     refuse(["retrain", "validate"], IMPORTS, "cl.train", elsewhere)

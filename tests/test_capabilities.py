@@ -238,6 +238,15 @@ def scored(column, tmp_path, estimator):
             expected -= (moved @ slope).numpy()
         assert np.corrcoef(found, expected)[0, 1] > 0.8  # each step has its own rate, and momentum
         return
+    if estimator == "less":
+        assert np.corrcoef(found, score(column, run, "tracin").of())[0, 1] > 0.5  # tests/estimators/test_features.py
+        return
+    if estimator == "trak":
+        phi = by_weight(run)
+        fisher = len(phi) * (phi.T * run.trajectory.weights) @ phi
+        fisher += 0.1 * fisher.trace() / len(fisher) * torch.eye(len(fisher), dtype=fisher.dtype)
+        np.testing.assert_allclose(found, -(phi @ torch.linalg.solve(fisher, gradient)).numpy(), rtol=1e-8)
+        return
     h = hessian(run)
     if estimator.endswith("word-blocks"):
         d = run.model.settings.dimension

@@ -8,7 +8,7 @@ per objective).
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -117,6 +117,17 @@ class Field(ABC):
     def view(self, theta: Tensor) -> Any:
         """Names and shapes: all that an objective sees of the parameters."""
 
+    def sample_gradients(self, theta: Tensor) -> "SampleGradients":
+        """Gradients of single samples at ``theta``, by blocks; UserError where the field has no way to them."""
+        raise UserError(
+            f"{type(self).__name__} has no gradients of single samples by layers: use gradient-dot, tracin or "
+            "inverse-hessian-word-blocks."
+        )
+
+    def left_out(self, kind: str) -> list[tuple[str, int]]:
+        """Names and sizes of the parameters that a curvature, or "sample-gradients", is not of."""
+        return []
+
     def curvature(self, kind: str, theta: Tensor, w: Tensor) -> "Curvature":
         """The field's own curvature called ``kind`` at ``theta``; UserError that lists the kinds where it has none."""
         known = ", ".join(self.curvatures)
@@ -160,6 +171,68 @@ class Linearisation(ABC):
         return ahead.sub_(behind).div_(2 * h)
 
 
+@dataclass(frozen=True)
+class Block:
+    """A parameter as a matrix of ``rows`` x ``columns`` numbers, which lie in theta from ``start`` on."""
+
+    name: str
+    start: int
+    rows: int
+    columns: int
+
+    @property
+    def stop(self) -> int:
+        """Where it ends."""
+        return self.start + self.rows * self.columns
+
+
+class Factors(Protocol):
+    """Gradients of b samples by one block, as sums of few outer products."""
+
+    def dense(self, which: slice) -> Tensor:
+        """Of some of them, (b', rows, columns)."""
+
+    def projected(self, left: Tensor | None, right: Tensor | None) -> Tensor:
+        """left^T G right, (b, i, j), for left (rows, i) and right (columns, j), the identity where None."""
+
+
+class SampleGradients(ABC):
+    """Gradients of single samples' terms of the training loss as a whole, at one point, in parts of some samples.
+
+    Sample i's is that of s_i where the loss is sum_i w_i s_i, whatever w is.
+    """
+
+    blocks: Sequence[Block]
+    """The parameters that they are of."""
+    parts: Sequence[int]
+    """How many samples each part has."""
+
+    @abstractmethod
+    def part(self, number: int) -> tuple[Tensor, Sequence[Factors]]:
+        """Numbers of the samples of a part (b,), and their gradients by each of ``blocks``."""
+
+    @abstractmethod
+    def add(self, into: "Accumulator", rows: Tensor, scores: Tensor) -> None:
+        """Add the scores (k, b) of some samples to what the field's ``accumulator`` gave."""
+
+
+class Kept(Protocol):
+    """A place for what is computed once: ``load`` gives None where nothing is there."""
+
+    def load(self) -> Any | None:
+        """What was saved, a dict of arrays."""
+
+    def save(self, value: Any) -> None:
+        """Save it, complete or not at all."""
+
+
+class Keep(Protocol):
+    """Where a run keeps things: in memory or in its folder."""
+
+    def entry(self, name: str, *key: Any, suffix: str = ".json") -> Kept:
+        """The place of what a name and plain values identify."""
+
+
 class Curvature(ABC):
     """A linear map of parameter space that stands for the Jacobian C of the field of the training loss."""
 
@@ -167,6 +240,8 @@ class Curvature(ABC):
     """Where it is, (p,); directions are of its size, dtype and device."""
     steps: int = 0
     """Steps of the run whose own curvature ``of_step`` gives; 0 where it is of the training loss only."""
+    part: Tensor | None = None
+    """Parameters (p,) bool that it is of, zero elsewhere; all where None."""
 
     @abstractmethod
     def product(self, a: Tensor) -> Tensor:
@@ -282,9 +357,16 @@ class Estimator(ABC):
             raise UserError(self.overflow)
         return into
 
-    def at(self, trajectory: Trajectory) -> Callable[..., Accumulator]:
-        """Return the estimator of one trajectory: what all its calls need is computed once, in the first."""
+    def at(self, trajectory: Trajectory, keep: Keep | None = None) -> Callable[..., Accumulator]:
+        """Return the estimator of one trajectory: what all its calls need is computed once, in the first.
+
+        ``keep`` is where it may lie from one process to the next.
+        """
         return partial(self, trajectory)
+
+    def left_out(self, field: Field) -> list[tuple[str, int]]:
+        """Names and sizes of the parameters whose part of the influence is not in the scores."""
+        return []
 
     def damped(self, damping: float) -> "Estimator":
         """The same with a damping; UserError where there is none to give."""

@@ -66,6 +66,8 @@ class Scores(Result):
         orders, else the samples themselves; read-only. UserError of baselines, which score samples as wholes.
     samples : (k, n) float64 array
         Derivative of each objective by the weight of each sample; read-only.
+    left_out : list of (str, int)
+        Parameters of the model, with their sizes, whose part of the influence is in no score.
 
     Examples
     --------
@@ -82,8 +84,9 @@ class Scores(Result):
         objectives: Sequence[Objective],
         atoms: np.ndarray | None,
         samples: np.ndarray | None = None,
+        left_out: Sequence[tuple[str, int]] = (),
     ) -> None:
-        self.run, self.estimator = run, estimator
+        self.run, self.estimator, self.left_out = run, estimator, list(left_out)
         self._atoms = None if atoms is None else read_only(atoms)
         if samples is None:
             samples = run.model.project(self.atoms)

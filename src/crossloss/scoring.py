@@ -1,6 +1,7 @@
 """Score the samples of a run: the estimator's passes, of which stored ones are not made again."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ from crossloss.run.trajectory import FileCheckpoint
 from crossloss.scores import UNROLLED, Scores
 
 CO_OCCURRENCE = "co-occurrence"
+NAMED = 8
+"""Parameters that an estimator leaves out and that are named where it scores; all are in ``Scores.left_out``."""
 ESTIMATOR_NAMES = (*ESTIMATORS, CO_OCCURRENCE, *BASELINES)
 
 
@@ -41,11 +44,11 @@ def score(
     objectives : sequence
         Objectives, or functions of ``run.view`` that return a scalar tensor.
     estimator : str, Estimator or Baseline
-        "unrolled" (exact), "gradient-dot", "tracin", "inverse-hessian" and its kinds, "co-occurrence" (association
-        tests of a corpus only), "bm25" or "embedding-cosine" (where samples and objectives have texts); or an object
-        with settings of its own, ``TracIn(every=10)``.
+        "unrolled" (exact), "gradient-dot", "tracin", "inverse-hessian" and its kinds, "trak", "less", "co-occurrence"
+        (association tests of a corpus only), "bm25" or "embedding-cosine" (where samples and objectives have texts); or
+        an object with settings of its own, ``TracIn(every=10)``. Parameters that it leaves out are named by a warning.
     damping : float
-        Added to the curvature, for inverse-hessian estimators only.
+        Added to the curvature, for inverse-hessian estimators; of trak over the mean eigenvalue.
 
     Raises
     ------
@@ -95,7 +98,19 @@ def compute_scores(
     assert not isinstance(estimator, Baseline)
     estimate = estimators.get(estimator, damping, others)
     run.model.check_objectives(run.field, run.theta, chosen)  # before the work
-    return Scores(run, estimate.name, chosen, _atoms(run, chosen, estimate))
+    left = estimate.left_out(run.field)
+    if left:
+        warnings.warn(_left_out(estimate.name, left, len(run.theta)), stacklevel=3)
+    return Scores(run, estimate.name, chosen, _atoms(run, chosen, estimate), left_out=left)
+
+
+def _left_out(name: str, left: Sequence[tuple[str, int]], size: int) -> str:
+    """Which parameters an estimator is not of, the largest by their names."""
+    gone = sum(count for _, count in left)
+    largest = sorted(left, key=lambda each: -each[1])
+    shown = ", ".join(f"{parameter} ({count:,})" for parameter, count in largest[:NAMED])
+    rest = f" and {len(left) - NAMED} smaller ones ({sum(c for _, c in largest[NAMED:]):,})" * (len(left) > NAMED)
+    return f"{name} is of {size - gone:,} of the {size:,} parameters; left out are {shown}{rest}."
 
 
 def _co_occurrence(model: SkipGram, objective: Objective) -> np.ndarray:
@@ -114,7 +129,7 @@ def _atoms(run: Run, objectives: Sequence[Objective], estimator: Estimator) -> n
     rows = {name: arrays["atoms"] for name, arrays in stored.items() if arrays is not None}
     missing = [(o, entry) for o, entry in zip(objectives, entries, strict=True) if o.name not in rows]
     if missing:
-        at_once, estimate = run.at_once(len(missing)), estimator.at(run.trajectory)
+        at_once, estimate = run.at_once(len(missing)), estimator.at(run.trajectory, run.store)
         for first in range(0, len(missing), at_once):
             group = missing[first : first + at_once]
             part = "" if len(missing) <= at_once else f", part {first // at_once + 1}"

@@ -11,6 +11,8 @@ from crossloss.core import FULL_BATCH, UserError
 from crossloss.estimators import (
     ESTIMATORS,
     GMRES,
+    LESS,
+    TRAK,
     Arnoldi,
     ConjugateGradient,
     Dense,
@@ -152,7 +154,9 @@ def test_every_name_is_what_it_says():
         | {f"inverse-hessian-{kind}": InverseHessian(kind) for kind in ("absolute", "word-blocks", "ekfac")}
         | {"inverse-hessian-ggn": InverseHessian("ggn", ConjugateGradient())}
     )
-    assert len(ESTIMATORS) == 3 + len(found)
+    assert ESTIMATORS["trak"] == TRAK(4_096, 0.1, 1, 0)
+    assert ESTIMATORS["less"] == LESS(4, True, None, 0)
+    assert len(ESTIMATORS) == 5 + len(found)
 
 
 def test_every_registered_estimator_is_in_the_product_or_refuses_small_fields_by_name():
@@ -164,6 +168,8 @@ def test_every_registered_estimator_is_in_the_product_or_refuses_small_fields_by
         "inverse-hessian-word-blocks": NO_KIND,
         "inverse-hessian-ggn": NO_KIND,
         "inverse-hessian-ekfac": NO_KIND,
+        "trak": "no gradients of single samples",
+        "less": "Adam's moments",
     }
     for name, estimator in ESTIMATORS.items():
         if name in refusals:

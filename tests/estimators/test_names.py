@@ -14,6 +14,8 @@ from crossloss.core import UserError
 from crossloss.estimators import (
     ESTIMATORS,
     GMRES,
+    LESS,
+    TRAK,
     Arnoldi,
     ConjugateGradient,
     Dense,
@@ -38,6 +40,9 @@ OBJECTS = {
     InverseHessian("ggn", ConjugateGradient()): "inverse-hessian-ggn",
     InverseHessian("ggn", Dense()): "inverse-hessian-ggn-dense",
     InverseHessian("word-blocks"): "inverse-hessian-word-blocks",
+    InverseHessian("ekfac-empirical", damping=0.1): "inverse-hessian-ekfac-empirical",
+    TRAK(features=10): "trak",
+    LESS(features=10): "less",
     InverseHessian(lambda theta, w: None, ConjugateGradient()): "inverse-hessian-own-curvature-cg",
 }
 
@@ -49,6 +54,7 @@ def test_names_say_the_curvature_and_the_solver():
 
 def test_settings_tell_any_two_estimators_apart():
     every = [e for e in (*OBJECTS, *ESTIMATORS.values()) if not callable(getattr(e, "curvature", None))]
+    every += [TRAK(seed=1), TRAK(checkpoints=2), LESS(cosine=False), LESS(seed=1)]
     every += [TracIn(every=2), InverseHessian(solver=LiSSA(scale=3.0), damping=0.2), InverseHessian(damping=1e-3)]
     every += [InverseHessian(solver=LiSSA(scale=3.0, depth=5), damping=0.1), InverseHessian(solver=GMRES(restart=9))]
     for one, other in itertools.combinations(every, 2):
@@ -71,6 +77,7 @@ def test_a_name_and_an_object_are_both_taken():
     mine = TracIn(every=10)
     assert estimators.get(mine) is mine
     assert estimators.get("inverse-hessian-cg", 0.3) == InverseHessian(solver=ConjugateGradient(), damping=0.3)
+    assert estimators.get("trak", 0.3) == TRAK(damping=0.3)
     assert estimators.get(InverseHessian(), 0.3) == InverseHessian(damping=0.3)
     assert estimators.get(InverseHessian(damping=0.3), 0.3) == InverseHessian(damping=0.3)
 
@@ -78,12 +85,13 @@ def test_a_name_and_an_object_are_both_taken():
 @pytest.mark.parametrize(
     ("given", "damping", "message"),
     [
-        ("magic", 0.0, "no estimator 'magic'; there are: unrolled, .*inverse-hessian-ekfac, mine"),
+        ("magic", 0.0, "no estimator 'magic'; there are: unrolled, .*inverse-hessian-ekfac, trak, less, mine"),
         (TracIn, 0.0, "is the class TracIn: give a name, or an object"),
         (None, 0.0, "is a NoneType: give a name"),
         (lambda run, objectives: None, 0.0, "is a function: give a name"),
         (["unrolled"], 0.0, "is a list: give a name"),
         ("tracin", 0.1, "tracin takes no damping"),
+        ("less", 0.1, "less takes no damping"),
         (Unrolled(), 0.1, "unrolled takes no damping"),
         (InverseHessian(damping=0.3), 0.1, "has damping 0.3 of its own: give one damping"),
     ],

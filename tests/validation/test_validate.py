@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import crossloss as cl
+from crossloss.baselines import EmbeddingCosine
 from crossloss.core import UserError
+from crossloss.estimators import InverseHessian
 from crossloss.objectives.weat import Weat
 from crossloss.run.retrainer import Retrainer, without
+from crossloss.validation.subsets import random_subsets
 from crossloss.validation.validate import compare
 from crossloss.validation.validation import Validation
 from dense import random_sentences
@@ -37,6 +40,21 @@ def test_unrolled_predicts_retraining_and_the_baselines_less(made):
     assert best.subsets == 12
     flipped = cl.Scores(run, "unrolled", [TEST], -scores.atoms)
     assert compare(Retrainer(run, [TEST]), flipped, subsets=12, share=0.05)["test"][0].fidelity.pearson < -0.9
+
+
+def test_further_estimators_are_compared_and_refused_before_any_retraining(made, monkeypatch):
+    run, scores = made
+    further = ["tracin", InverseHessian("word-blocks", damping=0.1), EmbeddingCosine()]
+    table = compare(Retrainer(run, [TEST]), scores, subsets=6, share=0.05, estimators=further)["test"]
+    rows = {row.estimator: row for row in table}
+    assert list(rows)[-2:] == ["tracin", "inverse-hessian-word-blocks"]
+    scored = cl.score(run, [TEST], "tracin")
+    drawn = random_subsets(run.weights, share=0.05, count=6, seed=0)
+    assert rows["tracin"].predicted == pytest.approx([scored.group(removed, TEST) for removed in drawn])
+    assert rows["tracin"].retrained == rows["unrolled"].retrained
+    monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("trained"))
+    with pytest.raises(UserError, match="word-blocks"):
+        compare(Retrainer(run, [TEST]), scores, subsets=7, share=0.04, estimators=["trak"])
 
 
 def test_nothing_is_trained_twice_in_a_folder(made, monkeypatch):

@@ -1,6 +1,7 @@
 """Ways to compute scores, one a file; they know the field and nothing else of the model.
 
-Belongs here: unrolled, gradient dot, TracIn, inverse Hessian with curvatures and solvers, predictions by tangents.
+Belongs here: unrolled, gradient dot, TracIn, inverse Hessian with curvatures and solvers, random features (TRAK, LESS),
+predictions by tangents.
 Does not: anything that names words, sentences or modules.
 """
 
@@ -9,9 +10,11 @@ from collections.abc import Iterable
 from crossloss.core import Estimator, UserError
 from crossloss.estimators.gradient import GradientDot
 from crossloss.estimators.inverse_hessian import InverseHessian
+from crossloss.estimators.less import LESS
 from crossloss.estimators.predict import Prediction, predict
 from crossloss.estimators.solvers import GMRES, Arnoldi, ConjugateGradient, Dense, LiSSA
 from crossloss.estimators.tracin import TracIn
+from crossloss.estimators.trak import TRAK
 from crossloss.estimators.unrolled import Unrolled
 
 ESTIMATORS: dict[str, Estimator] = {
@@ -26,6 +29,8 @@ ESTIMATORS: dict[str, Estimator] = {
         InverseHessian("word-blocks"),
         InverseHessian("ggn", ConjugateGradient()),
         InverseHessian("ekfac"),
+        TRAK(),
+        LESS(),
     )
 }
 """Every name, and the estimator with its usual settings that it stands for."""
@@ -70,6 +75,8 @@ def get(estimator: str | Estimator, damping: float = 0.0, others: Iterable[str] 
 __all__ = [
     "ESTIMATORS",
     "GMRES",
+    "LESS",
+    "TRAK",
     "Arnoldi",
     "ConjugateGradient",
     "Dense",

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from crossloss.core import Accumulator, Checkpoint, Estimator, Objective, Progress, Trajectory, UserError
+from crossloss.core import Accumulator, Checkpoint, Estimator, Field, Keep, Objective, Progress, Trajectory, UserError
 from crossloss.estimators.curvature import Jacobian, Maker, curvature
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.solvers import Direct, Solve, Solver, System
@@ -28,8 +28,8 @@ class InverseHessian(Estimator):
     ----------
     curvature : str or function
         "jacobian" of the field (for a plain loss its Hessian), "absolute" (its eigenvalues' sizes), one that the
-        field offers ("word-blocks", "ggn", "ekfac"), or a function (theta, weights) -> ``core.Curvature``, such as
-        ``models.torch.curvature.ekfac(...)``.
+        field offers ("word-blocks", "ggn", "ekfac", "ekfac-mc", "ekfac-empirical"), or a function (theta, weights) ->
+        ``core.Curvature``, such as ``models.torch.curvature.ekfac(...)``.
     solver : Solver, optional
         The curvature's own factorisation where it has one ("absolute", "word-blocks", EK-FAC), else ``Dense``.
     damping : float
@@ -55,13 +55,17 @@ class InverseHessian(Estimator):
             parts.append(self.solver.name)
         return "-".join(parts)
 
+    def left_out(self, field: Field) -> list[tuple[str, int]]:
+        """Parameters that the curvature is not of: EK-FAC is of linear layers."""
+        return field.left_out(self.curvature) if isinstance(self.curvature, str) else []
+
     def damped(self, damping: float) -> "InverseHessian":
         """The same with a damping; UserError where it has another."""
         if self.damping and self.damping != damping:
             raise UserError(f"{self.name} has damping {self.damping:g} of its own: give one damping, there or here.")
         return replace(self, damping=damping)
 
-    def at(self, trajectory: Trajectory) -> Callable[..., Accumulator]:
+    def at(self, trajectory: Trajectory, keep: Keep | None = None) -> Callable[..., Accumulator]:
         """Return the estimator of one trajectory, whose factorisation serves all calls."""
         return partial(Influence(self, trajectory), trajectory)
 
@@ -104,6 +108,8 @@ class Influence(Estimator):
         """Add the scores to ``into``; UserError as ``InverseHessian.add``."""
         system = self.system  # refuses before the work
         b = objective_gradients(trajectory.field, self.jacobian.theta, objectives)
+        if system.curvature.part is not None:
+            b = b * system.curvature.part
         self._solve = self._solve or self.solver.init(system, progress)
         self.jacobian.weight_gradient(-self._solve(b, progress).x, into)
         progress(1, 1)
@@ -112,6 +118,8 @@ class Influence(Estimator):
         """-(C + damping)^-1 (dg/dw) dw, (p,): C itself, where the scores take its transpose; UserError as they."""
         theta, system = self.jacobian.theta, self.system
         right = -self.jacobian.point.pushforward(torch.zeros_like(theta), dw).unsqueeze(0)
+        if system.curvature.part is not None:
+            right = right * system.curvature.part
         if not system.symmetric():
             system = System(system.curvature.transposed(), system.damping)
         return self.solver.solve(system, right).x[0]

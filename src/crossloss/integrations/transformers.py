@@ -23,6 +23,8 @@ SHARE, ITEMS, PARTS = "crossloss.share", "crossloss.items", "crossloss.parts"
 """What a batch has beside its inputs, one number a row, all alike: the loss over the sum of its rows' losses; the items
 that the Trainer counted for its step, 0 for none; and what its loss is multiplied by in the mean over micro-batches."""
 SampleLosses = Callable[[Any, Mapping[str, Tensor]], Tensor]
+Labelled = Callable[[Any, Mapping[str, Tensor]], tuple[Tensor, Tensor]]
+"""(outputs, batch) -> logits (B, ..., C) and labels (B, ...)."""
 
 
 def record(
@@ -63,7 +65,8 @@ def record(
     if not isinstance(trainer, transformers.Trainer):
         _refuse(f"A {type(trainer).__name__} is no transformers.Trainer: record a loop of your own by cl.Recorder.")
     _check(trainer)
-    return TrainerRecorder(trainer, losses or sample_losses(trainer.model), show, memory)
+    labelled = None if losses else _labelled(_base(trainer.model))
+    return TrainerRecorder(trainer, losses or sample_losses(trainer.model), labelled, show, memory)
 
 
 def _check(trainer: Any) -> None:
@@ -88,6 +91,11 @@ def _refuse(sentence: str) -> NoReturn:
     raise UserError(sentence)
 
 
+def _base(model: Any) -> Any:
+    """A model without peft's layers around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def sample_losses(model: Any) -> SampleLosses:
     """Each row's loss, by the model's head: (outputs, batch) -> (B,), or (B, T) where it is a sum over tokens.
 
@@ -96,17 +104,25 @@ def sample_losses(model: Any) -> SampleLosses:
     UserError
         A head whose loss is not known here.
     """
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    kind = getattr(base, "loss_type", None)
-    if kind in ("ForMaskedLM", "ForTokenClassification"):
-        return lambda outputs, batch: _tokens(outputs.logits, batch["labels"])
-    if kind == "ForSequenceClassification":
+    base = _base(model)
+    if getattr(base, "loss_type", None) == "ForSequenceClassification":
         return _classes(base.config)
+    labelled = _labelled(base)
+    if labelled is None:
+        _refuse(f"The loss of a {type(base).__name__} is not known: give each row's, record(trainer, losses=...).")
+    return lambda outputs, batch: _tokens(*labelled(outputs, batch))
+
+
+def _labelled(base: Any) -> Labelled | None:
+    """Of a model whose loss is a cross entropy, what gives logits and labels of a batch; None of another."""
+    kind = getattr(base, "loss_type", None)
+    if kind in ("ForMaskedLM", "ForTokenClassification", "ForSequenceClassification"):
+        return lambda outputs, batch: (outputs.logits, batch["labels"])
     words = getattr(base, "get_output_embeddings", lambda: None)()
     if kind in (None, "ForCausalLM", "ForConditionalGeneration") and words is not None:
         shift = kind != "ForConditionalGeneration" or not base.config.is_encoder_decoder
-        return lambda outputs, batch: _tokens(outputs.logits, _following(batch["labels"]) if shift else batch["labels"])
-    _refuse(f"The loss of a {type(base).__name__} is not known: give each row's, record(trainer, losses=...).")
+        return lambda outputs, batch: (outputs.logits, _following(batch["labels"]) if shift else batch["labels"])
+    return None
 
 
 def _tokens(logits: Tensor, labels: Tensor) -> Tensor:
@@ -122,6 +138,11 @@ def _sum(losses: Tensor, w: Tensor) -> Tensor:
     if losses.shape[1] > w.shape[1]:
         _refuse(f"A row has {losses.shape[1]} tokens: give length=, those of the longest row.")
     return (w[:, : losses.shape[1]] * losses).sum()
+
+
+def _inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What of a recorded batch goes into the model."""
+    return {name: leaf for name, leaf in batch.items() if not name.startswith("crossloss.")}
 
 
 def _following(labels: Tensor) -> Tensor:
@@ -147,10 +168,10 @@ def _classes(config: Any) -> SampleLosses:
 class TrainerRecorder:
     """A Trainer on its way: made by ``record``; ``finish`` gives the run."""
 
-    def __init__(self, trainer: Any, losses: SampleLosses, show: Any, memory: str) -> None:
+    def __init__(self, trainer: Any, losses: SampleLosses, labelled: Labelled | None, show: Any, memory: str) -> None:
         from transformers import TrainerCallback
 
-        self._trainer, self._losses, self._memory = trainer, losses, memory
+        self._trainer, self._losses, self._labelled, self._memory = trainer, losses, labelled, memory
         self._rows: deque[int] = deque()
         self._recorder: Recorder | None = None
         self._show = show or _texts(trainer)
@@ -179,7 +200,8 @@ class TrainerRecorder:
         """The field of a model as it is trained."""
         model.train()
         n = len(self._trainer.train_dataset)
-        return TorchField(model, data={"row": torch.arange(n)}, loss=self._weighted, show=self._show)
+        outputs = None if self._labelled is None else self._outputs
+        return TorchField(model, data={"row": torch.arange(n)}, loss=self._weighted, outputs=outputs, show=self._show)
 
     def finish(self, out: str | Path | None = None, *, overwrite: bool = False, accept: float | None = None) -> Run:
         """The run that ``cl.score`` takes; the Trainer is as it was. See ``cl.Recorder.finish``.
@@ -209,12 +231,18 @@ class TrainerRecorder:
                 group["fused"] = False
         self._recorder = Recorder(self._made(model), model, plain, self._memory)
 
+    def _outputs(self, view: ModelView, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits and labels of a batch, for GGN and EK-FAC."""
+        assert self._labelled is not None
+        inputs = _inputs(batch)
+        return self._labelled(view(**inputs), inputs)
+
     def _weighted(self, view: ModelView, batch: Mapping[str, Tensor], w: Tensor) -> Tensor:
         """Weighted loss of a batch: where all weigh 1 the model's own, so that steps are taken again to the bit.
 
         Not in float64, which some models' losses leave.
         """
-        inputs = {name: leaf for name, leaf in batch.items() if not name.startswith("crossloss.")}
+        inputs = _inputs(batch)
         if w.dtype == torch.float32 and not w.requires_grad and bool((w == 1).all()):
             items = batch[ITEMS][0]
             more = {"num_items_in_batch": items.long()} if bool(items > 0) else {}

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from crossloss.baselines import BASELINES
-from crossloss.core import Objective, Progress, UserError
+from crossloss.baselines import BASELINES, Baseline
+from crossloss.core import Estimator, Objective, Progress, UserError
 from crossloss.objectives import BaseObjective, Weat, as_objective
 from crossloss.plans.plan import Plan
 from crossloss.progress import track
@@ -37,6 +37,7 @@ def validate(
     strongest: int = 5,
     seeds: int = OTHER_SEEDS,
     removals: int = RANDOM_REMOVALS,
+    estimators: Sequence[str | Estimator | Baseline] = (),
 ) -> Validation:
     """Retrain without random subsets, without single samples, and with plans, to see how well scores predicted it.
 
@@ -55,11 +56,14 @@ def validate(
         Strongest samples on either side that are left out one at a time.
     seeds, removals : int
         Other starts, and random removals of the same size, that a plan is tried with.
+    estimators : sequence
+        Further ones to compare, by name or as objects, beside unrolled and those that cost next to nothing.
 
     Raises
     ------
     UserError
-        A model that was trained elsewhere; nothing scored; a subset of nothing or of everything.
+        A model that was trained elsewhere; nothing scored; a subset of nothing or of everything; an estimator that
+        cannot score the run.
 
     Examples
     --------
@@ -81,7 +85,7 @@ def validate(
         seeds = 0
     checked = check_strongest(retrainer, scores, strongest) if strongest else {}
     checks = {name: _check_plan(retrainer, name, plan, seeds, removals) for name, plan in plans.items()}
-    table = compare(retrainer, scores, subsets=subsets, share=share) if subsets else {}
+    table = compare(retrainer, scores, subsets=subsets, share=share, estimators=estimators) if subsets else {}
     validation = Validation(table, checks, subsets, share, checked)
     earlier = stored_validation(run)
     if earlier is not None:
@@ -147,9 +151,15 @@ def _able(run: Run, name: str, objective: Objective) -> bool:
 
 
 def compare(
-    retrainer: Retrainer, scores: Scores, *, subsets: int, share: float = 0.1, seed: int = 0
+    retrainer: Retrainer,
+    scores: Scores,
+    *,
+    subsets: int,
+    share: float = 0.1,
+    seed: int = 0,
+    estimators: Sequence[str | Estimator | Baseline] = (),
 ) -> dict[str, list[Compared]]:
-    """Fidelity of the given and the ``COMPARED`` estimators over random subsets of ONE size; sizes are never pooled.
+    """Fidelity of the given, the ``COMPARED`` and further estimators over random subsets of ONE size, never pooled.
 
     Parameters
     ----------
@@ -160,17 +170,22 @@ def compare(
     """
     run, objectives = retrainer.run, retrainer.objectives
     drawn = random_subsets(run.weights, share=share, count=subsets, seed=seed)
+    by_estimator = {scores.estimator: scores}
+    for name in COMPARED:
+        able = [o for o in objectives if _able(run, name, o)]
+        if name not in by_estimator and able:
+            by_estimator[name] = compute_scores(run, able, name)
+    for further in estimators:
+        name = further if isinstance(further, str) else further.name
+        if not isinstance(further, str) or name not in by_estimator:
+            able = [o for o in objectives if not isinstance(further, Baseline) or further.able(run, o)]
+            by_estimator[name] = compute_scores(run, able, further)
     retrained = []
     with track(f"retraining without {share:.0%}") as progress:
         for done, removed in enumerate(drawn):
             progress(done, subsets)
             retrained.append(retrainer(without(run.weights, removed)))
         progress(subsets, subsets)
-    by_estimator = {scores.estimator: scores}
-    for name in COMPARED:
-        able = [o for o in objectives if _able(run, name, o)]
-        if name not in by_estimator and able:
-            by_estimator[name] = compute_scores(run, able, name)
     table: dict[str, list[Compared]] = {}
     for o in objectives:
         changed = changes(retrained, o.name, scores.values[o.name])

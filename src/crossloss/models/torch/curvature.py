@@ -19,13 +19,15 @@ from crossloss.core import Curvature, UserError
 from crossloss.extras import needed
 from crossloss.models.torch.data import leaves
 from crossloss.models.torch.module import twice_differentiable
+from crossloss.models.torch.scored import Partial, ekfac_of, ggn_of
 from crossloss.models.torch.steps import RecordedOrder
 from crossloss.models.torch.view import first_part
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField
 
-KINDS = ("ggn", "ekfac")
+KINDS = ("ggn", "ekfac", "ekfac-mc", "ekfac-empirical")
+"""EK-FAC of the labels' exact expectation (of a draw where it would be long: ``scored``), of a draw, of the labels."""
 LOSSES = (nn.MSELoss, nn.CrossEntropyLoss, nn.BCEWithLogitsLoss)
 LAYERS = (nn.Linear, nn.Conv2d)
 ROWS_AT_ONCE = 1_024
@@ -52,11 +54,13 @@ def ggn(model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor) -> C
     return lambda theta, weights: GGN(*_operator("GGNLinearOperator", model, loss, inputs, targets, theta, weights))
 
 
-def ekfac(model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor) -> Callable[[Tensor, Tensor], "EKFAC"]:
+def ekfac(
+    model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor, *, fisher: str = "type-2"
+) -> Callable[[Tensor, Tensor], "EKFAC"]:
     """EK-FAC approximation of the GGN, with an inverse of its own (George et al. 2018; Grosse et al. 2023).
 
-    Exact labels' expectation (no draws), weight and bias of a layer together. Parameters as for ``ggn``; every
-    trainable parameter must be of one Linear or Conv2d layer.
+    Weight and bias of a layer together. Parameters as for ``ggn``; every trainable parameter must be of one Linear or
+    Conv2d layer. ``fisher``: "type-2", the labels' exact expectation; "mc", one seeded draw; "empirical", the labels.
 
     Raises
     ------
@@ -65,33 +69,52 @@ def ekfac(model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor) ->
     """
     _check_loss(loss)
     _check_layers(model)
-    return lambda theta, weights: EKFAC(*_operator("EKFACLinearOperator", model, loss, inputs, targets, theta, weights))
+    return lambda theta, weights: EKFAC(
+        *_operator("EKFACLinearOperator", model, loss, inputs, targets, theta, weights, fisher)
+    )
 
 
-def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> "GGN":
-    """The curvature "ggn" or "ekfac" of a field's training loss as a whole.
+def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> Curvature:
+    """The curvature of a kind of a field's training loss as a whole.
 
-    Its ``sample_loss`` is any function, so it is compared on the field's own data with the losses that these are made
+    Where the field has ``outputs``, of the cross entropy of these; EK-FAC then of the layers that it takes. Else its
+    ``sample_loss``, which is any function, is compared on the field's own data with the losses that these are made
     for, in value and in slope, up to a constant factor. UserError for another loss, or what they do not take.
     """
+    for what, is_there in {"a regulariser": field.regulariser is not None, "frozen=": field.frozen is not None}.items():
+        if is_there:
+            raise UserError(f"GGN and EK-FAC do not take a field with {what}: use jacobian with CG or GMRES.")
+    if field.outputs is not None:
+        if kind == "ggn":
+            return GGN(theta, *ggn_of(field, theta, w, _curvlinops()), 1.0)
+        module, operator, where = ekfac_of(field, kind, theta, w, _curvlinops())
+        return Partial(theta, EKFAC(theta[where], module, operator, 1.0), where)
+    if field.sample_loss is None:
+        raise UserError(
+            "GGN and EK-FAC do not take a field with a loss of the batch as a whole: give TorchField(..., outputs="
+            "(model, batch) -> logits and labels) where it is their cross entropy, or use trak, or jacobian with CG."
+        )
     refused = {
-        "a loss of the batch as a whole": field.sample_loss is None,
         "a denominator": field.denominator is not None,
         "recorded data": isinstance(field.order, RecordedOrder) and field.order.holds_data,
-        "a regulariser": field.regulariser is not None,
-        "frozen=": field.frozen is not None,
         "padding rows": bool(field._padding),
         "a forward= of its own": field.forward is not first_part,
     }
     for what, is_there in refused.items():
         if is_there:
-            raise UserError(f"GGN and EK-FAC do not take a field with {what}: use jacobian with CG or GMRES.")
+            raise UserError(
+                f"GGN and EK-FAC do not take a field with {what}: where its loss is a cross entropy give "
+                "TorchField(..., outputs=(model, batch) -> logits and labels), else use jacobian with CG or GMRES."
+            )
     inputs: Tensor = first_part(lambda x: x, field.rows)
     with torch.no_grad():
         outputs = torch.cat([field.view(theta)(part) for part in torch.split(inputs, field.chunk)])
     loss, targets, factor = _recognised(field, outputs)
-    maker = {"ggn": ggn, "ekfac": ekfac}[kind](field._still, loss, inputs, targets)
-    made: GGN = maker(theta, w)
+    if kind == "ggn":
+        made = ggn(field._still, loss, inputs, targets)(theta, w)
+    else:
+        fisher = kind.removeprefix("ekfac").removeprefix("-") or "type-2"
+        made = ekfac(field._still, loss, inputs, targets, fisher=fisher)(theta, w)
     made.scale *= factor
     return made
 
@@ -175,7 +198,14 @@ def _curvlinops() -> Any:
 
 
 def _operator(
-    kind: str, model: nn.Module, loss: nn.Module, inputs: Tensor, targets: Tensor, theta: Tensor, weights: Tensor
+    kind: str,
+    model: nn.Module,
+    loss: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    theta: Tensor,
+    weights: Tensor,
+    fisher: str = "type-2",
 ) -> tuple[Tensor, nn.Module, Any, float]:
     """Theta, the module there, an operator on the samples of positive weight, and the scale of it by n and w."""
     library, n = _curvlinops(), len(inputs)
@@ -192,7 +222,7 @@ def _operator(
     data = [(x[part], y[part]) for part in torch.split(rows, ROWS_AT_ONCE)]
     settings: dict[str, Any] = {"check_deterministic": False}
     if kind == "EKFACLinearOperator":
-        settings |= {"fisher_type": library.FisherType.TYPE2, "separate_weight_and_bias": False}
+        settings |= {"fisher_type": library.FisherType(fisher), "separate_weight_and_bias": False}
     operator = getattr(library, kind)(module, copy.deepcopy(loss), parameters, data, **settings)
     return theta, module, operator, float(weights.max()) * len(rows) / n
 

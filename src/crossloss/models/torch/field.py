@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, UserError
+from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, SampleGradients, UserError
 from crossloss.models.threads import one_core_where_small
 from crossloss.models.torch.curvature import KINDS, of_field
 from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_order, load_rows
@@ -19,6 +19,8 @@ from crossloss.models.torch.linearisation import SampleInfluence, TorchLinearisa
 from crossloss.models.torch.model import Show, TorchModel, load_show
 from crossloss.models.torch.module import gradient_of, own_copy, padding_rows, pure
 from crossloss.models.torch.outer import Outer
+from crossloss.models.torch.sample_gradients import TorchSampleGradients, left_out
+from crossloss.models.torch.scored import left_out_of_ekfac
 from crossloss.models.torch.steps import Part, RecordedOrder, in_float64
 from crossloss.models.torch.view import Layout, ModelView, first_part
 
@@ -50,6 +52,10 @@ class TorchField(TorchModel, Field):
     denominator : callable, optional
         batch -> number, a count of its own such as of its tokens, that the sum of the losses (or ``loss``, then itself
         a sum over samples) is divided by; B by default. A constant: weights are not in it.
+    outputs : callable, optional
+        (ModelView, batch) -> logits (B, ..., C) and labels (B, ...), -100 for those that do not count: for GGN and
+        EK-FAC of a loss that is, up to a factor of the batch, the sum of their cross entropies, each times the weight
+        of its sample.
     batch_size : int, optional
         Mini-batches of this size; every step sees all samples where None.
     seed : int or None
@@ -103,6 +109,7 @@ class TorchField(TorchModel, Field):
         *,
         loss: Callable[..., Tensor] | None = None,
         denominator: Callable[[Any], Any] | None = None,
+        outputs: Callable[[ModelView, Any], Any] | None = None,
         batch_size: int | None = None,
         seed: int | None = 0,
         order: Sequence[Any] | None = None,
@@ -128,7 +135,7 @@ class TorchField(TorchModel, Field):
         self.starts, self.shown = starts, load_show(show, self._samples)
         self.order: Order | None = load_order(data, self.samples, batch_size, seed, order)
         self.sample_loss, self.batch_loss, self.denominator = sample_loss, loss, denominator
-        self.forward = forward
+        self.outputs, self.forward = outputs, forward
         self.regulariser, self.frozen = regulariser, frozen
         self.dropout_seed, self.chunk = dropout_seed, chunk
 
@@ -221,8 +228,18 @@ class TorchField(TorchModel, Field):
         return TorchLinearisation(self, theta, w, step)
 
     def curvature(self, kind: str, theta: Tensor, w: Tensor) -> Curvature:
-        """The curvature "ggn" or "ekfac" of the training loss as a whole: see ``models.torch.curvature``."""
+        """The curvature "ggn", "ekfac", ... of the training loss as a whole: see ``models.torch.curvature``."""
         return of_field(self, kind, theta, w) if kind in KINDS else super().curvature(kind, theta, w)
+
+    def sample_gradients(self, theta: Tensor) -> SampleGradients:
+        """Of the parameters in Linear, Conv2d, Embedding and LayerNorm layers."""
+        return TorchSampleGradients(self, theta)
+
+    def left_out(self, kind: str) -> list[tuple[str, int]]:
+        """Parameters that "ekfac", of a field with ``outputs``, or "sample-gradients" is not of, with their sizes."""
+        if kind == "sample-gradients":
+            return left_out(self)
+        return left_out_of_ekfac(self) if kind.startswith("ekfac") and self.outputs is not None else []
 
     def batch(self, step: int) -> Tensor:
         """Rows that a step sees, (B,) int64."""
