@@ -189,7 +189,9 @@ class Loop:
             what = "of other parameters" if same else f"({now} after {before})"
             self._refuse(f"The clipping changed at step {step} {what}: clip alike at every step.")
         self.settings.append(settings)
-        self.norms.append([nan if p.grad is None else float(p.grad.norm()) for p in self.parameters.values()])
+        graded = [p.grad for p in self.parameters.values() if p.grad is not None]
+        norms = iter(torch.stack(torch._foreach_norm(graded)).tolist())
+        self.norms.append([nan if p.grad is None else next(norms) for p in self.parameters.values()])
 
     def _check_gradients(self, step: int) -> None:
         """Which parameters have one, always the same; and nobody changed them since the backward pass."""

@@ -62,6 +62,7 @@ class Run:
     store: Store
     given_optimiser: Optimiser | None = None
     results: Results = field_(default_factory=Results)
+    _fingerprints: dict[int, tuple[Any, list[Any]]] = field_(default_factory=dict, repr=False)
 
     @property
     def theta(self) -> Tensor:
@@ -197,10 +198,14 @@ class Run:
         objective = as_objective(objective)
         if (plain := fingerprint(objective)) is not None:
             return plain
-        leaf = self.theta.requires_grad_(True)
-        value = objective(self.field.view(leaf))
-        (gradient,) = torch.autograd.grad(value, leaf, allow_unused=True) if value.requires_grad else (None,)
-        return [objective.name, float(value.detach()), None if gradient is None else float(gradient.double().norm())]
+        known = self._fingerprints
+        if id(objective) not in known:
+            leaf = self.theta.requires_grad_(True)
+            value = objective(self.field.view(leaf))
+            (gradient,) = torch.autograd.grad(value, leaf, allow_unused=True) if value.requires_grad else (None,)
+            size = None if gradient is None else float(gradient.double().norm())
+            known[id(objective)] = objective, [objective.name, float(value.detach()), size]
+        return list(known[id(objective)][1])
 
     @property
     def objectives(self) -> list[Objective]:

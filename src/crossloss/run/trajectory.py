@@ -169,12 +169,13 @@ class Training:
             if progress:
                 progress(t, self.steps)
 
-    def backwards(self, start: int) -> Iterator[tuple[int, State]]:
+    def backwards(self, start: int, *, gradient: bool = True) -> Iterator[tuple[int, State]]:
         """Yield (t, what the adjoint needs of the state before step t) for t = start - 1, ..., 0."""
         if self._sparse:
             self._step(0, self.steps - 1, self.every)
             self._sparse = False
-        names, gradients = ("theta", *self.optimiser.needs), "gradient" in self.optimiser.needs
+        names = [name for name in ("theta", *self.optimiser.needs) if gradient or name != "gradient"]
+        gradients = "gradient" in names
         stored, weights = [t for t in self.states.stored() if t < start], self.weights
         for first in reversed(stored):
             state, stretch = self.states.get(first), []

@@ -144,6 +144,10 @@ class TorchModel(Model):
         replayed = size + sum(state.get(name, size) for name in optimiser.needs)
         return Footprint(0, direction, sum(state.values()), replayed, size)
 
+    def point(self, theta: Tensor, w: Tensor, step: int) -> str:
+        """What a check of the derivatives was of, by hash: parameters, weights and the batch of a step."""
+        return f"{digest(_bytes(theta))} {digest(_bytes(w.double()))} {_batch(self._field, step)}"
+
     def check_start(self, theta: Tensor, weights: Tensor) -> None:
         """Refuse what is detached, random, mixed between samples or not finite: ``check_field``."""
         from crossloss.models.torch.check import check_field
