@@ -19,9 +19,10 @@ from crossloss.run.run import Run
 
 IGNORED = -100
 """Label of a token that does not count."""
-SHARE, ITEMS, PARTS = "crossloss.share", "crossloss.items", "crossloss.parts"
+SHARE, ITEMS, PARTS, SIZE = "crossloss.share", "crossloss.items", "crossloss.parts", "crossloss.size"
 """What a batch has beside its inputs, one number a row, all alike: the loss over the sum of its rows' losses; the items
-that the Trainer counted for its step, 0 for none; and what its loss is multiplied by in the mean over micro-batches."""
+that the Trainer counted for its step, 0 for none; what its loss is multiplied by in the mean over micro-batches; and
+its rows, of which a piece has fewer."""
 SampleLosses = Callable[[Any, Mapping[str, Tensor]], Tensor]
 
 
@@ -69,8 +70,8 @@ def record(
 def _check(trainer: Any) -> None:
     """Refuse what cannot be recorded, before any work."""
     args = trainer.args
-    if args.world_size > 1 or args.n_gpu > 1:
-        _refuse("Recording is of one process and one device: start the Trainer on one.")
+    if args.n_gpu > 1:
+        _refuse("Recording is of one device: start the Trainer on one.")
     for name in ("fp16", "bf16", "torch_compile"):
         if getattr(args, name, False):
             _refuse(f"Recording takes the steps again in full precision: leave {name} out of TrainingArguments.")
@@ -181,7 +182,7 @@ class TrainerRecorder:
         """The field of a model as it is trained."""
         model.train()
         n = len(self._trainer.train_dataset)
-        return TorchField(model, data={"row": torch.arange(n)}, loss=self._weighted, show=self._show)
+        return TorchField(model, data={"row": torch.arange(n)}, loss=self._weighted, show=self._show, additive=True)
 
     def finish(self, out: str | Path | None = None, *, overwrite: bool = False, accept: float | None = None) -> Run:
         """The run that ``cl.score`` takes; the Trainer is as it was. See ``cl.Recorder.finish``.
@@ -203,6 +204,11 @@ class TrainerRecorder:
         trainer.remove_callback(self._callback)
 
     def _start(self, model: Any, optimizer: Any) -> None:
+        if self._trainer.args.world_size > 1:
+            _refuse(
+                "Recording is of one process: train in one, recorder.finish(out=FOLDER), and open that folder under "
+                "torchrun, cl.load(FOLDER, record(trainer).field), to score and retrain in several."
+            )
         if self._recorder is not None:
             _refuse("One recorder is of one training: call record(trainer) anew before each trainer.train().")
         plain = getattr(optimizer, "optimizer", optimizer)
@@ -214,10 +220,11 @@ class TrainerRecorder:
     def _weighted(self, view: ModelView, batch: Mapping[str, Tensor], w: Tensor) -> Tensor:
         """Weighted loss of a batch: where all weigh 1 the model's own, so that steps are taken again to the bit.
 
-        Not in float64, which some models' losses leave.
+        Not in float64, which some models' losses leave, nor of a piece of a batch, which is its share of the sum.
         """
+        whole = SIZE not in batch or len(w) == int(batch[SIZE][0])
         inputs = {name: leaf for name, leaf in batch.items() if not name.startswith("crossloss.")}
-        if w.dtype == torch.float32 and not w.requires_grad and bool((w == 1).all()):
+        if whole and w.dtype == torch.float32 and not w.requires_grad and bool((w == 1).all()):
             items = batch[ITEMS][0]
             more = {"num_items_in_batch": items.long()} if bool(items > 0) else {}
             own: Tensor = view(**inputs, **more).loss * batch[PARTS][0]
@@ -254,7 +261,8 @@ class TrainerRecorder:
             total = self._losses(outputs, batch).double().sum()
         counted = float(items) if items is not None and self._trainer.model_accepts_loss_kwargs else 0.0
         parts = self._trainer.current_gradient_accumulation_steps if counted else 1
-        for name, number in ((SHARE, float(loss.detach().double() / total)), (ITEMS, counted), (PARTS, parts)):
+        share = float(loss.detach().double() / total)
+        for name, number in ((SHARE, share), (ITEMS, counted), (PARTS, parts), (SIZE, size)):
             batch[name] = torch.full((size,), number, dtype=torch.float64)
         after = generators(device)
         set_generators(before, device)

@@ -95,7 +95,8 @@ class ClipNorm(GradientTransformation):
         parts: Any = self.parts or ((0, len(g)),)
         norms = torch.stack([torch.linalg.vector_norm(g[start:stop], self.norm_type) for start, stop in parts])
         norm = torch.linalg.vector_norm(norms, self.norm_type)
-        return self.max_norm / (norm + 1e-6)
+        ratio: Tensor = self.max_norm / (norm + 1e-6)
+        return ratio
 
     def _factor(self, g: Tensor) -> Tensor:
         """What the gradient is multiplied by, shape ()."""
@@ -104,7 +105,8 @@ class ClipNorm(GradientTransformation):
     def _joined(self, length: int) -> tuple[tuple[int, int], ...]:
         """The parts with those that touch as one."""
         joined: list[tuple[int, int]] = []
-        for start, stop in sorted(self.parts or ((0, length),)):
+        parts: Any = self.parts or ((0, length),)
+        for start, stop in sorted(parts):
             if joined and joined[-1][1] == start:
                 start = joined.pop()[0]
             joined.append((start, stop))
@@ -115,7 +117,7 @@ class ClipNorm(GradientTransformation):
         if self._joined(len(like)) == ((0, len(like)),):
             return factor
         at = torch.ones_like(like)
-        for start, stop in self.parts:
+        for start, stop in self._joined(len(like)):
             at[start:stop] = factor
         return at
 
@@ -132,7 +134,7 @@ class ClipNorm(GradientTransformation):
         if self.norm_type == 2:  # factor = max_norm/(norm + 1e-6), of which the norm's slope is g/norm
             norm = torch.linalg.vector_norm(take(g, parts))
             scaled = a * self._spread(factor, g)
-            by = (-factor / (norm + 1e-6) / norm.clamp(min=torch.finfo(g.dtype).tiny)) * along
+            by = along / norm.clamp(min=torch.finfo(g.dtype).tiny) * (-factor / (norm + 1e-6))
             for start, stop in parts:
                 scaled[:, start:stop].addr_(by, g[start:stop])
             return scaled

@@ -190,7 +190,8 @@ class Loop:
             self._refuse(f"The clipping changed at step {step} {what}: clip alike at every step.")
         self.settings.append(settings)
         graded = [p.grad for p in self.parameters.values() if p.grad is not None]
-        norms = iter(torch.stack(torch._foreach_norm(graded)).tolist())
+        sparse = any(g.is_sparse for g in graded)
+        norms = iter(torch.stack([g.norm() for g in graded] if sparse else torch._foreach_norm(graded)).tolist())
         self.norms.append([nan if p.grad is None else next(norms) for p in self.parameters.values()])
 
     def _check_gradients(self, step: int) -> None:

@@ -1,5 +1,6 @@
 """A run: a model, its field, and the training that made its parameters; in memory or in a folder."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as field_
@@ -12,14 +13,15 @@ from torch import Tensor
 
 from crossloss import optimisers
 from crossloss.core import Field, Objective, Optimiser, UserError
-from crossloss.display import Table
+from crossloss.display import Table, several
 from crossloss.inputs import not_negative, weight_numbers
+from crossloss.memory import Estimate, Storage, free_disk, resident_memory
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, as_objective, fingerprint, from_dict, to_dict
 from crossloss.progress import track
 from crossloss.run.results import Results
 from crossloss.run.store import Store
-from crossloss.run.trajectory import MemoryStates, Training, without_steps
+from crossloss.run.trajectory import FolderStates, MemoryStates, SpilledStates, Training, without_steps
 
 
 @dataclass(eq=False)
@@ -124,6 +126,42 @@ class Run:
         rule = self.optimiser if self.steps else None
         return self.model.footprint(rule).at_once(objectives, self.steps, self.memory)
 
+    def estimate(self, objectives: int = 1) -> Estimate:
+        """What the backward pass for so many objectives takes, and where the states lie: printed by ``summary``.
+
+        Parameters
+        ----------
+        objectives : int
+
+        Returns
+        -------
+        Estimate
+            Bytes, about: of torch models measured on two samples of the first batch.
+
+        Raises
+        ------
+        UserError
+            The model was trained elsewhere.
+
+        Examples
+        --------
+        >>> print(run.estimate().summary()[0])
+        """
+        if not self.steps:
+            self.trajectory.optimiser.init(self.trajectory.initial)  # refuses
+        needed, every = self.model.footprint(self.optimiser), self.trajectory.every
+        on_disk = isinstance(self.trajectory.states, FolderStates)
+        storage = Storage(every, on_disk, (math.ceil(self.steps / every) + 1) * needed.state)
+        parts = {
+            "this process now": resident_memory(),
+            "states": 0 if on_disk else max(0, storage.stored - len(self.trajectory.states.stored()) * needed.state),
+            "steps taken again": every * needed.replayed,
+            several(min(objectives, self.at_once(objectives)), "objective"): needed.direction
+            * min(objectives, self.at_once(objectives)),
+            "activations": self.model.activations(),
+        }
+        return Estimate(storage, self.steps, sum(parts.values()), parts)
+
     def retrain(
         self,
         weights: object = None,
@@ -172,7 +210,10 @@ class Run:
         if initial is None:
             initial = mine.initial if seed is None or seed == self.seed else self.model.start(seed)
         field = self.model.started(initial)
-        training = Training(field, mine.optimiser, w, mine.steps, initial, MemoryStates(), mine.every)
+        # Where the run's own states lie on disk because memory does not bear them, these must too.
+        needed = self.model.footprint(mine.optimiser).storage(mine.steps, self.memory, free_disk(None))
+        states = SpilledStates(initial.device) if needed.on_disk else MemoryStates()
+        training = Training(field, mine.optimiser, w, mine.steps, initial, states, mine.every)
         with track(name) as progress:
             training.run_to_end(progress, states=False)
         return Run(

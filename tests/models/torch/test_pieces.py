@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import crossloss as cl
-from crossloss.core import FULL_BATCH, UserError
+from crossloss.core import FULL_BATCH
 from crossloss.models.torch.module import DrawsOfTheWhole
 from distributed_sample import results, together
 
@@ -59,13 +59,16 @@ def tokens(batch):
     return (batch["labels"] != -100).sum()
 
 
+def by_sample(out, batch):
+    return F.cross_entropy(out.transpose(1, 2), batch["labels"], reduction="none").sum(1)
+
+
 KINDS = {
-    "sample loss": dict(sample_loss=lambda out, b: F.cross_entropy(
-        out.transpose(1, 2), b["labels"], reduction="none").sum(1)),
-    "token mean": dict(loss=token_sum, denominator=tokens),
-    "additive": dict(loss=lambda m, b, w: token_sum(m, b, w) / 20, additive=True),
-    "dropout": dict(loss=token_sum, denominator=tokens, dropout_seed=3, p=0.3),
-}  # fmt: skip
+    "sample loss": {"sample_loss": by_sample},
+    "token mean": {"loss": token_sum, "denominator": tokens},
+    "additive": {"loss": lambda m, b, w: token_sum(m, b, w) / 20, "additive": True},
+    "dropout": {"loss": token_sum, "denominator": tokens, "dropout_seed": 3, "p": 0.3},
+}
 
 
 def field(kind, chunk=1024, batch_size=7, **more):
@@ -119,7 +122,12 @@ def trained(f, out=None):
         weights = run.weights
         weights[3] = 0
         scores = cl.score(run, [held_out]).samples
-        return run.theta.numpy(), scores, run.retrain(weights).theta.numpy(), cl.score(run, [held_out], "tracin").samples
+        return (
+            run.theta.numpy(),
+            scores,
+            run.retrain(weights).theta.numpy(),
+            cl.score(run, [held_out], "tracin").samples,
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -174,7 +182,7 @@ def test_a_coupled_loss_is_not_dealt_over_processes():
     assert "which 2 processes cannot share: take one process" in codes[0][1]
 
 
-def test_draws_that_are_not_of_samples_first_are_refused_in_pieces():
+def test_draws_that_are_not_of_samples_first_are_not_dealt():
     class Sideways(Tagger):
         def forward(self, x):
             return self.out(self.drop(self.table(x).transpose(0, 1)).transpose(0, 1))
@@ -182,11 +190,14 @@ def test_draws_that_are_not_of_samples_first_are_refused_in_pieces():
     torch.manual_seed(0)
     net = Sideways(0.5).double().train()
     made = {"data": data(), "loss": token_sum, "denominator": tokens, "dropout_seed": 1, "batch_size": 10}
-    cl.train(cl.TorchField(net, **made), cl.SGD(0.1), steps=2)
-    with pytest.raises(UserError, match=r"samples first|which samples are evaluated with it"):
-        cl.train(cl.TorchField(net, chunk=5, **made), cl.SGD(0.1), steps=2)
-    with pytest.raises(UserError, match=r"by bernoulli_ that are not of its samples first"):
-        cl.train(cl.TorchField(net, chunk=3, **made), cl.SGD(0.1), steps=2)
+    whole = passes(cl.TorchField(net, **made))
+    for chunk in (5, 3, 1):
+        field = cl.TorchField(net, chunk=chunk, **made)
+        assert len(field.parts(0)) == 1
+        same(passes(field), whole)
+    (code, sentence, _), _ = together(2, lambda rank: trained(cl.TorchField(net, **made)))
+    assert code == 2
+    assert "2 processes cannot share its batches: take one process" in sentence
 
 
 def test_every_way_to_draw_takes_the_rows_of_the_whole():

@@ -66,16 +66,16 @@ def check_field(field: "TorchField", theta: Tensor, w: Tensor, step: int = 0) ->
     >>> run = cl.train(field, cl.SGD(lr=0.1), steps=20)
     >>> cl.check_field(field, run.theta, torch.ones(60))
     """
-    if (known := field.point(theta, w, step)) in field.checked:
+    dealt = any(part.within is not None for part in field.own_parts(step))
+    if (known := f"{field.point(theta, w, step)} {dealt}") in field.checked:
         return
     check_finite(field, theta, w, step)
-    _check_at(field, theta, w, step)
+    _check_at(field, theta, w, step, dealt)
     field.checked.add(known)
 
 
-def _check_at(field: "TorchField", theta: Tensor, w: Tensor, step: int) -> None:
+def _check_at(field: "TorchField", theta: Tensor, w: Tensor, step: int, dealt: bool) -> None:
     part = field.some_of(step, max(FEW, min(ROWS, WORK // len(theta))))
-    dealt = any(p.within is not None for p in field.own_parts(step))
     _check_dependence(field.some_of(step, 2), theta, w)
     part.gradient(theta, w, 0)  # what is wrong with the model itself is reported in its own dtype
     if theta.dtype == torch.float64:
@@ -191,7 +191,7 @@ def _check_chunks(field: "TorchField", theta: Tensor, w: Tensor, dealt: bool) ->
             "loss=lambda model, batch, w: ... with the weights inside, or compute what is shared in frozen=."
             if all(part.draws is None for part in field.parts(0))
             else "The loss of a sample depends on which samples are evaluated with it, or its random numbers do: draw "
-            "them samples first, or give chunk= the size of the batch and take one process."
+            "them samples first, and take one process."
         )
 
 

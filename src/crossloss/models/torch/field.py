@@ -126,6 +126,7 @@ class TorchField(TorchModel, Field):
             raise UserError(f"The model is a {type(model).__name__}: pass a torch.nn.Module.")
         _check_losses(sample_loss, loss, data, forward)
         self.checked: set[str] = set()
+        self._by_sample: bool | None = None
         self._padding = padding_rows(model)
         self.outer = Outer(model)
         self._place(own_copy(model))
@@ -142,7 +143,8 @@ class TorchField(TorchModel, Field):
     def _place(self, module: nn.Module) -> None:
         self.module, self.layout = module, Layout(module, self._padding)
         training = any(layer.training for layer in module.modules())
-        self._still = copy.deepcopy(module).eval() if training else module
+        same = {id(p): p for p in module.parameters()}  # whose values no pass reads, as theta takes their place
+        self._still = copy.deepcopy(module, same).eval() if training else module
 
     @property
     def samples(self) -> int:
@@ -180,6 +182,8 @@ class TorchField(TorchModel, Field):
         """The same field in float64."""
         other = copy.copy(self)
         other._place(copy.deepcopy(self.module).double())
+        for name, values in other.layout.split(other.layout.initial).items():  # one copy of a large model
+            other.module.get_parameter(name).data = values
         other._rows = in_float64(self._rows)
         if isinstance(self.order, RecordedOrder):
             other.order = self.order.double()
@@ -211,13 +215,7 @@ class TorchField(TorchModel, Field):
     def _gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
         with torch.no_grad():
             target = self._target(theta, w)
-        total: Tensor | None = None
-        for part in self.own_parts(step):
-            y = theta.detach().requires_grad_(True)
-            g = gradient_of(self._part_loss(y, w[part.rows], part, target), y)
-            total = g if total is None else total.add_(g)
-            del g
-        return self.whole_gradient(theta, w, step, torch.zeros_like(theta) if total is None else total.detach())
+        return self.whole_gradient(theta, w, step, self._own_gradient(theta, w, self.own_parts(step), target))
 
     def whole_gradient(self, theta: Tensor, w: Tensor, step: int, own: Tensor) -> Tensor:
         """The gradient of a step (p,), of what this process's parts gave, which is added to in place."""
@@ -249,7 +247,7 @@ class TorchField(TorchModel, Field):
         UserError where ``denominator`` gives no number above 0.
         """
         whole = self._divided(step)
-        return whole if self._couples else [piece for part in whole for piece in part.split(self.chunk)]
+        return whole if self._couples else [piece for part in whole for piece in self._pieces(part)]
 
     def own_parts(self, step: int) -> list[Part]:
         """Those of the parts, of several processes, that this one evaluates: its share of the samples of each.
@@ -267,8 +265,42 @@ class TorchField(TorchModel, Field):
                     "additive=True)."
                 )
             return whole[distributed.rank() :: distributed.count()]
-        shares = [part.piece(distributed.part(len(part.rows))) for part in whole if len(part.rows)]
+        if not all(part.draws is None or self._drawn_by_sample(part) for part in whole):
+            raise UserError(
+                f"The random numbers of this model are not drawn samples first, so that {distributed.count()} "
+                "processes cannot share its batches: take one process."
+            )
+        shares = [part.piece(distributed.part(len(part.rows))) for part in whole]
         return [piece for share in shares if len(share.rows) for piece in share.split(self.chunk)]
+
+    def _pieces(self, part: Part) -> list[Part]:
+        """Pieces that are no larger than they may be; the whole where its random numbers cannot be dealt."""
+        whole = part.draws is not None and len(part.rows) > self.chunk and not self._drawn_by_sample(part)
+        return [part] if whole else part.split(self.chunk)
+
+    def _drawn_by_sample(self, part: Part) -> bool:
+        """Whether pieces of a batch have the random numbers of the whole: tried once, on four samples."""
+        if self._by_sample is None:
+            few, w = part.some(slice(0, 4)), torch.ones(self.samples).to(self.initial)
+            pieces = [few] if len(few.rows) < 2 else [few.piece(slice(0, 1)), few.piece(slice(1, len(few.rows)))]
+            try:
+                with torch.no_grad():
+                    target = self._target(self.initial, w)
+                whole, *parts = (self._own_gradient(self.initial, w, [p], target) for p in (few, *pieces))
+            except UserError:
+                self._by_sample = False
+            else:
+                self._by_sample = bool((sum(parts) - whole).norm() <= 1e-3 * whole.norm())
+        return self._by_sample
+
+    def _own_gradient(self, theta: Tensor, w: Tensor, parts: Sequence[Part], target: Tensor | None) -> Tensor:
+        """Gradient of what some parts add to the loss, (p,)."""
+        total: Tensor | None = None
+        for part in parts:
+            y = theta.detach().requires_grad_(True)
+            g = gradient_of(self._part_loss(y, w[part.rows], part, target), y).detach()
+            total = g if total is None else total.add_(g)
+        return torch.zeros_like(theta) if total is None else total
 
     def _divided(self, step: int) -> list[Part]:
         """The batches of a step, or of the training loss as a whole, each with its divisor."""

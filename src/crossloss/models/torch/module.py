@@ -115,11 +115,11 @@ def twice_differentiable(module: nn.Module) -> Iterator[None]:
         yield
 
 
-class DrawsOfTheWhole(TorchDispatchMode):
+class DrawsOfTheWhole(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Draws random numbers for all ``total`` samples of a batch, of which ``count`` from ``first`` on take theirs."""
 
     def __init__(self, first: int, count: int, total: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.first, self.count, self.total = first, count, total
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -134,7 +134,7 @@ class DrawsOfTheWhole(TorchDispatchMode):
         if not known or like is None or tensors > 1 or not like.dim() or like.shape[0] % self.count:
             raise UserError(
                 f"The model draws random numbers by {name} that are not of its samples first, so that its batches "
-                "cannot be dealt in pieces: give chunk= the size of the batch, and take one process."
+                "cannot be dealt in pieces: take one process."
             )
         each = like.shape[0] // self.count
         whole = like.new_ones(each * self.total, *like.shape[1:])
@@ -155,7 +155,8 @@ def pure(
 ) -> Iterator[None]:
     """Draw as after ``torch.manual_seed``, or from these states, and leave the generators as they were.
 
-    ``piece`` (first, count, total): samples that draw what they draw in their whole batch. UserError where something is drawn without either, or the module's buffers are written to.
+    ``piece`` (first, count, total): samples that draw what they draw in their whole batch. UserError where something is
+    drawn without either, or the module's buffers are written to.
     """
     buffers, states = {name: (id(b), b._version) for name, b in module.named_buffers()}, generators(device)
     with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=draws is not None):
@@ -233,6 +234,8 @@ def vjp(g: Tensor, inputs: Sequence[Tensor], a: Tensor, at_once: int) -> list[Te
                 return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
             except RuntimeError:  # an operator that cannot be batched; what has no derivative fails again below
                 pass
+        if len(a) == 1:
+            return [part[None] for part in grad(a[0], batched=False)]
         return [torch.stack(parts) for parts in zip(*(grad(row, batched=False) for row in a), strict=True)]
 
 
