@@ -122,7 +122,8 @@ class Estimate(Result):
     def summary(self) -> list[str]:
         """Where the states lie, and what memory holds."""
         where, every = "on disk" if self.storage.on_disk else "in memory", self.storage.every
-        spaced = "of every step" if every == 1 else f"of every {every}th step, those between taken again,"
+        nth = {1: "", 2: "2nd ", 3: "3rd "}.get(every, f"{every}th ")
+        spaced = f"of every {nth}step" + (", those between taken again," if every > 1 else "")
         held = ", ".join(f"{name} {gigabytes(size)}" for name, size in self.parts.items())
         return [
             f"States {spaced} {where}: {gigabytes(self.storage.stored)}. Memory at the fullest about "
