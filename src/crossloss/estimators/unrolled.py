@@ -42,7 +42,9 @@ class Unrolled(Estimator):
             if "gradient" in rule.needs:
                 state["gradient"] = at.value
             bar, a = rule.adjoint(state, t, bar)
+            del state
             bar["theta"].add_(at.pullback(a, into))
+            del at, a
             progress(trajectory.steps - t, trajectory.steps)
             save(checkpoint, t, bar, into)
 

@@ -24,6 +24,10 @@ from crossloss.run.store import Store
 from crossloss.run.trajectory import FolderStates, MemoryStates, SpilledStates, Training, without_steps
 
 
+WORK = 9
+"""Vectors of parameters that are alive within the adjoint of a step, beside state and bar: measured for AdamW."""
+
+
 @dataclass(eq=False)
 class Run:
     """A trained model with all that scores, plans, checks and reports need.
@@ -158,6 +162,7 @@ class Run:
             "steps taken again": every * needed.replayed,
             several(min(objectives, self.at_once(objectives)), "objective"): needed.direction
             * min(objectives, self.at_once(objectives)),
+            "adjoint of a step": WORK * needed.theta,
             "activations": self.model.activations(),
         }
         return Estimate(storage, self.steps, sum(parts.values()), parts)

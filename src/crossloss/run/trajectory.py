@@ -204,6 +204,7 @@ class Training:
                 stretch.append({name: g if name == "gradient" else state[name] for name in names})
                 if not last:
                     state = self.optimiser.step(state, g, t)
+            del state  # which may be large
             for t in reversed(range(first, start)):
                 yield t, stretch.pop()
             start = first

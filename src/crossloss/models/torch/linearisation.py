@@ -39,7 +39,9 @@ class TorchLinearisation(Linearisation):
             return super().value
         with self.field.few_threads(self._batch):
             (_, g, *_), *_ = self._chunks()
-            return self.field.whole_gradient(self.theta, self.w.to(self.theta), self.step, g.detach().clone())
+            changed = self.field.regulariser is not None or distributed.count() > 1
+            own = g.detach().clone() if changed else g.detach()
+            return self.field.whole_gradient(self.theta, self.w.to(self.theta), self.step, own)
 
     def pullback(self, a: Tensor, into: Accumulator) -> Tensor:
         """J^T a (k, p), by one vjp of g with respect to (theta, w); d<g, a>/dw of own samples into ``into``."""
