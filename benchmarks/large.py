@@ -90,10 +90,10 @@ def main() -> None:
         return made
 
     print(f"{size:,} parameters", flush=True)
-    recorder = record(trainer, memory=given.memory)
+    recording = [record(trainer, memory=given.memory)]
     measured("record", trainer.train)
-    run = measured("finish", lambda: recorder.finish(Path(folder.name) / "run"))
-    del trainer, recorder
+    run = measured("finish", lambda: recording.pop().finish(Path(folder.name) / "run"))
+    del trainer
     estimate = run.estimate()
     print(*estimate.summary(), flush=True)
     result.put(f"{name}.estimate_gb", round(estimate.memory / 1e9, 2))

@@ -1,4 +1,4 @@
-"""Memory of torch runs: states in memory or on disk, batches in pieces, a backward pass that goes on where it stopped."""
+"""Memory of torch runs: states in memory or on disk, batches in pieces, a backward pass that goes on after a stop."""
 
 import gc
 import itertools

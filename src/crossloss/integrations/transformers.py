@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -147,6 +148,21 @@ def _classes(config: Any) -> SampleLosses:
     return losses
 
 
+def _weighted(losses: SampleLosses, view: ModelView, batch: Mapping[str, Tensor], w: Tensor) -> Tensor:
+    """Weighted loss of a batch: where all weigh 1 the model's own, so that steps are taken again to the bit.
+
+    Not in float64, which some models' losses leave, nor of a piece of a batch, which is its share of the sum.
+    """
+    whole = SIZE not in batch or len(w) == int(batch[SIZE][0])
+    inputs = {name: leaf for name, leaf in batch.items() if not name.startswith("crossloss.")}
+    if whole and w.dtype == torch.float32 and not w.requires_grad and bool((w == 1).all()):
+        items = batch[ITEMS][0]
+        more = {"num_items_in_batch": items.long()} if bool(items > 0) else {}
+        own: Tensor = view(**inputs, **more).loss * batch[PARTS][0]
+        return own
+    return _sum(losses(view(**inputs), inputs), w) * (batch[SHARE][0] * batch[PARTS][0])
+
+
 class TrainerRecorder:
     """A Trainer on its way: made by ``record``; ``finish`` gives the run."""
 
@@ -182,7 +198,9 @@ class TrainerRecorder:
         """The field of a model as it is trained."""
         model.train()
         n = len(self._trainer.train_dataset)
-        return TorchField(model, data={"row": torch.arange(n)}, loss=self._weighted, show=self._show, additive=True)
+        return TorchField(
+            model, data={"row": torch.arange(n)}, loss=partial(_weighted, self._losses), show=self._show, additive=True
+        )
 
     def finish(self, out: str | Path | None = None, *, overwrite: bool = False, accept: float | None = None) -> Run:
         """The run that ``cl.score`` takes; the Trainer is as it was. See ``cl.Recorder.finish``.
@@ -216,20 +234,6 @@ class TrainerRecorder:
             if group.get("fused"):
                 group["fused"] = False
         self._recorder = Recorder(self._made(model), model, plain, self._memory)
-
-    def _weighted(self, view: ModelView, batch: Mapping[str, Tensor], w: Tensor) -> Tensor:
-        """Weighted loss of a batch: where all weigh 1 the model's own, so that steps are taken again to the bit.
-
-        Not in float64, which some models' losses leave, nor of a piece of a batch, which is its share of the sum.
-        """
-        whole = SIZE not in batch or len(w) == int(batch[SIZE][0])
-        inputs = {name: leaf for name, leaf in batch.items() if not name.startswith("crossloss.")}
-        if whole and w.dtype == torch.float32 and not w.requires_grad and bool((w == 1).all()):
-            items = batch[ITEMS][0]
-            more = {"num_items_in_batch": items.long()} if bool(items > 0) else {}
-            own: Tensor = view(**inputs, **more).loss * batch[PARTS][0]
-            return own
-        return _sum(self._losses(view(**inputs), inputs), w) * (batch[SHARE][0] * batch[PARTS][0])
 
     def _loader(self) -> Any:
         """The Trainer's own, whose sampler tells which rows it gives."""

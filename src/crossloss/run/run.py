@@ -23,7 +23,6 @@ from crossloss.run.results import Results
 from crossloss.run.store import Store
 from crossloss.run.trajectory import FolderStates, MemoryStates, SpilledStates, Training, without_steps
 
-
 WORK = 9
 """Vectors of parameters that are alive within the adjoint of a step, beside state and bar: measured for AdamW."""
 
