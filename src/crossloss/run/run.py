@@ -67,7 +67,7 @@ class Run:
     store: Store
     given_optimiser: Optimiser | None = None
     results: Results = field_(default_factory=Results)
-    _fingerprints: dict[int, tuple[Any, list[Any]]] = field_(default_factory=dict, repr=False)
+    _fingerprints: dict[int, tuple[Any, list[Any]]] = field_(default_factory=dict, init=False, repr=False)
 
     @property
     def theta(self) -> Tensor:

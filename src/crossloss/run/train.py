@@ -252,10 +252,8 @@ def assemble(
     every: int | None = None,
 ) -> Run:
     """A run of a model from what was stored of it, or from its start."""
+    model = model.within(memory) if steps else model
     built, initial = model.build(store.path), model.start(seed) if initial is None else initial
-    if steps:
-        model = model.within(memory)
-        built = model.build(store.path)
     weights, key = weights.to(model.device), content_key(store.manifest.get("identity"))
     if not steps:
         model.check_imported(initial, weights)

@@ -143,6 +143,8 @@ def test_training_and_scores_in_pieces_and_in_processes_are_those_of_one(kind, t
 def test_more_processes_than_rows():
     for found in results(3, lambda rank: passes(field("dropout", batch_size=2))):
         same(found, passes(field("dropout", batch_size=2)))
+    for found in results(3, lambda rank: trained(field("dropout", batch_size=2))):
+        same(found, trained(field("dropout", batch_size=2)), 1e-7)
 
 
 def test_penalty_and_frozen_are_counted_once():

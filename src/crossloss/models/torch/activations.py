@@ -22,7 +22,9 @@ def activations(field: "TorchField") -> tuple[float, float, int]:
 
     Of one and of two samples' graphs, the straight line through them; its derivative takes as much again at most.
     """
-    part = max(field.own_parts(0), key=lambda part: len(part.rows))
+    part = max(field.own_parts(0), key=lambda part: len(part.rows), default=None)
+    if part is None:  # of more processes than rows
+        return 0.0, 0.0, 0
     rows = len(part.rows)
     one = _held(field, part.some(slice(0, 1)))
     if rows == 1:
