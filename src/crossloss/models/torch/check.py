@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TRIES, ENOUGH = 5, 2
 """Random directions, of which most must agree: one alone may cross the kink of a ReLU. So many without another are
 enough: no wrong derivative agrees by chance to ``TOLERANCE``."""
-ROWS, FEW, WORK = 256, 2, 10_000_000
+ROWS, FEW, WORK = 256, 2, 1_000_000
 """Rows of the batch that are checked: fewer, to ``FEW``, where rows times parameters would be above ``WORK``."""
 SPAN = 1e-8
 """Half the width of a difference, in sizes of theta: so narrow that few kinks lie in it."""
