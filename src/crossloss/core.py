@@ -300,8 +300,11 @@ class Trajectory(Protocol):
     def theta(self) -> Tensor:
         """Final parameters (p,)."""
 
-    def backwards(self, start: int) -> Iterator[tuple[int, State]]:
-        """Yield (t, ``theta`` and what the optimiser needs before step t) for t = start - 1, ..., 0."""
+    def backwards(self, start: int, *, gradient: bool = True) -> Iterator[tuple[int, State]]:
+        """Yield (t, ``theta`` and what the optimiser needs before step t) for t = start - 1, ..., 0.
+
+        Without its "gradient", where the caller has it from the ``value`` of a linearisation there.
+        """
 
 
 class Checkpoint(Protocol):

@@ -3,12 +3,15 @@
 import math
 import mmap
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from crossloss.core import UserError
+from crossloss.display import Result, Table
 
 try:
     import resource
@@ -18,6 +21,10 @@ except ImportError:  # Windows: it has no limits of this kind
 CGROUPS = Path("/sys/fs/cgroup")
 PROCESS = Path("/proc/self")
 MACHINE = Path("/proc/meminfo")
+DISK_SHARE = 0.8
+"""Part of the free disk that states may take."""
+FREE = "free"
+"""The budget that is what this machine has free."""
 
 
 def available_memory() -> int:
@@ -29,6 +36,21 @@ def available_memory() -> int:
     if soft is not None and soft != resource.RLIM_INFINITY:
         limits.append(max(0, soft - size) + own)
     return min(limits, default=1 << 62)
+
+
+def resident_memory() -> int:
+    """Bytes of this process in memory now; 0 where the system does not say."""
+    pages = _read(PROCESS / "statm").split()
+    return int(pages[1]) * mmap.PAGESIZE if pages else 0
+
+
+def free_disk(folder: Path | None) -> int:
+    """Bytes that are free where a folder lies, or where temporary files do."""
+    where = Path(tempfile.gettempdir()) if folder is None else folder
+    try:
+        return shutil.disk_usage(where).free
+    except OSError:
+        return 0
 
 
 def peak_memory() -> float | None:
@@ -67,6 +89,59 @@ def _cgroups() -> Iterator[int]:
 
 
 @dataclass(frozen=True)
+class Storage:
+    """Every how many steps a run stores its state, whether on disk, and the bytes of all of them."""
+
+    every: int
+    on_disk: bool
+    stored: int
+
+
+@dataclass(frozen=True)
+class Estimate(Result):
+    """What a run and the scoring of its objectives take.
+
+    Attributes
+    ----------
+    storage : Storage
+    memory : int
+        Bytes of this process at the fullest, about: what is there already, and the largest parts of a backward pass.
+    parts : dict of str to int
+        Bytes of each of them.
+
+    Examples
+    --------
+    >>> print(run.estimate().summary()[0])
+    """
+
+    storage: Storage
+    steps: int
+    memory: int
+    parts: dict[str, int]
+
+    def summary(self) -> list[str]:
+        """Where the states lie, and what memory holds."""
+        where, every = "on disk" if self.storage.on_disk else "in memory", self.storage.every
+        nth = {1: "", 2: "2nd ", 3: "3rd "}.get(every, f"{every}th ")
+        spaced = f"of every {nth}step" + (", those between taken again," if every > 1 else "")
+        held = ", ".join(f"{name} {gigabytes(size)}" for name, size in self.parts.items())
+        return [
+            f"States {spaced} {where}: {gigabytes(self.storage.stored)}. Memory at the fullest about "
+            f"{gigabytes(self.memory)}: {held}."
+        ]
+
+    def tables(self) -> list[Table]:
+        """Bytes by part."""
+        rows = [(name, float(size)) for name, size in (*self.parts.items(), ("all", self.memory))]
+        return [Table("Memory of a run", ("part", "bytes"), rows)]
+
+
+def gigabytes(size: float) -> str:
+    """A size as people read it."""
+    return f"{size / 1e9:.2g} GB" if size < 1e10 else f"{size / 1e9:.0f} GB"
+
+
+@dataclass(frozen=True)
 class Footprint:
     """Bytes that a run holds in memory."""
 
@@ -91,9 +166,31 @@ class Footprint:
             )
         return next(s for s, size in enumerate(sizes, 1) if size <= left)
 
+    def storage(self, steps: int, budget: int, disk: int) -> "Storage":
+        """Where the states of a run lie: in the budget, else on ``disk``, of which so many bytes are free.
+
+        Refused where neither bears them.
+        """
+        try:
+            every = self.spacing(steps, budget)
+            return Storage(every, False, (math.ceil(steps / every) + 1) * self.state)
+        except UserError:
+            left = budget - self.fixed - self.direction
+            for every in range(1, steps + 1):
+                stored = (math.ceil(steps / every) + 1) * self.state
+                if every * self.replayed <= left and stored <= DISK_SHARE * disk:
+                    return Storage(every, True, stored)
+            raise
+
     def at_once(self, directions: int, steps: int, budget: int) -> int:
-        """Directions that fit beside the states, at least one."""
-        left = budget - self.fixed - (self._states(steps, self.spacing(steps, budget)) if steps else 0)
+        """Directions that fit beside the states, or beside one step where those lie on disk; at least one."""
+        held = 0
+        if steps:
+            try:
+                held = self._states(steps, self.spacing(steps, budget))
+            except UserError:
+                held = self.replayed
+        left = budget - self.fixed - held
         return max(1, min(directions, left // max(self.direction, 1)))
 
     def peak(self, directions: int, steps: int, budget: int) -> int:
@@ -106,7 +203,9 @@ class Footprint:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes in a text like 6GB, 500MB or 2GiB; what is no size is refused."""
+    """Bytes in a text like 6GB, 500MB or 2GiB, or what is free (four fifths of it); what is no size is refused."""
+    if text == FREE:
+        return int(0.8 * available_memory())
     if not isinstance(text, str):
         raise UserError(f'The memory is {text!r}: write it like "6GB" or "500MB".')
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*", text)

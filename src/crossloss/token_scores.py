@@ -82,4 +82,4 @@ def token_scores(
     with track("scoring tokens") as progress:
         influence = unrolled(run.trajectory.changed(field=field), [asked], progress=progress)
     assert isinstance(influence, TokenInfluence)
-    return influence.sums[0].cpu().numpy()
+    return influence.samples()[0].cpu().numpy()

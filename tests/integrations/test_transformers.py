@@ -1,11 +1,14 @@
 """transformers' Trainer with its defaults, recorded: replayed to the bit, scores against differences of retraining."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 import crossloss as cl
 from crossloss.core import UserError
+from distributed_sample import results
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
@@ -164,3 +167,60 @@ def test_a_run_opens_again_in_a_process_that_trains_nothing(tmp_path):
     with cl.load(tmp_path / "run", record(CASES["BERT, classes"](tmp_path)).field) as run:
         assert run.steps == 10
         assert len(cl.score(run, [lambda m: m["classifier.weight"].square().sum()]).of()) == ROWS
+
+
+@pytest.mark.parametrize("case", ["BERT, masked", "GPT-2", "BERT, classes"])
+def test_a_batch_in_pieces_with_dropout_is_the_whole(case, tmp_path):
+    trainer = CASES[case](tmp_path, gradient_accumulation_steps=2, num_train_epochs=1)
+    recorder = record(trainer)
+    trainer.train()
+    run = recorder.finish()
+    whole = run.field.double()
+    pieces = copy.copy(whole)
+    pieces.chunk = 3
+    assert [len(p.rows) for p in pieces.parts(0)] == [2, 2, 2, 2]
+    theta, w = run.trajectory.initial.double(), torch.linspace(0.5, 1.5, ROWS, dtype=torch.float64)
+    a, found = torch.ones(1, len(theta), dtype=torch.float64), []
+    for field in (whole, pieces):
+        into = field.accumulator(1)
+        found.append([field.gradient(theta, w, 1), field.at(theta, w, 1).pullback(a, into), into.samples()])
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-9)  # transformers has some float32 inside
+
+
+def test_a_recorded_folder_is_scored_and_retrained_in_two_processes(tmp_path):
+    def objective(model):
+        ids = torch.arange(5, 13)[None]
+        return model(input_ids=ids).logits[0, 2, 7]
+
+    trainer = CASES["GPT-2"](tmp_path / "trainer", optim="adamw_torch", num_train_epochs=1, adam_epsilon=1e-6)
+    recorder = record(trainer)
+    trainer.train()
+
+    def figures(run):
+        weights = run.weights
+        weights[:2] = 0
+        return run.retrain(weights).theta.numpy(), cl.score(run, [objective]).samples
+
+    with recorder.finish(tmp_path / "run") as run:
+        theta, scores = figures(run)
+    for file in (tmp_path / "run").glob("influence-*"):
+        file.unlink()
+
+    def work(rank):
+        with cl.load(tmp_path / "run", recorder.field) as again:
+            assert [len(part.rows) for part in again.field.own_parts(0)] == [2]
+            return figures(again)
+
+    for other_theta, other in results(2, work):
+        np.testing.assert_allclose(other_theta, theta, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(other, scores, rtol=1e-2, atol=2e-3 * np.abs(scores).max())
+
+
+def test_a_trainer_of_several_processes_is_refused_when_it_starts(tmp_path):
+    trainer = CASES["GPT-2"](tmp_path)
+    trainer.args.__class__ = type("Two", (type(trainer.args),), {"world_size": 2})
+    recorder = record(trainer)
+    assert recorder.field.samples == ROWS
+    with pytest.raises(UserError, match="Recording is of one process: train in one"):
+        recorder._start(trainer.model, trainer.create_optimizer())

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from crossloss.models.torch.view import Layout
-from crossloss.run.departure import departure, only_noise
+from crossloss.run.departure import OnlyNoise, departure
 
 EPS = torch.finfo(torch.float32).eps
 
@@ -12,9 +12,9 @@ EPS = torch.finfo(torch.float32).eps
 def test_noise_is_noise_at_every_step():
     sizes = [100, 100, 4, 4]
     always = [[1.0, 2.0, 1e-8, 0.0], [0.5, 2.0, 3e-8, 0.0]]
-    assert only_noise(always, sizes, EPS) == {2}, "a gradient of 0 moves nothing and is compared"
-    assert only_noise([*always, [1.0, 1.0, 1e-3, 0.0]], sizes, EPS) == set(), "it had one once"
-    assert only_noise([[1.0, float("nan"), 1e-8, 0.0]], sizes, EPS) == {2}, "no gradient is no noise"
+    assert OnlyNoise(always, sizes, EPS).until(9) == {2}, "a gradient of 0 moves nothing and is compared"
+    assert OnlyNoise([*always, [1.0, 1.0, 1e-3, 0.0]], sizes, EPS).until(9) == set(), "it had one once"
+    assert OnlyNoise([[1.0, float("nan"), 1e-8, 0.0]], sizes, EPS).until(9) == {2}, "no gradient is no noise"
 
 
 def test_what_is_left_out_is_not_compared():

@@ -36,9 +36,15 @@ class Unrolled(Estimator):
     ) -> None:
         """Add the scores to ``into``, step by step."""
         start, bar = resume(checkpoint, into) or _end(trajectory, objectives)
-        for t, state in trajectory.backwards(start):
-            bar, a = trajectory.optimiser.adjoint(state, t, bar)
-            bar["theta"].add_(trajectory.field.at(state["theta"], trajectory.weights, t).pullback(a, into))
+        rule, field = trajectory.optimiser, trajectory.field
+        for t, state in trajectory.backwards(start, gradient=False):
+            at = field.at(state["theta"], trajectory.weights, t)
+            if "gradient" in rule.needs:
+                state["gradient"] = at.value
+            bar, a = rule.adjoint(state, t, bar)
+            del state
+            bar["theta"].add_(at.pullback(a, into))
+            del at, a
             progress(trajectory.steps - t, trajectory.steps)
             save(checkpoint, t, bar, into)
 

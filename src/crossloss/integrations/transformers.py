@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,9 +20,10 @@ from crossloss.run.run import Run
 
 IGNORED = -100
 """Label of a token that does not count."""
-SHARE, ITEMS, PARTS = "crossloss.share", "crossloss.items", "crossloss.parts"
+SHARE, ITEMS, PARTS, SIZE = "crossloss.share", "crossloss.items", "crossloss.parts", "crossloss.size"
 """What a batch has beside its inputs, one number a row, all alike: the loss over the sum of its rows' losses; the items
-that the Trainer counted for its step, 0 for none; and what its loss is multiplied by in the mean over micro-batches."""
+that the Trainer counted for its step, 0 for none; what its loss is multiplied by in the mean over micro-batches; and
+its rows, of which a piece has fewer."""
 SampleLosses = Callable[[Any, Mapping[str, Tensor]], Tensor]
 Labelled = Callable[[Any, Mapping[str, Tensor]], tuple[Tensor, Tensor]]
 """(outputs, batch) -> logits (B, ..., C) and labels (B, ...)."""
@@ -72,8 +74,8 @@ def record(
 def _check(trainer: Any) -> None:
     """Refuse what cannot be recorded, before any work."""
     args = trainer.args
-    if args.world_size > 1 or args.n_gpu > 1:
-        _refuse("Recording is of one process and one device: start the Trainer on one.")
+    if args.n_gpu > 1:
+        _refuse("Recording is of one device: start the Trainer on one.")
     for name in ("fp16", "bf16", "torch_compile"):
         if getattr(args, name, False):
             _refuse(f"Recording takes the steps again in full precision: leave {name} out of TrainingArguments.")
@@ -126,7 +128,9 @@ def _labelled(base: Any) -> Labelled | None:
 
 
 def _tokens(logits: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
+    """Loss of each token (B, T), of logits (B, T, V); with the tokens end to end, where the kernel is fast."""
+    losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none")
+    return losses.view_as(labels)
 
 
 def _sum(losses: Tensor, w: Tensor) -> Tensor:
@@ -165,6 +169,27 @@ def _classes(config: Any) -> SampleLosses:
     return losses
 
 
+def _weighted(losses: SampleLosses, view: ModelView, batch: Mapping[str, Tensor], w: Tensor) -> Tensor:
+    """Weighted loss of a batch: where all weigh 1 the model's own, so that steps are taken again to the bit.
+
+    Not in float64, which some models' losses leave, nor of a piece of a batch, which is its share of the sum.
+    """
+    whole = SIZE not in batch or len(w) == int(batch[SIZE][0])
+    inputs = _inputs(batch)
+    if whole and w.dtype == torch.float32 and not w.requires_grad and bool((w == 1).all()):
+        items = batch[ITEMS][0]
+        more = {"num_items_in_batch": items.long()} if bool(items > 0) else {}
+        own: Tensor = view(**inputs, **more).loss * batch[PARTS][0]
+        return own
+    return _sum(losses(view(**inputs), inputs), w) * (batch[SHARE][0] * batch[PARTS][0])
+
+
+def _outputs(labelled: Labelled, view: ModelView, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Logits and labels of a batch, for GGN and EK-FAC."""
+    inputs = _inputs(batch)
+    return labelled(view(**inputs), inputs)
+
+
 class TrainerRecorder:
     """A Trainer on its way: made by ``record``; ``finish`` gives the run."""
 
@@ -200,8 +225,11 @@ class TrainerRecorder:
         """The field of a model as it is trained."""
         model.train()
         n = len(self._trainer.train_dataset)
-        outputs = None if self._labelled is None else self._outputs
-        return TorchField(model, data={"row": torch.arange(n)}, loss=self._weighted, outputs=outputs, show=self._show)
+        outputs = None if self._labelled is None else partial(_outputs, self._labelled)
+        return TorchField(
+            model, data={"row": torch.arange(n)}, loss=partial(_weighted, self._losses), outputs=outputs,
+            show=self._show, additive=True,
+        )  # fmt: skip
 
     def finish(self, out: str | Path | None = None, *, overwrite: bool = False, accept: float | None = None) -> Run:
         """The run that ``cl.score`` takes; the Trainer is as it was. See ``cl.Recorder.finish``.
@@ -223,6 +251,11 @@ class TrainerRecorder:
         trainer.remove_callback(self._callback)
 
     def _start(self, model: Any, optimizer: Any) -> None:
+        if self._trainer.args.world_size > 1:
+            _refuse(
+                "Recording is of one process: train in one, recorder.finish(out=FOLDER), and open that folder under "
+                "torchrun, cl.load(FOLDER, record(trainer).field), to score and retrain in several."
+            )
         if self._recorder is not None:
             _refuse("One recorder is of one training: call record(trainer) anew before each trainer.train().")
         plain = getattr(optimizer, "optimizer", optimizer)
@@ -230,25 +263,6 @@ class TrainerRecorder:
             if group.get("fused"):
                 group["fused"] = False
         self._recorder = Recorder(self._made(model), model, plain, self._memory)
-
-    def _outputs(self, view: ModelView, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits and labels of a batch, for GGN and EK-FAC."""
-        assert self._labelled is not None
-        inputs = _inputs(batch)
-        return self._labelled(view(**inputs), inputs)
-
-    def _weighted(self, view: ModelView, batch: Mapping[str, Tensor], w: Tensor) -> Tensor:
-        """Weighted loss of a batch: where all weigh 1 the model's own, so that steps are taken again to the bit.
-
-        Not in float64, which some models' losses leave.
-        """
-        inputs = _inputs(batch)
-        if w.dtype == torch.float32 and not w.requires_grad and bool((w == 1).all()):
-            items = batch[ITEMS][0]
-            more = {"num_items_in_batch": items.long()} if bool(items > 0) else {}
-            own: Tensor = view(**inputs, **more).loss * batch[PARTS][0]
-            return own
-        return _sum(self._losses(view(**inputs), inputs), w) * (batch[SHARE][0] * batch[PARTS][0])
 
     def _loader(self) -> Any:
         """The Trainer's own, whose sampler tells which rows it gives."""
@@ -280,7 +294,8 @@ class TrainerRecorder:
             total = self._losses(outputs, batch).double().sum()
         counted = float(items) if items is not None and self._trainer.model_accepts_loss_kwargs else 0.0
         parts = self._trainer.current_gradient_accumulation_steps if counted else 1
-        for name, number in ((SHARE, float(loss.detach().double() / total)), (ITEMS, counted), (PARTS, parts)):
+        share = float(loss.detach().double() / total)
+        for name, number in ((SHARE, share), (ITEMS, counted), (PARTS, parts), (SIZE, size)):
             batch[name] = torch.full((size,), number, dtype=torch.float64)
         after = generators(device)
         set_generators(before, device)

@@ -57,6 +57,14 @@ class Model(ABC):
     def footprint(self, optimiser: Optimiser | None) -> Footprint:
         """Bytes of a run, once the field is built; without steps where the optimiser is None."""
 
+    def within(self, budget: int) -> "Model":
+        """The same model, evaluated in pieces that a budget in bytes bears; UserError where that cannot be."""
+        return self
+
+    def activations(self) -> int:
+        """Bytes that a pass holds on top of the ``footprint``."""
+        return 0
+
     @abstractmethod
     def start(self, seed: int | None) -> Tensor:
         """Initial parameters (p,): the model's own where ``seed`` is None, else drawn from it; UserError for none."""

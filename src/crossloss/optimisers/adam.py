@@ -109,18 +109,20 @@ class Adam:
         b1, b2 = self._betas(t)
         g, m, v = self._moments(state, state["gradient"], t)
         size, correction = self._scales(t)
-        root = (torch.maximum(state["v_max"], v) if self.amsgrad else v).sqrt()
+        root = torch.maximum(state["v_max"], v).sqrt_() if self.amsgrad else v.sqrt_()
         d = (root / correction).add_(self.eps)
         through_v = over_root(m, root, d).mul_(size / (2 * correction))
-        n = torch.addcdiv(bar["m"], bar["theta"], d, value=-size)
-        q, back = torch.addcmul(bar[self._moments_kept[-1]], bar["theta"], through_v), {}
+        del m, root  # of a large model every vector counts
+        n = bar["m"].addcdiv_(bar["theta"], d, value=-size)
+        q, back = bar[self._moments_kept[-1]].addcmul_(bar["theta"], through_v), {}
+        del d, through_v
         if self.amsgrad:
             back["v_max"] = q * (v < state["v_max"])
             q = bar["v"] + q * (v >= state["v_max"])
         a = (n * (1 - b1)).addcmul_(q, g, value=2 * (1 - b2))
         theta = bar["theta"]
         if self.weight_decay:
-            theta = theta * self._decay(t) if self.decoupled else torch.add(theta, a, alpha=self.weight_decay)
+            theta = theta.mul_(self._decay(t)) if self.decoupled else theta.add_(a, alpha=self.weight_decay)
         return {"theta": theta, "m": n.mul_(b1), "v": q.mul_(b2)} | back, a
 
 

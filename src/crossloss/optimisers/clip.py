@@ -90,19 +90,34 @@ class ClipNorm(GradientTransformation):
         if self.parts is not None:
             object.__setattr__(self, "parts", slices(self.parts))
 
-    def _factor(self, g: Tensor) -> Tensor:
-        """What the gradient is multiplied by, shape ()."""
+    def _ratio(self, g: Tensor) -> Tensor:
+        """What the gradient is multiplied by where it is below 1, shape ()."""
         parts: Any = self.parts or ((0, len(g)),)
         norms = torch.stack([torch.linalg.vector_norm(g[start:stop], self.norm_type) for start, stop in parts])
         norm = torch.linalg.vector_norm(norms, self.norm_type)
-        return torch.clamp(self.max_norm / (norm + 1e-6), max=1.0)
+        ratio: Tensor = self.max_norm / (norm + 1e-6)
+        return ratio
+
+    def _factor(self, g: Tensor) -> Tensor:
+        """What the gradient is multiplied by, shape ()."""
+        return torch.clamp(self._ratio(g), max=1.0)
+
+    def _joined(self, length: int) -> tuple[tuple[int, int], ...]:
+        """The parts with those that touch as one."""
+        joined: list[tuple[int, int]] = []
+        parts: Any = self.parts or ((0, length),)
+        for start, stop in sorted(parts):
+            if joined and joined[-1][1] == start:
+                start = joined.pop()[0]
+            joined.append((start, stop))
+        return tuple(joined)
 
     def _spread(self, factor: Tensor, like: Tensor) -> Tensor:
         """The factor at each parameter, 1 at those that are not clipped."""
-        if self.parts is None:
+        if self._joined(len(like)) == ((0, len(like)),):
             return factor
         at = torch.ones_like(like)
-        for start, stop in self.parts:
+        for start, stop in self._joined(len(like)):
             at[start:stop] = factor
         return at
 
@@ -112,13 +127,21 @@ class ClipNorm(GradientTransformation):
 
     def back(self, g: Tensor, a: Tensor) -> Tensor:
         """With c the factor: c a + dc/dg <g, a>."""
+        factor, parts = self._ratio(g), self._joined(len(g))
+        if factor > 1:
+            return a
+        along = take(a, parts) @ take(g, parts)
+        if self.norm_type == 2:  # factor = max_norm/(norm + 1e-6), of which the norm's slope is g/norm
+            norm = torch.linalg.vector_norm(take(g, parts))
+            scaled = a * self._spread(factor, g)
+            by = along / norm.clamp(min=torch.finfo(g.dtype).tiny) * (-factor / (norm + 1e-6))
+            for start, stop in parts:
+                scaled[:, start:stop].addr_(by, g[start:stop])
+            return scaled
         with torch.enable_grad():
             leaf = g.detach().requires_grad_(True)
-            factor = self._factor(leaf)
-            (slope,) = torch.autograd.grad(factor, leaf)
-        parts: Any = self.parts or ((0, len(g)),)
-        along = take(a, parts) @ take(g, parts)
-        return torch.addcmul(a * self._spread(factor.detach(), g), along[:, None], slope)
+            (slope,) = torch.autograd.grad(self._factor(leaf), leaf)
+        return torch.addcmul(a * self._spread(factor, g), along[:, None], slope)
 
 
 @dataclass(frozen=True, eq=False)

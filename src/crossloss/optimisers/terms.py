@@ -13,4 +13,4 @@ def with_decay(g: Tensor, state: State, weight_decay: float) -> Tensor:
 
 def over_root(x: Tensor, root: Tensor, d: Tensor) -> Tensor:
     """x/(r D^2), by which a step x/D with D = r + eps moves with r^2 (times -1/2); nothing where r = 0."""
-    return torch.where(root > 0, x / root, torch.zeros_like(x)).div_(d).div_(d)
+    return (x / root).masked_fill_(root == 0, 0).div_(d).div_(d)

@@ -32,18 +32,24 @@ class Departure:
     """Its entry in theta that is farthest."""
 
 
-def only_noise(norms: Sequence[Sequence[float]], sizes: Sequence[int], eps: float) -> frozenset[int]:
+class OnlyNoise:
     """Parameters whose gradient is rounding noise at every step, by position: what they do moves nothing.
 
     Such as the key's bias in attention, of which Adam makes steps as long as of any other.
     """
-    number = np.asarray(sizes, dtype=np.float64)
-    found = np.ones(len(number), dtype=bool)
-    for at in norms:
-        g = np.nan_to_num(np.asarray(at, dtype=np.float64))
-        typical = np.sqrt(np.square(g).sum() / number.sum())
-        found &= (g > 0) & (g / np.sqrt(number) <= NOISE * eps * typical)
-    return frozenset(np.flatnonzero(found).tolist())
+
+    def __init__(self, norms: Sequence[Sequence[float]], sizes: Sequence[int], eps: float) -> None:
+        self._norms, self._number, self._eps = norms, np.asarray(sizes, dtype=np.float64), eps
+        self._found, self._seen = np.ones(len(self._number), dtype=bool), 0
+
+    def until(self, t: int) -> frozenset[int]:
+        """In the steps before t, which grows from call to call."""
+        for at in self._norms[self._seen : t]:
+            g = np.nan_to_num(np.asarray(at, dtype=np.float64))
+            typical = np.sqrt(np.square(g).sum() / self._number.sum())
+            self._found &= (g > 0) & (g / np.sqrt(self._number) <= NOISE * self._eps * typical)
+        self._seen = max(self._seen, t)
+        return frozenset(np.flatnonzero(self._found).tolist())
 
 
 def departure(layout: Layout, theta: Tensor, recorded: Tensor, left_out: Collection[int] = ()) -> Departure:

@@ -189,7 +189,10 @@ class Loop:
             what = "of other parameters" if same else f"({now} after {before})"
             self._refuse(f"The clipping changed at step {step} {what}: clip alike at every step.")
         self.settings.append(settings)
-        self.norms.append([nan if p.grad is None else float(p.grad.norm()) for p in self.parameters.values()])
+        graded = [p.grad for p in self.parameters.values() if p.grad is not None]
+        sparse = any(g.is_sparse for g in graded)
+        norms = iter(torch.stack([g.norm() for g in graded] if sparse else torch._foreach_norm(graded)).tolist())
+        self.norms.append([nan if p.grad is None else next(norms) for p in self.parameters.values()])
 
     def _check_gradients(self, step: int) -> None:
         """Which parameters have one, always the same; and nobody changed them since the backward pass."""

@@ -17,7 +17,7 @@ from crossloss.models.torch import TorchField, check_field
 from crossloss.models.torch.steps import RecordedOrder
 from crossloss.optimisers import Averaged
 from crossloss.run.average import Average
-from crossloss.run.departure import TOLERANCE, Facts, departure, only_noise, reason
+from crossloss.run.departure import TOLERANCE, Facts, OnlyNoise, departure, reason
 from crossloss.run.loop import Loop
 from crossloss.run.run import Run, as_weights
 from crossloss.run.train import open_run, write_run
@@ -176,7 +176,7 @@ class Recorder:
         g = field.gradient(self._kept[0], w, 0)
         state = rule.step(rule.init(self._kept[0]), g, 0)
         try:
-            self._compare(field, rule, w, 1, 0, state["theta"], None)
+            self._compare(field, rule, w, 1, 0, state["theta"], None, self._noise())
         except ReplayMismatch as departed:
             if not departed.acceptable:
                 raise
@@ -234,17 +234,13 @@ class Recorder:
 
     def _replay(self, training: Training, accept: float | None) -> float:
         """Take all steps again and compare; the largest departure."""
-        states, before, worst = training.states, 0, 0.0
+        states, before, worst, noise = training.states, 0, 0.0, self._noise()
         states.put(0, training.optimiser.init(training.initial))
         steps = steps_from(training.field, training.optimiser, training.weights, states.get(0), 0, training.steps)
         for t, state in steps:
             if t in self._kept:
-                worst = max(
-                    worst,
-                    self._compare(
-                        training.field, training.optimiser, training.weights, t, before, state["theta"], accept
-                    ),
-                )
+                field, rule, w = training.field, training.optimiser, training.weights
+                worst = max(worst, self._compare(field, rule, w, t, before, state["theta"], accept, noise))
                 before = t
             if t % self._every == 0 or t == training.steps:
                 states.put(t, state)
@@ -275,12 +271,19 @@ class Recorder:
         return self.field.layout.flat(self._loop.parameters)
 
     def _compare(
-        self, field: Field, rule: Optimiser, w: Tensor, t: int, before: int, theta: Tensor, accept: float | None
+        self,
+        field: Field,
+        rule: Optimiser,
+        w: Tensor,
+        t: int,
+        before: int,
+        theta: Tensor,
+        accept: float | None,
+        noise: OnlyNoise,
     ) -> float:
         """Refuse a replay that differs from what was recorded before step t; how far it does."""
         layout, recorded, start = self.field.layout, self._kept[t], self._kept[before]
-        noise = only_noise(self._loop.norms[:t], layout.sizes, torch.finfo(theta.dtype).eps)
-        found = departure(layout, theta, recorded, noise)
+        found = departure(layout, theta, recorded, noise.until(t))
         if found.relative <= self._tolerance(accept):
             return found.relative
         where = f"in step {before}" if t == before + 1 else f"in one of the steps {before} to {t - 1}"
@@ -291,6 +294,9 @@ class Recorder:
             f"The replay departs from your loop {where}, in {found.name!r}, by {found.relative:.0e} relative: {why}."
         )
         raise ReplayMismatch(sentence, acceptable)
+
+    def _noise(self) -> OnlyNoise:
+        return OnlyNoise(self._loop.norms, self.field.layout.sizes, torch.finfo(self._kept[0].dtype).eps)
 
     def _tolerance(self, accept: float | None) -> float:
         return TOLERANCE.get(self._kept[0].dtype, 1e-6) if accept is None else accept

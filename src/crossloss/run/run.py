@@ -1,5 +1,6 @@
 """A run: a model, its field, and the training that made its parameters; in memory or in a folder."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as field_
@@ -12,14 +13,18 @@ from torch import Tensor
 
 from crossloss import optimisers
 from crossloss.core import Field, Objective, Optimiser, UserError
-from crossloss.display import Table
+from crossloss.display import Table, several
 from crossloss.inputs import not_negative, weight_numbers
+from crossloss.memory import Estimate, Storage, free_disk, resident_memory
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, as_objective, fingerprint, from_dict, to_dict
 from crossloss.progress import track
 from crossloss.run.results import Results
 from crossloss.run.store import Store
-from crossloss.run.trajectory import MemoryStates, Training, without_steps
+from crossloss.run.trajectory import FolderStates, MemoryStates, SpilledStates, Training, without_steps
+
+WORK = 9
+"""Vectors of parameters that are alive within the adjoint of a step, beside state and bar: measured for AdamW."""
 
 
 @dataclass(eq=False)
@@ -62,6 +67,7 @@ class Run:
     store: Store
     given_optimiser: Optimiser | None = None
     results: Results = field_(default_factory=Results)
+    _fingerprints: dict[int, tuple[Any, list[Any]]] = field_(default_factory=dict, init=False, repr=False)
 
     @property
     def theta(self) -> Tensor:
@@ -123,6 +129,43 @@ class Run:
         rule = self.optimiser if self.steps else None
         return self.model.footprint(rule).at_once(objectives, self.steps, self.memory)
 
+    def estimate(self, objectives: int = 1) -> Estimate:
+        """What the backward pass for so many objectives takes, and where the states lie: printed by ``summary``.
+
+        Parameters
+        ----------
+        objectives : int
+
+        Returns
+        -------
+        Estimate
+            Bytes, about: of torch models measured on two samples of the first batch.
+
+        Raises
+        ------
+        UserError
+            The model was trained elsewhere.
+
+        Examples
+        --------
+        >>> print(run.estimate().summary()[0])
+        """
+        if not self.steps:
+            self.trajectory.optimiser.init(self.trajectory.initial)  # refuses
+        needed, every = self.model.footprint(self.optimiser), self.trajectory.every
+        on_disk = isinstance(self.trajectory.states, FolderStates)
+        storage = Storage(every, on_disk, (math.ceil(self.steps / every) + 1) * needed.state)
+        parts = {
+            "this process now": resident_memory(),
+            "states": 0 if on_disk else max(0, storage.stored - len(self.trajectory.states.stored()) * needed.state),
+            "steps taken again": every * needed.replayed,
+            several(min(objectives, self.at_once(objectives)), "objective"): needed.direction
+            * min(objectives, self.at_once(objectives)),
+            "adjoint of a step": WORK * needed.theta,
+            "activations": self.model.activations(),
+        }
+        return Estimate(storage, self.steps, sum(parts.values()), parts)
+
     def retrain(
         self,
         weights: object = None,
@@ -171,7 +214,10 @@ class Run:
         if initial is None:
             initial = mine.initial if seed is None or seed == self.seed else self.model.start(seed)
         field = self.model.started(initial)
-        training = Training(field, mine.optimiser, w, mine.steps, initial, MemoryStates(), mine.every)
+        # Where the run's own states lie on disk because memory does not bear them, these must too.
+        needed = self.model.footprint(mine.optimiser).storage(mine.steps, self.memory, free_disk(None))
+        states = SpilledStates(initial.device) if needed.on_disk else MemoryStates()
+        training = Training(field, mine.optimiser, w, mine.steps, initial, states, mine.every)
         with track(name) as progress:
             training.run_to_end(progress, states=False)
         return Run(
@@ -197,10 +243,14 @@ class Run:
         objective = as_objective(objective)
         if (plain := fingerprint(objective)) is not None:
             return plain
-        leaf = self.theta.requires_grad_(True)
-        value = objective(self.field.view(leaf))
-        (gradient,) = torch.autograd.grad(value, leaf, allow_unused=True) if value.requires_grad else (None,)
-        return [objective.name, float(value.detach()), None if gradient is None else float(gradient.double().norm())]
+        known = self._fingerprints
+        if id(objective) not in known:
+            leaf = self.theta.requires_grad_(True)
+            value = objective(self.field.view(leaf))
+            (gradient,) = torch.autograd.grad(value, leaf, allow_unused=True) if value.requires_grad else (None,)
+            size = None if gradient is None else float(gradient.double().norm())
+            known[id(objective)] = objective, [objective.name, float(value.detach()), size]
+        return list(known[id(objective)][1])
 
     @property
     def objectives(self) -> list[Objective]:

@@ -14,7 +14,7 @@ from torch import Tensor
 import crossloss
 from crossloss import distributed, files
 from crossloss.core import Optimiser, UserError
-from crossloss.memory import parse_bytes, peak_memory
+from crossloss.memory import free_disk, parse_bytes, peak_memory
 from crossloss.models.base import Model
 from crossloss.models.torch.steps import Part
 from crossloss.progress import track
@@ -22,7 +22,14 @@ from crossloss.run.batches import FILE, pack
 from crossloss.run.folder import RunFolder
 from crossloss.run.run import Run, as_weights, differences, origin_of, settings_of
 from crossloss.run.store import Store, content_key
-from crossloss.run.trajectory import FolderStates, MemoryStates, NoTrajectory, Training, without_steps
+from crossloss.run.trajectory import (
+    FolderStates,
+    MemoryStates,
+    NoTrajectory,
+    SpilledStates,
+    Training,
+    without_steps,
+)
 
 MEMORY = "4GB"
 """Default budget of a run."""
@@ -59,8 +66,9 @@ def train(
     overwrite : bool
         Replace a different run in ``out``.
     memory : str
-        Budget such as "4GB": where it is small, fewer states are stored and more replayed, and fewer objectives are
-        scored in one pass.
+        Budget such as "4GB", or "free", what this machine has free: where it is small, fewer states are stored and more
+        replayed, or they lie on disk, fewer objectives are scored in one pass, and batches of a torch model are dealt
+        in pieces. ``run.estimate()`` says which.
 
     Raises
     ------
@@ -114,8 +122,8 @@ def open_run(
 ) -> Run:
     """A run that has not trained yet, or only in part, in memory or in the folder ``out``.
 
-    ``given`` weights are not the model's own; a recorded run brings its ``initial`` parameters and the spacing of its
-    states, ``every``.
+    ``given`` weights are not the model's own; a recorded run brings its ``initial`` parameters and the least spacing of
+    states that lie in memory, ``every``.
     """
     store: Store = Store()
     if out is not None:
@@ -244,6 +252,7 @@ def assemble(
     every: int | None = None,
 ) -> Run:
     """A run of a model from what was stored of it, or from its start."""
+    model = model.within(memory) if steps else model
     built, initial = model.build(store.path), model.start(seed) if initial is None else initial
     weights, key = weights.to(model.device), content_key(store.manifest.get("identity"))
     if not steps:
@@ -252,12 +261,15 @@ def assemble(
         return Run(model, built, without_steps(built, weights, initial), seed, memory, store)
     rule = model.prepare(optimiser)
     model.check_start(initial, weights)
+    storage = model.footprint(rule).storage(steps, memory, free_disk(store.path))
     states = MemoryStates()
     if isinstance(store, RunFolder):
         states = FolderStates(store.file("states"), initial.device)
         if store.manifest.get("training") != key:
             states.clear()
             store.set_meta(training=key)
-    every = model.footprint(rule).spacing(steps, memory) if every is None else every
+    elif storage.on_disk:
+        states = SpilledStates(initial.device)
+    every = storage.every if every is None or storage.on_disk else max(every, storage.every)
     training = Training(model.started(initial), rule, weights, steps, initial, states, every)
     return Run(model, training.field, training, seed, memory, store, optimiser)

@@ -4,6 +4,7 @@ Every s-th full state is stored; the steps between are replayed. A stopped run g
 """
 
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -67,6 +68,23 @@ class FolderStates(MemoryStates):
     def clear(self) -> None:
         """Delete all states."""
         delete(self.folder, "*.safetensors")
+
+
+class SpilledStates(FolderStates):
+    """States that memory does not bear, in a temporary folder of this process that goes with them."""
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="crossloss-", ignore_cleanup_errors=True)
+        super().__init__(Path(self._temporary.name), device)
+
+    def put(self, t: int, state: State) -> None:
+        """Write the state before step t, of this process alone."""
+        write_own(self._path(t), state)
+
+    def clear(self) -> None:
+        """Delete all states."""
+        for t in self.stored():
+            self._path(t).unlink()
 
 
 def steps_from(
@@ -169,12 +187,13 @@ class Training:
             if progress:
                 progress(t, self.steps)
 
-    def backwards(self, start: int) -> Iterator[tuple[int, State]]:
+    def backwards(self, start: int, *, gradient: bool = True) -> Iterator[tuple[int, State]]:
         """Yield (t, what the adjoint needs of the state before step t) for t = start - 1, ..., 0."""
         if self._sparse:
             self._step(0, self.steps - 1, self.every)
             self._sparse = False
-        names, gradients = ("theta", *self.optimiser.needs), "gradient" in self.optimiser.needs
+        names = [name for name in ("theta", *self.optimiser.needs) if gradient or name != "gradient"]
+        gradients = "gradient" in names
         stored, weights = [t for t in self.states.stored() if t < start], self.weights
         for first in reversed(stored):
             state, stretch = self.states.get(first), []
@@ -185,6 +204,7 @@ class Training:
                 stretch.append({name: g if name == "gradient" else state[name] for name in names})
                 if not last:
                     state = self.optimiser.step(state, g, t)
+            del state  # which may be large
             for t in reversed(range(first, start)):
                 yield t, stretch.pop()
             start = first
@@ -215,7 +235,7 @@ def without_steps(field: Field, weights: Tensor, theta: Tensor) -> Training:
 
 
 class FileCheckpoint:
-    """A ``core.Checkpoint`` in one file, saved at most every ``seconds``.
+    """A ``core.Checkpoint`` in one file, saved at most every ``seconds``, or after ten times what a save takes.
 
     Of several processes each has a file, with its own part of the sums; they save at the same steps, and go on only
     where all were saved at the same one.
@@ -225,7 +245,7 @@ class FileCheckpoint:
         if distributed.count() > 1:
             path = path.with_suffix(f".{distributed.rank() + 1}-of-{distributed.count()}{path.suffix}")
         self.path, self.device, self.seconds = path, device, seconds
-        self._last = time.monotonic()
+        self._last, self._took = time.monotonic(), 0.0
 
     def load(self) -> dict[str, Tensor] | None:
         """What was last saved, or None."""
@@ -239,10 +259,12 @@ class FileCheckpoint:
 
     def due(self, t: int) -> bool:
         """Whether ``seconds`` have passed since the last save, for any process."""
-        passed = time.monotonic() - self._last >= self.seconds
+        passed = time.monotonic() - self._last >= max(self.seconds, 10 * self._took)
         return bool(distributed.add_(torch.tensor([float(passed)])) > 0)
 
     def save(self, tensors: Mapping[str, Tensor]) -> None:
         """Replace the file; ``tensors`` hold the ``step``."""
+        begun = time.monotonic()
         write_own(self.path, tensors)
         self._last = time.monotonic()
+        self._took = 0.0 if self.seconds == 0 else self._last - begun

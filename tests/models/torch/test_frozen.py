@@ -178,7 +178,7 @@ def test_the_check_catches_samples_that_are_mixed(x):
 def test_most_directions_must_agree(wrong, monkeypatch, x):
     compared = []
 
-    def compare(field, theta, w, seed):
+    def compare(field, at, theta, w, seed):
         compared.append(seed)
         return "parameters" if seed < wrong else None
 
@@ -189,7 +189,7 @@ def test_most_directions_must_agree(wrong, monkeypatch, x):
             cl.check_field(field, field.initial, torch.ones(N))
     else:
         cl.check_field(field, field.initial, torch.ones(N))
-    assert compared == list(range(5))
+    assert len(compared) == (2, 4, 5, 3, 3, 3)[wrong], "as many as decide it: two alone, or most of five"
 
 
 def test_attention_is_differentiated_twice_in_a_regulariser_too():

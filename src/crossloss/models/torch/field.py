@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from crossloss import distributed
 from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, SampleGradients, UserError
 from crossloss.models.threads import one_core_where_small
 from crossloss.models.torch.curvature import KINDS, of_field
@@ -77,8 +78,12 @@ class TorchField(TorchModel, Field):
         seed -> a module like ``model`` with other initial parameters: what "another start" means for it.
     show : callable or sequence, optional
         What tables and reports show of a sample, by its number: a text, a dict (a row of a table), or an image.
+    additive : bool
+        ``loss`` is a sum over the samples of its batch, whose constants (denominators) lie in the data: a batch may be
+        evaluated in pieces, as where there is a ``denominator``.
     chunk : int
-        Samples evaluated together where the loss is a sum over them; only memory and time depend on it.
+        Samples evaluated together where the loss is a sum over them; only memory and time depend on it. Of several
+        processes each evaluates its share of every batch.
 
     Attributes
     ----------
@@ -119,6 +124,7 @@ class TorchField(TorchModel, Field):
         dropout_seed: int | None = None,
         starts: Callable[[int], nn.Module] | None = None,
         show: Show | None = None,
+        additive: bool = False,
         chunk: int = 1024,
     ) -> None:
         if chunk < 1:
@@ -126,6 +132,8 @@ class TorchField(TorchModel, Field):
         if not isinstance(model, nn.Module):
             raise UserError(f"The model is a {type(model).__name__}: pass a torch.nn.Module.")
         _check_losses(sample_loss, loss, data, forward)
+        self.checked: set[str] = set()
+        self._by_sample: bool | None = None
         self._padding = padding_rows(model)
         self.outer = Outer(model)
         self._place(own_copy(model))
@@ -137,12 +145,13 @@ class TorchField(TorchModel, Field):
         self.sample_loss, self.batch_loss, self.denominator = sample_loss, loss, denominator
         self.outputs, self.forward = outputs, forward
         self.regulariser, self.frozen = regulariser, frozen
-        self.dropout_seed, self.chunk = dropout_seed, chunk
+        self.dropout_seed, self.additive, self.chunk = dropout_seed, additive, chunk
 
     def _place(self, module: nn.Module) -> None:
         self.module, self.layout = module, Layout(module, self._padding)
         training = any(layer.training for layer in module.modules())
-        self._still = copy.deepcopy(module).eval() if training else module
+        same = {id(p): p for p in module.parameters()}  # whose values no pass reads, as theta takes their place
+        self._still = copy.deepcopy(module, same).eval() if training else module
 
     @property
     def samples(self) -> int:
@@ -180,6 +189,8 @@ class TorchField(TorchModel, Field):
         """The same field in float64."""
         other = copy.copy(self)
         other._place(copy.deepcopy(self.module).double())
+        for name, values in other.layout.split(other.layout.initial).items():  # one copy of a large model
+            other.module.get_parameter(name).data = values
         other._rows = in_float64(self._rows)
         if isinstance(self.order, RecordedOrder):
             other.order = self.order.double()
@@ -198,9 +209,10 @@ class TorchField(TorchModel, Field):
         w = w.to(theta)
         with self.few_threads(self.batch(step)), torch.no_grad():
             target = self._target(theta, w)
-            values = [self._part_loss(theta, w[part.rows], part, target) for part in self.parts(step)]
+            values = [self._part_loss(theta, w[part.rows], part, target) for part in self.own_parts(step)]
             penalty = float(self._penalty(theta)) if self.regulariser else 0.0
-        return sum(float(value) for value in values) + penalty
+        total = torch.tensor(sum(float(value) for value in values), dtype=torch.float64)
+        return float(distributed.add_(total)) + penalty
 
     def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
         """g_t(theta, w), (p,): what the optimiser receives; UserError that names a sample where it is not finite."""
@@ -210,18 +222,17 @@ class TorchField(TorchModel, Field):
     def _gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
         with torch.no_grad():
             target = self._target(theta, w)
-        total: Tensor | None = None
-        for part in self.parts(step):
-            y = theta.detach().requires_grad_(True)
-            g = gradient_of(self._part_loss(y, w[part.rows], part, target), y)
-            total = g if total is None else total.add_(g)
-        assert total is not None
+        return self.whole_gradient(theta, w, step, self._own_gradient(theta, w, self.own_parts(step), target))
+
+    def whole_gradient(self, theta: Tensor, w: Tensor, step: int, own: Tensor) -> Tensor:
+        """The gradient of a step (p,), of what this process's parts gave, which is added to in place."""
+        total = distributed.add_(own)
         if self.regulariser:
             y = theta.detach().requires_grad_(True)
-            total = total + gradient_of(self._penalty(y), y)
+            total += gradient_of(self._penalty(y), y)
         if not bool(torch.isfinite(total.sum())):
             refuse_not_finite(self, theta, w, step)
-        return total.detach()
+        return total
 
     def at(self, theta: Tensor, w: Tensor, step: int) -> Linearisation:
         """Products with the derivative at one point; UserError where an operator has no second derivative."""
@@ -252,15 +263,71 @@ class TorchField(TorchModel, Field):
 
         UserError where ``denominator`` gives no number above 0.
         """
+        whole = self._divided(step)
+        return whole if self._couples else [piece for part in whole for piece in self._pieces(part)]
+
+    def own_parts(self, step: int) -> list[Part]:
+        """Those of the parts, of several processes, that this one evaluates: its share of the samples of each.
+
+        UserError where the loss is of a batch as a whole, and there are fewer batches than processes.
+        """
+        if distributed.count() == 1:
+            return self.parts(step)
+        whole = self._divided(step)
+        if self._couples:
+            if step != FULL_BATCH and len(whole) == 1:
+                raise UserError(
+                    f"The loss of this field is of a batch as a whole, which {distributed.count()} processes cannot "
+                    "share: take one process, or a loss that is a sum over samples (sample_loss, denominator=, "
+                    "additive=True)."
+                )
+            return whole[distributed.rank() :: distributed.count()]
+        if not all(part.draws is None or self._drawn_by_sample(part) for part in whole):
+            raise UserError(
+                f"The random numbers of this model are not drawn samples first, so that {distributed.count()} "
+                "processes cannot share its batches: take one process."
+            )
+        shares = [part.piece(distributed.part(len(part.rows))) for part in whole]
+        return [piece for share in shares if len(share.rows) for piece in share.split(self.chunk)]
+
+    def _pieces(self, part: Part) -> list[Part]:
+        """Pieces that are no larger than they may be; the whole where its random numbers cannot be dealt."""
+        whole = part.draws is not None and len(part.rows) > self.chunk and not self._drawn_by_sample(part)
+        return [part] if whole else part.split(self.chunk)
+
+    def _drawn_by_sample(self, part: Part) -> bool:
+        """Whether pieces of a batch have the random numbers of the whole: tried once, on four samples."""
+        if self._by_sample is None:
+            few, w = part.some(slice(0, 4)), torch.ones(self.samples).to(self.initial)
+            pieces = [few] if len(few.rows) < 2 else [few.piece(slice(0, 1)), few.piece(slice(1, len(few.rows)))]
+            try:
+                with torch.no_grad():
+                    target = self._target(self.initial, w)
+                whole, *parts = (self._own_gradient(self.initial, w, [p], target) for p in (few, *pieces))
+            except UserError:
+                self._by_sample = False
+            else:
+                self._by_sample = bool((sum(parts) - whole).norm() <= 1e-3 * whole.norm())
+        return self._by_sample
+
+    def _own_gradient(self, theta: Tensor, w: Tensor, parts: Sequence[Part], target: Tensor | None) -> Tensor:
+        """Gradient of what some parts add to the loss, (p,)."""
+        total: Tensor | None = None
+        for part in parts:
+            y = theta.detach().requires_grad_(True)
+            g = gradient_of(self._part_loss(y, w[part.rows], part, target), y).detach()
+            total = g if total is None else total.add_(g)
+        return torch.zeros_like(theta) if total is None else total
+
+    def _divided(self, step: int) -> list[Part]:
+        """The batches of a step, or of the training loss as a whole, each with its divisor."""
         given = self._whole() if step == FULL_BATCH else self._given(step)
         if self.denominator is not None:
             count = sum(self._count(part) for part in given)
             given = [replace(part, divisor=count) for part in given]
         elif self.sample_loss is not None:
             given = [replace(part, divisor=part.divisor * len(part.rows)) for part in given]
-        else:
-            return given
-        return [part for whole in given for part in whole.split(self.chunk)]
+        return given
 
     def _given(self, step: int) -> list[Part]:
         """The micro-batches of a step, whose losses' mean is its loss."""
@@ -286,7 +353,7 @@ class TorchField(TorchModel, Field):
     @property
     def _couples(self) -> bool:
         """Whether the loss is of a batch as a whole, and no sum over samples."""
-        return self.sample_loss is None and self.denominator is None
+        return self.sample_loss is None and self.denominator is None and not self.additive
 
     def weights_of(self, w: Tensor, part: Part) -> Tensor:
         """Weights of a part's samples (b,), of those of all (n,)."""
@@ -353,7 +420,7 @@ class TorchField(TorchModel, Field):
         """What ``loss`` gives for some samples with weights ``w`` (b,), shape ()."""
         assert self.batch_loss is not None
         batch, module = self.data_of(part), self._still if part.still else self.module
-        with pure(module, part.draws, self.device):
+        with pure(module, part.draws, self.device, part.piece_of):
             view = ModelView(module, self.layout, theta, twice=twice, held=held)
             value = self.batch_loss(view, batch, w, *(() if target is None else (target[part.rows],)))
         if not isinstance(value, Tensor) or value.numel() != 1:
@@ -367,7 +434,7 @@ class TorchField(TorchModel, Field):
         """What ``sample_loss`` gives for some samples, (b,), where ``target`` is what ``frozen`` gives for all."""
         assert self.sample_loss is not None
         batch, module, size = self.data_of(part), self._still if part.still else self.module, len(part.rows)
-        with pure(module, part.draws, self.device):
+        with pure(module, part.draws, self.device, part.piece_of):
             outputs = self.forward(ModelView(module, self.layout, theta, twice=twice, held=held), batch)
             losses = self.sample_loss(outputs, batch, *(() if target is None else (target[part.rows],)))
         if not isinstance(losses, Tensor) or losses.shape != (size,):

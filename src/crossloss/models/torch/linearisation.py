@@ -1,11 +1,13 @@
 """Products with the derivative of a torch field: one vjp of its gradient, chunk by chunk."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from crossloss import distributed
 from crossloss.core import Accumulator, Linearisation
 from crossloss.models.torch.module import gradient_of, intermediates, vjp
 
@@ -27,11 +29,22 @@ class TorchLinearisation(Linearisation):
         self._batch = field.batch(step)
         with field.few_threads(self._batch):
             self._target = field._target(self._theta, self._weights)
-        self._parts = field.parts(step)
+        self._parts = field.own_parts(step)
         self._only: _Chunk | None = None
 
+    @cached_property
+    def value(self) -> Tensor:
+        """g_t(theta, w), (p,): of the graph, where one chunk is all."""
+        if len(self._parts) != 1:
+            return super().value
+        with self.field.few_threads(self._batch):
+            (_, g, *_), *_ = self._chunks()
+            changed = self.field.regulariser is not None or distributed.count() > 1
+            own = g.detach().clone() if changed else g.detach()
+            return self.field.whole_gradient(self.theta, self.w.to(self.theta), self.step, own)
+
     def pullback(self, a: Tensor, into: Accumulator) -> Tensor:
-        """J^T a (k, p), by one vjp of g with respect to (theta, w); d<g, a>/dw into ``into``."""
+        """J^T a (k, p), by one vjp of g with respect to (theta, w); d<g, a>/dw of own samples into ``into``."""
         back = torch.zeros_like(a)
         with self.field.few_threads(self._batch):
             self._pull(a, into, back)
@@ -63,13 +76,16 @@ class TorchLinearisation(Linearisation):
             for product in products:
                 assert back is not None
                 back += product
+        if back is not None:
+            distributed.add_(back)
         if field.regulariser and back is not None:
             y = _leaf(self.theta)
             back += vjp(gradient_of(field._penalty(y), y, again=True), [y], a, len(a))[0]
         if target is not None and bar is not None:
             inputs = [self._weights] if back is None else [self._weights, self._theta]
-            through = vjp(target, inputs, bar, AT_ONCE // intermediates(target))
-            into.sums += through[0].double()
+            through = vjp(target, inputs, distributed.add_(bar), AT_ONCE // intermediates(target))
+            if distributed.first():  # all processes have the same
+                into.sums += through[0].double()
             if back is not None:
                 back += through[1]
 
@@ -108,8 +124,8 @@ class SampleInfluence:
         self.sums.index_add_(1, rows, by_weight.double())
 
     def samples(self) -> Tensor:
-        """Scores (k, n) float64."""
-        return self.sums
+        """Scores (k, n) float64, of all processes together."""
+        return self.sums if distributed.count() == 1 else distributed.add_(self.sums.clone())
 
     def tensors(self) -> dict[str, Tensor]:
         """The live sums."""

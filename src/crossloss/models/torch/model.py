@@ -13,6 +13,7 @@ from crossloss.core import FULL_BATCH, Objective, Optimiser, UserError
 from crossloss.files import digest, read_table, write_table
 from crossloss.memory import Footprint
 from crossloss.models.base import Model
+from crossloss.models.torch.activations import activations, within
 from crossloss.models.torch.data import GivenOrder, leaves, paths
 from crossloss.models.torch.finite import check_finite
 from crossloss.models.torch.outer import check_objectives
@@ -133,16 +134,29 @@ class TorchModel(Model):
             "gradient": _rounded(float(field.gradient(theta, w, 0).double().norm())),
         }
 
+    def within(self, budget: int) -> "TorchField":
+        """The field with pieces (``chunk``) that a budget bears: see ``models.torch.activations``."""
+        return within(self._field, budget)
+
+    def activations(self) -> int:
+        """Bytes of the graph of a gradient, and of its derivative, of the largest piece of the first step."""
+        fixed, each, rows = activations(self._field)
+        return int(2 * (fixed + each * rows))
+
     def footprint(self, optimiser: Optimiser | None) -> Footprint:
         """Bytes of states and directions; activations come on top."""
         theta = self._field.initial
         size = theta.numel() * theta.element_size()
-        direction = 2 * size + 8 * self._field.samples
         if optimiser is None:
-            return Footprint(0, direction, size, size, size)
-        state = {name: entry.numel() * entry.element_size() for name, entry in optimiser.init(theta).items()}
-        replayed = size + sum(state.get(name, size) for name in optimiser.needs)
+            return Footprint(0, 2 * size + 8 * self._field.samples, size, size, size)
+        state = {name: entry.nbytes for name, entry in optimiser.init(theta).items()}
+        replayed = size + sum(state[name] for name in optimiser.needs if name in state)
+        direction = sum(state.values()) + size + 8 * self._field.samples  # the adjoint's state, and a
         return Footprint(0, direction, sum(state.values()), replayed, size)
+
+    def point(self, theta: Tensor, w: Tensor, step: int) -> str:
+        """What a check of the derivatives was of, by hash: parameters, weights and the batch of a step."""
+        return f"{digest(_bytes(theta))} {digest(_bytes(w.double()))} {_batch(self._field, step)}"
 
     def check_start(self, theta: Tensor, weights: Tensor) -> None:
         """Refuse what is detached, random, mixed between samples or not finite: ``check_field``."""

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils import parametrizations
 from torch.nn.utils.weight_norm import WeightNorm as OldWeightNorm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from crossloss.core import UserError
 
@@ -114,11 +115,48 @@ def twice_differentiable(module: nn.Module) -> Iterator[None]:
         yield
 
 
+class DrawsOfTheWhole(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Draws random numbers for all ``total`` samples of a batch, of which ``count`` from ``first`` on take theirs."""
+
+    def __init__(self, first: int, count: int, total: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.first, self.count, self.total = first, count, total
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call an operator; one that fills a tensor with draws fills one of the whole batch."""
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
+        name = func.overloadpacket.__name__
+        like = args[0] if args and isinstance(args[0], Tensor) else None
+        tensors = sum(isinstance(x, Tensor) for x in (*args, *kwargs.values()))
+        known = name in ("native_dropout", "rand_like", "randn_like") or name.endswith("_")
+        if not known or like is None or tensors > 1 or not like.dim() or like.shape[0] % self.count:
+            raise UserError(
+                f"The model draws random numbers by {name} that are not of its samples first, so that its batches "
+                "cannot be dealt in pieces: take one process."
+            )
+        each = like.shape[0] // self.count
+        whole = like.new_ones(each * self.total, *like.shape[1:])
+        mine = slice(each * self.first, each * (self.first + self.count))
+        if name == "native_dropout":
+            kept, mask = func(whole, *args[1:], **kwargs)
+            return like * kept[mine], mask[mine]
+        drawn = func(whole, *args[1:], **kwargs)[mine]
+        return like.copy_(drawn) if name.endswith("_") else drawn
+
+
 @contextmanager
-def pure(module: nn.Module, draws: int | tuple[Tensor, ...] | None, device: torch.device) -> Iterator[None]:
+def pure(
+    module: nn.Module,
+    draws: int | tuple[Tensor, ...] | None,
+    device: torch.device,
+    piece: tuple[int, int, int] | None = None,
+) -> Iterator[None]:
     """Draw as after ``torch.manual_seed``, or from these states, and leave the generators as they were.
 
-    UserError where something is drawn without either, or the module's buffers are written to.
+    ``piece`` (first, count, total): samples that draw what they draw in their whole batch. UserError where something is
+    drawn without either, or the module's buffers are written to.
     """
     buffers, states = {name: (id(b), b._version) for name, b in module.named_buffers()}, generators(device)
     with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=draws is not None):
@@ -126,7 +164,8 @@ def pure(module: nn.Module, draws: int | tuple[Tensor, ...] | None, device: torc
             torch.manual_seed(draws)
         elif draws is not None:
             set_generators(draws, device)
-        yield
+        with nullcontext() if piece is None or draws is None else DrawsOfTheWhole(*piece):
+            yield
     for name, buffer in module.named_buffers():
         if buffers.get(name) != (id(buffer), buffer._version):
             raise UserError(f"The model changes its buffer {name!r} in its forward pass: call model.eval() first.")
@@ -195,6 +234,8 @@ def vjp(g: Tensor, inputs: Sequence[Tensor], a: Tensor, at_once: int) -> list[Te
                 return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
             except RuntimeError:  # an operator that cannot be batched; what has no derivative fails again below
                 pass
+        if len(a) == 1:
+            return [part[None] for part in grad(a[0], batched=False)]
         return [torch.stack(parts) for parts in zip(*(grad(row, batched=False) for row in a), strict=True)]
 
 

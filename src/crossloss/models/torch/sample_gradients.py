@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from crossloss import distributed
 from crossloss.core import FULL_BATCH, Accumulator, Block, Factors, SampleGradients, UserError
 from crossloss.models.torch.layers import Use, is_known, matrix_shape, use, watched
 from crossloss.models.torch.linearisation import SampleInfluence
@@ -65,9 +66,10 @@ class TorchSampleGradients(SampleGradients):
         return part.rows, sums
 
     def add(self, into: Accumulator, rows: Tensor, scores: Tensor) -> None:
-        """Add the scores (k, b) of some samples."""
+        """Add the scores (k, b) of some samples, which every process has: once."""
         assert isinstance(into, SampleInfluence)
-        into.add(rows, scores)
+        if distributed.first():
+            into.add(rows, scores)
 
     def _check(self) -> None:
         """Compare with d<g, a>/dw of the field, in one random direction."""

@@ -19,7 +19,8 @@ class Part:
     """Samples that are evaluated together, in a step or of the training loss as a whole.
 
     ``rows`` (b,) are their numbers; ``data`` theirs where a loop drew them, else the field's; ``divisor`` is what their
-    loss, or the sum of their losses, is divided by; ``still`` puts the module into eval mode.
+    loss, or the sum of their losses, is divided by; ``still`` puts the module into eval mode. Of a piece of a batch
+    ``within`` is (first, B): its place among the B samples for which random numbers are drawn together.
     """
 
     rows: Tensor
@@ -27,15 +28,28 @@ class Part:
     draws: Draws | None = None
     divisor: float = 1.0
     still: bool = False
+    within: tuple[int, int] | None = None
+
+    @property
+    def piece_of(self) -> tuple[int, int, int] | None:
+        """(first, count, total) of a piece of a batch."""
+        return None if self.within is None else (self.within[0], len(self.rows), self.within[1])
 
     def split(self, size: int) -> "list[Part]":
-        """Parts of at most ``size`` samples; itself where it draws, which would depend on the parts."""
-        if self.draws is not None or len(self.rows) <= size:
-            return [self]
-        return [self.some(slice(i, i + size)) for i in range(0, len(self.rows), size)]
+        """Pieces of at most ``size`` samples, as even as may be."""
+        count = -(-len(self.rows) // size)
+        ends = [len(self.rows) * i // count for i in range(count + 1)]
+        return [self.piece(slice(*ends[i : i + 2])) for i in range(count)]
+
+    def piece(self, which: slice) -> "Part":
+        """Neighbours among its samples, which draw what they draw in the whole."""
+        if which == slice(0, len(self.rows)):
+            return self
+        first, total = self.within or (0, len(self.rows))
+        return replace(self.some(which), within=(first + which.start, total))
 
     def some(self, which: slice) -> "Part":
-        """Some of its samples."""
+        """Some of its samples, as a batch of their own."""
         data = None if self.data is None else each(self.data, lambda leaf: leaf[which].contiguous())
         return replace(self, rows=self.rows[which], data=data)
 
