@@ -27,7 +27,7 @@ from crossloss import distributed
 from crossloss.core import Curvature, Field, Linearisation
 from crossloss.models.skipgram.curvature import WORD_BLOCKS, WordBlocks
 from crossloss.models.skipgram.embeddings import Embeddings, initial_vectors
-from crossloss.models.skipgram.influence import PairInfluence, own_blocks
+from crossloss.models.skipgram.influence import PairInfluence
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.settings import PRIOR, Settings
 from crossloss.models.skipgram.tiles import Tile, Tiling, observe, products, strips
@@ -85,9 +85,9 @@ class SkipGramField(Field):
 
     def _unordered(self, weights: np.ndarray) -> np.ndarray:
         """X(w) on the unordered pairs, (m,) float64, a block of samples at a time."""
-        matrix, total = self.counts.matrix, np.zeros(self.counts.matrix.shape[1])
-        for rows in own_blocks(matrix.shape[0]):
-            total += matrix[rows].T @ weights[rows]
+        total = np.zeros(len(self.counts.pairs))
+        for rows, block in self.counts.blocks():
+            total += block.T @ weights[rows]
         return distributed.add_(torch.from_numpy(total)).numpy()
 
     def _row_sums(self, unordered: np.ndarray) -> np.ndarray:
