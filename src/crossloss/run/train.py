@@ -244,7 +244,11 @@ def assemble(
     every: int | None = None,
 ) -> Run:
     """A run of a model from what was stored of it, or from its start."""
+    if known := store.manifest.get("kernels"):
+        model.recall(known)
     built, initial = model.build(store.path), model.start(seed) if initial is None else initial
+    if model.kernels and not known:
+        store.set_meta(kernels=model.kernels)
     weights, key = weights.to(model.device), content_key(store.manifest.get("identity"))
     if not steps:
         model.check_imported(initial, weights)

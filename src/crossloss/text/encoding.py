@@ -43,7 +43,7 @@ _ICONV = {f"cp125{page}": f"WINDOWS-125{page}" for page in "201345678"} | {
 _WIDE = {"UTF-32LE": (4, 0), "UTF-32BE": (4, 1), "UTF-16LE": (2, 0), "UTF-16BE": (2, 1)}
 """Bytes of a character, and which of every two a Latin letter uses."""
 _ESCAPED = re.compile(rb"\x1b[$(][@A-DIJ]")
-PIECE = 1 << 25
+PIECE = 1 << 22
 """Bytes of unpacked text that are decoded at once."""
 LOOKED_AT = 1 << 16
 SHOWN = 60

@@ -21,6 +21,7 @@ from crossloss.models.skipgram.estimate import footprint
 from crossloss.models.skipgram.explain import Explanation, explain_text
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.influence import PairInfluence, project
+from crossloss.models.skipgram.kernels import Kernels
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.quality import quality
 from crossloss.models.skipgram.settings import Recipe, Settings, make_settings
@@ -93,6 +94,7 @@ class SkipGram(Model):
         self._vocabulary = vocabulary
         self._counts: PairCounts | None = None
         self._field: SkipGramField | None = None
+        self._kernels: Kernels | None = None
         self._mapped = False
 
     def changed(self, **settings: Any) -> "SkipGram":
@@ -105,6 +107,7 @@ class SkipGram(Model):
         """
         other, old = copy.copy(self), self.settings
         other.settings, other._field = make_settings(**(old.model_dump() | settings)), None
+        other._kernels = None
         if self.vectors is not None:
             for name in ("dimension", "min_count", "max_words", "subsample"):
                 if getattr(other.settings, name) != getattr(old, name):
@@ -166,8 +169,20 @@ class SkipGram(Model):
                           counts.pairs, matrix.data, matrix.indices, matrix.indptr):  # fmt: skip
                 array.flags.writeable = False
             kind = DrawnNegatives if self.settings.negative_columns else SkipGramField
-            self._field = kind(counts, vocabulary, corpus.weights, self.settings)
+            self._field = kind(counts, vocabulary, corpus.weights, self.settings, kernels=self._kernels)
         return self._field
+
+    def recall(self, kernels: Mapping[str, Any]) -> None:
+        """Compute by the products and tiles that a run began with."""
+        known = Kernels.known(kernels)
+        if self._field is not None and self._field.kernels != known:
+            self._field = None
+        self._kernels = known
+
+    @property
+    def kernels(self) -> dict[str, Any]:
+        """The products and tiles of the field."""
+        return self.build().kernels.stored()
 
     def _count(self, folder: Path | None) -> tuple[Vocabulary, PairCounts]:
         """Vocabulary and counts: at hand, of the folder, or counted now; after it the folder has all its files."""

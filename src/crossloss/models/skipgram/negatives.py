@@ -24,6 +24,7 @@ from crossloss.core import FULL_BATCH, Linearisation, UserError
 from crossloss.models.skipgram.control import DEGREES, Surrogate
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.influence import PairInfluence
+from crossloss.models.skipgram.kernels import Kernels
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.settings import Settings
 from crossloss.text.pairs import PairCounts
@@ -40,10 +41,17 @@ class DrawnNegatives(SkipGramField):
     The loss stays exact, and so does the step ``FULL_BATCH``.
     """
 
-    def __init__(self, counts: PairCounts, vocabulary: Vocabulary, weights: np.ndarray, settings: Settings) -> None:
+    def __init__(
+        self,
+        counts: PairCounts,
+        vocabulary: Vocabulary,
+        weights: np.ndarray,
+        settings: Settings,
+        kernels: Kernels | None = None,
+    ) -> None:
         size = len(vocabulary.words)
         tile = max(1, min(size, TILE_ELEMENTS // size)), size
-        super().__init__(counts, vocabulary, weights, settings, tile)
+        super().__init__(counts, vocabulary, weights, settings, tile, kernels)
         noise, words = self.noise.double().cpu().numpy(), self._precision[0].double().cpu().numpy()
         least = words[words > 0].min() / 2  # a word that only candidates have can still be drawn
         self._drawn = tuple(
