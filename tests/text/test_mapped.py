@@ -13,7 +13,7 @@ import crossloss as cl
 from crossloss.core import UserError
 from crossloss.mapping import map_arrays
 from crossloss.objectives import Weat
-from crossloss.text import encoding, mapped, streamed
+from crossloss.text import encoding, long_rows, mapped, streamed
 from crossloss.text.mapped import Strings
 from crossloss.text.pairs import count_pairs
 from crossloss.text.vocabulary import build_vocabulary
@@ -181,6 +181,21 @@ def test_what_is_held_does_not_grow_with_the_text(tmp_path, monkeypatch):
             tracemalloc.stop()
     assert peaks[10, True] > 5 * peaks[1, True]
     assert peaks[10, False] < 1.3 * peaks[1, False] + 27_000 * 40
+
+
+def test_more_elements_than_scipy_counts_are_taken_by_rows(tmp_path, monkeypatch):
+    path = written(tmp_path, ".txt")
+    whole = chain(cl.read(path), tmp_path / "whole")
+    monkeypatch.setattr(long_rows, "LONG", 10)
+    by_rows = chain(cl.read(path), tmp_path / "rows")
+    assert isinstance(by_rows.run.model.counts.matrix, long_rows.LongRows)
+    assert np.array_equal(by_rows.samples, whole.samples)
+    matrix, other = (scores.run.model.counts.matrix for scores in (whole, by_rows))
+    assert (matrix.nnz, matrix.shape) == (other.nnz, other.shape)
+    for rows in (slice(3, 9), 5, np.array([4, 2])):
+        assert (matrix[rows] != other[rows]).nnz == 0
+    with pytest.raises(UserError, match="on all pair counts at once"):
+        other.sum(axis=1)
 
 
 def test_a_stopped_count_goes_on_from_its_stretches(tmp_path, monkeypatch):

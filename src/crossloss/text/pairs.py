@@ -19,6 +19,7 @@ import scipy.sparse
 from crossloss import distributed
 from crossloss.core import Progress, UserError, refusing
 from crossloss.mapping import forget
+from crossloss.text.long_rows import rows_of
 from crossloss.text.samples import Corpus
 from crossloss.text.vocabulary import Vocabulary, known_words
 
@@ -39,7 +40,8 @@ class PairCounts:
     pairs : (m, 2) int32 array
         Word rows a <= b, sorted, unique.
     matrix : (n, m) CSR matrix, float32
-        matrix[i, (a, b)] = X_i[a,b] = X_i[b,a]; for a = b the sum over ordered positions.
+        matrix[i, (a, b)] = X_i[a,b] = X_i[b,a]; for a = b the sum over ordered positions. ``LongRows`` where it has
+        2^31 elements or more.
     """
 
     pairs: np.ndarray
@@ -69,9 +71,7 @@ class PairCounts:
         """Inverse of ``to_tensors``; arrays that are no pair counts are refused."""
         with refusing((KeyError, ValueError), "The pairs file is damaged", "run again with overwrite=True"):
             samples, columns, window = (int(v) for v in arrays["shape"])
-            parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-            matrix = scipy.sparse.csr_matrix(parts, shape=(samples, columns))
-            matrix.check_format(full_check=True)
+            matrix = rows_of(arrays["data"], arrays["indices"], arrays["indptr"], (samples, columns))
             if arrays["pairs"].shape != (columns, 2):
                 raise ValueError("pairs and matrix do not match")
         return cls(arrays["pairs"], matrix, window)
