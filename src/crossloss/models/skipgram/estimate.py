@@ -27,6 +27,8 @@ SECONDS_PER_SPARSE_PRODUCT = 1e-10
 INTERPRETER = 450_000_000
 """Bytes of Python with torch, and gensim and matplotlib where they are used."""
 SAMPLE, TOKEN, ELEMENT, PAIR, ORDERED_PAIR = 600, 16, 14, 24, 12
+MAPPED_SAMPLE = 50
+"""Bytes of a sample whose text and words stay in a file: its weights."""
 DRAWN_PAIR = 48
 """More bytes of an ordered pair where negatives are drawn: the sparse matrix and what a pass has of it."""
 CONTROL_FLOPS = {"none": (0, 0), "linear": (40, 260), "quadratic": (13, 66)}
@@ -86,7 +88,8 @@ def footprint(settings: Settings, corpus: Corpus, *, words: int, pairs: int, ele
     width = settings.torch_dtype.itemsize
     theta = 2 * words * settings.dimension * width
     each = ORDERED_PAIR + DRAWN_PAIR * bool(settings.negative_columns)
-    data = len(corpus) * SAMPLE + len(corpus.tokens) * TOKEN + elements * ELEMENT + pairs * PAIR + ordered * each
+    text = len(corpus) * SAMPLE + len(corpus.tokens) * TOKEN if corpus.file is None else len(corpus) * MAPPED_SAMPLE
+    data = text + elements * ELEMENT + pairs * PAIR + ordered * each
     control = 0
     if settings.negative_columns and settings.negative_control == "quadratic":
         third = settings.dimension * (settings.dimension + 1) // 2 * width
