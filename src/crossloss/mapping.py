@@ -37,15 +37,6 @@ def map_arrays(path: Path) -> dict[str, np.ndarray]:
         return arrays
 
 
-def file_notes(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself."""
-    with (
-        refusing(ERRORS, f"{path} is damaged", "delete it and run again"),
-        safetensors.safe_open(path, "numpy") as file,
-    ):
-        return dict(file.metadata() or {})
-
-
 def forget(*arrays: np.ndarray) -> None:
     """Let go of the memory of mapped arrays, which are read from their files when looked at again; others stay."""
     for owner in {id(owner): owner for owner in map(_owner, arrays)}.values():

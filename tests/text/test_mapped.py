@@ -101,10 +101,13 @@ def test_another_source_or_another_way_of_reading_is_another_corpus(tmp_path):
     with pytest.raises(UserError, match="holds another corpus"):
         cl.read("builtin:wikipedia", mapped=kept)
     kept.write_bytes(kept.read_bytes()[:200])
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match="no complete corpus that crossloss wrote"):
         cl.read(path, mapped=kept)
+    with pytest.raises(UserError, match="no complete corpus that crossloss wrote"):
+        cl.read(path, mapped=path)
+    assert path.read_text() == "red blue\nblue green\n"
     kept.write_text("red blue")
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match="no complete corpus that crossloss wrote"):
         cl.read(path, mapped=kept)
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import IO, Any, overload
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from crossloss import files
 from crossloss.core import Progress, UserError, refusing
-from crossloss.mapping import NUMBERS, file_notes, forget, map_arrays, number_pieces, write_pieces
+from crossloss.mapping import NUMBERS, forget, map_arrays, number_pieces, write_pieces
 from crossloss.text.rows import Columns, Row, SourceInfo
 from crossloss.text.samples import Corpus, Kinds, tokenised
 
@@ -152,8 +153,11 @@ def _mapped(kind: str, size: int, file: IO[bytes]) -> np.ndarray:
 
 
 def _notes(file: Path) -> dict[str, Any]:
-    with refusing((KeyError, ValueError), f"{file} is no corpus that crossloss wrote", "choose another file"):
-        return dict(json.loads(file_notes(file)[NOTES]))
+    """What a file says of its corpus; refused where it has none, as it may be somebody's own."""
+    errors = (KeyError, ValueError, OSError, SafetensorError)
+    what = f"{file} is no complete corpus that crossloss wrote"
+    with refusing(errors, what, "choose another file"), safe_open(file, "numpy") as opened:
+        return dict(json.loads((opened.metadata() or {})[NOTES]))
 
 
 def _corpus(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any], file: Path | None = None) -> Corpus:
