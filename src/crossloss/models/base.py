@@ -46,7 +46,7 @@ class Model(ABC):
         """The training field; ``folder`` is where large parts of it may lie instead of in memory."""
 
     def recall(self, kernels: Mapping[str, Any]) -> None:  # noqa: B027
-        """Compute by what ``kernels`` said in the process that a run began in."""
+        """Compute by what ``kernels`` said where a run began; empty of one from before there was a choice."""
 
     @property
     def kernels(self) -> Mapping[str, Any]:

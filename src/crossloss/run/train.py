@@ -244,8 +244,9 @@ def assemble(
     every: int | None = None,
 ) -> Run:
     """A run of a model from what was stored of it, or from its start."""
-    if known := store.manifest.get("kernels"):
-        model.recall(known)
+    known = store.manifest.get("kernels")
+    if known or "training" in store.manifest:
+        model.recall(known or {})
     built, initial = model.build(store.path), model.start(seed) if initial is None else initial
     if model.kernels and not known:
         store.set_meta(kernels=model.kernels)

@@ -57,8 +57,8 @@ def test_onednn_is_called_where_it_is_chosen_offered_and_fits(dtype, device, fit
 def test_what_is_chosen_without_a_measurement(monkeypatch):
     monkeypatch.setattr(kernels_module, "measured", None)
     assert kernels(SMALLEST - 1, 50, torch.float32, CPU).tile == TILE_CPU
-    assert kernels(10**6, 50, torch.float64, CPU) == Kernels("torch", TILE_CPU)
-    assert kernels(10**6, 50, torch.float32, torch.device("cuda")) == Kernels("torch", TILE_GPU)
+    assert kernels(10**6, 50, torch.float64, CPU).tile == TILE_CPU
+    assert kernels(10**6, 50, torch.float32, torch.device("cuda")).tile == TILE_GPU
 
 
 def test_the_measurement_is_short_and_its_choice_is_remembered(own_cache, monkeypatch):
@@ -117,6 +117,11 @@ def test_a_run_keeps_the_kernels_that_it_began_with(tmp_path, monkeypatch):
     assert trained(tmp_path / "run")[0] == first
     with cl.load(tmp_path / "run") as run:
         assert run.field.kernels == first
+    with cl.load(tmp_path / "run") as run:
+        run.store.manifest.pop("kernels")
+        run.store.set_meta()
+    with cl.load(tmp_path / "run") as run:
+        assert run.field.kernels == first, "of a run without a choice, what all had then"
     kernels_then, theta_then, score_then = trained(tmp_path / "another")
     assert kernels_then == other
     np.testing.assert_allclose(theta_then, theta, rtol=1e-4, atol=1e-6)

@@ -48,7 +48,7 @@ class Products:
 class Kernels:
     """What the passes are made of: ``product`` is "oneDNN", the sigmoid inside of it, or "torch", which adds in place.
 
-    ``tile`` is words x contexts at most.
+    Where oneDNN's is not offered it is torch's too. ``tile`` is words x contexts at most.
     """
 
     product: str
@@ -90,15 +90,16 @@ def kernels(words: int, dimension: int, dtype: torch.dtype, device: torch.device
 
     Of several processes all take what the first one has.
     """
-    if device.type != "cpu":
-        return Kernels("torch", TILE_GPU)
-    if _onednn(dtype, device) is None:
-        return Kernels("torch", TILE_CPU)
-    if words < SMALLEST:
-        return Kernels("oneDNN", TILE_CPU)
+    if words < SMALLEST or _onednn(dtype, device) is None:
+        return unmeasured(device)
     choices = [Kernels(product, tile) for product in ("oneDNN", "torch") for tile in SHAPES]
     number = choices.index(_remembered(dimension)) if distributed.first() else 0
     return choices[int(distributed.add_(torch.tensor([float(number)]))[0])]
+
+
+def unmeasured(device: torch.device) -> Kernels:
+    """The kernels where nothing is measured."""
+    return Kernels("oneDNN", TILE_CPU if device.type == "cpu" else TILE_GPU)
 
 
 @cache

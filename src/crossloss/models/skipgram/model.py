@@ -21,7 +21,7 @@ from crossloss.models.skipgram.estimate import footprint
 from crossloss.models.skipgram.explain import Explanation, explain_text
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.influence import PairInfluence, project
-from crossloss.models.skipgram.kernels import Kernels
+from crossloss.models.skipgram.kernels import Kernels, unmeasured
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.quality import quality
 from crossloss.models.skipgram.settings import Recipe, Settings, make_settings
@@ -173,8 +173,8 @@ class SkipGram(Model):
         return self._field
 
     def recall(self, kernels: Mapping[str, Any]) -> None:
-        """Compute by the products and tiles that a run began with."""
-        known = Kernels.known(kernels)
+        """Compute by the products and tiles that a run began with; empty: what all had before there was a choice."""
+        known = Kernels.known(kernels) if kernels else unmeasured(self.device)
         if self._field is not None and self._field.kernels != known:
             self._field = None
         self._kernels = known
