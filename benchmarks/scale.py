@@ -127,8 +127,9 @@ def main() -> None:
     for small, large in itertools.pairwise(given.times):
         for stage in ("reading", "counting_pairs", "training", "scoring", "saving", "report", "whole"):
             for what in ("anonymous", "resident"):
-                one, many = (record.figures[f"{name}.times{t}.{stage}.{what}_bytes"] for t in (small, large))
-                record.put(f"{name}.{large}_over_{small}.{stage}.{what}", many / one)
+                one, many = (record.figures.get(f"{name}.times{t}.{stage}.{what}_bytes") for t in (small, large))
+                if one and many:  # a stage that a stopped call had finished is not in the record
+                    record.put(f"{name}.{large}_over_{small}.{stage}.{what}", many / one)
 
 
 if __name__ == "__main__":
