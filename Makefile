@@ -52,11 +52,14 @@ wheel:
 	$(VENV)-wheel/bin/python tests/wheel.py dist
 	$(VENV)-wheel/bin/pytest -m "not browser" tests/docs tests/report tests/objectives
 
+# Ratio to the floor; and, where the corpora are, seconds to gensim's quality at V 4,337 (both in the same run).
 bench: $(READY)
 	$(BIN)/python benchmarks/passes.py
+	test ! -d $(DATA) || $(BIN)/python benchmarks/gensim_curves.py $(DATA) --case 4337
 
 bench-full: bench
 	$(BIN)/python benchmarks/passes.py --corpus $(DATA)/wikipedia-180k.tsv.gz --out benchmarks/results/passes-180k.json
+	$(BIN)/python benchmarks/gensim_curves.py $(DATA) --case 25074 25074-drawn 67108
 	$(BIN)/python benchmarks/gensim_quality.py $(DATA)/wikipedia-180k.tsv.gz
 	$(BIN)/python benchmarks/fidelity_grid.py $(DATA)/wikipedia-180k.tsv.gz
 	PYTHONPATH=. $(BIN)/python benchmarks/mixture.py --run runs/mixture

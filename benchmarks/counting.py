@@ -17,7 +17,7 @@ from pathlib import Path
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.files import map_arrays
+from crossloss.mapping import map_arrays
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import Corpus
 from crossloss.text.streamed import stream_pairs

@@ -17,7 +17,7 @@ from trained import train_on
 
 import crossloss as cl
 from crossloss.memory import peak_memory
-from crossloss.models.skipgram.tiles import products
+from crossloss.models.skipgram.kernels import TILE_CPU, Kernels
 
 
 def fastest(work: Callable[[], object], seconds: float = 1.0, fewest: int = 3) -> float:
@@ -32,14 +32,14 @@ def fastest(work: Callable[[], object], seconds: float = 1.0, fewest: int = 3) -
 
 
 def gemm_speeds(rows: int, inner: int, columns: int) -> dict[str, float]:
-    """Flops per second of torch's product and of the field's own, at one shape."""
+    """Flops per second of torch's product and of oneDNN's, at one shape."""
     a, b = torch.rand(rows, inner), torch.rand(columns, inner)
     out = torch.empty(rows, columns)
-    field_product, _ = products(torch.float32, torch.device("cpu"))
+    onednn = Kernels("oneDNN", TILE_CPU).products(torch.float32, torch.device("cpu")).plain
     flops = 2 * rows * inner * columns
     return {
         "torch": flops / fastest(lambda: torch.mm(a, b.T, out=out)),
-        "field": flops / fastest(lambda: field_product(a, b)),
+        "field": flops / fastest(lambda: onednn(a, b)),
     }
 
 
@@ -64,6 +64,7 @@ def measure(record: Record, corpus: cl.Corpus, words: int, dimension: int, windo
         seconds = fastest(lambda a=a, into=into: field.at(theta, w, 0).pullback(a, into))
         figures |= {f"adjoint_{k}.seconds": seconds, f"adjoint_{k}.ratio_to_floor": seconds / ((2 + 12 * k) * floor)}
     record.put(f"v{words}.words", field.size)
+    record.put(f"v{words}.kernels", field.kernels.stored())
     record.put(f"v{words}.pairs", len(run.model.counts.pairs))
     for name, figure in figures.items():
         record.put(f"v{words}.{name}", figure)

@@ -1,11 +1,14 @@
 """One thread for every test: the same bytes everywhere, and forks that do not hang."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
 
 torch.set_num_threads(1)
+os.environ["CROSSLOSS_CACHE"] = tempfile.mkdtemp(prefix="crossloss-cache-")  # not the user's
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -20,7 +20,7 @@ from crossloss.core import Objective, UserError
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.objectives import Function, Likelihood, Seat, Sum, Weat
 from crossloss.run.run import Run
-from crossloss.text.samples import tokenised
+from crossloss.text.samples import Kinds, tokenised
 from crossloss.text.tokens import FORM, TOKEN_PATTERN, Form
 from crossloss.text.vocabulary import token_words
 
@@ -229,14 +229,17 @@ def _tokens(run: Run) -> tuple[np.ndarray, np.ndarray, list[str], Callable[[str]
         pattern, form = corpus.token_pattern, corpus.form
         tokens, ends, types = corpus.tokenise()
     else:
-        tokens, ends, types = tokenised(run.model.columns()["text"], pattern, form)
+        kinds = Kinds(form)
+        tokens, ends = tokenised(run.model.columns()["text"], pattern, kinds)
+        types = list(kinds.words)
     known = set(types)
 
     def words(text: str) -> list[str]:
         if text in known:  # a word of an objective, as the vocabulary has it
             return [text]
-        found, _, kinds = tokenised([text], pattern, form)
-        return [kinds[i] for i in found]
+        found, _ = tokenised([text], pattern, others := Kinds(form))
+        named = list(others.words)
+        return [named[i] for i in found]
 
     return tokens, ends, types, words
 

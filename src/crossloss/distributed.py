@@ -69,6 +69,13 @@ def part(length: int) -> slice:
     return slice(*(length * i // count() for i in (rank(), rank() + 1)))
 
 
+def blocks(length: int, at_once: int) -> Iterator[slice]:
+    """Yield own part of ``length`` things in a row, some at a time."""
+    mine = part(length)
+    for start in range(mine.start, mine.stop, at_once):
+        yield slice(start, min(start + at_once, mine.stop))
+
+
 def add_(tensor: Tensor) -> Tensor:
     """Sum a contiguous tensor over the processes, in place, to the same bytes in each; UserError if another died."""
     if count() > 1:

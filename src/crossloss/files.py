@@ -10,7 +10,8 @@ of the program, and from there on all can read them. What cannot be read or writ
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ PARTIAL = ".partial"
 LEDGER = "SHA256SUMS"
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
-_ERRORS = (OSError, safetensors.SafetensorError, pa.ArrowException, UnicodeEncodeError)
+ERRORS = (OSError, safetensors.SafetensorError, pa.ArrowException, UnicodeEncodeError)
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; it takes the place of ``path`` when the block ends well."""
     aside = path.with_name(f".{path.name}{PARTIAL}")
     try:
-        with refusing(_ERRORS, f"Cannot write {path}", "free space or choose another folder"):
+        with refusing(ERRORS, f"Cannot write {path}", "free space or choose another folder"):
             yield aside
             aside.chmod(0o666 & ~_UMASK)  # safetensors would leave it to its owner alone
             _sync(aside, os.O_RDWR)  # Windows syncs no file that is open for reading
@@ -91,12 +92,13 @@ def delete(folder: Path, *patterns: str) -> None:
 
 def write(path: Path, write: Callable[[Path], object]) -> None:
     """Replace a file by what ``write`` writes to the path it is given."""
+    on_first_rank(lambda: write_alone(path, write))
 
-    def replace() -> None:
-        with atomic_path(path) as aside:
-            write(aside)
 
-    on_first_rank(replace)
+def write_alone(path: Path, write: Callable[[Path], object]) -> None:
+    """As ``write``, in this process alone."""
+    with atomic_path(path) as aside:
+        write(aside)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -117,7 +119,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     with refusing((OSError, ValueError, RecursionError), f"{path} cannot be read", "run again with overwrite=True"):
-        _check(path)
+        check(path)
         return json.loads(path.read_text("utf-8"))
 
 
@@ -126,10 +128,21 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     write(path, lambda aside: _save(tensors, aside))
 
 
+def link(path: Path, source: Path) -> None:
+    """Make a file the same as another one: by its name where the disk allows it, else a copy."""
+
+    def put(aside: Path) -> None:
+        try:
+            aside.hardlink_to(source)
+        except (OSError, NotImplementedError):
+            shutil.copyfile(source, aside)
+
+    write(path, put)
+
+
 def write_own(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Replace a file that belongs to this process alone: no other waits for it, and none reads it."""
-    with atomic_path(path) as aside:
-        _save(tensors, aside)
+    write_alone(path, lambda aside: _save(tensors, aside))
 
 
 def _save(tensors: Mapping[str, Tensor], file: Path) -> None:
@@ -142,15 +155,11 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     write(path, lambda aside: safetensors.numpy.save_file(contiguous, aside))
 
 
-def _mapped(path: Path) -> dict[str, Tensor]:
-    with refusing(_ERRORS, f"{path} is damaged", "delete it and run again"):
-        _check(path)
-        return dict(safetensors.torch.load_file(path))
-
-
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file, copied: a file's alignment must not reach a matrix product."""
-    return {name: tensor.clone() for name, tensor in _mapped(path).items()}
+    with refusing(ERRORS, f"{path} is damaged", "delete it and run again"):
+        check(path)
+        return {name: tensor.clone() for name, tensor in safetensors.torch.load_file(path).items()}
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -158,20 +167,31 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
 
 
-def map_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a safetensors file as they lie in it: what is not looked at takes no memory."""
-    return {name: tensor.numpy() for name, tensor in _mapped(path).items()}
-
-
 def write_table(path: Path, table: pa.Table) -> None:
     """Replace a Parquet file."""
     write(path, lambda aside: pq.write_table(table, aside, compression="zstd"))
 
 
+def write_tables(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Replace a Parquet file by tables of one schema, each a row group or more, written as they come."""
+
+    def put(aside: Path) -> None:
+        writer = None
+        try:
+            for table in tables:
+                writer = writer or pq.ParquetWriter(aside, table.schema, compression="zstd")
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+
+    write(path, put)
+
+
 def read_table(path: Path) -> pa.Table:
     """Read a Parquet file."""
-    with refusing(_ERRORS, f"{path} is not a readable Parquet file", "write it again"):
-        _check(path)
+    with refusing(ERRORS, f"{path} is not a readable Parquet file", "write it again"):
+        check(path)
         with pq.ParquetFile(path) as file:
             return file.read()
 
@@ -206,7 +226,7 @@ def _enter(path: Path, content: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _check(path: Path) -> None:
+def check(path: Path) -> None:
     """Refuse a file of which the ledger has lines, none of them with its hash."""
     if (ledger := _ledger_of(path)) is None:
         return

@@ -1,5 +1,6 @@
-"""Numbers that come from Python: rows and weights, or one sentence that says what was given instead."""
+"""What comes from Python: rows, weights and labels, or one sentence that says what was given instead."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -85,3 +86,13 @@ def _shown(array: np.ndarray) -> str:
 
 def _kind(array: np.ndarray) -> str:
     return {"f": "fractions", "c": "complex numbers", "U": "texts", "O": "objects"}.get(array.dtype.kind, "no numbers")
+
+
+def grouped(labels: Iterable[str]) -> tuple[list[str], np.ndarray]:
+    """Distinct labels, sorted, and the place of each label among them, int64; no more of them is held."""
+    places: dict[str, int] = {}
+    codes = np.fromiter((places.setdefault(label, len(places)) for label in labels), np.int64)
+    names = sorted(places)
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[[places[name] for name in names]] = np.arange(len(names))
+    return names, rank[codes]

@@ -1,7 +1,7 @@
 """Scores of the samples of any run: by objective, as effects if removed, ranked, summed over groups, as tables."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from crossloss.core import Objective, UserError
 from crossloss.display import Result, Table
-from crossloss.inputs import read_only, row_numbers
+from crossloss.inputs import grouped, read_only, row_numbers
 from crossloss.objectives import as_objective
 from crossloss.run.run import Run
 from crossloss.token_scores import token_scores
 
 UNROLLED = "unrolled"
+ROWS = 50_000
+"""Samples of a part of a table."""
 
 Named = str | Objective | Callable[[Any], Any] | None
 """An objective as it was scored, or its name; the first where None."""
@@ -199,10 +201,10 @@ class Scores(Result):
             raise UserError(f"A {type(labels).__name__} was given as labels: give a list of one label for each sample.")
         if len(labels) != len(effects):
             raise UserError(f"{len(labels)} labels were given for {len(effects)} samples: give one for each.")
-        names, inverse = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+        names, inverse = grouped(map(str, labels))
         sums, sizes = np.bincount(inverse, effects), np.bincount(inverse)
         order = np.argsort(-np.abs(sums), kind="stable")
-        return [(str(names[i]), float(sums[i]), int(sizes[i])) for i in order]
+        return [(names[i], float(sums[i]), int(sizes[i])) for i in order]
 
     def documents(self, objective: Named = None) -> list[tuple[str, float, int]]:
         """(document, effect if removed, samples), strongest first; UserError where samples are of no documents."""
@@ -239,22 +241,27 @@ class Scores(Result):
         ``retrained`` gives, by objective, the change by sample after retraining without it: one more column, null for
         the other samples.
         """
-        n = self.samples.shape[1]
-        columns: dict[str, Any] = {"sample": np.arange(n)}
-        columns |= {name: pa.array(values, pa.string()) for name, values in self.run.model.columns().items()}
-        columns["weight"] = self.run.weights
-        for name, value in self._values.items():
-            scores = self.of(name)
-            columns[f"{name}.score"] = scores
-            columns[f"{name}.effect_if_removed"] = self.effects(name)
-            columns[f"{name}.rank"] = self.ranks(name)
-            columns[f"{name}.share"] = scores / abs(value) if value else np.zeros_like(scores)
-            if retrained and name in retrained:
-                changes = [retrained[name].get(sample) for sample in range(n)]
-                columns[f"{name}.retrained"] = pa.array(changes, pa.float64())
-        return pa.table(columns).replace_schema_metadata(
-            {"crossloss": json.dumps({"estimator": self.estimator, "values": self.values}, sort_keys=True)}
-        )
+        return pa.concat_tables(self._parts(retrained or {}))
+
+    def _parts(self, retrained: Mapping[str, Mapping[int, float]]) -> Iterator[pa.Table]:
+        """Yield the table, some samples at a time."""
+        n, weights, shown = self.samples.shape[1], self.run.weights, self.run.model.columns()
+        ranks = {name: self.ranks(name) for name in self.names}
+        note = {"crossloss": json.dumps({"estimator": self.estimator, "values": self.values}, sort_keys=True)}
+        for first in range(0, max(n, 1), ROWS):
+            part = slice(first, min(first + ROWS, n))
+            columns: dict[str, Any] = {"sample": np.arange(part.start, part.stop)}
+            columns |= {name: pa.array(values[part], pa.string()) for name, values in shown.items()}
+            columns["weight"] = weights[part]
+            for scores, (name, value) in zip(self.samples, self._values.items(), strict=True):
+                columns[f"{name}.score"] = mine = scores[part]
+                columns[f"{name}.effect_if_removed"] = -mine * self.removable[part]
+                columns[f"{name}.rank"] = ranks[name][part]
+                columns[f"{name}.share"] = mine / abs(value) if value else np.zeros_like(mine)
+                if name in retrained:
+                    changes = [retrained[name].get(sample) for sample in range(part.start, part.stop)]
+                    columns[f"{name}.retrained"] = pa.array(changes, pa.float64())
+            yield pa.table(columns).replace_schema_metadata(note)
 
     def save(self) -> None:
         """Write scores.parquet (of another estimator than unrolled scores-ESTIMATOR.parquet) into the run's folder.
@@ -265,7 +272,7 @@ class Scores(Result):
         checked = (self.run.store.load("validation.json") or {}).get("strongest", {}) if unrolled else {}
         retrained = {name: dict(zip(row["samples"], row["retrained"], strict=True)) for name, row in checked.items()}
         name = "scores.parquet" if unrolled else f"scores-{self.estimator}.parquet"
-        self.run.store.save(name, self.table(retrained))
+        self.run.store.save_tables(name, self._parts(retrained))
 
     def to_pandas(self) -> Any:
         """The table as a pandas DataFrame; UserError where pandas is not installed."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crossloss.core import UserError
-from crossloss.files import map_arrays
+from crossloss.mapping import map_arrays
 from crossloss.text import pairs, streamed
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import from_sentences

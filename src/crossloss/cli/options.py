@@ -87,6 +87,11 @@ READING: Options = {
         "Unicode normal form of letters: NFKC (ligatures and wide letters are plain ones; the default) or NFC.",
     ),
     "candidates": _reading(Path | None, "Sentences not trained on, but scored: what would adding them do?"),
+    "mapped": _reading(
+        Path | None,
+        "File to keep the corpus's words and texts in, instead of in memory: made where it is absent, read again by "
+        "the next command.",
+    ),
     "swap": _reading(
         list[str] | None,
         "Score swapped versions of sentences too, for --method swap: gender, names, or a file of pairs of words.",

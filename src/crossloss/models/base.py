@@ -45,6 +45,14 @@ class Model(ABC):
     def build(self, folder: Path | None = None) -> Field:
         """The training field; ``folder`` is where large parts of it may lie instead of in memory."""
 
+    def recall(self, kernels: Mapping[str, Any]) -> None:  # noqa: B027
+        """Compute by what ``kernels`` said where a run began; empty of one from before there was a choice."""
+
+    @property
+    def kernels(self) -> Mapping[str, Any]:
+        """How this machine computes the field, which changes its sums by rounding; empty where there is no choice."""
+        return {}
+
     def started(self, theta: Tensor) -> Field:
         """The field in a run from these initial parameters (p,), which its view may show."""
         return self.build()

@@ -7,7 +7,7 @@ import numpy as np
 
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.run.run import Run
-from crossloss.text.vocabulary import token_words
+from crossloss.text.vocabulary import known_words
 
 MUCH = 0.25
 """Part of a word's occurrences from which it counts as depleted."""
@@ -39,13 +39,14 @@ def depleted_words(run: Run, words: Iterable[str], removed: np.ndarray, much: fl
     if not isinstance(run.model, SkipGram):
         return []
     size = len(run.model.vocabulary.words)
-    tokens = token_words(run.model.corpus, run.model.vocabulary)
     chosen = np.zeros(len(run.model.corpus), dtype=bool)
     chosen[removed] = True
-    of_token = np.repeat(np.arange(len(run.model.corpus)), np.diff(run.model.corpus.indptr))
-    trained = (tokens >= 0) & (run.weights[of_token] > 0)
-    counts = np.bincount(tokens[trained], minlength=size)
-    inside = np.bincount(tokens[trained & chosen[of_token]], minlength=size)
+    trained = run.weights > 0
+    counts, inside = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    for block, tokens, sample in known_words(run.model.corpus, run.model.vocabulary):
+        kept = trained[block][sample]
+        counts += np.bincount(tokens[kept], minlength=size)
+        inside += np.bincount(tokens[kept & chosen[block][sample]], minlength=size)
     rows = [run.model.vocabulary.index[w] for w in dict.fromkeys(words) if w in run.model.vocabulary.index]
     rows = [i for i in rows if inside[i] and inside[i] >= much * counts[i]]
     rows.sort(key=lambda i: -inside[i] / counts[i])

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossloss.core import UserError
+from crossloss.inputs import grouped
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.progress import track
 from crossloss.run.run import Run
 from crossloss.scores import Scores
-from crossloss.text.vocabulary import token_words
+from crossloss.text.vocabulary import known_words
 
 LEVEL = 0.05
 VERDICTS = ("zero", "insignificant")
@@ -222,21 +223,22 @@ def in_common(run: Run, samples: np.ndarray, count: int = 10) -> Common:
     """Documents and words that a set of samples shares more than chance would have it."""
     model = require_skipgram(run.model, "What sentences have in common")
     corpus, size = model.corpus, len(model.vocabulary.words)
-    names, inverse = np.unique(np.asarray(corpus.documents, dtype=object), return_inverse=True)
+    names, inverse = grouped(corpus.documents)
     whole, mine = np.bincount(inverse), np.bincount(inverse[samples], minlength=len(names))
     order = [i for i in np.argsort(-mine, kind="stable")[:count] if mine[i] and names[i]]
-    tokens = token_words(corpus, model.vocabulary).astype(np.int64)
-    sample = np.repeat(np.arange(len(corpus)), np.diff(corpus.indptr))[tokens >= 0]
-    pairs = np.unique(sample * size + tokens[tokens >= 0])
-    inside = np.isin(pairs // size, samples)
-    everywhere = np.bincount(pairs % size, minlength=size)
-    within = np.bincount(pairs[inside] % size, minlength=size)
+    chosen = np.zeros(len(corpus), dtype=bool)
+    chosen[samples] = True
+    everywhere, within = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    for block, tokens, sample in known_words(corpus, model.vocabulary):
+        pairs = np.unique(sample * size + tokens)
+        everywhere += np.bincount(pairs % size, minlength=size)
+        within += np.bincount(pairs[chosen[block][pairs // size]] % size, minlength=size)
     part, rest = within / max(len(samples), 1), everywhere / len(corpus)
     gain = np.where(
         (within > 1) & (part > 2 * rest), within * np.log(np.maximum(part, 1e-300) / np.maximum(rest, 1e-300)), 0
     )
     best = [i for i in np.argsort(-gain, kind="stable")[:count] if gain[i] > 0]
     return Common(
-        [(str(names[i]), int(mine[i]), int(whole[i])) for i in order],
+        [(names[i], int(mine[i]), int(whole[i])) for i in order],
         [(model.vocabulary.words[i], float(part[i]), float(rest[i])) for i in best],
     )

@@ -1,5 +1,6 @@
 """The run folder: one writer, a manifest of finished stages, nothing overwritten unasked."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
@@ -160,6 +161,10 @@ class RunFolder(Store):
             files.write_table(path, value)
         else:
             files.write_arrays(path, value)
+
+    def save_tables(self, file: str, tables: Iterable[pa.Table]) -> None:
+        """Replace a table by parts, written as they come."""
+        files.write_tables(self.file(file), tables)
 
     def set_meta(self, **entries: Any) -> None:
         """Set entries of the manifest."""

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pyarrow as pa
 
 T = TypeVar("T")
 
@@ -38,6 +40,10 @@ class Store:
     def save(self, file: str, value: Any) -> None:
         """Store a value, complete or not at all."""
         self._values[file] = value
+
+    def save_tables(self, file: str, tables: Iterable[pa.Table]) -> None:
+        """Store a table that comes in parts."""
+        self.save(file, pa.concat_tables(tables))
 
     def entry(self, name: str, *key: Any, suffix: str = ".json") -> "Entry":
         """The place of a result that its name and its inputs, plain values and arrays, identify."""

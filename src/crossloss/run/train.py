@@ -253,7 +253,12 @@ def assemble(
 ) -> Run:
     """A run of a model from what was stored of it, or from its start."""
     model = model.within(memory) if steps else model
+    known = store.manifest.get("kernels")
+    if known or "training" in store.manifest:
+        model.recall(known or {})
     built, initial = model.build(store.path), model.start(seed) if initial is None else initial
+    if model.kernels and not known:
+        store.set_meta(kernels=model.kernels)
     weights, key = weights.to(model.device), content_key(store.manifest.get("identity"))
     if not steps:
         model.check_imported(initial, weights)

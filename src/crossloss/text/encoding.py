@@ -6,13 +6,16 @@ import gzip
 import re
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import IO, Any
 
 from charset_normalizer import from_bytes
 
 from crossloss.core import UserError, refusing
 
-COMPRESSED = {".gz": ("gzip", gzip.decompress), ".bz2": ("bzip2", bz2.decompress)}
+COMPRESSED: dict[str, tuple[str, Any]] = {".gz": ("gzip", gzip), ".bz2": ("bzip2", bz2)}
+"""Endings of packed files: what they are called, and the module that unpacks them."""
 OTHER_FORMATS = {
     b"\x1f\x8b": "gzip (name it .gz)",
     **dict.fromkeys((b"BZh%d1AY" % level for level in range(1, 10)), "bzip2 (name it .bz2)"),
@@ -40,6 +43,8 @@ _ICONV = {f"cp125{page}": f"WINDOWS-125{page}" for page in "201345678"} | {
 _WIDE = {"UTF-32LE": (4, 0), "UTF-32BE": (4, 1), "UTF-16LE": (2, 0), "UTF-16BE": (2, 1)}
 """Bytes of a character, and which of every two a Latin letter uses."""
 _ESCAPED = re.compile(rb"\x1b[$(][@A-DIJ]")
+PIECE = 1 << 22
+"""Bytes of unpacked text that are decoded at once."""
 LOOKED_AT = 1 << 16
 SHOWN = 60
 """Bytes of a line that are shown as an encoding would read them."""
@@ -54,29 +59,59 @@ def packing(path: PurePath) -> str:
 
 def read_text(path: Path) -> str:
     """Text of a file, unpacked where its name says that it is packed; what cannot be read is refused."""
+    return "".join(text_pieces(path))
+
+
+def text_pieces(path: Path) -> Iterator[str]:
+    """Yield ``read_text`` in pieces of ``PIECE`` bytes or somewhat more, each but the last ending in a line feed."""
     with refusing((OSError, ValueError), f"{path} cannot be read", "check the path"):  # ValueError: a null in the name
         if path.is_dir():
             raise UserError(f"{path} is a folder: give a text, tsv, csv or jsonl file.")
-        raw = path.read_bytes()
-    if pack := packing(path):
-        kind, unpack = COMPRESSED[pack]
-        errors = (EOFError, zlib.error, OSError, ValueError)
-        with refusing(errors, f"{path} is no complete {kind} file", "copy it again"):
-            raw = unpack(raw)
-    return decode(path, raw)
+        file = path.open("rb")
+    lines, left = 0, b""
+    with file:
+        for raw in _unpacked(path, file):
+            left += raw
+            end = left.rfind(b"\n") + 1
+            if len(raw) < PIECE or not end:  # the last, or no line ends in it
+                continue
+            yield decode(path, left[:end], lines)
+            lines, left = lines + left.count(b"\n", 0, end), left[end:]
+        if left or not lines:
+            yield decode(path, left, lines)
 
 
-def decode(path: object, raw: bytes) -> str:
-    """Text of a file's bytes, without a byte order mark; what is not UTF-8 is refused with what it rather is."""
-    for first, kind in OTHER_FORMATS.items():
+def _unpacked(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the unpacked bytes of an open file, ``PIECE`` at a time."""
+    if not (pack := packing(path)):
+        while raw := file.read(PIECE):
+            yield raw
+        return
+    kind, module = COMPRESSED[pack]
+    empty = not file.peek(1)  # type: ignore[attr-defined]
+    with module.open(file, "rb") as source:
+        while not empty:
+            with refusing((EOFError, zlib.error, OSError), f"{path} is no complete {kind} file", "copy it again"):
+                raw = source.read(PIECE)
+            if not raw:
+                break
+            yield raw
+
+
+def decode(path: object, raw: bytes, lines: int = 0) -> str:
+    """Text of a file's bytes, without a byte order mark; what is not UTF-8 is refused with what it rather is.
+
+    ``lines`` are before these bytes; of a file's start there are none.
+    """
+    for first, kind in OTHER_FORMATS.items() if lines == 0 else ():
         if raw.startswith(first):
             raise UserError(f"{path} is {kind}: give UTF-8 text.")
     if wide := _wide(raw):
         raise UserError(f"{path} is {wide[:6]} without a byte order mark: convert it with `iconv -f {wide} -t UTF-8`.")
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode("utf-8" if lines else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} {_advice(raw, error)}.") from error
+        raise UserError(f"{path} {_advice(raw, error, lines)}.") from error
     if _ESCAPED.search(raw):
         raise UserError(f"{path} is ISO-2022 text (it has escapes): convert it with `iconv -f ISO-2022-JP -t UTF-8`.")
     return text
@@ -91,6 +126,9 @@ def _wide(raw: bytes) -> str | None:
     nulls = raw.count(b"\x00")
     if not nulls or nulls < LEAST_NULLS * len(raw):
         return None
+    if len(raw) >= PIECE:  # which may end within a character
+        raw = raw[: len(raw) // 4 * 4]
+        nulls = raw.count(b"\x00")
     for name, (size, used) in _WIDE.items():
         try:
             text = raw.decode(name)
@@ -108,9 +146,9 @@ def _one_alphabet(text: str) -> bool:
     return bool(blocks) and blocks.most_common(1)[0][1] > 0.5 * blocks.total()
 
 
-def _advice(raw: bytes, error: UnicodeDecodeError) -> str:
-    """Why bytes are not UTF-8, and what would make them so."""
-    line = raw.count(b"\n", 0, error.start) + 1
+def _advice(raw: bytes, error: UnicodeDecodeError, lines: int) -> str:
+    """Why bytes behind so many lines are not UTF-8, and what would make them so."""
+    line = lines + raw.count(b"\n", 0, error.start) + 1
     where = f"is not UTF-8 (line {line}, byte 0x{raw[error.start]:02x})"
     if error.reason == "unexpected end of data":
         return f"{where}: it ends inside of a character, so it was cut off; copy it again"

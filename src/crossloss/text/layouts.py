@@ -5,12 +5,13 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
 from crossloss.core import UserError, refusing
-from crossloss.text.encoding import COMPRESSED, read_text
+from crossloss.text.encoding import COMPRESSED, text_pieces
 from crossloss.text.recognise import refuse_other_layouts
 from crossloss.text.rows import TEXT_COLUMNS, Columns, EmptyFile, Row, SourceInfo, choose, typed_rows
 from crossloss.text.sentences import sentences
@@ -25,21 +26,24 @@ LINE_NOTE = "--split makes a sample of each"
 
 def file_rows(path: Path, asked: Columns, info: SourceInfo) -> Iterator[Row]:
     """Yield the rows of a text file, and note in ``info`` what it is."""
-    layout, content = ending(path), read_text(path)
-    if not content.strip():
-        raise EmptyFile(f"{path} is empty: give a file with one sentence a line.")
+    layout, pieces = ending(path), text_pieces(path)
+    first = next(pieces)
+    while not first.strip():
+        if (more := next(pieces, None)) is None:
+            raise EmptyFile(f"{path} is empty: give a file with one sentence a line.")
+        first += more
+    pieces = chain([first], pieces)
     if layout == ".csv":
         info.layout = "csv"
-        return _table(path, _csv(content, asked, info), asked, info)
-    lines = lines_of(content, info)
+        return _table(path, _csv(first, pieces, asked, info), asked, info)
     if layout in JSON_LINES:
         info.layout = "jsonl"
-        return _objects(path, lines, asked, info)
+        return _objects(path, asked, info)
     if layout == ".tsv":
         info.layout = "tsv"
-        return _table(path, (line.split("\t") for line in lines if line), asked, info)
+        return _table(path, (line.split("\t") for line in _lines(pieces, info) if line), asked, info)
     info.layout = "text"
-    return _text(path, content, lines, asked, info)
+    return _text(path, first, pieces, asked, info)
 
 
 def ending(path: PurePath) -> str:
@@ -50,43 +54,74 @@ def ending(path: PurePath) -> str:
 
 def lines_of(content: str, info: SourceInfo) -> list[str]:
     """Lines as any system ends them: line feed, carriage return, or both."""
-    if "\r" in content:
-        if alone := len(re.findall(r"\r(?![\r\n])", content)):
-            info.notes.append(f"{alone:,} of its lines end in a carriage return alone")
-        content = re.sub(r"\r*\n|\r", "\n", content)
-    lines = content.split("\n")
-    return lines if lines[-1] else lines[:-1]
+    return list(_lines([content], info))
 
 
-def _text(path: Path, content: str, lines: list[str], asked: Columns, info: SourceInfo) -> Iterator[Row]:
+def _lines(pieces: Iterable[str], info: SourceInfo) -> Iterator[str]:
+    """``lines_of`` of a text in pieces that end in line feeds."""
+    alone, place = 0, len(info.notes)
+    for piece in pieces:
+        if "\r" in piece:
+            alone += len(re.findall(r"\r(?![\r\n])", piece))
+            piece = re.sub(r"\r*\n|\r", "\n", piece)
+        lines = piece.split("\n")
+        yield from lines if lines[-1] else lines[:-1]
+    if alone:
+        info.notes.insert(place, f"{alone:,} of its lines end in a carriage return alone")
+
+
+def _text(path: Path, first: str, pieces: Iterable[str], asked: Columns, info: SourceInfo) -> Iterator[Row]:
+    """Rows of a sentence a line; what the text is is seen from its first piece."""
+    lines = lines_of(first, SourceInfo())
+    parted = ""
     if sum(map(bool, map(str.strip, lines))) == 1:
-        for mark, name in SEPARATORS.items():
+        for mark in SEPARATORS:
             if any(mark in line for line in lines):
-                info.notes.append(f"its lines end in {name}")
+                parted += mark
                 lines = [part for line in lines for part in line.split(mark)]
-    refuse_other_layouts(path, content, lines)
+    refuse_other_layouts(path, first, lines)
     if any(asked):
         raise UserError(f"{path} is read a sentence a line and has no columns: leave --text, --document, --id out.")
-    rows = [Row(str(number), "", line) for number, line in enumerate(lines, 1) if line.strip()]
-    info.rows, info.skipped = len(lines), len(lines) - len(rows)
-    yield from rows
-    if len(rows) == 1 and (inside := len(list(sentences(rows[0].text)))) > 1:
+    return _sentences(_parts(_lines(pieces, info), parted, info), info)
+
+
+def _parts(lines: Iterable[str], marks: str, info: SourceInfo) -> Iterator[str]:
+    """Lines parted by marks too."""
+    for line in lines:
+        yield from re.split(f"[{marks}]", line) if marks else [line]
+    info.notes += [f"its lines end in {SEPARATORS[mark]}" for mark in marks]
+
+
+def _sentences(lines: Iterable[str], info: SourceInfo) -> Iterator[Row]:
+    """Rows of the lines that are not blank."""
+    only, count = "", 0
+    for number, line in enumerate(lines, 1):
+        info.rows = number
+        if line.strip():
+            only, count = line, count + 1
+            yield Row(str(number), "", line)
+    info.skipped = info.rows - count
+    if count == 1 and (inside := len(list(sentences(only)))) > 1:
         info.notes.append(f"all of it is one line of {inside:,} sentences: {LINE_NOTE}")
 
 
-def _csv(content: str, asked: Columns, info: SourceInfo) -> Iterator[list[str]]:
+def _csv(first: str, pieces: Iterable[str], asked: Columns, info: SourceInfo) -> Iterator[list[str]]:
     """Rows of a csv as RFC 4180 has it, parted by what its header line shows or a first line ``sep=;`` says."""
     csv.field_size_limit(1 << 30)
-    if stated := re.match(r"(?i)sep=([,;\t|])\r*\n", content):
-        content, info.delimiter = content[stated.end() :], stated[1]
+    stated = re.match(r"(?i)sep=([,;\t|])\r*\n", first)
+    if stated:
+        info.delimiter = stated[1]
     else:
         wanted = {asked.text} if asked.text else set(TEXT_COLUMNS)
-        first = content.lstrip("\r\n")
-        headers = ((mark, csv.reader(io.StringIO(first, newline=""), delimiter=mark)) for mark in DELIMITERS)
+        start = first.lstrip("\r\n")
+        headers = ((mark, csv.reader(io.StringIO(start, newline=""), delimiter=mark)) for mark in DELIMITERS)
         info.delimiter = next((mark for mark, rows in headers if wanted & set(next(rows, []))), ",")
     if info.delimiter != ",":
         info.notes.append(f"columns are parted by {DELIMITERS[info.delimiter]}")
-    return filter(None, csv.reader(io.StringIO(content, newline=""), strict=True, delimiter=info.delimiter))
+    lines = (line for piece in pieces for line in io.StringIO(piece, newline=""))
+    if stated:
+        next(lines)
+    return filter(None, csv.reader(lines, strict=True, delimiter=info.delimiter))
 
 
 def _table(path: Path, table: Iterator[list[str]], asked: Columns, info: SourceInfo) -> Iterator[Row]:
@@ -122,16 +157,28 @@ def _ragged(row: list[str], header: list[str], layout: str) -> str:
     return fields
 
 
-def _objects(path: Path, lines: list[str], asked: Columns, info: SourceInfo) -> Iterator[Row]:
-    """Rows of lines with an object each, which may differ in their keys."""
-    objects = {number: _object(path, number, line) for number, line in enumerate(lines, 1) if line.strip()}
-    columns = choose(path, list(dict.fromkeys(name for value in objects.values() for name in value)), asked, info)
-    for number, value in objects.items():
-        other = "" if columns.text in value else next((name for name in TEXT_COLUMNS if name in value), "")
-        if other:
-            raise UserError(f"{path}, line {number}, has {other} where lines before have {columns.text}: rename one.")
-    values = ((i, [None if name is None else value.get(name) for name in columns]) for i, value in objects.items())
-    yield from typed_rows(path, values, info)
+def _objects(path: Path, asked: Columns, info: SourceInfo) -> Iterator[Row]:
+    """Rows of lines with an object each, which may differ in their keys: read once for these, once for the rows."""
+
+    def objects(info: SourceInfo) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, line in enumerate(_lines(text_pieces(path), info), 1):
+            if line.strip():
+                yield number, _object(path, number, line)
+
+    columns = choose(
+        path, list(dict.fromkeys(name for _, value in objects(SourceInfo()) for name in value)), asked, info
+    )
+
+    def values() -> Iterator[tuple[int, list[Any]]]:
+        for number, value in objects(info):
+            other = "" if columns.text in value else next((name for name in TEXT_COLUMNS if name in value), "")
+            if other:
+                raise UserError(
+                    f"{path}, line {number}, has {other} where lines before have {columns.text}: rename one."
+                )
+            yield number, [None if name is None else value.get(name) for name in columns]
+
+    yield from typed_rows(path, values(), info)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,14 +16,19 @@ from functools import cached_property, reduce
 import numpy as np
 import scipy.sparse
 
+from crossloss import distributed
 from crossloss.core import Progress, UserError, refusing
-from crossloss.text.read import Corpus
-from crossloss.text.vocabulary import Vocabulary, token_words
+from crossloss.mapping import forget
+from crossloss.text.long_rows import rows_of
+from crossloss.text.samples import Corpus
+from crossloss.text.vocabulary import Vocabulary, known_words
 
 TOKENS_AT_ONCE = 200_000
 FAR = 0.05
 """Positions whose expected nearness E[...] is no more than this are not counted (1: next to each other)."""
 SAMPLED_TOKENS = 200_000
+ROWS_AT_ONCE = 20_000
+"""Samples whose rows of the matrix are looked at at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +40,8 @@ class PairCounts:
     pairs : (m, 2) int32 array
         Word rows a <= b, sorted, unique.
     matrix : (n, m) CSR matrix, float32
-        matrix[i, (a, b)] = X_i[a,b] = X_i[b,a]; for a = b the sum over ordered positions.
+        matrix[i, (a, b)] = X_i[a,b] = X_i[b,a]; for a = b the sum over ordered positions. ``LongRows`` where it has
+        2^31 elements or more.
     """
 
     pairs: np.ndarray
@@ -46,6 +52,12 @@ class PairCounts:
     def keys(self) -> np.ndarray:
         """A number for each pair, ascending, (m,) int64: ``pair_keys`` of its words; made when first asked for."""
         return pair_keys(self.pairs[:, 0], self.pairs[:, 1])
+
+    def blocks(self) -> Iterator[tuple[slice, scipy.sparse.csr_matrix]]:
+        """Yield this process's samples, some at a time, with their rows; a file's pages are let go of behind them."""
+        for rows in distributed.blocks(self.matrix.shape[0], ROWS_AT_ONCE):
+            yield rows, self.matrix[rows]
+            forget(self.matrix.data, self.matrix.indices)
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """Arrays for a safetensors file."""
@@ -59,9 +71,7 @@ class PairCounts:
         """Inverse of ``to_tensors``; arrays that are no pair counts are refused."""
         with refusing((KeyError, ValueError), "The pairs file is damaged", "run again with overwrite=True"):
             samples, columns, window = (int(v) for v in arrays["shape"])
-            parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-            matrix = scipy.sparse.csr_matrix(parts, shape=(samples, columns))
-            matrix.check_format(full_check=True)
+            matrix = rows_of(arrays["data"], arrays["indices"], arrays["indptr"], (samples, columns))
             if arrays["pairs"].shape != (columns, 2):
                 raise ValueError("pairs and matrix do not match")
         return cls(arrays["pairs"], matrix, window)
@@ -123,27 +133,33 @@ def count_blocks(
     Returns the number of pairs of each of these samples, and all keys, sorted. A block is vectorised: shifts by
     1, ..., window, and one sort.
     """
-    words = token_words(corpus, vocabulary)
-    known = words >= 0
-    starts = np.concatenate([[0], np.cumsum(known)])[corpus.indptr]
-    words = words[known].astype(np.int64)
     first, n = samples.start, samples.stop
-    lengths, unions = np.zeros(n - first, dtype=np.int64), list[np.ndarray]()
-    while first < n:
-        last = int(np.searchsorted(starts, starts[first] + TOKENS_AT_ONCE, side="right")) - 1
-        last = min(max(last, first + 1), n)
-        sample = np.repeat(np.arange(last - first), np.diff(starts[first : last + 1]))
-        sample, key, count = _count_block(words[starts[first] : starts[last]], sample, vocabulary, window)
-        lengths[first - samples.start : last - samples.start] = np.bincount(sample, minlength=last - first)
+    lengths, union = np.zeros(n - first, dtype=np.int64), Union()
+    for block, words, sample in known_words(corpus, vocabulary, TOKENS_AT_ONCE, samples):
+        sample, key, count = _count_block(words, sample, vocabulary, window)
+        lengths[block.start - first : block.stop - first] = np.bincount(sample, minlength=block.stop - block.start)
         put(key, count.astype(np.float32))
-        new = unique_sorted(key)
-        while unions and len(unions[-1]) <= 2 * len(new):  # each more than twice as long as the next: little work
-            new = unique_sorted(unions.pop(), new)
-        unions.append(new)
-        first = last
+        union.add(unique_sorted(key))
         if progress:
-            progress(last - samples.start, n - samples.start)
-    return lengths, reduce(unique_sorted, unions, np.empty(0, dtype=np.int64))
+            progress(block.stop - first, n - first)
+    return lengths, union.all()
+
+
+class Union:
+    """Distinct keys of many sorted arrays, each of which is merged with others of its length: little work."""
+
+    def __init__(self) -> None:
+        self.parts: list[np.ndarray] = []
+
+    def add(self, keys: np.ndarray) -> None:
+        """Take more keys, sorted and distinct."""
+        while self.parts and len(self.parts[-1]) <= 2 * len(keys):  # each more than twice as long as the next
+            keys = unique_sorted(self.parts.pop(), keys)
+        self.parts.append(keys)
+
+    def all(self) -> np.ndarray:
+        """All of them, sorted."""
+        return reduce(unique_sorted, self.parts, np.empty(0, dtype=np.int64))
 
 
 def expected_cooccurrences(
@@ -197,18 +213,23 @@ def estimate_pairs(corpus: Corpus, vocabulary: Vocabulary, window: int) -> tuple
     Pairs grow slower than elements, and ever slower: their growth from a quarter to a half to all of the sentences
     looked at is carried on as a parabola in the logarithms.
     """
-    words = token_words(corpus, vocabulary)
-    sample = np.repeat(np.arange(len(corpus)), np.diff(corpus.indptr))
-    every = max(1, len(words) // SAMPLED_TOKENS)
+    every, total_known = max(1, len(corpus.tokens) // SAMPLED_TOKENS), 0
+    words, sample = list[np.ndarray](), list[np.ndarray]()
+    for block, known, of in known_words(corpus, vocabulary):
+        total_known += len(known)
+        chosen = (of + block.start) % every == 0
+        words.append(known[chosen])
+        sample.append(of[chosen] + block.start)
+    some, of_some = (np.concatenate([np.empty(0, dtype=np.int64), *parts]) for parts in (words, sample))
     elements, pairs = [], []
     for step in (4 * every, 2 * every, every):
-        chosen = (sample % step == 0) & (words >= 0)
-        _, key, _ = _count_block(words[chosen].astype(np.int64), sample[chosen], vocabulary, window)
+        chosen = of_some % step == 0
+        _, key, _ = _count_block(some[chosen], of_some[chosen], vocabulary, window)
         elements.append(len(key))
         pairs.append(len(unique_sorted(key)))
     if every == 1 or elements[0] == 0:
         return elements[-1], pairs[-1]
-    total = round(elements[-1] * (words >= 0).sum() / chosen.sum())
+    total = round(elements[-1] * total_known / chosen.sum())
     parabola = np.polyfit(np.log(elements), np.log(pairs), 2)
     size = len(vocabulary.words)
     return total, min(round(float(np.exp(np.polyval(parabola, np.log(total))))), total, size * (size + 1) // 2)

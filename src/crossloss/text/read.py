@@ -1,6 +1,5 @@
 """A corpus from files, folders, datasets, or sentences at hand."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
@@ -11,7 +10,9 @@ import numpy as np
 
 from crossloss.core import Progress, UserError
 from crossloss.text.builtin import BUILTIN, wikipedia
-from crossloss.text.remarks import refuse_one_sentence, refuse_unspaced, remarks
+from crossloss.text.checks import CANDIDATE, encodable, is_builtin, name_of, refuse_unusable, repeated
+from crossloss.text.reading import read_mapped
+from crossloss.text.remarks import remarks
 from crossloss.text.rows import Columns, Row, SourceInfo
 from crossloss.text.samples import Corpus, Sample
 from crossloss.text.sources import source_rows
@@ -19,7 +20,6 @@ from crossloss.text.tokens import FORM, SPLIT, TOKEN_PATTERN, Form, compiled
 
 __all__ = ["Corpus", "Sample", "from_sentences", "read"]
 
-CANDIDATE = "candidate:"
 _NO_LISTS = {
     str: "a string, whose letters would be the sentences: give a list, such as text.splitlines()",
     bytes | bytearray: "bytes: give a list of strings",
@@ -41,6 +41,7 @@ def read(
     tokens: bool = False,
     form: Form = FORM,
     candidates: Any = None,
+    mapped: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
     """Read a corpus.
@@ -65,13 +66,16 @@ def read(
         Unicode normal form that letters, marks and digits get in texts.
     candidates : path or dataset, optional
         Samples of weight 0, in the same columns: not trained on, but scored.
+    mapped : path, optional
+        File that texts and words are kept in, instead of in memory: made where it is absent, else taken as it is, if
+        it was made of the same source in the same way. About 4 bytes a word and the text itself.
     progress : Progress, optional
 
     Raises
     ------
     UserError
         The source is absent, empty, cut off, not UTF-8, plainly in another layout, in a language without spaces, or
-        lacks a column.
+        lacks a column; ``mapped`` is the file of another corpus, or the source is a dataset in memory.
 
     Examples
     --------
@@ -80,14 +84,14 @@ def read(
     """
     pattern = _pattern(token_pattern, tokens, form)
     asked = Columns(text or "", document, id)
-    if str(path).startswith("builtin:"):
-        if str(path) != BUILTIN:
-            raise UserError(f"There is no {path}; the embedded corpus is {BUILTIN}.")
+    if mapped is not None:
+        return read_mapped(Path(mapped), path, candidates, asked, split, pattern, form, progress)
+    if is_builtin(path):
         rows = list(wikipedia(pattern, form, progress))
         source, info = BUILTIN, SourceInfo("builtin", rows=len(rows))
     else:
         rows, info = source_rows(path, asked, split=split)
-        source = Path(path).name if isinstance(path, str | Path) else "dataset"
+        source = name_of(path)
     others = [] if candidates is None else source_rows(candidates, asked, split=split)[0]
     return _corpus(rows, others, pattern, form, source, info, progress)
 
@@ -159,33 +163,16 @@ def _corpus(
     """Corpus of rows and candidates; one that cannot be scored is refused."""
     weights = np.repeat([1.0, 0.0], [len(rows), len(candidates)])
     rows = rows + [row._replace(id=CANDIDATE + row.id) for row in candidates]
-    ids, documents, texts = ([_encodable(getattr(row, name)) for row in rows] for name in Row._fields)
+    ids, documents, texts = ([encodable(getattr(row, name)) for row in rows] for name in Row._fields)
     if len(set(ids)) < len(ids):
         ((twice, _),) = Counter(ids).most_common(1)
-        raise UserError(
-            f"{source}: the id {twice!r} occurs twice and ids must be unique: name another column with --id, or "
-            "number the rows with --id ''."
-        )
+        raise UserError(repeated(source, twice))
     corpus = Corpus(ids, documents, texts, weights, pattern, source, info, form)
     corpus.tokenise(progress)
-    if not len(corpus.tokens):
-        what = "check the file and --text" if pattern == TOKEN_PATTERN else f"none matches {pattern!r}"
-        raise UserError(f"{source} has no sentence with a word in it: {what}.")
-    if pattern != SPLIT:
-        refuse_unspaced(source, corpus.types, np.bincount(corpus.tokens))
-    refuse_one_sentence(source, int((weights > 0).sum()), len(corpus.tokens))
+    refuse_unusable(corpus)
     if info is not None:
         info.notes += remarks(texts, len(corpus.tokens))
     return corpus
-
-
-def _encodable(text: str) -> str:
-    """The text with U+FFFD for lone surrogates, which no file holds, one for one."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return re.sub("[\ud800-\udfff]", "\ufffd", text)
-    return text
 
 
 def _strings(given: Any, name: str) -> list[str]:

@@ -67,14 +67,20 @@ def remarks(texts: Sequence[str], words: int) -> Iterator[str]:
     if words > LONG * len(texts):
         mean = f"sentences have {words / len(texts):,.0f} words on average"
         yield f"{mean}; if they are paragraphs or documents, --split splits them"
-    if unknown := sum("<unk>" in text for text in texts):
+    unknown = damaged = lost = 0
+    example = ""
+    for text in texts:
+        unknown += "<unk>" in text
+        if not text.isascii():
+            if match := _TWICE.search(text):
+                damaged, example = damaged + 1, example or match.group()
+            lost += "\ufffd" in text
+    if unknown:
         yield f"{unknown:,} sentences hold <unk>, which is read as the word unk"
-    others = [text for text in texts if not text.isascii()]
-    damaged = [match.group() for text in others if (match := _TWICE.search(text))]
     if damaged:
         yield (
-            f"{len(damaged):,} sentences hold characters that were decoded wrongly before they came here (such as "
-            f"{damaged[0]!r}); `ftfy` mends such a file"
+            f"{damaged:,} sentences hold characters that were decoded wrongly before they came here (such as "
+            f"{example!r}); `ftfy` mends such a file"
         )
-    if lost := sum("\ufffd" in text for text in others):
+    if lost:
         yield f"{lost:,} sentences hold U+FFFD, which stands for a character that could not be decoded"

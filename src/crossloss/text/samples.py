@@ -3,18 +3,25 @@
 import hashlib
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, reduce
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from crossloss.core import Progress, refusing
 from crossloss.display import several
+from crossloss.mapping import forget
 from crossloss.text import tokens as words
 from crossloss.text.rows import Columns, SourceInfo
 from crossloss.text.tokens import FORM, SPLIT, TOKEN_PATTERN, Form, Token
+
+AT_ONCE = 1 << 20
+"""Tokens that are looked at at once."""
+ROWS = 50_000
+"""Samples of a part of a table."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Corpus:
 
     Attributes
     ----------
-    ids, documents, texts : list of str
+    ids, documents, texts : sequences of str
         n each; texts are as they were read.
     weights : (n,) float64 array
         1 for a sentence, 0 for a candidate.
@@ -53,7 +60,8 @@ class Corpus:
         As in ``cl.read``.
     originals : (n,) int64 array, optional
         The sentence that a candidate is a version of (``cl.with_swaps``); -1 of others.
-
+    file : Path, optional
+        Where texts and words lie, of a corpus that was read with ``mapped``.
 
     Examples
     --------
@@ -62,15 +70,16 @@ class Corpus:
     ('He paints.', [1.0, 1.0, 0.0])
     """
 
-    ids: list[str]
-    documents: list[str]
-    texts: list[str]
+    ids: Sequence[str]
+    documents: Sequence[str]
+    texts: Sequence[str]
     weights: np.ndarray
     token_pattern: str = TOKEN_PATTERN
     source: str = "sentences"
     info: SourceInfo | None = None
     form: Form = FORM
     originals: np.ndarray | None = None
+    file: Path | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -112,7 +121,8 @@ class Corpus:
     def tokenise(self, progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """``tokens``, ``indptr`` and ``types``; made when first asked for."""
         if "_tokenised" not in vars(self):
-            vars(self)["_tokenised"] = tokenised(self.texts, self.token_pattern, self.form, progress)
+            kinds = Kinds(self.form)
+            vars(self)["_tokenised"] = (*tokenised(self.texts, self.token_pattern, kinds, progress), list(kinds.words))
         made: tuple[np.ndarray, np.ndarray, list[str]] = vars(self)["_tokenised"]
         return made
 
@@ -131,17 +141,38 @@ class Corpus:
         """Word of each word type, in order of first appearance."""
         return self.tokenise()[2]
 
-    def to_table(self) -> pa.Table:
-        """Sample, id, document, text, weight."""
+    def blocks(self, at_once: int, samples: slice | None = None) -> Iterator[slice]:
+        """Yield stretches of the samples, or of some in a row, each of at most so many tokens, or of one sample."""
+        first, end = (0, len(self)) if samples is None else (samples.start, samples.stop)
+        while first < end:
+            last = int(np.searchsorted(self.indptr, self.indptr[first] + at_once, side="right")) - 1
+            last = min(max(last, first + 1), end)
+            yield slice(first, last)
+            first = last
+
+    def tokens_of(self, samples: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Word type of every token of a stretch of samples, and the sample of each, counted from its first one."""
+        ends = self.indptr[samples.start : samples.stop + 1]
+        tokens = np.array(self.tokens[ends[0] : ends[-1]])
+        forget(self.tokens)
+        return tokens, np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield ``to_table``, some samples at a time."""
+        for first in range(0, len(self), ROWS):
+            yield self.to_table(slice(first, first + ROWS))
+
+    def to_table(self, samples: slice = slice(None)) -> pa.Table:
+        """Sample, id, document, text, weight, of a stretch of samples."""
         columns = {
-            "sample": np.arange(len(self)),
-            **{name: pa.array(getattr(self, f"{name}s"), pa.string()) for name in ("id", "document", "text")},
-            "weight": self.weights,
+            "sample": np.arange(len(self))[samples],
+            **{name: pa.array(getattr(self, f"{name}s")[samples], pa.string()) for name in ("id", "document", "text")},
+            "weight": self.weights[samples],
         }
         info = None if self.info is None else asdict(self.info)
         notes = {"token_pattern": self.token_pattern, "form": self.form, "source": self.source, "info": info}
         if self.originals is not None:
-            columns["original"] = self.originals
+            columns["original"] = self.originals[samples]
         return pa.table(columns).replace_schema_metadata({"crossloss": json.dumps(notes)})
 
     @classmethod
@@ -161,11 +192,22 @@ class Corpus:
         return cls(ids, documents, texts, weights, pattern, source, info, form, originals)
 
 
+def type_counts(corpus: Corpus, *, trained: bool = False) -> np.ndarray:
+    """How often each word type occurs, (types,) int64; in the samples of positive weight only if ``trained``."""
+    counts = np.zeros(len(corpus.types), dtype=np.int64)
+    for block in corpus.blocks(AT_ONCE):
+        tokens, sample = corpus.tokens_of(block)
+        if trained:
+            tokens = tokens[corpus.weights[block][sample] > 0]
+        counts += np.bincount(tokens, minlength=len(counts))
+    return counts
+
+
 def tokenised(
-    texts: Sequence[str], pattern: str, form: Form, progress: Progress | None = None
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Word type of every token, where each text's tokens start and end, and the word of every type."""
-    find, kinds = words.finder(pattern), _Kinds(form)
+    texts: Sequence[str], pattern: str, kinds: "Kinds", progress: Progress | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Word type of every token, to which ``kinds`` adds, and where each text's tokens start and end."""
+    find, form = words.finder(pattern), kinds.form
     flat = array("i")
     ends = np.zeros(len(texts) + 1, dtype=np.int64)
     for i, text in enumerate(texts):
@@ -173,11 +215,11 @@ def tokenised(
         ends[i + 1] = len(flat)
         if progress and (i % 5000 == 0 or i + 1 == len(texts)):
             progress(i + 1, len(texts))
-    return np.array(flat, dtype=np.int32), ends, list(kinds.words)
+    return np.array(flat, dtype=np.int32), ends
 
 
-class _Kinds(dict[str, int]):
-    """Word type of every spelling; a new one when first asked for."""
+class Kinds(dict[str, int]):
+    """Word type of every spelling; a new one when first asked for. ``words`` are in order of first appearance."""
 
     def __init__(self, form: Form) -> None:
         self.form = form

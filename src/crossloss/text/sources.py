@@ -15,6 +15,7 @@ from crossloss.text.layouts import LINE_NOTE, ending, file_rows
 from crossloss.text.rows import Columns, EmptyFile, Row, SourceInfo, choose, typed_rows
 from crossloss.text.sentences import sentences
 
+REPEATED = "the column id has a value twice or more, so rows are numbered"
 READ = (".txt", ".text", ".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
 """Endings of the files of a folder that are read, each also packed; a .json there is rather a note about them."""
 AT_ONCE = 1000
@@ -26,30 +27,46 @@ def source_rows(source: Any, asked: Columns, *, split: bool = False) -> tuple[li
     With ``split`` each text is split into sentences; in a file without columns, paragraphs stand a line each, or are
     parted by blank lines where there are any.
     """
-    rows, info = _rows(source, asked)
+    each, info = each_row(source, asked)
+    rows = list(each)
     if asked.id is None and len({row.id for row in rows}) < len(rows):
-        rows, info = _rows(source, asked._replace(id=""))
-        info.notes.append("the column id has a value twice or more, so rows are numbered")
+        each, info = each_row(source, asked._replace(id=""))
+        rows = list(each)
+        info.notes.append(REPEATED)
     if split:
-        info.notes = [note for note in info.notes if not note.endswith(LINE_NOTE)]
-        if info.layout == "text" and int(rows[-1].id) - int(rows[0].id) >= len(rows):
-            rows = list(_paragraphs(rows))
-        parts = ((row, sentences(row.text)) for row in rows)
-        rows = [Row(f"{r.id}.{i}", r.document, text) for r, texts in parts for i, text in enumerate(texts, 1)]
+        rows = list(parted(rows, info, has_paragraphs(rows, info)))
     return rows, info
 
 
-def _rows(source: Any, asked: Columns) -> tuple[list[Row], SourceInfo]:
+def each_row(source: Any, asked: Columns) -> tuple[Iterator[Row], SourceInfo]:
+    """Rows of a source one after the other, whose ids may repeat; what it is is known when the last has come."""
     info = SourceInfo()
     if not isinstance(source, str | Path):
-        return list(_dataset("The dataset", source, asked, info)), info
+        return _dataset("The dataset", source, asked, info), info
     path = Path(source)
     with refusing((OSError, ValueError), f"{path} cannot be read", "check the path"):
         is_folder = path.is_dir()
-    return list((_folder if is_folder else _file)(path, asked, info)), info
+    return (_folder if is_folder else _file)(path, asked, info), info
 
 
-def _paragraphs(lines: list[Row]) -> Iterator[Row]:
+def has_paragraphs(rows: Iterable[Row], info: SourceInfo) -> bool:
+    """Whether rows are lines of a text without columns that blank ones part."""
+    first = last = count = 0
+    for row in rows if info.layout == "text" else ():
+        last, count = int(row.id), count + 1
+        first = first or last
+    return count > 0 and last - first >= count
+
+
+def parted(rows: Iterable[Row], info: SourceInfo, paragraphs: bool) -> Iterator[Row]:
+    """Rows of the sentences of rows, which are paragraphs each, or lines of ``paragraphs``."""
+    for row in _paragraphs(rows) if paragraphs else rows:
+        for i, text in enumerate(sentences(row.text), 1):
+            yield Row(f"{row.id}.{i}", row.document, text)
+    info.notes = [note for note in info.notes if not note.endswith(LINE_NOTE)]
+
+
+def _paragraphs(lines: Iterable[Row]) -> Iterator[Row]:
     """Lines between blank ones, joined: the difference of number and place is one within a paragraph."""
     for _, paragraph in groupby(enumerate(lines), lambda line: int(line[1].id) - line[0]):
         rows = [row for _, row in paragraph]

@@ -1,89 +1,110 @@
 """Pair counts that pass through files: memory for the pairs and one block of sentences, however many there are.
 
-Each process counts its own stretch of the sentences; their pairs are merged through the folder, which all must see.
+The sentences are cut into stretches, dealt to the processes in turn. Each is counted into files of its own, which a
+stopped count finds again, and all are then merged through the folder, which every process must see.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from functools import partial, reduce
+import hashlib
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from crossloss import distributed, files
 from crossloss.core import Progress
-from crossloss.text.pairs import count_blocks, pairs_of, unique_sorted
-from crossloss.text.read import Corpus
+from crossloss.mapping import number_pieces, write_pieces
+from crossloss.text import pairs as counting
+from crossloss.text.pairs import Union, count_blocks, pairs_of
+from crossloss.text.samples import Corpus
 from crossloss.text.vocabulary import Vocabulary
 
 ELEMENTS_AT_ONCE = 1 << 22
-_NAMES = {"int64": "I64", "int32": "I32", "float32": "F32"}  # as safetensors calls them
+STRETCHES = 64
+"""Of a corpus at most, whatever the number of processes, so that another number can go on."""
+KINDS = {"keys": "I64", "counts": "F32", "columns": "I32", "lengths": "I64", "unique": "I64"}
+"""What a stretch has files of, and their numbers: of its elements, of its samples, and its distinct keys."""
+
+
+class Stretch:
+    """Samples in a row, and the files of their counts, all complete once ``unique`` is there."""
+
+    def __init__(self, samples: slice, base: Path) -> None:
+        self.samples, self.base = samples, base
+
+    def file(self, what: str) -> Path:
+        """Where it has numbers of a kind."""
+        return self.base.with_name(f"{self.base.name}.{what}")
+
+    def numbers(self, what: str) -> np.ndarray:
+        """All numbers of a kind."""
+        return np.fromfile(self.file(what), np.int64)
+
+    def pieces(self, what: str) -> Iterator[np.ndarray]:
+        """Numbers of a kind, some at a time."""
+        return number_pieces(self.file(what), KINDS[what], ELEMENTS_AT_ONCE)
+
+    def count(self, corpus: Corpus, vocabulary: Vocabulary, window: int, progress: Progress | None) -> None:
+        """Write its files."""
+        with self.file("keys").open("wb") as keys, self.file("counts").open("wb") as counts:
+
+            def put(key: np.ndarray, count: np.ndarray) -> None:
+                key.tofile(keys)
+                count.tofile(counts)
+
+            lengths, unique = count_blocks(corpus, vocabulary, window, self.samples, put, progress)
+        lengths.tofile(self.file("lengths"))
+        files.write_alone(self.file("unique"), unique.tofile)
+
+    def number(self, unique: np.ndarray) -> None:
+        """Turn its keys into their places among all."""
+        with self.file("columns").open("wb") as columns:
+            for key in self.pieces("keys"):
+                np.searchsorted(unique, key).astype(np.int32).tofile(columns)
 
 
 def stream_pairs(
     corpus: Corpus, vocabulary: Vocabulary, *, window: int, file: Path, progress: Progress | None = None
 ) -> None:
     """Write ``count_pairs`` as a safetensors file; about 20 bytes an element stand beside it while counting."""
-    parts = {
-        name: [file.with_name(f".pairs-{name}-{rank}.partial") for rank in range(distributed.count())]
-        for name in ("keys", "counts", "columns", "lengths", "unique")
-    }
-    own = {name: paths[distributed.rank()] for name, paths in parts.items()}
-    with own["keys"].open("wb") as keys, own["counts"].open("wb") as counts:
+    name = hashlib.sha256(f"{corpus.digest} {window} {vocabulary.to_json()}".encode()).hexdigest()[:12]
+    at_once = max(len(corpus.tokens) // STRETCHES + 1, counting.TOKENS_AT_ONCE)
+    cut = corpus.blocks(at_once)
+    stretches = [Stretch(samples, file.with_name(f"counted-{name}-{i}")) for i, samples in enumerate(cut)]
+    own = stretches[distributed.rank() :: distributed.count()]
+    whole = sum(stretch.samples.stop - stretch.samples.start for stretch in own)
+    done = 0
+    for stretch in own:
+        if not stretch.file("unique").exists():
 
-        def put(key: np.ndarray, count: np.ndarray) -> None:
-            key.tofile(keys)
-            count.tofile(counts)
+            def within(count: int, _: int, before: int = done) -> None:
+                if progress:
+                    progress(before + count, whole)
 
-        samples = distributed.part(len(corpus))
-        lengths, unique = count_blocks(corpus, vocabulary, window, samples, put, progress)
-    lengths.tofile(own["lengths"])
-    unique.tofile(own["unique"])
+            stretch.count(corpus, vocabulary, window, within)
+        done += stretch.samples.stop - stretch.samples.start
     distributed.wait()
-    unique = reduce(unique_sorted, (np.fromfile(part, np.int64) for part in parts["unique"]))
+    union = Union()
+    for stretch in stretches:
+        union.add(stretch.numbers("unique"))
+    unique = union.all()
     pairs = pairs_of(unique, len(vocabulary.words))
-    with own["columns"].open("wb") as columns:
-        for key in _pieces(own["keys"], np.int64):
-            np.searchsorted(unique, key).astype(np.int32).tofile(columns)
-    own.pop("keys").unlink()
-    files.write(file, partial(_join, parts, pairs, np.array([len(corpus), len(pairs), window], dtype=np.int64)))
-    for path in own.values():
-        path.unlink()
+    for stretch in own:
+        stretch.number(unique)
+    del unique
+    shape = np.array([len(corpus), len(pairs), window], dtype=np.int64)
+    files.write(file, partial(_join, stretches, pairs, shape))
+    files.delete(file.parent, f"counted-{name}-*")
 
 
-def _join(parts: Mapping[str, list[Path]], pairs: np.ndarray, shape: np.ndarray, file: Path) -> None:
+def _join(stretches: list[Stretch], pairs: np.ndarray, shape: np.ndarray, file: Path) -> None:
     """Write the arrays of ``PairCounts.to_tensors``, the large ones a piece at a time."""
-    lengths = np.concatenate([np.fromfile(part, np.int64) for part in parts["lengths"]])
+    lengths = np.concatenate([stretch.numbers("lengths") for stretch in stretches])
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    large = {"data": ("counts", np.float32), "indices": ("columns", np.int32)}
-    sizes = [("indptr", indptr.dtype, indptr.shape), ("shape", shape.dtype, shape.shape)]
-    sizes += [(name, np.dtype(kind), (int(indptr[-1]),)) for name, (_, kind) in large.items()]
-    with file.open("wb") as out:
-        out.write(_header([*sizes, ("pairs", pairs.dtype, pairs.shape)]))
-        indptr.tofile(out)
-        shape.tofile(out)
-        for name, kind in large.values():
-            for part in parts[name]:
-                for piece in _pieces(part, kind):
-                    piece.tofile(out)
-        pairs.tofile(out)
-
-
-def _pieces(file: Path, kind: type) -> Iterator[np.ndarray]:
-    """Yield a file of numbers, some at a time."""
-    with file.open("rb") as source:
-        piece: np.ndarray
-        while len(piece := np.fromfile(source, kind, ELEMENTS_AT_ONCE)):
-            yield piece
-
-
-def _header(arrays: list[tuple[str, np.dtype, tuple[int, ...]]]) -> bytes:
-    """Start of a safetensors file: name, dtype, shape and place of each array, padded to 8 bytes."""
-    entries, start = {}, 0
-    for name, kind, shape in arrays:
-        end = start + kind.itemsize * int(np.prod(shape))
-        entries[name] = {"dtype": _NAMES[kind.name], "shape": list(shape), "data_offsets": [start, end]}
-        start = end
-    text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
+    elements = (int(indptr[-1]),)
+    arrays = [("indptr", "I64", indptr.shape, iter([indptr])), ("shape", "I64", shape.shape, iter([shape]))]
+    for name, what in (("data", "counts"), ("indices", "columns")):
+        pieces = chain.from_iterable(map(partial(Stretch.pieces, what=what), stretches))
+        arrays.append((name, KINDS[what], elements, pieces))
+    write_pieces(file, [*arrays, ("pairs", "I32", pairs.shape, iter([pairs]))])

@@ -216,9 +216,9 @@ def with_swaps(
     known = swaps.known
     member = np.array([word in known for word in corpus.types], dtype=bool)
     hits = np.concatenate([[0], np.cumsum(member[corpus.tokens])])
-    having = np.flatnonzero((hits[corpus.indptr[1:]] > hits[corpus.indptr[:-1]]) & (corpus.weights > 0))
+    having = np.flatnonzero((hits[corpus.indptr[1:]] > hits[corpus.indptr[:-1]]) & (corpus.weights > 0)).tolist()
     versions = [swaps.version(t := corpus.texts[i], tokenize(t, corpus.token_pattern, corpus.form)) for i in having]
-    changed = [(i, text) for i, text in zip(having.tolist(), versions, strict=True) if text != corpus.texts[i]]
+    changed = [(i, text) for i, text in zip(having, versions, strict=True) if text != corpus.texts[i]]
     if not changed:
         raise UserError("No sentence of the corpus has a word to exchange: give other pairs.")
     rows = [i for i, _ in changed]
@@ -229,4 +229,5 @@ def with_swaps(
         texts=[*corpus.texts, *(text for _, text in changed)],
         weights=np.concatenate([corpus.weights, np.zeros(len(rows))]),
         originals=np.concatenate([np.full(len(corpus), -1), rows]).astype(np.int64),
+        file=None,
     )

@@ -1,6 +1,6 @@
 """The vocabulary: words by descending count, with the probability to be kept by subsampling."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError, refusing
-from crossloss.text.read import Corpus
+from crossloss.text.samples import AT_ONCE, Corpus, type_counts
 from crossloss.text.tokens import FORM, TOKEN_PATTERN, Form, normal
 
 
@@ -83,8 +83,7 @@ def build_vocabulary(
 
     ``keep_words`` stay beyond both, if they occur at all. Fewer than two words are refused.
     """
-    trained = np.repeat(corpus.weights > 0, np.diff(corpus.indptr))
-    counts = np.bincount(corpus.tokens[trained], minlength=len(corpus.types))
+    counts = type_counts(corpus, trained=True)
     types = np.array(corpus.types, dtype=object)
     order = np.array(sorted(np.flatnonzero(counts), key=lambda i: (-counts[i], types[i])), dtype=np.int64)
     wanted = {normal(word, corpus.form) for word in keep_words}
@@ -100,7 +99,23 @@ def build_vocabulary(
     return Vocabulary(types[chosen].tolist(), counts, keep, subsample, corpus.token_pattern, corpus.form)
 
 
+def word_rows(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:
+    """Row in the vocabulary of every word type, -1 where it is not in it; int32."""
+    return np.array([vocabulary.index.get(word, -1) for word in corpus.types], dtype=np.int32)
+
+
 def token_words(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:
     """Row in the vocabulary of every token of the corpus, -1 where it is not in it; int32."""
-    rows = np.array([vocabulary.index.get(word, -1) for word in corpus.types], dtype=np.int32)
-    return np.asarray(rows[corpus.tokens])
+    return np.asarray(word_rows(corpus, vocabulary)[corpus.tokens])
+
+
+def known_words(
+    corpus: Corpus, vocabulary: Vocabulary, at_once: int = AT_ONCE, samples: slice | None = None
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield stretches of samples, the row of each of their tokens that is in the vocabulary, and its sample there."""
+    rows = word_rows(corpus, vocabulary)
+    for block in corpus.blocks(at_once, samples):
+        tokens, sample = corpus.tokens_of(block)
+        words = rows[tokens]
+        known = words >= 0
+        yield block, words[known].astype(np.int64), sample[known]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from crossloss.models.skipgram import influence as influence_module
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.settings import make_settings
 from crossloss.models.threads import each_in_a_thread
+from crossloss.text import pairs as pairs_module
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
 from crossloss.text.vocabulary import build_vocabulary
@@ -95,7 +95,7 @@ def test_samples_in_blocks_are_the_same(small, monkeypatch):
 
     whole = results()
     for at_once in (1, 7):
-        monkeypatch.setattr(influence_module, "ROWS_AT_ONCE", at_once)
+        monkeypatch.setattr(pairs_module, "ROWS_AT_ONCE", at_once)
         for found, expected in zip(results(), whole, strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
 

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossloss.models.skipgram.tiles import TILE_CPU, Tiling, _evened
+from crossloss.models.skipgram.kernels import TILE_CPU
+from crossloss.models.skipgram.tiles import Tiling, _evened
 
 
 @st.composite
@@ -19,7 +20,7 @@ def planes(draw):
 @given(planes(), st.integers(1, 14), st.integers(1, 14))
 def test_every_ordered_pair_lies_once_in_its_tile(plane, height, width):
     pairs, size = plane
-    tiling = Tiling(pairs, size, shape=(height, width))
+    tiling = Tiling(pairs, size, largest=(height, width), exactly=True)
     ordered = sorted({(a, b) for a, b in pairs.tolist()} | {(b, a) for a, b in pairs.tolist()})
     found = []
     for tile in tiling:
@@ -63,10 +64,12 @@ def test_shape_and_strips_of_the_threads():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        tiling = Tiling(pairs, size)
+        tiling = Tiling(pairs, size, largest=TILE_CPU)
         assert tiling.threads == 2
         assert tiling.shape == _evened(size, TILE_CPU, 2)
         assert [[tile.row for tile in share] for share in tiling._shares()] == [[0, 0, 2, 2], [1, 1, 3, 3]]
-        assert [[tile.row for tile in share] for share in Tiling(pairs, 2, shape=(2, 2))._shares()] == [[0]]
+        assert [[tile.row for tile in share] for share in Tiling(pairs, 2, largest=(2, 2), exactly=True)._shares()] == [
+            [0]
+        ]
     finally:
         torch.set_num_threads(before)

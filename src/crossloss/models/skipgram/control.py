@@ -25,7 +25,6 @@ import torch
 from torch import Tensor
 
 from crossloss import distributed
-from crossloss.models.skipgram.influence import own_blocks
 
 ROWS = 1024
 """Of a block, whose products of coordinates are held at once."""
@@ -48,24 +47,24 @@ class Surrogate:
     degree: int
 
     def __post_init__(self) -> None:
-        own = [self._moments(rows, self.y[rows], self.weight[rows]) for rows in own_blocks(len(self.y), ROWS)]
+        own = [self._moments(rows, self.y[rows], self.weight[rows]) for rows in distributed.blocks(len(self.y), ROWS)]
         self.moments = self._sum(own)
 
     def gradient(self, out: Tensor) -> None:
         """Add the surrogate's part of g to ``out`` (V, d)."""
-        for rows in own_blocks(len(self.x), ROWS):
+        for rows in distributed.blocks(len(self.x), ROWS):
             out[rows] += self._rows(self.x[rows], self.scale[rows], *self.moments)
 
     def pullback(self, along: Tensor, out_x: Tensor, out_y: Tensor) -> tuple[Tensor, Tensor]:
         """Add the derivative of <g, along> by X and Y; returns that by a (V,) and by b (V,), of this process's rows."""
         by_scale, by_weight, back = torch.zeros_like(self.scale), torch.zeros_like(self.weight), []
-        for rows in own_blocks(len(self.x), ROWS):
+        for rows in distributed.blocks(len(self.x), ROWS):
             vjp = torch.func.vjp(self._rows, self.x[rows], self.scale[rows], *self.moments)[1]
             by_x, by_scale[rows], *by_moments = vjp(along[rows])
             out_x[rows] += by_x
             back.append(tuple(by_moments))
         by = self._sum(back)
-        for rows in own_blocks(len(self.y), ROWS):
+        for rows in distributed.blocks(len(self.y), ROWS):
             vjp = torch.func.vjp(partial(self._moments, rows), self.y[rows], self.weight[rows])[1]
             by_y, by_weight[rows] = vjp(by)
             out_y[rows] += by_y
@@ -74,11 +73,11 @@ class Surrogate:
     def pushforward(self, out: Tensor, dx: Tensor, dy: Tensor) -> None:
         """Add the derivative of g as X and Y move by ``dx`` and ``dy`` (V, d)."""
         still, moved = torch.zeros_like(self.scale), []
-        for rows in own_blocks(len(self.y), ROWS):
+        for rows in distributed.blocks(len(self.y), ROWS):
             at, along = (self.y[rows], self.weight[rows]), (dy[rows], still[rows])
             moved.append(torch.func.jvp(partial(self._moments, rows), at, along)[1])
         dmoments = self._sum(moved)
-        for rows in own_blocks(len(self.x), ROWS):
+        for rows in distributed.blocks(len(self.x), ROWS):
             at, along = (self.x[rows], self.scale[rows]), (dx[rows], still[rows])
             out[rows] += torch.func.jvp(self._rows, (*at, *self.moments), (*along, *dmoments))[1]
 

@@ -13,8 +13,8 @@ from crossloss.core import UserError
 from crossloss.display import duration
 from crossloss.memory import Footprint
 from crossloss.models.skipgram.control import DEGREES, ROWS
+from crossloss.models.skipgram.kernels import kernels
 from crossloss.models.skipgram.settings import Settings
-from crossloss.models.skipgram.tiles import TILE_CPU, TILE_GPU, products
 from crossloss.models.threads import one_core
 from crossloss.text.pairs import estimate_pairs
 from crossloss.text.read import Corpus
@@ -27,6 +27,8 @@ SECONDS_PER_SPARSE_PRODUCT = 1e-10
 INTERPRETER = 450_000_000
 """Bytes of Python with torch, and gensim and matplotlib where they are used."""
 SAMPLE, TOKEN, ELEMENT, PAIR, ORDERED_PAIR = 600, 16, 14, 24, 12
+MAPPED_SAMPLE = 50
+"""Bytes of a sample whose text and words stay in a file: its weights."""
 DRAWN_PAIR = 48
 """More bytes of an ordered pair where negatives are drawn: the sparse matrix and what a pass has of it."""
 CONTROL_FLOPS = {"none": (0, 0), "linear": (40, 260), "quadratic": (13, 66)}
@@ -86,7 +88,8 @@ def footprint(settings: Settings, corpus: Corpus, *, words: int, pairs: int, ele
     width = settings.torch_dtype.itemsize
     theta = 2 * words * settings.dimension * width
     each = ORDERED_PAIR + DRAWN_PAIR * bool(settings.negative_columns)
-    data = len(corpus) * SAMPLE + len(corpus.tokens) * TOKEN + elements * ELEMENT + pairs * PAIR + ordered * each
+    text = len(corpus) * SAMPLE + len(corpus.tokens) * TOKEN if corpus.file is None else len(corpus) * MAPPED_SAMPLE
+    data = text + elements * ELEMENT + pairs * PAIR + ordered * each
     control = 0
     if settings.negative_columns and settings.negative_control == "quadratic":
         third = settings.dimension * (settings.dimension + 1) // 2 * width
@@ -103,7 +106,7 @@ def footprint(settings: Settings, corpus: Corpus, *, words: int, pairs: int, ele
 
 def _seconds(settings: Settings, words: int, pairs: int) -> tuple[float, float, float]:
     """Of a gradient, and of a pullback: what it costs whatever the objectives, and for each of them."""
-    speed, ordered = _tile_speed(settings) * distributed.count(), 2 * pairs / distributed.count()
+    speed, ordered = _tile_speed(settings, words) * distributed.count(), 2 * pairs / distributed.count()
     if settings.negative_columns:
         product = words * min(settings.negative_columns, words) * settings.dimension / speed
         sparse = ordered * settings.dimension * SECONDS_PER_SPARSE_PRODUCT
@@ -116,19 +119,22 @@ def _seconds(settings: Settings, words: int, pairs: int) -> tuple[float, float, 
     return 6 * product + pair, 2 * product + pair, 12 * product + pair
 
 
-def _tile_speed(settings: Settings, seconds: float = 0.2) -> float:
+def _tile_speed(settings: Settings, words: int, seconds: float = 0.2) -> float:
     """Flops per second of the three products of a gradient on one tile, measured now: a thread's, times the threads."""
     device, dtype, dimension = torch.device(settings.device), settings.torch_dtype, settings.dimension
-    product, sigmoid = products(dtype, device)
-    height, width = TILE_CPU if device.type == "cpu" else TILE_GPU
+    chosen = kernels(words, dimension, dtype, device)
+    products, (height, width) = chosen.products(dtype, device), chosen.tile
     u, c = (torch.ones(size, dimension, dtype=dtype, device=device) for size in (height, width))
     ut, ct = u.T.contiguous(), c.T.contiguous()
+    out_u, out_c = torch.zeros_like(ut), torch.zeros_like(ct)
     best, spent, threads = 0.0, 0.0, torch.get_num_threads() if device.type == "cpu" else 1
     with one_core():
         while spent < seconds:
             start = time.perf_counter()
-            s = sigmoid(u, c)
-            float(product(ct, s)[0, 0] + product(ut, s.T)[0, 0])
+            s = products.sigmoid(u, c)
+            products.add(out_u, ct, s)
+            products.add(out_c, ut, s.T)
+            float(out_u[0, 0] + out_c[0, 0])
             took = time.perf_counter() - start
             best, spent = max(best, 6 * height * width * dimension / took), spent + took
     return threads * best

@@ -27,10 +27,12 @@ from crossloss import distributed
 from crossloss.core import Curvature, Field, Linearisation
 from crossloss.models.skipgram.curvature import WORD_BLOCKS, WordBlocks
 from crossloss.models.skipgram.embeddings import Embeddings, initial_vectors
-from crossloss.models.skipgram.influence import PairInfluence, own_blocks
+from crossloss.models.skipgram.influence import PairInfluence
+from crossloss.models.skipgram.kernels import Kernels
+from crossloss.models.skipgram.kernels import kernels as choose
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.settings import PRIOR, Settings
-from crossloss.models.skipgram.tiles import Tile, Tiling, observe, products, strips
+from crossloss.models.skipgram.tiles import Tile, Tiling, observe, strips
 from crossloss.models.threads import one_core
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
@@ -45,7 +47,8 @@ class SkipGramField(Field):
     """The field of exact skip-gram with negative sampling.
 
     ``counts`` are of samples x unordered pairs, ``vocabulary`` has V words by row. The corpus's own ``weights`` (n,)
-    (candidates 0) fix N, p_c ~ X_c ** exponent and the preconditioner. ``tile`` is words x contexts held at once.
+    (candidates 0) fix N, p_c ~ X_c ** exponent and the preconditioner. ``tile`` is words x contexts held at once, and
+    ``kernels`` are the products of a run that began with them; by default what this machine does best.
     """
 
     curvatures = (*Field.curvatures, WORD_BLOCKS)
@@ -57,14 +60,19 @@ class SkipGramField(Field):
         weights: np.ndarray,
         settings: Settings,
         tile: tuple[int, int] | None = None,
+        kernels: Kernels | None = None,
     ) -> None:
         self.counts, self.vocabulary = counts, vocabulary
         self.dimension, negatives = settings.dimension, settings.negatives
         self.dtype, self.device = settings.torch_dtype, torch.device(settings.device)
         self.size = len(vocabulary.words)
         self.parameters = 2 * self.size * self.dimension
-        self.tiling = Tiling(counts.pairs, self.size, shape=tile, device=self.device)
-        self._product, self._sigmoid = products(self.dtype, self.device)
+        self.kernels = kernels or choose(self.size, self.dimension, self.dtype, self.device)
+        largest = self.kernels.tile if tile is None else tile
+        exactly = tile is not None
+        self.tiling = Tiling(counts.pairs, self.size, largest=largest, exactly=exactly, device=self.device)
+        products = self.kernels.products(self.dtype, self.device)
+        self._product, self._sigmoid, self._add = products.plain, products.sigmoid, products.add
         self._first, self._second = (counts.pairs[:, i].astype(np.int64) for i in (0, 1))
 
         rows = self._row_sums(self._unordered(weights))
@@ -85,9 +93,9 @@ class SkipGramField(Field):
 
     def _unordered(self, weights: np.ndarray) -> np.ndarray:
         """X(w) on the unordered pairs, (m,) float64, a block of samples at a time."""
-        matrix, total = self.counts.matrix, np.zeros(self.counts.matrix.shape[1])
-        for rows in own_blocks(matrix.shape[0]):
-            total += matrix[rows].T @ weights[rows]
+        total = np.zeros(len(self.counts.pairs))
+        for rows, block in self.counts.blocks():
+            total += block.T @ weights[rows]
         return distributed.add_(torch.from_numpy(total)).numpy()
 
     def _row_sums(self, unordered: np.ndarray) -> np.ndarray:
@@ -169,8 +177,8 @@ class SkipGramField(Field):
         def add(tile: Tile, grad_u: Tensor, grad_c: Tensor) -> None:
             rho = self._sigmoid(u[tile.rows], c[tile.columns])
             observe(rho.view(-1), tile.local.long(), observed[tile.pairs])
-            grad_u.add_(self._product(strips_c[tile.column], rho))
-            grad_c.add_(self._product(strips_u[tile.row], rho.T))
+            self._add(grad_u, strips_c[tile.column], rho)
+            self._add(grad_c, strips_u[tile.row], rho.T)
 
         return self.tiling.sums(self.dimension, rows, self.noise, add).view(-1)
 

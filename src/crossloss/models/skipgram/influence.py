@@ -1,19 +1,16 @@
 """What a pass says of pairs and of words, and its projection to samples."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse
 import torch
 from torch import Tensor
 
 from crossloss import distributed
+from crossloss.text.pairs import PairCounts
 
 if TYPE_CHECKING:
     from crossloss.models.skipgram.field import SkipGramField
-
-ROWS_AT_ONCE = 20_000
 
 
 class PairInfluence:
@@ -45,19 +42,12 @@ class PairInfluence:
 
     def samples(self) -> Tensor:
         """Scores (k, n) float64: each sample's counts times the pair influences."""
-        return torch.from_numpy(project(self.field.counts.matrix, self.unordered()))
+        return torch.from_numpy(project(self.field.counts, self.unordered()))
 
 
-def project(matrix: scipy.sparse.csr_matrix, pairs: np.ndarray) -> np.ndarray:
-    """Sums (k, n) of pair values (k, m) over the samples of a CSR matrix, a block of samples at a time."""
-    sums = np.zeros((len(pairs), matrix.shape[0]))
-    for rows in own_blocks(matrix.shape[0]):
-        sums[:, rows] = (matrix[rows] @ pairs.T).T
+def project(counts: PairCounts, pairs: np.ndarray) -> np.ndarray:
+    """Sums (k, n) of pair values (k, m) over the samples of counts, a block of samples at a time."""
+    sums = np.zeros((len(pairs), counts.matrix.shape[0]))
+    for rows, block in counts.blocks():
+        sums[:, rows] = (block @ pairs.T).T
     return distributed.add_(torch.from_numpy(sums)).numpy()
-
-
-def own_blocks(length: int, at_once: int | None = None) -> Iterator[slice]:
-    """Yield this process's part of ``length`` samples or words, some at a time."""
-    mine, at_once = distributed.part(length), at_once or ROWS_AT_ONCE
-    for start in range(mine.start, mine.stop, at_once):
-        yield slice(start, min(start + at_once, mine.stop))

@@ -31,7 +31,8 @@ class ExactLinearisation(Linearisation):
         With dS = A C^T + U B^T for a direction (A, B), d<g, a>/dX[w,c] = -(1/N) s(-S) dS + b[w] and
         b[w] = (k/N) sum_c p_c s(S[w,c]) dS[w,c].
         """
-        field, tiling, product = self.field, self.field.tiling, self.field._product
+        field, tiling = self.field, self.field.tiling
+        product, add_product = field._product, field._add
         observed, rows = field._ratios(self.w)
         u, c = field._matrices(self.theta)
         k, d = a.shape[0], field.dimension
@@ -47,8 +48,8 @@ class ExactLinearisation(Linearisation):
             x, local = observed[tile.pairs], tile.local.long()
             sigma = field._sigmoid(u[tile.rows], c[tile.columns])
             at, missed = observe(sigma.view(-1), local, x)
-            out_u.add_(product(strips_b[tile.column], sigma))
-            out_c.add_(product(strips_a[tile.row], sigma.T))
+            add_product(out_u, strips_b[tile.column], sigma)
+            add_product(out_c, strips_a[tile.row], sigma.T)
             sigma.view(-1).scatter_(0, local, at)
             # d rho/dS = s (1 - s) (1 + x): the second factor, with the third at the observed pairs.
             slope = 1 - sigma
@@ -61,8 +62,8 @@ class ExactLinearisation(Linearisation):
                 ds.mul_(sigma)
                 into.words[j, tile.rows].addmv_(ds, field.noise[tile.columns], alpha=field.negatives / field.total)
                 ds.mul_(slope)
-                out_u[mine].add_(product(strips_c[tile.column], ds))
-                out_c[mine].add_(product(strips_u[tile.row], ds.T))
+                add_product(out_u[mine], strips_c[tile.column], ds)
+                add_product(out_c[mine], strips_u[tile.row], ds.T)
 
         both = tiling.sums(k * d, rows, field.noise, add)
         return both.view(2, field.size, k, d).permute(2, 0, 1, 3).reshape(k, -1)

@@ -13,6 +13,7 @@ from torch import Tensor
 from crossloss import files
 from crossloss.core import Accumulator, Optimiser, UserError
 from crossloss.inputs import row_numbers
+from crossloss.mapping import map_arrays
 from crossloss.memory import Footprint
 from crossloss.models.base import Model
 from crossloss.models.skipgram.embeddings import Embeddings
@@ -20,23 +21,27 @@ from crossloss.models.skipgram.estimate import footprint
 from crossloss.models.skipgram.explain import Explanation, explain_text
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.influence import PairInfluence, project
+from crossloss.models.skipgram.kernels import Kernels, unmeasured
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.quality import quality
 from crossloss.models.skipgram.settings import Recipe, Settings, make_settings
 from crossloss.objectives.fields import normalise_all
 from crossloss.optimisers import preconditioned
 from crossloss.progress import track
+from crossloss.text.mapped import open_corpus
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import Corpus
 from crossloss.text.streamed import stream_pairs
 from crossloss.text.tokens import normal
-from crossloss.text.vocabulary import Vocabulary, build_vocabulary, token_words
+from crossloss.text.vocabulary import Vocabulary, build_vocabulary, known_words
 
 COLLAPSED = 0.5
 """Part of their initial length below which a prior has drawn all vectors to zero; training makes them longer."""
 DEFAULT = Recipe.checked({})
 COUNTING = ("min_count", "max_words", "subsample", "window")
 """Settings that the vocabulary and the pair counts depend on."""
+MAPPED = "corpus.safetensors"
+"""File of a run folder with the words and texts of a corpus that is mapped."""
 PARTS = ("samples.parquet", "vocabulary.json", "pairs.safetensors")
 """Files of a run folder that hold corpus, vocabulary and counts."""
 
@@ -89,6 +94,7 @@ class SkipGram(Model):
         self._vocabulary = vocabulary
         self._counts: PairCounts | None = None
         self._field: SkipGramField | None = None
+        self._kernels: Kernels | None = None
         self._mapped = False
 
     def changed(self, **settings: Any) -> "SkipGram":
@@ -101,6 +107,7 @@ class SkipGram(Model):
         """
         other, old = copy.copy(self), self.settings
         other.settings, other._field = make_settings(**(old.model_dump() | settings)), None
+        other._kernels = None
         if self.vectors is not None:
             for name in ("dimension", "min_count", "max_words", "subsample"):
                 if getattr(other.settings, name) != getattr(old, name):
@@ -162,8 +169,20 @@ class SkipGram(Model):
                           counts.pairs, matrix.data, matrix.indices, matrix.indptr):  # fmt: skip
                 array.flags.writeable = False
             kind = DrawnNegatives if self.settings.negative_columns else SkipGramField
-            self._field = kind(counts, vocabulary, corpus.weights, self.settings)
+            self._field = kind(counts, vocabulary, corpus.weights, self.settings, kernels=self._kernels)
         return self._field
+
+    def recall(self, kernels: Mapping[str, Any]) -> None:
+        """Compute by the products and tiles that a run began with; empty: what all had before there was a choice."""
+        known = Kernels.known(kernels) if kernels else unmeasured(self.device)
+        if self._field is not None and self._field.kernels != known:
+            self._field = None
+        self._kernels = known
+
+    @property
+    def kernels(self) -> dict[str, Any]:
+        """The products and tiles of the field."""
+        return self.build().kernels.stored()
 
     def _count(self, folder: Path | None) -> tuple[Vocabulary, PairCounts]:
         """Vocabulary and counts: at hand, of the folder, or counted now; after it the folder has all its files."""
@@ -183,7 +202,9 @@ class SkipGram(Model):
                 files.write_arrays(folder / "pairs.safetensors", counts.to_tensors())
             if folder is not None:
                 files.write_json(folder / "vocabulary.json", vocabulary.to_json())
-                files.write_table(folder / "samples.parquet", self.corpus.to_table())  # the last: all are there now
+                if self.corpus.file is not None:
+                    files.link(folder / MAPPED, self.corpus.file)
+                files.write_tables(folder / "samples.parquet", self.corpus.tables())  # the last: all are there now
         if folder is not None and counts is None:
             vocabulary, counts = _stored(folder)
             self._mapped = True
@@ -212,7 +233,10 @@ class SkipGram(Model):
     @classmethod
     def from_folder(cls, folder: Path, identity: Mapping[str, Any]) -> "SkipGram":
         """The model of a run folder."""
-        corpus = Corpus.from_table(files.read_table(folder / "samples.parquet"))
+        if (folder / MAPPED).exists():
+            corpus = open_corpus(folder / MAPPED)
+        else:
+            corpus = Corpus.from_table(files.read_table(folder / "samples.parquet"))
         given: dict[str, Any] = {}
         if "vectors" in identity:
             given["vectors"] = files.read_tensors(folder / "start.safetensors")["theta"]
@@ -302,11 +326,12 @@ class SkipGram(Model):
 
     def with_words(self, words: Iterable[str]) -> np.ndarray:
         """Sentences (n,) bool with one of these words."""
-        index, indptr = self.vocabulary.index, self.corpus.indptr
-        wanted = np.zeros(len(index) + 1, dtype=bool)  # the last row: words that the vocabulary lacks
+        index, found = self.vocabulary.index, np.zeros(len(self.corpus), dtype=bool)
+        wanted = np.zeros(len(index), dtype=bool)
         wanted[[index[word] for word in words if word in index]] = True
-        hits = np.concatenate([[0], np.cumsum(wanted[token_words(self.corpus, self.vocabulary)])])
-        return np.asarray(hits[indptr[1:]] > hits[indptr[:-1]])
+        for block, known, sample in known_words(self.corpus, self.vocabulary):
+            found[block.start + sample[wanted[known]]] = True
+        return found
 
     def columns(self) -> dict[str, Sequence[Any]]:
         """Id, document and text."""
@@ -340,7 +365,7 @@ class SkipGram(Model):
 
     def project(self, atoms: np.ndarray) -> np.ndarray:
         """Scores (k, n): each sentence's counts times the pairs' values."""
-        return project(self.counts.matrix, atoms.astype(np.float64))
+        return project(self.counts, atoms.astype(np.float64))
 
     def figures(self) -> Mapping[str, float]:
         """The prior that was taken."""
@@ -359,4 +384,4 @@ def require_skipgram(model: Model, what: str) -> SkipGram:
 def _stored(folder: Path) -> tuple[Vocabulary, PairCounts]:
     """Vocabulary and counts of a run folder, the counts mapped."""
     vocabulary = Vocabulary.from_json(files.read_json(folder / "vocabulary.json"))
-    return vocabulary, PairCounts.from_tensors(files.map_arrays(folder / "pairs.safetensors"))
+    return vocabulary, PairCounts.from_tensors(map_arrays(folder / "pairs.safetensors"))

@@ -23,7 +23,8 @@ from crossloss import distributed
 from crossloss.core import FULL_BATCH, Linearisation, UserError
 from crossloss.models.skipgram.control import DEGREES, Surrogate
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.influence import PairInfluence, own_blocks
+from crossloss.models.skipgram.influence import PairInfluence
+from crossloss.models.skipgram.kernels import Kernels
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.settings import Settings
 from crossloss.text.pairs import PairCounts
@@ -40,10 +41,17 @@ class DrawnNegatives(SkipGramField):
     The loss stays exact, and so does the step ``FULL_BATCH``.
     """
 
-    def __init__(self, counts: PairCounts, vocabulary: Vocabulary, weights: np.ndarray, settings: Settings) -> None:
+    def __init__(
+        self,
+        counts: PairCounts,
+        vocabulary: Vocabulary,
+        weights: np.ndarray,
+        settings: Settings,
+        kernels: Kernels | None = None,
+    ) -> None:
         size = len(vocabulary.words)
         tile = max(1, min(size, TILE_ELEMENTS // size)), size
-        super().__init__(counts, vocabulary, weights, settings, tile)
+        super().__init__(counts, vocabulary, weights, settings, tile, kernels)
         noise, words = self.noise.double().cpu().numpy(), self._precision[0].double().cpu().numpy()
         least = words[words > 0].min() / 2  # a word that only candidates have can still be drawn
         self._drawn = tuple(
@@ -194,7 +202,7 @@ class DrawnSum:
 
     def gradient(self, out: Tensor) -> None:
         """Add g to ``out`` (V, d)."""
-        for rows in own_blocks(len(self.x), ROWS):
+        for rows in distributed.blocks(len(self.x), ROWS):
             s = self.field._sigmoid(self.x[rows], self.y)
             out[rows] += self.field._product(self.weighted, s).T * self.scale[rows, None]
 
@@ -203,7 +211,7 @@ class DrawnSum:
         field = self.field
         by_scale, by_weight = torch.zeros_like(self.scale), torch.zeros_like(self.weight)
         by_y = torch.zeros_like(self.y.T)
-        for rows in own_blocks(len(self.x), ROWS):
+        for rows in distributed.blocks(len(self.x), ROWS):
             x, direction, scale = self.x[rows], along[rows], self.scale[rows]
             s = field._sigmoid(x, self.y)
             t = field._product(direction, self.y)
@@ -222,7 +230,7 @@ class DrawnSum:
         field, dy = self.field, dy[self.drawn]
         weighted_dy = (self.weight[:, None] * dy).T.contiguous()
         both_y = torch.cat([self.y, dy], dim=1)
-        for rows in own_blocks(len(self.x), ROWS):
+        for rows in distributed.blocks(len(self.x), ROWS):
             s = field._sigmoid(self.x[rows], self.y)
             t = field._product(torch.cat([dx[rows], self.x[rows]], dim=1), both_y)
             t *= s * (1 - s)

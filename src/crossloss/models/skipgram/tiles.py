@@ -1,4 +1,4 @@
-"""The word x context plane cut into tiles, with the observed pairs sorted by tile once, and the products of a tile.
+"""The word x context plane cut into tiles, with the observed pairs sorted by tile once.
 
 Of several processes each takes its own strips of words, dealt in turn, since frequent words have more pairs.
 
@@ -16,10 +16,6 @@ from torch import Tensor
 
 from crossloss import distributed
 from crossloss.models.threads import each_in_a_thread
-
-TILE_CPU, TILE_GPU = (768, 1024), (4096, 8192)
-"""Words x contexts of a tile: on a CPU it stays in cache, on a GPU it fills the device."""
-Product = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -40,18 +36,24 @@ class Tile:
 class Tiling:
     """Ordered pairs of a vocabulary of ``size`` words, sorted by tile, then row, then column.
 
-    ``pairs`` are (m, 2), unordered a <= b, unique. ``shape`` is that of a tile; by default what suits the device.
+    ``pairs`` are (m, 2), unordered a <= b, unique. ``largest`` is what a tile may be, whose ``shape`` is evened out
+    unless ``exactly`` that is asked for.
     ``rows`` and ``columns`` are the strips of all words and contexts, ``tiles`` those of this process, ``source`` (o,)
     int32 the unordered pair that each ordered pair of them came from, ``threads`` torch's when this was made.
     """
 
     def __init__(
-        self, pairs: np.ndarray, size: int, *, shape: tuple[int, int] | None = None, device: torch.device | str = "cpu"
+        self,
+        pairs: np.ndarray,
+        size: int,
+        *,
+        largest: tuple[int, int],
+        exactly: bool = False,
+        device: torch.device | str = "cpu",
     ) -> None:
         on_cpu = torch.device(device).type == "cpu"
         self.threads = torch.get_num_threads() if on_cpu else 1
-        if shape is None:
-            shape = _evened(size, TILE_CPU if on_cpu else TILE_GPU, self.threads * distributed.count())
+        shape = largest if exactly else _evened(size, largest, self.threads * distributed.count())
         height, width = self.shape = min(shape[0], size), min(shape[1], size)
         # In int32, and dropped as soon as it may be: this is where a run is at its fullest.
         first, second = pairs[:, 0].astype(np.int32), pairs[:, 1].astype(np.int32)
@@ -124,17 +126,6 @@ class Tiling:
         by_context = [torch.stack(part).sum(0) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
         both = ((by_word, rows), (by_context, columns))
         return distributed.add_(torch.stack([torch.cat(strip, dim=1).T * scale[:, None] for strip, scale in both]))
-
-
-def products(dtype: torch.dtype, device: torch.device) -> tuple[Product, Product]:
-    """Return (x, y) -> x y^T and (x, y) -> s(x y^T) for x (m, d) and y (n, d) of a dtype and device, each (m, n).
-
-    oneDNN's for float32 on a CPU, where torch offers them: MKL has no AVX-512 kernels for AMD (docs/performance.md).
-    """
-    linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if linear is None or dtype != torch.float32 or device.type != "cpu":
-        return (lambda x, y: x @ y.T), (lambda x, y: (x @ y.T).sigmoid_())
-    return (lambda x, y: linear(x, y, None, "none", [], "")), (lambda x, y: linear(x, y, None, "sigmoid", [], ""))
 
 
 def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int]:
