@@ -1,10 +1,8 @@
 """The field of any torch module with a loss: one gradient, and one vjp of it."""
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,11 +11,12 @@ from torch import Tensor, nn
 from crossloss import distributed
 from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, SampleGradients, UserError
 from crossloss.models.threads import one_core_where_small
+from crossloss.models.torch.batches import Batches
 from crossloss.models.torch.curvature import KINDS, of_field
 from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_order, load_rows
 from crossloss.models.torch.finite import refuse_not_finite
 from crossloss.models.torch.linearisation import SampleInfluence, TorchLinearisation
-from crossloss.models.torch.model import Show, TorchModel, load_show
+from crossloss.models.torch.model import Show, load_show
 from crossloss.models.torch.module import gradient_of, own_copy, padding_rows, pure
 from crossloss.models.torch.outer import Outer
 from crossloss.models.torch.sample_gradients import TorchSampleGradients, left_out
@@ -26,7 +25,7 @@ from crossloss.models.torch.steps import Part, RecordedOrder, in_float64
 from crossloss.models.torch.view import Layout, ModelView, first_part
 
 
-class TorchField(TorchModel, Field):
+class TorchField(Batches, Field):
     """A torch model with its loss and data.
 
     L_t(theta, w) = loss(theta, batch t, w) + regulariser(theta), with the weights of the batch's samples inside.
@@ -252,49 +251,6 @@ class TorchField(TorchModel, Field):
             return left_out(self)
         return left_out_of_ekfac(self) if kind.startswith("ekfac") and self.outputs is not None else []
 
-    def batch(self, step: int) -> Tensor:
-        """Rows that a step sees, (B,) int64."""
-        if self.order is None or step == FULL_BATCH:
-            return torch.arange(self.samples, device=self.device)
-        return self.order(step).to(self.device)
-
-    def parts(self, step: int) -> list[Part]:
-        """What a step, or the training loss as a whole, is a sum over: each with its divisor, no larger than it may be.
-
-        UserError where ``denominator`` gives no number above 0.
-        """
-        whole = self._divided(step)
-        return whole if self._couples else [piece for part in whole for piece in self._pieces(part)]
-
-    def own_parts(self, step: int) -> list[Part]:
-        """Those of the parts, of several processes, that this one evaluates: its share of the samples of each.
-
-        UserError where the loss is of a batch as a whole, and there are fewer batches than processes.
-        """
-        if distributed.count() == 1:
-            return self.parts(step)
-        whole = self._divided(step)
-        if self._couples:
-            if step != FULL_BATCH and len(whole) == 1:
-                raise UserError(
-                    f"The loss of this field is of a batch as a whole, which {distributed.count()} processes cannot "
-                    "share: take one process, or a loss that is a sum over samples (sample_loss, denominator=, "
-                    "additive=True)."
-                )
-            return whole[distributed.rank() :: distributed.count()]
-        if not all(part.draws is None or self._drawn_by_sample(part) for part in whole):
-            raise UserError(
-                f"The random numbers of this model are not drawn samples first, so that {distributed.count()} "
-                "processes cannot share its batches: take one process."
-            )
-        shares = [part.piece(distributed.part(len(part.rows))) for part in whole]
-        return [piece for share in shares if len(share.rows) for piece in share.split(self.chunk)]
-
-    def _pieces(self, part: Part) -> list[Part]:
-        """Pieces that are no larger than they may be; the whole where its random numbers cannot be dealt."""
-        whole = part.draws is not None and len(part.rows) > self.chunk and not self._drawn_by_sample(part)
-        return [part] if whole else part.split(self.chunk)
-
     def _drawn_by_sample(self, part: Part) -> bool:
         """Whether pieces of a batch have the random numbers of the whole: tried once, on four samples."""
         if self._by_sample is None:
@@ -319,52 +275,9 @@ class TorchField(TorchModel, Field):
             total = g if total is None else total.add_(g)
         return torch.zeros_like(theta) if total is None else total
 
-    def _divided(self, step: int) -> list[Part]:
-        """The batches of a step, or of the training loss as a whole, each with its divisor."""
-        given = self._whole() if step == FULL_BATCH else self._given(step)
-        if self.denominator is not None:
-            count = sum(self._count(part) for part in given)
-            given = [replace(part, divisor=count) for part in given]
-        elif self.sample_loss is not None:
-            given = [replace(part, divisor=part.divisor * len(part.rows)) for part in given]
-        return given
-
-    def _given(self, step: int) -> list[Part]:
-        """The micro-batches of a step, whose losses' mean is its loss."""
-        seed = None if self.dropout_seed is None else self.dropout_seed + step
-        if not isinstance(self.order, RecordedOrder):
-            return [Part(self.batch(step), draws=seed)]
-        parts = self.order.parts(step)
-        first = [seed, *[None] * (len(parts) - 1)]
-        return [
-            replace(p, rows=p.rows.to(self.device), divisor=len(parts), draws=s if p.draws is None else p.draws)
-            for p, s in zip(parts, first, strict=True)
-        ]
-
-    def _whole(self) -> list[Part]:
-        """All samples; the batches of one epoch where their losses are of batches, or their data were recorded."""
-        order = self.order
-        if order is None or not (self._couples or (isinstance(order, RecordedOrder) and order.holds_data)):
-            return [Part(torch.arange(self.samples, device=self.device), still=True)]
-        parts = [part for t in range(order.epoch(self.samples)) for part in self._given(t)]
-        n = sum(len(part.rows) for part in parts)
-        return [replace(part, draws=None, still=True, divisor=n / len(part.rows)) for part in parts]
-
-    @property
-    def _couples(self) -> bool:
-        """Whether the loss is of a batch as a whole, and no sum over samples."""
-        return self.sample_loss is None and self.denominator is None and not self.additive
-
     def weights_of(self, w: Tensor, part: Part) -> Tensor:
         """Weights of a part's samples (b,), of those of all (n,)."""
         return w[part.rows]
-
-    def _count(self, part: Part) -> float:
-        assert self.denominator is not None
-        count = float(self.denominator(self.data_of(part)))
-        if not 0 < count < math.inf:
-            raise UserError(f"denominator gives {count:g} for a batch: it must be a count above 0, such as of tokens.")
-        return count
 
     def data_of(self, part: Part) -> Rows:
         """The data of its samples."""
