@@ -202,7 +202,7 @@ class Endless(IterableDataset):
 
 def test_a_loss_that_is_not_one_a_sample_is_one_sentence():
     for loss in (lambda out, b: F.cross_entropy(out, b[1]), lambda out, b: out, lambda out, b: 1.0):
-        with pytest.raises(UserError, match=r"shape \(12,\)"):
+        with pytest.raises(UserError, match=r"shape \(\d+,\)"):
             cl.train(cl.TorchField(mlp(), loss, (X, Y)), cl.SGD(0.1), steps=2)
     with pytest.raises(UserError, match="batch size"):
         cl.TorchField(mlp(), cross_entropy, DataLoader(TensorDataset(X, Y), batch_size=4), batch_size=3)
