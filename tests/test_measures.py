@@ -46,7 +46,7 @@ def test_tables_and_lines_say_what_was_measured(run):
     assert others.rows[0][0] == NEAR.name
     assert "over 2 starts" in tests.headings
     assert all(len(row) == len(table.headings) for table in (tests, others) for row in table.rows)
-    assert any(line.startswith("mine. Positive: X lie nearer to A") for line in made.summary())
+    assert any(line.startswith("mine. Positive: X nearer to A") for line in made.summary())
     assert any("are rare in the corpus" in line for line in made.summary())
     assert "mine" in repr(made)
     assert made._repr_html_().count("<table>") == 2

@@ -110,8 +110,8 @@ def test_a_skipped_step_is_caught(run):
     training = run.trajectory.changed()
     steps = run.trajectory.backwards
 
-    def skip(start):
-        return (item for item in steps(start) if item[0] != 6)
+    def skip(start, **given):
+        return (item for item in steps(start, **given) if item[0] != 6)
 
     training.backwards = skip
     assert worst(unrolled(training, [TEST]).samples().numpy(), exact) > 1e-3

@@ -119,7 +119,7 @@ def test_training_lowers_the_loss_and_little_memory_gives_the_same():
     assert torch.equal(small.theta, run.theta)
     np.testing.assert_array_equal(cl.score(small, [held_out]).of(), cl.score(run, [held_out]).of())
     with pytest.raises(UserError, match="raise memory="):
-        cl.train(field(), cl.SGD(0.3), steps=15, memory="1kB")
+        cl.train(field(), cl.SGD(0.3), steps=15, memory="300B")
 
 
 def test_what_cannot_be_done_is_one_sentence():

@@ -76,7 +76,7 @@ def test_what_was_refused_before_its_first_step_leaves_the_folder_free(tmp_path)
     with pytest.raises(UserError, match="one start"):
         train(tmp_path / "run", seed=2)
     with pytest.raises(UserError, match="raise memory="):
-        cl.train(field(), cl.SGD(0.3), steps=12, memory="1kB", out=tmp_path / "run")
+        cl.train(field(), cl.SGD(0.3), steps=12, memory="300B", out=tmp_path / "run")
     train(tmp_path / "run").close()
 
 
