@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.estimators import GradientDot, InverseHessian, TracIn, unrolled
+from crossloss.models.skipgram.explain import Explanation
 from crossloss.objectives.weat import Weat
 from dense import random_sentences
 from train_on import train_on
@@ -215,3 +216,8 @@ def test_samples_are_named_by_number_and_not_by_a_mask(base):
 def test_plans_are_of_scores_of_a_corpus():
     with pytest.raises(UserError, match="made of scores"):
         cl.plan([1.0, 2.0])
+
+
+def test_a_text_whose_pairs_occur_nowhere_is_said_to_change_nothing():
+    said = Explanation("wab wad", score=0.0, pairs=[], spans=[], unseen=1.0).summary("test")
+    assert "adding it is predicted to leave test as it is. 100 % of its expected word pairs occur nowhere" in said

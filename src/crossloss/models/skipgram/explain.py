@@ -54,8 +54,8 @@ class Explanation:
         """Write what removing it, or adding it where it was not trained on, is predicted to do to the objective."""
         change, verb = (self.effect_if_added, "adding") if self.sample is None else (self.effect_if_removed, "removing")
         start = "Not trained on. Effect if added" if self.sample is None else "Effect if removed"
-        direction, size = "lower" if change < 0 else "raise", effect(abs(change)).lstrip("+")
-        text = f"{start} {effect(change)}: {verb} it is predicted to {direction} {name} by {size}."
+        moves = f"{'lower' if change < 0 else 'raise'} {name} by {effect(abs(change)).lstrip('+')}"
+        text = f"{start} {effect(change)}: {verb} it is predicted to {moves if change else f'leave {name} as it is'}."
         if self.unseen:
             text += f" {percent(self.unseen)} of its expected word pairs occur nowhere in the corpus and are left out."
         return text
