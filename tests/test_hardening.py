@@ -67,7 +67,7 @@ def chain(folder, out):
 FAULTS = {
     "fsync": (os, "fsync", errno.ENOSPC, "No space left"),
     "replace": (os, "replace", errno.EROFS, "Read-only file system"),
-    "table": (files.pq, "write_table", errno.ENOSPC, "No space left"),
+    "table": (files.pq.ParquetWriter, "write_table", errno.ENOSPC, "No space left"),
     "mkdir": (os, "mkdir", errno.EROFS, "Read-only file system"),
 }
 
