@@ -106,7 +106,10 @@ def fewest(
     limit: dict[str, Any] = {}
     if costs is not None and np.isfinite(budget):
         limit = {"A_ub": scipy.sparse.csr_matrix(np.concatenate([costs, np.zeros(2 * k)])), "b_ub": [budget]}
-    found = scipy.optimize.linprog(price, A_eq=equal, b_eq=b, bounds=bounds, method="highs-ds", **limit)
+    # Presolving compares parallel columns, which of one amount all are: minutes for 180,000 items, without it .3 s.
+    found = scipy.optimize.linprog(
+        price, A_eq=equal, b_eq=b, bounds=bounds, method="highs-ds", options={"presolve": False}, **limit
+    )
     if found.x is None:
         raise UserError(f"The linear programme of the removal failed ({found.message}): choose a nearer target.")
     chosen = found.x[:n] >= 0.5
