@@ -216,7 +216,7 @@ class SampleGradients(ABC):
         """Add the scores (k, b) of some samples to what the field's ``accumulator`` gave."""
 
 
-class Kept(Protocol):
+class CacheEntry(Protocol):
     """A place for what is computed once: ``load`` gives None where nothing is there."""
 
     def load(self) -> Any | None:
@@ -226,10 +226,10 @@ class Kept(Protocol):
         """Save it, complete or not at all."""
 
 
-class Keep(Protocol):
+class Cache(Protocol):
     """Where a run keeps things: in memory or in its folder."""
 
-    def entry(self, name: str, *key: Any, suffix: str = ".json") -> Kept:
+    def entry(self, name: str, *key: Any, suffix: str = ".json") -> CacheEntry:
         """The place of what a name and plain values identify."""
 
 
@@ -360,10 +360,10 @@ class Estimator(ABC):
             raise UserError(self.overflow)
         return into
 
-    def at(self, trajectory: Trajectory, keep: Keep | None = None) -> Callable[..., Accumulator]:
+    def at(self, trajectory: Trajectory, cache: Cache | None = None) -> Callable[..., Accumulator]:
         """Return the estimator of one trajectory: what all its calls need is computed once, in the first.
 
-        ``keep`` is where it may lie from one process to the next.
+        ``cache`` is where it may lie from one process to the next.
         """
         return partial(self, trajectory)
 
@@ -381,6 +381,29 @@ class Estimator(ABC):
             return {"estimator": self.name, **_plain(self)}
         except TypeError:
             return None
+
+
+class PreparedEstimator(Estimator):
+    """One whose calls on a trajectory share work, such as a factorisation, which the first of them does."""
+
+    @abstractmethod
+    def prepared(self, trajectory: Trajectory, cache: Cache | None = None) -> Estimator:
+        """The estimator of one trajectory, which does the work in its first call."""
+
+    def at(self, trajectory: Trajectory, cache: Cache | None = None) -> Callable[..., Accumulator]:
+        """Return the estimator of one trajectory, whose work serves all calls."""
+        return partial(self.prepared(trajectory, cache), trajectory)
+
+    def add(
+        self,
+        trajectory: Trajectory,
+        objectives: Sequence[Objective],
+        into: Accumulator,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Add the scores to ``into``."""
+        self.prepared(trajectory).add(trajectory, objectives, into, progress, checkpoint)
 
 
 def _plain(value: Any) -> Any:

@@ -1,13 +1,24 @@
 """Inverse Hessian: the influence function of the final parameters (Koh and Liang 2017; paper Theorem 1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from crossloss.core import Accumulator, Checkpoint, Estimator, Field, Keep, Objective, Progress, Trajectory, UserError
+from crossloss.core import (
+    Accumulator,
+    Cache,
+    Checkpoint,
+    Estimator,
+    Field,
+    Objective,
+    PreparedEstimator,
+    Progress,
+    Trajectory,
+    UserError,
+)
 from crossloss.estimators.curvature import Jacobian, Maker, curvature
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.solvers import Direct, Solve, Solver, System
@@ -17,7 +28,7 @@ USUAL = {("jacobian", "dense"), ("ggn", "cg")}
 
 
 @dataclass(frozen=True)
-class InverseHessian(Estimator):
+class InverseHessian(PreparedEstimator):
     """Influence functions: I_i = -grad f^T (H + damping)^-1 grad l_i, with H of the training loss whatever f is.
 
     Solves (C^T + damping) x = grad f once for each objective; then one weight gradient with a = -x at the final
@@ -65,20 +76,9 @@ class InverseHessian(Estimator):
             raise UserError(f"{self.name} has damping {self.damping:g} of its own: give one damping, there or here.")
         return replace(self, damping=damping)
 
-    def at(self, trajectory: Trajectory, keep: Keep | None = None) -> Callable[..., Accumulator]:
-        """Return the estimator of one trajectory, whose factorisation serves all calls."""
-        return partial(Influence(self, trajectory), trajectory)
-
-    def add(
-        self,
-        trajectory: Trajectory,
-        objectives: Sequence[Objective],
-        into: Accumulator,
-        progress: Progress,
-        checkpoint: Checkpoint | None,
-    ) -> None:
-        """Add the scores to ``into``; UserError where the curvature is not offered, or the solver cannot take it."""
-        Influence(self, trajectory).add(trajectory, objectives, into, progress, checkpoint)
+    def prepared(self, trajectory: Trajectory, cache: Cache | None = None) -> Estimator:
+        """The estimator of one trajectory, which serves all calls."""
+        return Influence(self, trajectory)
 
 
 class Influence(Estimator):

@@ -1,6 +1,6 @@
 """LESS: what Adam would have done with each sample's gradient alone, at states of the run (Xia et al. 2024)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -11,18 +11,19 @@ from torch import Tensor
 
 from crossloss.core import (
     Accumulator,
+    Cache,
     Checkpoint,
     Estimator,
     Factors,
     Field,
-    Keep,
     Objective,
+    PreparedEstimator,
     Progress,
     SampleGradients,
     Trajectory,
 )
 from crossloss.estimators.gradient import objective_gradients
-from crossloss.estimators.projection import Held, Index, Projection, of_block, require_whole, shifted
+from crossloss.estimators.projection import Index, MemoryCache, Projection, of_block, require_whole, shifted
 from crossloss.estimators.resume import resume, save
 from crossloss.optimisers.moments import Moments, adam_moments
 
@@ -31,7 +32,7 @@ AT_ONCE = 16_000_000
 
 
 @dataclass(frozen=True)
-class LESS(Estimator):
+class LESS(PreparedEstimator):
     """I_i = - sum_c eta_c cos(grad f(theta_c), Gamma_i(theta_c)), over states c of a run by Adam or AdamW.
 
     Gamma_i = m'/(sqrt(v') + eps) is the step that Adam would take from its recorded moments if the batch were sample
@@ -79,20 +80,9 @@ class LESS(Estimator):
         """Parameters of other layers than TRAK's."""
         return field.left_out("sample-gradients")
 
-    def at(self, trajectory: Trajectory, keep: Keep | None = None) -> Callable[..., Accumulator]:
-        """Return the estimator of one trajectory, whose features, if any, serve all calls."""
-        return partial(_Steps(self, keep), trajectory)
-
-    def add(
-        self,
-        trajectory: Trajectory,
-        objectives: Sequence[Objective],
-        into: Accumulator,
-        progress: Progress,
-        checkpoint: Checkpoint | None,
-    ) -> None:
-        """Add the scores to ``into``."""
-        _Steps(self, None).add(trajectory, objectives, into, progress, checkpoint)
+    def prepared(self, trajectory: Trajectory, cache: Cache | None = None) -> Estimator:
+        """The estimator of one trajectory, which serves all calls."""
+        return _Steps(self, cache)
 
 
 class _Steps(Estimator):
@@ -101,8 +91,8 @@ class _Steps(Estimator):
     name = "less"
     overflow = LESS.overflow
 
-    def __init__(self, estimator: LESS, keep: Keep | None) -> None:
-        self.estimator, self._keep = estimator, keep or Held()
+    def __init__(self, estimator: LESS, cache: Cache | None) -> None:
+        self.estimator, self._cache = estimator, cache or MemoryCache()
 
     def add(
         self,
@@ -176,7 +166,7 @@ class _Steps(Estimator):
         key: dict[str, Any] = {"estimator": self.name, "features": given.features, "seed": given.seed}
         key |= {"step": t, "checkpoints": given.checkpoints}
         wanted = projection.directions(direction).double()
-        for segment in Index(self._keep, key, gradients, make, projection.size, direction).segments(progress):
+        for segment in Index(self._cache, key, gradients, make, projection.size, direction).segments(progress):
             features = segment["features"].double()
             yield segment["rows"], self._scaled(wanted @ features.T, wanted.norm(dim=1), features.norm(dim=1))
 

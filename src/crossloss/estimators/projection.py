@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss.core import Block, Factors, Keep, Progress, SampleGradients, UserError
+from crossloss.core import Block, Cache, Factors, Progress, SampleGradients, UserError
 from crossloss.memory import available_memory
 
 SEGMENT = 32_000_000
@@ -81,7 +81,7 @@ class Index:
     """
 
     def __init__(
-        self, keep: Keep, key: Mapping[str, Any], gradients: SampleGradients, make: Make, size: int, like: Tensor
+        self, cache: Cache, key: Mapping[str, Any], gradients: SampleGradients, make: Make, size: int, like: Tensor
     ) -> None:
         self._make, self._like = make, like
         limit = max(1, SEGMENT // (size * like.element_size()))
@@ -95,7 +95,7 @@ class Index:
             rows += count
         name = f"features-{key['estimator']}"
         self._entries = [
-            keep.entry(name, key, segment, limit, suffix=".safetensors") for segment in range(len(self._groups))
+            cache.entry(name, key, segment, limit, suffix=".safetensors") for segment in range(len(self._groups))
         ]
 
     def segments(self, progress: Progress) -> Iterator[dict[str, Tensor]]:
@@ -118,19 +118,19 @@ class Index:
             yield {name: torch.from_numpy(np.asarray(array)).to(self._like.device) for name, array in saved.items()}
 
 
-class Held:
-    """A ``core.Keep`` in the memory of one pass."""
+class MemoryCache:
+    """A ``core.Cache`` in the memory of one pass."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
 
-    def entry(self, name: str, *key: Any, suffix: str = "") -> "HeldEntry":
+    def entry(self, name: str, *key: Any, suffix: str = "") -> "MemoryCacheEntry":
         """The place of what a name and plain values identify."""
-        return HeldEntry(self._values, f"{name} {key}")
+        return MemoryCacheEntry(self._values, f"{name} {key}")
 
 
-class HeldEntry:
-    """One place of ``Held``."""
+class MemoryCacheEntry:
+    """One place of ``MemoryCache``."""
 
     def __init__(self, values: dict[str, Any], name: str) -> None:
         self._values, self._name = values, name

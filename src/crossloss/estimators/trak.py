@@ -10,22 +10,23 @@ from torch import Tensor
 
 from crossloss.core import (
     Accumulator,
+    Cache,
     Checkpoint,
     Estimator,
     Field,
-    Keep,
     Objective,
+    PreparedEstimator,
     Progress,
     SampleGradients,
     Trajectory,
     UserError,
 )
 from crossloss.estimators.gradient import objective_gradients
-from crossloss.estimators.projection import Held, Index, Projection, require_memory, require_whole, shifted
+from crossloss.estimators.projection import Index, MemoryCache, Projection, require_memory, require_whole, shifted
 
 
 @dataclass(frozen=True)
-class TRAK(Estimator):
+class TRAK(PreparedEstimator):
     """I_i = - phi(f)^T (n sum_j w_j phi_j phi_j^T + lambda)^-1 phi_i, phi a random projection of gradients.
 
     phi_i is of sample i's term of the training loss, phi(f) of the objective. The matrix is the empirical Fisher
@@ -77,20 +78,9 @@ class TRAK(Estimator):
         """Parameters of other layers."""
         return field.left_out("sample-gradients")
 
-    def at(self, trajectory: Trajectory, keep: Keep | None = None) -> Callable[..., Accumulator]:
-        """Return the estimator of one trajectory, whose features serve all calls."""
-        return partial(_Features(self, trajectory, keep), trajectory)
-
-    def add(
-        self,
-        trajectory: Trajectory,
-        objectives: Sequence[Objective],
-        into: Accumulator,
-        progress: Progress,
-        checkpoint: Checkpoint | None,
-    ) -> None:
-        """Add the scores to ``into``."""
-        _Features(self, trajectory, None).add(trajectory, objectives, into, progress, checkpoint)
+    def prepared(self, trajectory: Trajectory, cache: Cache | None = None) -> Estimator:
+        """The estimator of one trajectory, which serves all calls."""
+        return _Features(self, trajectory, cache)
 
 
 class _Features(Estimator):
@@ -99,8 +89,8 @@ class _Features(Estimator):
     name = "trak"
     overflow = TRAK.overflow
 
-    def __init__(self, estimator: TRAK, trajectory: Trajectory, keep: Keep | None) -> None:
-        self.estimator, self._keep = estimator, keep or Held()
+    def __init__(self, estimator: TRAK, trajectory: Trajectory, cache: Cache | None) -> None:
+        self.estimator, self._cache = estimator, cache or MemoryCache()
         steps, count = trajectory.steps, estimator.checkpoints
         self._states = sorted({round(steps * j / count) for j in range(1, count + 1)})
         self._solvers: dict[int, Callable[[Tensor], Tensor]] = {}
@@ -124,7 +114,7 @@ class _Features(Estimator):
             if t not in self._solvers:
                 n, size = sum(gradients.parts), projection.size
                 shown = partial(shifted, progress, 2 * parts * number, 2 * parts * len(states))
-                _check_memory(n, size, theta, getattr(self._keep, "path", None) is None)
+                _check_memory(n, size, theta, getattr(self._cache, "path", None) is None)
                 self._solvers[t] = _solver(index, trajectory.weights, n, size, self.estimator.damping, shown)
             direction = projection.directions(objective_gradients(field, theta, objectives)).double()
             solved = self._solvers[t](direction) / -len(states)
@@ -138,7 +128,7 @@ class _Features(Estimator):
             return rows, {"features": projection.factors(factors)}
 
         key: dict[str, Any] = {"estimator": self.name, "features": self.estimator.features, "seed": self.estimator.seed}
-        return Index(self._keep, key | {"step": t}, gradients, make, projection.size, theta)
+        return Index(self._cache, key | {"step": t}, gradients, make, projection.size, theta)
 
 
 def theta_at(trajectory: Trajectory, t: int) -> Tensor:
