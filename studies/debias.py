@@ -53,6 +53,7 @@ class Correction:
 
 TOGETHER = {
     "swap": Correction({"method": "swap", "share": 0.5}, halves=True),
+    "swap-copies": Correction({"method": "swap", "share": 1.0, "copies": True}, halves=True),
     "swap-fewest": Correction({"method": "swap"}, several=True, halves=True),
     "reweight": Correction({"method": "reweight"}, several=True, halves=True),
     "reweight-one-start": Correction({"method": "reweight"}),
@@ -67,7 +68,7 @@ TOGETHER = {
 WIDE, WIDE_WORDS = 0.5, 300
 """Part of the direct bias that the correction ``wide`` leaves, and how many words it is of."""
 UPDATES = ("undo", "reinforce", "both")
-TRANSFERRED = ("swap", "swap-fewest", "reweight", "remove")
+TRANSFERRED = ("swap", "swap-copies", "swap-fewest", "reweight", "remove")
 """Corrections that are tried on gensim's Word2Vec."""
 LEAST = 50
 """Occurrences from which a test word counts as frequent."""

@@ -132,7 +132,7 @@ def transfer(
             # Words and their frequencies are those of the corpus as it was, for both sides.
             word2vec.build_vocab_from_freq(model.vocabulary.occurrences)
             chosen = Copies(run, sides[side], seed)
-            word2vec.train(chosen, total_examples=int(run.weights.sum()), epochs=epochs)
+            word2vec.train(chosen, total_examples=round(float(sides[side].sum())), epochs=epochs)
             words = list(word2vec.wv.index_to_key)
             vectors = torch.from_numpy(np.array(word2vec.wv.vectors))
             view = Embeddings(words, {w: i for i, w in enumerate(words)}, vectors, torch.zeros_like(vectors))
