@@ -68,6 +68,13 @@ def test_another_trainer_sees_the_removal_of_what_was_planted(run, monkeypatch):
     assert [w.tolist() for w in made] == [other.tolist()] * 3
 
 
+def test_gensim_knows_how_many_sentences_it_gets(run, caplog):
+    # Its learning rate falls with the share of them that it has seen.
+    pytest.importorskip("gensim")
+    transfer(run, [ONE], 2 * run.weights, [1], epochs=2)
+    assert not [entry for entry in caplog.records if "did not equal expected" in entry.message]
+
+
 def test_no_difference_does_not_carry_over():
     assert not Transfer([1.0, 1.2, 0.9], [1.05, 1.1, 1.0]).significant
     assert Transfer([1.0, 1.2, 0.9], [0.1, 0.2, 0.0]).significant
