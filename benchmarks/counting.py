@@ -17,11 +17,11 @@ from pathlib import Path
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.mapping import map_arrays
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import Corpus
 from crossloss.text.streamed import stream_pairs
 from crossloss.text.vocabulary import build_vocabulary
+from crossloss.utils.mapping import map_arrays
 
 HOW, PARTS = ("read", "held", "streamed"), (0.25, 1.0)
 

@@ -27,7 +27,7 @@ from cost_model import TERMS, features
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss import distributed
+from crossloss.utils import distributed
 
 CASES: dict[str, dict[str, Any]] = {
     "v4337": {"min_count": 100, "max_words": 0, "dimension": 50},

@@ -20,7 +20,7 @@ import crossloss as cl
 from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import Weat, weat
 from crossloss.run.retrainer import Retrainer, changes, without
-from crossloss.statistics import fidelity
+from crossloss.utils.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

@@ -41,7 +41,7 @@ from crossloss.objectives import weat
 from crossloss.optimisers import HeavyBall
 from crossloss.run.retrainer import without
 from crossloss.run.trajectory import MemoryStates, Training, without_steps
-from crossloss.statistics import fidelity
+from crossloss.utils.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

@@ -24,8 +24,8 @@ from record import RESULTS, environment
 from trained import train_on
 
 import crossloss as cl
-from crossloss.files import LEDGER
 from crossloss.objectives.weat import Weat
+from crossloss.utils.files import LEDGER
 from dense import random_sentences
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]

@@ -23,7 +23,7 @@ from record import RESULTS, Record
 
 import crossloss as cl
 from crossloss.integrations.transformers import record
-from crossloss.memory import resident_memory
+from crossloss.utils.memory import resident_memory
 from studies.language_models import held_out, trainer_of
 
 

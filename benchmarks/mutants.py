@@ -46,7 +46,7 @@ SKIPGRAM = (
     "cooccurrence",
 )
 FILES = [
-    SOURCE / "core.py",
+    *sorted((SOURCE / "core").glob("*.py")),
     *sorted((SOURCE / "estimators").rglob("*.py")),
     *(SOURCE / "models" / "skipgram" / f"{name}.py" for name in SKIPGRAM),
     *sorted((SOURCE / "models" / "torch").glob("*.py")),
@@ -111,7 +111,7 @@ class Mutating:
             near = [line for line in by_line if line in mutant.lines and line <= mutant.line]
             contexts = set(by_line.get(max(near, default=0), ())) - {""}
         top = mutant.file.relative_to(SOURCE).parts[0]
-        mirror = f"tests/{'estimators' if top == 'core.py' else top}"
+        mirror = f"tests/{'estimators' if top == 'core' else top}"
         found = [
             test
             for test in self.items

@@ -31,7 +31,7 @@ from crossloss.models.skipgram.control import DEGREES
 from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import weat
 from crossloss.run.retrainer import Retrainer, changes, without
-from crossloss.statistics import fidelity
+from crossloss.utils.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

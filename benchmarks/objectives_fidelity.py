@@ -31,7 +31,7 @@ from crossloss.objectives import (
     weat,
 )
 from crossloss.run.retrainer import Retrainer, changes, without
-from crossloss.statistics import fidelity
+from crossloss.utils.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 
 PAIRS = [("he", "she"), ("his", "her"), ("man", "woman"), ("son", "daughter"), ("father", "mother")]

@@ -16,8 +16,8 @@ from record import RESULTS, Record
 from trained import train_on
 
 import crossloss as cl
-from crossloss.memory import peak_memory
 from crossloss.models.skipgram.kernels import TILE_CPU, Kernels
+from crossloss.utils.memory import peak_memory
 
 
 def fastest(work: Callable[[], object], seconds: float = 1.0, fewest: int = 3) -> float:

@@ -24,7 +24,7 @@ from crossloss.models.skipgram.quality import quality
 from crossloss.objectives import weat
 from crossloss.objectives.displacement import displacement
 from crossloss.run.retrainer import without
-from crossloss.statistics import fidelity
+from crossloss.utils.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

@@ -54,7 +54,7 @@ def predicted(given: argparse.Namespace, words: float, processes: int) -> dict[s
     settings, pairs = make_settings(**chosen), given.pairs * (words / MEASURED) ** given.growth
     pairs = min(pairs, given.words * (given.words + 1) / 2)
     elements, k = ELEMENTS * words, given.objectives
-    with patch("crossloss.distributed.count", lambda: processes):
+    with patch("crossloss.utils.distributed.count", lambda: processes):
         gradient, pullback, each = _seconds(settings, given.words, round(pairs))
         needed = footprint(settings, Text(words), words=given.words, pairs=round(pairs), elements=0)  # type: ignore[arg-type]
     sent = 2 * (processes - 1) / processes * 8 * given.words * given.dimension / given.wire

@@ -21,7 +21,6 @@ import transformers
 from record import RESULTS, Record
 
 import crossloss as cl
-from crossloss.baselines import EmbeddingCosine
 from crossloss.estimators import LESS, TRAK, ConjugateGradient, InverseHessian, TracIn
 from crossloss.integrations.transformers import record
 from studies.language_models import LONGEST, held_out, model_of, rows_of, tokenizer_of, trainer_of
@@ -48,7 +47,7 @@ def further(names: Any, damping: float, checkpoints: int, embed: Any) -> dict[st
         "ekfac": InverseHessian("ekfac", damping=damping),
         "ggn": InverseHessian("ggn", ConjugateGradient(tolerance=1e-2, iterations=500), damping=damping),
         "tracin": TracIn(), "trak": TRAK(checkpoints=checkpoints), "less": LESS(checkpoints=checkpoints),
-        "embedding-cosine": EmbeddingCosine(embed),
+        "embedding-cosine": cl.baselines.EmbeddingCosine(embed),
     }  # fmt: skip
     return {name: made[name] for name in names}
 
@@ -141,7 +140,11 @@ def main() -> None:
     chosen = further(given.estimators, result.figures.get("damping", 1.0), given.checkpoints, embed)
     with cl.progress():
         for label, estimator in chosen.items():
-            able = [o for o in objectives if not isinstance(estimator, EmbeddingCosine) or estimator.able(run, o)]
+            able = [
+                o
+                for o in objectives
+                if not isinstance(estimator, cl.baselines.EmbeddingCosine) or estimator.able(run, o)
+            ]
             begun = clock()
             scores = cl.score(run, able, estimator)
             if f"seconds.score.{label}" not in result.figures:  # else it is stored

@@ -14,8 +14,9 @@ import typer
 from typer.cli import get_docs_for_click
 
 import crossloss
-from crossloss import baselines, estimators, losses, objectives
+from crossloss import estimators, losses, objectives
 from crossloss.cli import app
+from crossloss.scores import baselines
 
 WIDTH = 120
 PRELUDE = """\
@@ -169,7 +170,7 @@ SECTIONS: tuple[tuple[str, str, ModuleType, str], ...] = (
     ),
     (
         "Baselines",
-        "In `crossloss.baselines`: scores by texts alone, to compare with. Most users name one.",
+        "In `cl.baselines`: scores by texts alone, to compare with. Most users name one.",
         baselines,
         "BASELINES BM25 EmbeddingCosine",
     ),

@@ -10,10 +10,10 @@ from pathlib import Path
 import typer
 
 import crossloss as cl
-from crossloss.memory import available_memory
 from crossloss.models.skipgram.estimate import check_memory, estimate
 from crossloss.run.folder import RunFolder
 from crossloss.text.vocabulary import build_vocabulary
+from crossloss.utils.memory import available_memory
 from studies.tables import Table, clean, print_line, require_matplotlib
 
 PAPER_TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

@@ -14,13 +14,13 @@ import numpy as np
 import typer
 
 import crossloss as cl
-from crossloss.display import duration, percent, spread, value
 from crossloss.models.skipgram.hard_debias import hard_debias
 from crossloss.objectives import Weat
 from crossloss.plans.evaluation import metrics_of
 from crossloss.plans.flip import in_common, sentences
 from crossloss.plans.sweep import PASSES
-from crossloss.progress import part, track
+from crossloss.utils.display import duration, percent, spread, value
+from crossloss.utils.progress import part, track
 from studies import command, tables
 from studies.tables import Figure, Table, figure
 

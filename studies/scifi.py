@@ -14,9 +14,9 @@ import torch
 import typer
 
 import crossloss as cl
-from crossloss.display import value
 from crossloss.objectives import displacement
 from crossloss.text.tokens import pattern_without, stop_words
+from crossloss.utils.display import value
 from studies import command, sentences, tables
 from studies.sentences import ranked, strongest
 from studies.tables import Figure, Table, figure

@@ -3,8 +3,8 @@
 import numpy as np
 
 import crossloss as cl
-from crossloss.display import effect
-from crossloss.reading import near_duplicates
+from crossloss.scores.reading import near_duplicates
+from crossloss.utils.display import effect
 
 HEADINGS = ("effect if removed", "rank", "near-duplicates", "document", "sentence", "word pairs")
 PAIRS = 6

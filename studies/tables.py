@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 import crossloss as cl
-from crossloss.files import write_text
+from crossloss.utils.files import write_text
 
 console = Console()
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")

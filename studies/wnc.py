@@ -16,11 +16,11 @@ import numpy as np
 import typer
 
 import crossloss as cl
-from crossloss.display import effect, probability, value
-from crossloss.memory import peak_memory
 from crossloss.objectives import PermutationResult, Weat
-from crossloss.progress import track
 from crossloss.text.versions import read_versions, versions_table
+from crossloss.utils.display import effect, probability, value
+from crossloss.utils.memory import peak_memory
+from crossloss.utils.progress import track
 from studies import command, sentences, tables
 from studies.sentences import strongest
 from studies.tables import Figure, Table, figure

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import crossloss as cl
-from crossloss.baselines import BASELINES
 from crossloss.estimators import ESTIMATORS
 from crossloss.objectives.weat import Weat
-from crossloss.scoring import CO_OCCURRENCE
+from crossloss.scores.baselines import BASELINES
+from crossloss.scores.scoring import CO_OCCURRENCE
 
 SCORES = [f"score: {name}" for name in (*ESTIMATORS, CO_OCCURRENCE, *BASELINES)]
 ROWS = [
@@ -173,7 +173,7 @@ class Word2VecFile(Gensim):
 
     def field(self, folder: Path) -> Any:
         """Of text files that hold both matrices of a run."""
-        from crossloss.export import export
+        from crossloss.folders.export import export
 
         vectors, contexts = export(SkipGramExact().run(folder), "word2vec", folder / "files")
         return cl.from_word2vec(vectors, cl.from_sentences(sentences()), contexts=contexts, window=3)
@@ -212,7 +212,7 @@ def _refused() -> dict[tuple[str, str], Refusal]:
     )  # fmt: skip
     refuse(
         ["score: embedding-cosine"], TORCHES, "EmbeddingCosine(lambda",
-        "`EmbeddingCosine(embed)` of `crossloss.baselines`: a torch model has no vectors of words",
+        "`EmbeddingCosine(embed)` of `cl.baselines`: a torch model has no vectors of words",
     )  # fmt: skip
     refuse(["score: inverse-hessian-word-blocks"], TORCHES, "ekfac", "`inverse-hessian-ekfac` or `-ggn`")
     refuse(

@@ -7,8 +7,8 @@ import sys
 import time
 import traceback
 
-from crossloss import distributed
 from crossloss.core import UserError
+from crossloss.utils import distributed
 
 
 def together(count, work, timeout="30"):

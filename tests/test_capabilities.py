@@ -11,12 +11,12 @@ import torch
 
 import crossloss as cl
 from capabilities import COLUMNS, IMPORTS, REFUSED, ROWS, TORCHES, WEAT, differences, held_out
-from crossloss import scoring
-from crossloss.baselines import BASELINES
 from crossloss.core import FULL_BATCH, UserError
-from crossloss.export import export
+from crossloss.folders.export import export
 from crossloss.objectives import Function, as_objective
 from crossloss.run.trajectory import FileCheckpoint
+from crossloss.scores import scoring
+from crossloss.scores.baselines import BASELINES
 from distributed_sample import results
 
 DAMPING = 0.5

@@ -12,10 +12,12 @@ import pytest
 import torch
 
 import crossloss as cl
-from crossloss import cli, files, stored
+from crossloss import cli
 from crossloss.cli import printing
 from crossloss.core import UserError
-from crossloss.files import LEDGER
+from crossloss.folders import restore as stored
+from crossloss.utils import files
+from crossloss.utils.files import LEDGER
 from fuzzing import FORBIDDEN
 from fuzzing_runs import TARGETS, chosen, command, hostile_run, made, options
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crossloss.core import UserError
-from crossloss.extras import needed
+from crossloss.utils.extras import needed
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -79,7 +79,7 @@ WITHOUT = f"import sys; sys.modules |= dict.fromkeys({UNIX!r})"
 RUN = """
 import warnings; warnings.simplefilter("ignore")
 import crossloss as cl, crossloss.cli
-from crossloss.memory import available_memory, peak_memory
+from crossloss.utils.memory import available_memory, peak_memory
 assert available_memory() > 0 and peak_memory() is None
 texts = ["he went to the office", "she went home to the family", "the man and the woman went home"] * 4
 near = cl.objectives.similarity("he", "she")

@@ -20,7 +20,7 @@ from torch import Tensor
 import crossloss as cl
 from crossloss.core import FULL_BATCH
 from crossloss.estimators.gradient import objective_gradients
-from crossloss.statistics import pearson
+from crossloss.utils.statistics import pearson
 from run import WORK, recorded, resampled, subsets
 
 F64 = torch.float64

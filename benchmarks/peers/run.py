@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from record import RESULTS, Record  # noqa: E402
 from tasks import WORK  # noqa: E402
 
-from crossloss.statistics import fidelity, pearson  # noqa: E402
+from crossloss.utils.statistics import fidelity, pearson  # noqa: E402
 
 PACKAGES = ("crossloss", "torch", "dattri", "pydvl", "captum", "kronfluence")
 OWN = ("crossloss", "torch")

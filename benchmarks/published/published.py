@@ -24,7 +24,7 @@ from record import RESULTS, Record  # noqa: E402
 import crossloss as cl  # noqa: E402
 from crossloss.estimators.gradient import objective_gradients  # noqa: E402
 from crossloss.run.retrainer import Retrainer, changes, without  # noqa: E402
-from crossloss.statistics import fidelity  # noqa: E402
+from crossloss.utils.statistics import fidelity  # noqa: E402
 from crossloss.validation.subsets import random_subsets  # noqa: E402
 
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")

@@ -18,14 +18,9 @@ Any torch model:
 >>> scores = cl.score(cl.train(field, cl.SGD(lr=0.1), steps=200), [lambda m: margin(m(x_test))])
 """
 
-__version__ = "0.1.0"
-
 from crossloss import losses, objectives
-from crossloss.concepts import concepts
 from crossloss.core import UserError
-from crossloss.edit_scores import score_edits
-from crossloss.edits import Edits
-from crossloss.measures import Measures, measure
+from crossloss.folders.load import load
 from crossloss.models.skipgram.from_gensim import from_gensim
 from crossloss.models.skipgram.from_word2vec import from_word2vec
 from crossloss.models.skipgram.model import SkipGram
@@ -48,18 +43,24 @@ from crossloss.optimisers import (
     RMSprop,
 )
 from crossloss.plans import Evaluation, Plan, SmallestFlip, evaluate, plan, smallest_flip
-from crossloss.progress import progress
+from crossloss.plans.edit_scores import score_edits
+from crossloss.plans.edits import Edits
 from crossloss.report import report
-from crossloss.run.load import load
 from crossloss.run.recorder import Recorder
 from crossloss.run.run import Run
 from crossloss.run.train import imported, train
-from crossloss.scores import Scores
-from crossloss.scoring import score
+from crossloss.scores import Scores, baselines, score
+from crossloss.scores.concepts import concepts
+from crossloss.scores.token_scores import token_scores
 from crossloss.text.read import Corpus, from_sentences, read
 from crossloss.text.swaps import with_swaps
-from crossloss.token_scores import token_scores
+from crossloss.utils import distributed
+from crossloss.utils.progress import progress
+from crossloss.utils.version import VERSION
 from crossloss.validation import Smoothness, Spread, Validation, over_starts, smoothness, validate
+from crossloss.validation.measures import Measures, measure
+
+__version__ = VERSION
 
 __all__ = [
     "SGD",
@@ -90,8 +91,10 @@ __all__ = [
     "TorchField",
     "UserError",
     "Validation",
+    "baselines",
     "check_field",
     "concepts",
+    "distributed",
     "evaluate",
     "from_gensim",
     "from_sentences",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crossloss.progress import track
+from crossloss.utils.progress import track
 from studies.mixture import measure, protocol
 from studies.mixture.measure import ABLATION, BASE, CLOSE, ENOUGH
 from studies.mixture.model import LOSSES

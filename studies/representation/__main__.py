@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 import crossloss as cl
-from crossloss.memory import peak_memory
 from crossloss.text.versions import read_versions
+from crossloss.utils.memory import peak_memory
 from studies import command, tables
 from studies.representation import measure, page
 from studies.representation.subject import Subject

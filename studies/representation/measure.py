@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 import crossloss as cl
-from crossloss.baselines import EmbeddingCosine
-from crossloss.display import duration
 from crossloss.integrations.transformers import record
-from crossloss.progress import track
-from crossloss.statistics import fidelity
+from crossloss.utils.display import duration
+from crossloss.utils.progress import track
+from crossloss.utils.statistics import fidelity
 from crossloss.validation.subsets import random_subsets
 from studies.representation.subject import Subject
 from studies.tables import print_line
@@ -151,7 +150,7 @@ def _lds(subject: Subject, run: cl.Run, scores: cl.Scores, subsets: int) -> Iter
     objectives = list(subject.objectives.values())
     others = {"tracin": cl.score(run, objectives, "tracin")}
     compared = [o for o in objectives if not isinstance(o, cl.objectives.Function) or o.against]
-    others["embedding-cosine"] = cl.score(run, compared, EmbeddingCosine(subject.embed))
+    others["embedding-cosine"] = cl.score(run, compared, cl.baselines.EmbeddingCosine(subject.embed))
     run.results.scores = scores
     for share in shares(subject, run.model.samples):
         rows = []

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import crossloss as cl
-from crossloss.progress import track
+from crossloss.utils.progress import track
 from studies.language_models import trainer_of
 from studies.representation.subject import Subject, half_back, variants
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import crossloss as cl
-from crossloss.display import agreement, effect, percent, probability, value
+from crossloss.utils.display import agreement, effect, percent, probability, value
 from studies.representation.measure import over_starts
 from studies.tables import Table
 

@@ -12,8 +12,8 @@ from explored import MINE, explored, make_run, torch_run
 from hostile_texts import TEXTS
 
 import crossloss as cl
-from crossloss import display
 from crossloss.plans import read_plan
+from crossloss.utils import display
 from dense import random_sentences
 from driver import browser, opened
 from fuzzing_runs import command

@@ -9,7 +9,7 @@ from explored import MINE, NEAR, explored, make_run
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.explore.worker import Busy, Worker
-from crossloss.progress import track
+from crossloss.utils.progress import track
 
 
 def waiting(begun, go, steps=1000):

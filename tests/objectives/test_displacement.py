@@ -10,7 +10,7 @@ from crossloss.models.skipgram.hard_debias import HardDebias
 from crossloss.objectives import displacement
 from crossloss.plans.ensemble import SeedEnsemble
 from crossloss.run.retrainer import Retrainer
-from crossloss.scoring import score
+from crossloss.scores.scoring import score
 from crossloss.text.read import from_sentences
 from dense import random_sentences
 from train_on import train_on

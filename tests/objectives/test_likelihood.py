@@ -9,7 +9,7 @@ from crossloss.core import UserError
 from crossloss.models.skipgram import text
 from crossloss.models.skipgram.hard_debias import HardDebias
 from crossloss.objectives import displacement, fingerprint, from_dict, likelihood, similarity, to_dict
-from crossloss.scoring import score
+from crossloss.scores.scoring import score
 from crossloss.text.pairs import count_pairs
 from crossloss.text.read import from_sentences
 from dense import DenseSkipGram, dense_counts, random_sentences

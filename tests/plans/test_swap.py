@@ -5,11 +5,11 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.folders.restore import restore
 from crossloss.objectives.weat import Weat
 from crossloss.plans import read_plan
 from crossloss.plans.make import swap_changes
 from crossloss.run.figures import held_in_samples
-from crossloss.stored import restore
 from dense import random_sentences
 from train_on import train_on
 

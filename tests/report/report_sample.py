@@ -18,8 +18,8 @@ from crossloss.plans.depleted import DepletedWord
 from crossloss.plans.settings import PlanSettings
 from crossloss.report import render
 from crossloss.run.results import Results
-from crossloss.scores import Scored
-from crossloss.statistics import Fidelity
+from crossloss.scores.scores import Scored
+from crossloss.utils.statistics import Fidelity
 from crossloss.validation.spread import Spread
 from crossloss.validation.strongest import Strongest
 from crossloss.validation.validation import Compared, PlanCheck, Validation

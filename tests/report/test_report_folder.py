@@ -6,8 +6,8 @@ import pytest
 from test_report_page import Page
 
 import crossloss as cl
+from crossloss.folders.restore import save_flip
 from crossloss.objectives import Weat
-from crossloss.stored import save_flip
 from dense import random_sentences
 from train_on import train_on
 

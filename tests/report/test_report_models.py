@@ -12,9 +12,9 @@ from test_report_page import Page
 from torch.nn import functional as F
 
 import crossloss as cl
+from crossloss.folders.load import load
 from crossloss.models.skipgram.from_word2vec import TRUST
 from crossloss.objectives import Weat
-from crossloss.run.load import load
 
 N = 24
 

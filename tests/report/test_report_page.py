@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from report_sample import Line, bare, check, objective, page_of, plan, report
 
 import crossloss
-from crossloss import display
 from crossloss.core import UserError
 from crossloss.report import render
 from crossloss.report.text import clean
+from crossloss.utils import display
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 

@@ -3,11 +3,11 @@ import shlex
 import pytest
 from report_sample import bare, check, fidelity, objective, plan, report
 
-from crossloss import display
 from crossloss.objectives import RareWords
 from crossloss.report import words
 from crossloss.report.page import Contents
-from crossloss.statistics import Fidelity
+from crossloss.utils import display
+from crossloss.utils.statistics import Fidelity
 from crossloss.validation.spread import Spread
 from crossloss.validation.strongest import Strongest
 

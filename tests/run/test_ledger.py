@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import crossloss as cl
-from crossloss import files as crossloss_files
 from crossloss.core import UserError
-from crossloss.files import LEDGER
 from crossloss.objectives.weat import Weat
+from crossloss.utils import files as crossloss_files
+from crossloss.utils.files import LEDGER
 from dense import random_sentences
 from train_on import train_on
 

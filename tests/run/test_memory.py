@@ -5,8 +5,8 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.memory import Footprint
 from crossloss.objectives.weat import Weat
+from crossloss.utils.memory import Footprint
 from dense import random_sentences
 from train_on import train_on
 

@@ -7,16 +7,17 @@ from functools import partial
 import pytest
 
 import crossloss as cl
-from crossloss import files, scoring
-from crossloss.files import LEDGER
 from crossloss.models.skipgram.estimate import footprint
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.settings import make_settings
 from crossloss.objectives.weat import Weat
 from crossloss.run.trajectory import FileCheckpoint
+from crossloss.scores import scoring
 from crossloss.text.pairs import count_pairs
 from crossloss.text.vocabulary import build_vocabulary
+from crossloss.utils import files
+from crossloss.utils.files import LEDGER
 from dense import random_sentences
 from train_on import train_on
 

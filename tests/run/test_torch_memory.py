@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from torch import nn
 
 import crossloss as cl
-from crossloss import memory, scoring
 from crossloss.core import UserError
-from crossloss.memory import Footprint
 from crossloss.models.torch import activations as pieces
 from crossloss.run.trajectory import FileCheckpoint, SpilledStates
+from crossloss.scores import scoring
+from crossloss.utils import memory
+from crossloss.utils.memory import Footprint
 
 F64 = torch.float64
 N, STEPS = 24, 6

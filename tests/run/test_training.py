@@ -8,12 +8,12 @@ import torch
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.files import LEDGER
-from crossloss.memory import Footprint, parse_bytes
 from crossloss.models.skipgram.embeddings import initial_vectors
 from crossloss.models.skipgram.estimate import estimate
 from crossloss.models.skipgram.settings import make_settings, split_settings
 from crossloss.text.vocabulary import build_vocabulary
+from crossloss.utils.files import LEDGER
+from crossloss.utils.memory import Footprint, parse_bytes
 from dense import random_sentences
 from train_on import train_on
 

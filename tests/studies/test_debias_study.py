@@ -10,9 +10,9 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.display import value
 from crossloss.models.skipgram.hard_debias import HardDebias, hard_debias
 from crossloss.objectives.weat import Weat
+from crossloss.utils.display import value
 from dense import random_sentences
 from studies import debias, tables
 from train_on import train_on

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import crossloss as cl
-from crossloss.display import effect
 from crossloss.objectives import displacement
 from crossloss.run.run import Run
 from crossloss.text.tokens import pattern_without, stop_words
+from crossloss.utils.display import effect
 from studies import scifi, tables
 
 pytest.importorskip("matplotlib")

@@ -14,11 +14,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SHOWN = sorted({line for p in PAGES for line in re.findall(r"python -m studies\.\w+ --[^`#\n]+", p.read_text("utf-8"))})
 PUBLIC = ("crossloss", "crossloss.core", "crossloss.estimators", "crossloss.objectives")
 LACKING = {  # what studies need that has no public name yet: this list only gets shorter
-    "crossloss.baselines": {"EmbeddingCosine"},
-    "crossloss.display": {"agreement", "duration", "effect", "percent", "probability", "spread", "value"},
-    "crossloss.files": {"write_text"},
+    "crossloss.utils.display": {"agreement", "duration", "effect", "percent", "probability", "spread", "value"},
+    "crossloss.utils.files": {"write_text"},
     "crossloss.integrations.transformers": {"record"},
-    "crossloss.memory": {"available_memory", "peak_memory"},
+    "crossloss.utils.memory": {"available_memory", "peak_memory"},
     "crossloss.models.skipgram.estimate": {"check_memory", "estimate"},
     "crossloss.models.skipgram.hard_debias": {"hard_debias"},
     "crossloss.models.threads": {"one_core"},
@@ -26,10 +25,10 @@ LACKING = {  # what studies need that has no public name yet: this list only get
     "crossloss.plans.evaluation": {"metrics_of"},
     "crossloss.plans.flip": {"in_common", "sentences"},
     "crossloss.plans.sweep": {"PASSES"},
-    "crossloss.progress": {"part", "track"},
-    "crossloss.reading": {"near_duplicates"},
+    "crossloss.utils.progress": {"part", "track"},
+    "crossloss.scores.reading": {"near_duplicates"},
     "crossloss.run.folder": {"RunFolder"},
-    "crossloss.statistics": {"fidelity"},
+    "crossloss.utils.statistics": {"fidelity"},
     "crossloss.text.tokens": {"WITH_NUMBERS", "pattern_without", "stop_words"},
     "crossloss.text.versions": {"Versions", "read_versions", "versions_table"},
     "crossloss.text.vocabulary": {"build_vocabulary"},

@@ -10,9 +10,9 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.display import effect, value
 from crossloss.objectives.weat import Weat
 from crossloss.text.versions import Versions, read_versions
+from crossloss.utils.display import effect, value
 from dense import random_sentences
 from studies import command, tables, wnc
 from studies.sentences import HEADINGS, strongest

@@ -11,12 +11,12 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.mapping import map_arrays
 from crossloss.objectives import Weat
 from crossloss.text import encoding, long_rows, mapped, streamed
 from crossloss.text.mapped import Strings
 from crossloss.text.pairs import count_pairs
 from crossloss.text.vocabulary import build_vocabulary
+from crossloss.utils.mapping import map_arrays
 from dense import random_sentences
 from distributed_sample import results
 from train_on import train_on

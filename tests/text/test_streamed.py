@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from crossloss.core import UserError
-from crossloss.mapping import map_arrays
 from crossloss.text import pairs, streamed
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import from_sentences
 from crossloss.text.streamed import stream_pairs
 from crossloss.text.vocabulary import build_vocabulary
+from crossloss.utils.mapping import map_arrays
 from dense import random_sentences
 from distributed_sample import results
 

@@ -12,7 +12,7 @@ import crossloss as cl
 from crossloss import cli
 from crossloss.core import UserError
 from crossloss.objectives import load_objectives
-from crossloss.reading import select
+from crossloss.scores.reading import select
 from train_on import train_on
 
 WORDS = ["josé", "andré", "zoë", "chloé", "büro", "straße", "küche", "İzmir"]

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from crossloss.core import UserError
-from crossloss.statistics import fidelity
+from crossloss.utils.statistics import fidelity
 from crossloss.validation.subsets import random_matching, random_subsets
 
 

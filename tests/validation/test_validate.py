@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import crossloss as cl
-from crossloss.baselines import EmbeddingCosine
 from crossloss.core import UserError
 from crossloss.estimators import InverseHessian
 from crossloss.objectives.weat import Weat
 from crossloss.run.retrainer import Retrainer, without
+from crossloss.scores.baselines import EmbeddingCosine
 from crossloss.validation.subsets import random_subsets
 from crossloss.validation.validate import compare
 from crossloss.validation.validation import Validation

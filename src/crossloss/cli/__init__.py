@@ -9,7 +9,6 @@ import sys
 
 import typer
 
-from crossloss import distributed
 from crossloss.cli import printing
 from crossloss.cli.explorer import explore
 from crossloss.cli.files import edits, export
@@ -18,7 +17,8 @@ from crossloss.cli.plans import plan, validate
 from crossloss.cli.scores import score, show
 from crossloss.cli.training import run, train
 from crossloss.core import UserError
-from crossloss.progress import progress
+from crossloss.utils import distributed
+from crossloss.utils.progress import progress
 
 app = typer.Typer(
     name="crossloss",

@@ -8,15 +8,15 @@ import typer
 import crossloss as cl
 from crossloss.cli.options import Count, Named, RunArgument, only_one, opened
 from crossloss.cli.printing import print_line, print_table
-from crossloss.display import effect, percent, several
-from crossloss.export import FORMATS
-from crossloss.export import export as write
+from crossloss.folders.export import FORMATS
+from crossloss.folders.export import export as write
+from crossloss.folders.restore import stored_scores
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Weat
 from crossloss.plans import read_plan
 from crossloss.plans.files import check_corpus
-from crossloss.stored import stored_scores
 from crossloss.text.versions import WNC, inspect_files, read_versions, versions_table
+from crossloss.utils.display import effect, percent, several
 
 
 def edits(

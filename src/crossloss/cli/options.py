@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, get_origin
 import typer
 
 from crossloss.core import UserError
+from crossloss.folders.load import load
 from crossloss.models.skipgram.settings import Recipe, Settings
 from crossloss.objectives import SYNTAX, parse_objectives
-from crossloss.run.load import load
 from crossloss.run.run import Run
 from crossloss.text.builtin import BUILTIN
 

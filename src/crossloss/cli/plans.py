@@ -9,7 +9,7 @@ import typer
 import crossloss as cl
 from crossloss.cli.options import Count, Named, RunArgument, only_one, opened
 from crossloss.cli.printing import print_line, print_result, print_table
-from crossloss.display import Table, spread
+from crossloss.folders.restore import save_flip, stored_scores, stored_targets
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Weat
 from crossloss.objectives.bounds import check_target
@@ -17,8 +17,8 @@ from crossloss.plans import METHODS, transfer
 from crossloss.plans.evaluation import metrics_of
 from crossloss.plans.flip import VERDICTS
 from crossloss.plans.update import ARMS
-from crossloss.reading import ranking
-from crossloss.stored import save_flip, stored_scores, stored_targets
+from crossloss.scores.reading import ranking
+from crossloss.utils.display import Table, spread
 
 
 def plan_and_validate(scores: cl.Scores, targets: Mapping[str, float], count: int, **settings: Any) -> None:

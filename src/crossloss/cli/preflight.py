@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossloss.cli.printing import print_line, print_table
-from crossloss.display import Table
-from crossloss.memory import available_memory, parse_bytes
 from crossloss.models.skipgram.estimate import check_memory, estimate
 from crossloss.models.skipgram.settings import make_settings, split_settings
 from crossloss.objectives import BaseObjective, rare_words
-from crossloss.progress import track
 from crossloss.text.read import Corpus, read
 from crossloss.text.swaps import with_swaps
 from crossloss.text.tokens import cut
 from crossloss.text.vocabulary import build_vocabulary
+from crossloss.utils.display import Table
+from crossloss.utils.memory import available_memory, parse_bytes
+from crossloss.utils.progress import track
 
 
 def read_corpus(corpus: str, reading: dict[str, Any]) -> Corpus:

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from crossloss.display import Marked, Result, Table, shortened
 from crossloss.run.run import Run, settings_of
+from crossloss.utils.display import Marked, Result, Table, shortened
 
 console = Console()
 errors = Console(stderr=True)

@@ -11,14 +11,14 @@ import crossloss as cl
 from crossloss.cli import options
 from crossloss.cli.preflight import read_corpus
 from crossloss.cli.printing import print_line, print_result, print_run, print_table
-from crossloss.display import Table, effect
+from crossloss.folders.restore import stored_scores
 from crossloss.models.skipgram.from_word2vec import TRUST
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import parse_objectives
-from crossloss.reading import ranking
-from crossloss.scoring import ESTIMATOR_NAMES
-from crossloss.stored import stored_scores
+from crossloss.scores.reading import ranking
+from crossloss.scores.scoring import ESTIMATOR_NAMES
 from crossloss.text.tokens import stop_words
+from crossloss.utils.display import Table, effect
 
 IMPORTED = {"estimator": "inverse-hessian-word-blocks", "damping": 1e-6}
 """How a model that was trained elsewhere is scored (docs/trust.md)."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Block, Cache, Factors, Progress, SampleGradients, UserError
-from crossloss.memory import available_memory
+from crossloss.utils.memory import available_memory
 
 SEGMENT = 32_000_000
 """Bytes of the features in one file."""

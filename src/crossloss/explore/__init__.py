@@ -15,7 +15,7 @@ from secrets import token_urlsafe
 from typing import Any
 
 from crossloss.core import UserError
-from crossloss.extras import needed
+from crossloss.utils.extras import needed
 
 __all__ = ["HOST", "explore", "listening"]
 

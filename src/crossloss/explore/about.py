@@ -3,11 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
-from crossloss.display import several
 from crossloss.explore.session import Session
 from crossloss.objectives import BaseObjective
 from crossloss.report.text import clean
 from crossloss.report.words import elsewhere
+from crossloss.utils.display import several
 
 
 def about(session: Session) -> dict[str, Any]:

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from crossloss.core import UserError
 from crossloss.models.skipgram.model import SkipGram
-from crossloss.reading import group_near_duplicates
 from crossloss.report.text import clean
 from crossloss.scores import Scores
+from crossloss.scores.reading import group_near_duplicates
 from crossloss.text.tokens import normal
 
 BINS, CELLS = 60, 40

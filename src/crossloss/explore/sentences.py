@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.edit_scores import score_edits
 from crossloss.explore.session import Session
 from crossloss.models.skipgram.explain import Explanation, explain_for_each
+from crossloss.plans.edit_scores import score_edits
 from crossloss.report.text import clean, highlight
 from crossloss.text.swaps import make_swaps
 from crossloss.text.tokens import tokenize

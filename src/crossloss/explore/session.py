@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.display import several
 from crossloss.explore.baskets import Basket, basket_key, changed_weights, plan_of, totals
 from crossloss.explore.queries import Rows
 from crossloss.explore.worker import Worker
+from crossloss.folders.load import load
+from crossloss.folders.restore import restore
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.objectives import from_dict, measured
 from crossloss.objectives.command_line import parse
-from crossloss.progress import part
 from crossloss.report.text import clean
 from crossloss.report.words import UNITLESS
-from crossloss.run.load import load
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.store import content_key
 from crossloss.scores import Scores
-from crossloss.scoring import compute_scores
-from crossloss.stored import restore
+from crossloss.scores.scoring import compute_scores
+from crossloss.utils.display import several
+from crossloss.utils.progress import part
 from crossloss.validation.validation import stored_validation
 
 FOUND = "explore.json"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crossloss.core import Progress, UserError
-from crossloss.progress import progress
+from crossloss.utils.progress import progress
 
 
 class Busy(UserError):
@@ -62,8 +62,8 @@ class Job:
 class Worker:
     """Does one job at a time in a thread of its own.
 
-    What a job writes into a run folder is complete or absent (``crossloss.files``), so that it may be cancelled, or the
-    process killed, at any time.
+    What a job writes into a run folder is complete or absent (``crossloss.utils.files``), so that it may be
+    cancelled, or the process killed, at any time.
     """
 
     def __init__(self) -> None:

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crossloss.core import UserError
-from crossloss.extras import needed
 from crossloss.models.torch import TorchField
 from crossloss.models.torch.module import generators, set_generators
 from crossloss.models.torch.view import ModelView
 from crossloss.run.recorder import Recorder
 from crossloss.run.run import Run
+from crossloss.utils.extras import needed
 
 IGNORED = -100
 """Label of a token that does not count."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from crossloss.core import Accumulator, Field, Objective, Optimiser, UserError
 from crossloss.estimators.gradient import objective_values
-from crossloss.memory import Footprint
+from crossloss.utils.memory import Footprint
 
 
 class Model(ABC):

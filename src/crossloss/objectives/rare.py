@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crossloss.core import Objective, UserError
-from crossloss.display import count, probability, value
 from crossloss.objectives.algebra import BaseObjective
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
 from crossloss.objectives.word_objective import WordView
+from crossloss.utils.display import count, probability, value
 
 RARE = 50
 """Occurrences below which a word is rare: one sentence is then more than 2 % of what is known of it (docs/trust.md)."""

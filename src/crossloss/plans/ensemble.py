@@ -13,10 +13,10 @@ import numpy as np
 
 from crossloss.core import Objective, UserError
 from crossloss.estimators import unrolled
-from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
 from crossloss.scores import Scores
+from crossloss.utils.progress import track
 
 VALUES, BASELINE = 3, 16
 """Starts that give the values, and the untouched run's mean, for each that gives derivatives, which take most time."""

@@ -17,9 +17,9 @@ from crossloss.plans.evaluation import Evaluation, Row
 from crossloss.plans.held_out import held_out_words
 from crossloss.plans.plan import Plan
 from crossloss.plans.transfer import Transfer, transfer
-from crossloss.progress import track
 from crossloss.run.figures import figures, held_in_samples, held_out_loss
 from crossloss.run.run import Run
+from crossloss.utils.progress import track
 
 NEIGHBOUR_WORDS = 1000
 

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from crossloss.core import UserError
-from crossloss.display import Result, Table, effect, percent, several, spread, value
 from crossloss.plans.transfer import Transfer
 from crossloss.run.run import Run
-from crossloss.statistics import deviation
+from crossloss.utils.display import Result, Table, effect, percent, several, spread, value
+from crossloss.utils.statistics import deviation
 
 FIGURES = ("wordsim353", "simlex999", "analogies", "loss", "held_out_loss", "neighbours_kept")
 """What is measured beside objectives."""

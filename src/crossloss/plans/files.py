@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
-from crossloss.files import read_table
 from crossloss.text.samples import Corpus
+from crossloss.utils.files import read_table
 
 
 def plan_table(weights: np.ndarray, what: Mapping[str, Any]) -> pa.Table:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.inputs import grouped
 from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives.permutation import permutation_test
 from crossloss.objectives.weat import Weat
-from crossloss.progress import track
 from crossloss.run.run import Run
 from crossloss.scores import Scores
 from crossloss.text.vocabulary import known_words
+from crossloss.utils.inputs import grouped
+from crossloss.utils.progress import track
 
 LEVEL = 0.05
 VERDICTS = ("zero", "insignificant")

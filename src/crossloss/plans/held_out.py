@@ -13,10 +13,10 @@ from crossloss.plans.evaluation import HeldOutWords
 from crossloss.plans.make import compute_plan
 from crossloss.plans.plan import Plan
 from crossloss.plans.settings import FITTED
-from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
-from crossloss.scoring import compute_scores
+from crossloss.scores.scoring import compute_scores
+from crossloss.utils.progress import track
 
 NEAR = 0.05
 """How near the fitted halves come to their targets, or a tenth of the way if that is less: the others are judged."""

@@ -22,11 +22,11 @@ from crossloss.plans.removal import first_order_removal
 from crossloss.plans.settings import FITTED, HARD, PlanSettings
 from crossloss.plans.sweep import PASSES, SIZES, choose_cell, sweep
 from crossloss.plans.update import ARMS, update
-from crossloss.progress import track
 from crossloss.run.figures import figures_of
 from crossloss.run.run import Run
-from crossloss.scores import UNROLLED, Scores
-from crossloss.scoring import compute_scores
+from crossloss.scores.scores import UNROLLED, Scores
+from crossloss.scores.scoring import compute_scores
+from crossloss.utils.progress import track
 
 METHODS = (*FITTED, *ARMS, HARD, *(f"{HARD}+{way}" for way in (*FITTED, *ARMS)))
 TOLERANCE = 0.01

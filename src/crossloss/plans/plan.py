@@ -8,8 +8,6 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import UserError
-from crossloss.display import Result, Table, percent, several, value
-from crossloss.inputs import read_only
 from crossloss.models.skipgram.hard_debias import debiased_parameters
 from crossloss.objectives.bounds import UNBOUNDED, Bounds, described
 from crossloss.plans.curve import crossing, removal_curve
@@ -19,6 +17,8 @@ from crossloss.plans.settings import PlanSettings, Round
 from crossloss.plans.sweep import Cell
 from crossloss.plans.update import Update
 from crossloss.run.run import Run
+from crossloss.utils.display import Result, Table, percent, several, value
+from crossloss.utils.inputs import read_only
 
 
 @dataclass(frozen=True, eq=False)

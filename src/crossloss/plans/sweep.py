@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss import files
 from crossloss.core import Progress, UserError
 from crossloss.plans.update import ARMS, DIVERGED, Update, update
 from crossloss.run.run import Run
 from crossloss.run.store import Entry
+from crossloss.utils import files
 
 SIZES = PASSES = (5, 10, 100, 1000)
 """The paper's sweep."""

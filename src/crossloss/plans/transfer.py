@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from crossloss.core import Objective
-from crossloss.extras import needed
 from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.models.skipgram.model import require_skipgram
-from crossloss.progress import track
 from crossloss.run.run import Run
 from crossloss.run.store import Entry, content_key
-from crossloss.statistics import deviation
+from crossloss.utils.extras import needed
+from crossloss.utils.progress import track
+from crossloss.utils.statistics import deviation
 
 EPOCHS = 10
 

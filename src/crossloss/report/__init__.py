@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from crossloss import files
 from crossloss.core import UserError
+from crossloss.folders.restore import restore
 from crossloss.report.page import render
 from crossloss.run.folder import RunFolder
 from crossloss.run.run import Run
-from crossloss.stored import restore
+from crossloss.utils import files
 
 __all__ = ["render", "report"]
 

@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from crossloss import display
 from crossloss.core import Objective, UserError
-from crossloss.extras import needed
 from crossloss.models.base import Model
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import quality
@@ -26,7 +24,9 @@ from crossloss.report.samples import displayed
 from crossloss.report.text import Piece, clean, highlight
 from crossloss.run.run import Run, settings_of
 from crossloss.run.train import environment
-from crossloss.scores import Scored
+from crossloss.scores.scores import Scored
+from crossloss.utils import display
+from crossloss.utils.extras import needed
 from crossloss.validation.spread import Spread
 from crossloss.validation.validation import PlanCheck, Validation
 

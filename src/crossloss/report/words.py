@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from crossloss.display import agreement, count, percent, several, signed, spread, value
 from crossloss.models.skipgram.from_word2vec import TRUST
 from crossloss.plans.plan import Plan
+from crossloss.utils.display import agreement, count, percent, several, signed, spread, value
 from crossloss.validation.spread import Spread
 from crossloss.validation.validation import Compared, PlanCheck
 

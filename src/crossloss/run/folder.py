@@ -8,10 +8,10 @@ from weakref import WeakValueDictionary
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from crossloss import distributed, files
 from crossloss.core import UserError
-from crossloss.files import LEDGER, PARTIAL
 from crossloss.run.store import Store
+from crossloss.utils import distributed, files
+from crossloss.utils.files import LEDGER, PARTIAL
 
 OPEN: "WeakValueDictionary[Path, RunFolder]" = WeakValueDictionary()
 """Folders that this process has open: a notebook's cell that is run again takes over its own."""
@@ -142,7 +142,7 @@ class RunFolder(Store):
         return self.path / name
 
     def load(self, file: str) -> Any | None:
-        """What the file holds, by its suffix; None where there is none. UserError as ``crossloss.files``."""
+        """What the file holds, by its suffix; None where there is none. UserError as ``crossloss.utils.files``."""
         path = self.file(file)
         if not path.exists():
             return None

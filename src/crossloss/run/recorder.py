@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from crossloss.core import Field, Optimiser, UserError
-from crossloss.memory import parse_bytes
 from crossloss.models.threads import threads_of_a_loop
 from crossloss.models.torch import TorchField, check_field
 from crossloss.models.torch.steps import RecordedOrder
@@ -22,6 +21,7 @@ from crossloss.run.loop import Loop
 from crossloss.run.run import Run, as_weights
 from crossloss.run.train import open_run, write_run
 from crossloss.run.trajectory import Training, steps_from
+from crossloss.utils.memory import parse_bytes
 
 
 class ReplayMismatch(UserError):

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from crossloss import optimisers
 from crossloss.core import Field, Objective, Optimiser, UserError
-from crossloss.display import Table, several
-from crossloss.inputs import not_negative, weight_numbers
-from crossloss.memory import Estimate, Storage, free_disk, resident_memory
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, as_objective, fingerprint, from_dict, to_dict
-from crossloss.progress import track
 from crossloss.run.results import Results
 from crossloss.run.store import Store
 from crossloss.run.trajectory import FolderStates, MemoryStates, SpilledStates, Training, without_steps
+from crossloss.utils.display import Table, several
+from crossloss.utils.inputs import not_negative, weight_numbers
+from crossloss.utils.memory import Estimate, Storage, free_disk, resident_memory
+from crossloss.utils.progress import track
 
 WORK = 9
 """Vectors of parameters that are alive within the adjoint of a step, beside state and bar: measured for AdamW."""

@@ -11,13 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import crossloss
-from crossloss import distributed, files
 from crossloss.core import Optimiser, UserError
-from crossloss.memory import free_disk, parse_bytes, peak_memory
 from crossloss.models.base import Model
 from crossloss.models.torch.steps import Part
-from crossloss.progress import track
 from crossloss.run.batches import FILE, pack
 from crossloss.run.folder import RunFolder
 from crossloss.run.run import Run, as_weights, differences, origin_of, settings_of
@@ -30,6 +26,10 @@ from crossloss.run.trajectory import (
     Training,
     without_steps,
 )
+from crossloss.utils import distributed, files
+from crossloss.utils.memory import free_disk, parse_bytes, peak_memory
+from crossloss.utils.progress import track
+from crossloss.utils.version import VERSION
 
 MEMORY = "4GB"
 """Default budget of a run."""
@@ -230,7 +230,7 @@ def _open_folder(path: Path, identity: dict[str, Any], samples: int, overwrite: 
 def environment() -> dict[str, str]:
     """Versions and threads that a run's bytes depend on."""
     return {
-        "crossloss": crossloss.__version__,
+        "crossloss": VERSION,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from crossloss import distributed
 from crossloss.core import Field, Optimiser, Progress, State, UserError, result_of
-from crossloss.files import delete, make_folder, read_tensors, write_own, write_tensors
+from crossloss.utils import distributed
+from crossloss.utils.files import delete, make_folder, read_tensors, write_own, write_tensors
 
 
 class MemoryStates:

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 
 from crossloss.core import Progress
-from crossloss.extras import needed
 from crossloss.text.rows import Row
 from crossloss.text.sentences import ENGLISH, sentences
 from crossloss.text.tokens import FORM, Form, finder, prepared
+from crossloss.utils.extras import needed
 
 BUILTIN = "builtin:wikipedia"
 FILE = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"

@@ -17,11 +17,11 @@ from typing import IO, Any, overload
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from crossloss import files
 from crossloss.core import Progress, UserError, refusing
-from crossloss.mapping import NUMBERS, forget, map_arrays, number_pieces, write_pieces
 from crossloss.text.rows import Columns, Row, SourceInfo
 from crossloss.text.samples import Corpus, Kinds, tokenised
+from crossloss.utils import files
+from crossloss.utils.mapping import NUMBERS, forget, map_arrays, number_pieces, write_pieces
 
 AT_ONCE = 10_000
 """Samples of a block."""

@@ -16,12 +16,12 @@ from functools import cached_property, reduce
 import numpy as np
 import scipy.sparse
 
-from crossloss import distributed
 from crossloss.core import Progress, UserError, refusing
-from crossloss.mapping import forget
 from crossloss.text.long_rows import rows_of
 from crossloss.text.samples import Corpus
 from crossloss.text.vocabulary import Vocabulary, known_words
+from crossloss.utils import distributed
+from crossloss.utils.mapping import forget
 
 TOKENS_AT_ONCE = 200_000
 FAR = 0.05

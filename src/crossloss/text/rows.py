@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from crossloss.core import UserError
-from crossloss.display import several
+from crossloss.utils.display import several
 
 TEXT_COLUMNS = ("text", "sentence")
 NOTES = 10

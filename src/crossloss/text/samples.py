@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from crossloss.core import Progress, refusing
-from crossloss.display import several
-from crossloss.mapping import forget
 from crossloss.text import tokens as words
 from crossloss.text.rows import Columns, SourceInfo
 from crossloss.text.tokens import FORM, SPLIT, TOKEN_PATTERN, Form, Token
+from crossloss.utils.display import several
+from crossloss.utils.mapping import forget
 
 AT_ONCE = 1 << 20
 """Tokens that are looked at at once."""

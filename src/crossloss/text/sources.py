@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossloss.core import UserError, refusing
-from crossloss.extras import needed
 from crossloss.text.encoding import COMPRESSED
 from crossloss.text.layouts import LINE_NOTE, ending, file_rows
 from crossloss.text.rows import Columns, EmptyFile, Row, SourceInfo, choose, typed_rows
 from crossloss.text.sentences import sentences
+from crossloss.utils.extras import needed
 
 REPEATED = "the column id has a value twice or more, so rows are numbered"
 READ = (".txt", ".text", ".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from crossloss import distributed, files
 from crossloss.core import Progress
-from crossloss.mapping import number_pieces, write_pieces
 from crossloss.text import pairs as counting
 from crossloss.text.pairs import Union, count_blocks, pairs_of
 from crossloss.text.samples import Corpus
 from crossloss.text.vocabulary import Vocabulary
+from crossloss.utils import distributed, files
+from crossloss.utils.mapping import number_pieces, write_pieces
 
 ELEMENTS_AT_ONCE = 1 << 22
 STRETCHES = 64

@@ -14,7 +14,7 @@ from unicodedata import normalize
 import regex
 
 from crossloss.core import UserError
-from crossloss.extras import needed
+from crossloss.utils.extras import needed
 
 Form = Literal["NFKC", "NFC"]
 FORM: Form = "NFKC"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from crossloss.core import UserError
-from crossloss.display import Table, count
 from crossloss.text.encoding import read_text
 from crossloss.text.layouts import lines_of
 from crossloss.text.rows import SourceInfo
+from crossloss.utils.display import Table, count
 
 WNC = "https://github.com/rpryzant/neutralizing-bias"
 """Where WNC's authors link it."""

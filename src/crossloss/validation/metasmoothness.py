@@ -8,13 +8,13 @@ from torch import Tensor
 
 from crossloss.core import Objective, UserError
 from crossloss.objectives import as_objective
-from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer, changes
 from crossloss.run.run import Run
 from crossloss.run.store import content_key
-from crossloss.scores import UNROLLED, Scores
-from crossloss.scoring import compute_scores
-from crossloss.statistics import fidelity
+from crossloss.scores.scores import UNROLLED, Scores
+from crossloss.scores.scoring import compute_scores
+from crossloss.utils.progress import track
+from crossloss.utils.statistics import fidelity
 from crossloss.validation.recipe import advice
 from crossloss.validation.smoothness import FILE, Response, Smoothness
 from crossloss.validation.subsets import random_subsets

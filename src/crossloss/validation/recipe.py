@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossloss import optimisers
-from crossloss.display import several
 from crossloss.run.run import Run
+from crossloss.utils.display import several
 
 SMALL_EPS, LARGER_EPS = 1e-5, 1e-3
 SMALL_BATCH, FEW_STEPS = 0.1, 50

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from crossloss.display import Result, Table, agreement, percent, several
 from crossloss.run.run import Run
-from crossloss.statistics import Fidelity, deviation
+from crossloss.utils.display import Result, Table, agreement, percent, several
+from crossloss.utils.statistics import Fidelity, deviation
 
 FILE = "smoothness.json"
 SMOOTH, ROUGH, HOLDS = 0.9, 0.5, 0.9

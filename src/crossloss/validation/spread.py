@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError
-from crossloss.display import Table, several, spread
 from crossloss.objectives import as_objective
-from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer
 from crossloss.run.run import Run
-from crossloss.statistics import deviation
+from crossloss.utils.display import Table, several, spread
+from crossloss.utils.progress import track
+from crossloss.utils.statistics import deviation
 
 STARTS = 5
 

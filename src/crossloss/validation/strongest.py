@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from crossloss.display import agreement
-from crossloss.progress import track
-from crossloss.reading import near_duplicates, select
 from crossloss.run.retrainer import Retrainer, changes, without
 from crossloss.scores import Scores
-from crossloss.statistics import Fidelity, fidelity
+from crossloss.scores.reading import near_duplicates, select
+from crossloss.utils.display import agreement
+from crossloss.utils.progress import track
+from crossloss.utils.statistics import Fidelity, fidelity
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from crossloss.baselines import BASELINES, Baseline
 from crossloss.core import Estimator, Objective, Progress, UserError
 from crossloss.objectives import BaseObjective, Weat, as_objective
 from crossloss.plans.plan import Plan
-from crossloss.progress import track
 from crossloss.run.retrainer import Retrainer, changes, without
 from crossloss.run.run import Run
-from crossloss.scores import UNROLLED, Scores
-from crossloss.scoring import CO_OCCURRENCE, compute_scores
-from crossloss.statistics import fidelity
+from crossloss.scores.baselines import BASELINES, Baseline
+from crossloss.scores.scores import UNROLLED, Scores
+from crossloss.scores.scoring import CO_OCCURRENCE, compute_scores
+from crossloss.utils.progress import track
+from crossloss.utils.statistics import fidelity
 from crossloss.validation.strongest import check_strongest
 from crossloss.validation.subsets import random_matching, random_subsets
 from crossloss.validation.validation import FILE, Compared, PlanCheck, Validation, stored_validation

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from crossloss.display import Result, Table, percent, spread, value
 from crossloss.plans.plan import Plan
 from crossloss.run.run import Run
-from crossloss.scores import UNROLLED
-from crossloss.statistics import Fidelity, deviation
+from crossloss.scores.scores import UNROLLED
+from crossloss.utils.display import Result, Table, percent, spread, value
+from crossloss.utils.statistics import Fidelity, deviation
 from crossloss.validation.strongest import Strongest
 
 FILE = "validation.json"

@@ -8,9 +8,9 @@ import torch
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.files import read_json
 from crossloss.models.skipgram import kernels as kernels_module
 from crossloss.models.skipgram.kernels import SHAPES, SMALLEST, TILE_CPU, TILE_GPU, Kernels, kernels, measured
+from crossloss.utils.files import read_json
 from dense import random_sentences
 from distributed_sample import results
 from train_on import train_on

@@ -1,4 +1,4 @@
-// Numbers as people read them: the same as crossloss.display writes them.
+// Numbers as people read them: the same as crossloss.utils.display writes them.
 function figures(x) {
   if (!x) return "0";
   return x.toFixed(Math.max(0, Math.min(1 - Math.floor(Math.log10(Math.abs(x))), 9)));

@@ -24,7 +24,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from crossloss import distributed
+from crossloss.utils import distributed
 
 ROWS = 1024
 """Of a block, whose products of coordinates are held at once."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from crossloss import distributed
 from crossloss.core import Curvature, UserError
+from crossloss.utils import distributed
 
 if TYPE_CHECKING:
     from crossloss.models.skipgram.field import SkipGramField

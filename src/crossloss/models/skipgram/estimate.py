@@ -8,10 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from crossloss import distributed
 from crossloss.core import UserError
-from crossloss.display import duration
-from crossloss.memory import Footprint
 from crossloss.models.skipgram.control import DEGREES, ROWS
 from crossloss.models.skipgram.kernels import kernels
 from crossloss.models.skipgram.settings import Settings
@@ -19,6 +16,9 @@ from crossloss.models.threads import one_core
 from crossloss.text.pairs import estimate_pairs
 from crossloss.text.read import Corpus
 from crossloss.text.vocabulary import Vocabulary
+from crossloss.utils import distributed
+from crossloss.utils.display import duration
+from crossloss.utils.memory import Footprint
 
 SECONDS_PER_PAIR = 1.3e-9
 """Of each thing done at an observed pair."""

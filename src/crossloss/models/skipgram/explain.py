@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crossloss.display import Table, effect, percent
 from crossloss.text.pairs import expected_cooccurrences, pair_keys
 from crossloss.text.tokens import tokenize
+from crossloss.utils.display import Table, effect, percent
 
 if TYPE_CHECKING:
     from crossloss.models.skipgram.model import SkipGram

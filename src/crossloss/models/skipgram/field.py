@@ -13,7 +13,7 @@ prior/N times the trace norm of S (Srebro, Rennie, Jaakkola 2005).
 Both passes use that dL/dS[w,c] = r_w p_c rho[w,c] with r_w = k X_w/N, rho = s + x (s - 1) and x = X[w,c]/(N r_w p_c): r
 and p go into the matrices outside, so the plane itself is touched by a sigmoid and at its observed pairs only.
 
-Of several processes (``crossloss.distributed``) each takes its own strips of words, or samples, and sums over the
+Of several processes (``crossloss.utils.distributed``) each takes its own strips of words, or samples, and sums over the
 processes make the same whole in all of them.
 """
 
@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss import distributed
 from crossloss.core import Curvature, Field, Linearisation
 from crossloss.models.skipgram.curvature import WORD_BLOCKS, WordBlocks
 from crossloss.models.skipgram.embeddings import Embeddings, initial_vectors
@@ -36,6 +35,7 @@ from crossloss.models.skipgram.tiles import Tile, Tiling, observe, strips
 from crossloss.models.threads import one_core
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
+from crossloss.utils import distributed
 
 PRIOR_SHARE = 1 / 30
 """Part of a word's mean count of pairs that the prior stays below where none is given, so as to hold rare words."""

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss import distributed
 from crossloss.text.pairs import PairCounts
+from crossloss.utils import distributed
 
 if TYPE_CHECKING:
     from crossloss.models.skipgram.field import SkipGramField

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossloss import distributed, files
 from crossloss.core import UserError, refusing
 from crossloss.models.threads import one_core
+from crossloss.utils import distributed, files
 
 CACHE = "CROSSLOSS_CACHE"
 """Environment variable: folder for what this machine was measured to do best; by default where caches are."""

@@ -10,11 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss import files
 from crossloss.core import Accumulator, Optimiser, UserError
-from crossloss.inputs import row_numbers
-from crossloss.mapping import map_arrays
-from crossloss.memory import Footprint
 from crossloss.models.base import Model
 from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.models.skipgram.estimate import footprint
@@ -27,13 +23,17 @@ from crossloss.models.skipgram.quality import quality
 from crossloss.models.skipgram.settings import Recipe, Settings, make_settings
 from crossloss.objectives.fields import normalise_all
 from crossloss.optimisers import preconditioned
-from crossloss.progress import track
 from crossloss.text.mapped import open_corpus
 from crossloss.text.pairs import PairCounts, count_pairs
 from crossloss.text.read import Corpus
 from crossloss.text.streamed import stream_pairs
 from crossloss.text.tokens import normal
 from crossloss.text.vocabulary import Vocabulary, build_vocabulary, known_words
+from crossloss.utils import files
+from crossloss.utils.inputs import row_numbers
+from crossloss.utils.mapping import map_arrays
+from crossloss.utils.memory import Footprint
+from crossloss.utils.progress import track
 
 COLLAPSED = 0.5
 """Part of their initial length below which a prior has drawn all vectors to zero; training makes them longer."""

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss import distributed
 from crossloss.core import FULL_BATCH, Linearisation, UserError
 from crossloss.models.skipgram.control import DEGREES, Surrogate
 from crossloss.models.skipgram.field import SkipGramField
@@ -29,6 +28,7 @@ from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.settings import Settings
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
+from crossloss.utils import distributed
 
 TILE_ELEMENTS = 1 << 22
 """Of a strip of words by all contexts, which the exact passes (the loss, and ``FULL_BATCH``) hold at once."""

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss import distributed
 from crossloss.models.threads import each_in_a_thread
+from crossloss.utils import distributed
 
 
 @dataclass(frozen=True)

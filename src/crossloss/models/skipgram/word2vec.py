@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import UserError, refusing
-from crossloss.extras import needed
+from crossloss.utils.extras import needed
 
 PICKLE = (
     "{} is a Python pickle, which can run code when it is opened, so it is not: open it yourself with gensim and pass "

@@ -6,10 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from crossloss import distributed
 from crossloss.core import FULL_BATCH, UserError
 from crossloss.models.torch.model import TorchModel
 from crossloss.models.torch.steps import Part, RecordedOrder
+from crossloss.utils import distributed
 
 
 class Batches(TorchModel):

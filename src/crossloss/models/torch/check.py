@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from crossloss import distributed
 from crossloss.core import Linearisation, UserError
 from crossloss.models.torch.finite import check_finite
 from crossloss.models.torch.outer import check_depends, graph_leaves, refuse_outer
+from crossloss.utils import distributed
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from crossloss.core import Curvature, UserError
-from crossloss.extras import needed
 from crossloss.models.torch.data import leaves
 from crossloss.models.torch.module import twice_differentiable
 from crossloss.models.torch.scored import Partial, ekfac_of, ggn_of
 from crossloss.models.torch.steps import RecordedOrder
 from crossloss.models.torch.view import first_part
+from crossloss.utils.extras import needed
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler, TensorDataset, default_collate
 
 from crossloss.core import UserError
-from crossloss.inputs import row_numbers
+from crossloss.utils.inputs import row_numbers
 
 Rows = Any
 """A tensor, or a tuple or dict of tensors (nested), each with the samples first."""

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossloss import distributed
 from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, SampleGradients, UserError
 from crossloss.models.threads import one_core_where_small
 from crossloss.models.torch.batches import Batches
@@ -23,6 +22,7 @@ from crossloss.models.torch.sample_gradients import TorchSampleGradients, left_o
 from crossloss.models.torch.scored import left_out_of_ekfac
 from crossloss.models.torch.steps import Part, RecordedOrder, in_float64
 from crossloss.models.torch.view import Layout, ModelView, first_part
+from crossloss.utils import distributed
 
 
 class TorchField(Batches, Field):

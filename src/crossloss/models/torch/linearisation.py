@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from crossloss import distributed
 from crossloss.core import Accumulator, Linearisation
 from crossloss.models.torch.module import gradient_of, intermediates, vjp
+from crossloss.utils import distributed
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField

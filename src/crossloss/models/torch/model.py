@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from crossloss.core import FULL_BATCH, Objective, Optimiser, UserError
-from crossloss.files import digest, read_table, write_table
-from crossloss.memory import Footprint
 from crossloss.models.base import Model
 from crossloss.models.torch.activations import activations, within
 from crossloss.models.torch.data import GivenOrder, leaves, paths
 from crossloss.models.torch.finite import check_finite
 from crossloss.models.torch.outer import check_objectives
 from crossloss.models.torch.steps import Part, RecordedOrder
+from crossloss.utils.files import digest, read_table, write_table
+from crossloss.utils.memory import Footprint
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField

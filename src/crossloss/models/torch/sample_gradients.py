@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from crossloss import distributed
 from crossloss.core import FULL_BATCH, Accumulator, Block, Factors, SampleGradients, UserError
 from crossloss.models.torch.layers import Use, is_known, matrix_shape, use, watched
 from crossloss.models.torch.linearisation import SampleInfluence
 from crossloss.models.torch.module import gradient_of
+from crossloss.utils import distributed
 
 if TYPE_CHECKING:
     from crossloss.models.torch.field import TorchField

@@ -1,0 +1,100 @@
+"""Which samples to look at: by document, word and sign, with near-duplicates in one group; and tables of them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import scipy.sparse
+
+from crossloss.core import UserError
+from crossloss.models.skipgram.model import SkipGram, require_skipgram
+from crossloss.scores.scores import Named, Scores
+from crossloss.text.read import Corpus
+from crossloss.text.tokens import normal
+from crossloss.utils.display import Table, effect, several, shortened
+
+LONGEST = 220
+"""Characters of a sentence that a table shows."""
+ALIKE = 0.8
+"""Samples are near-duplicates whose sets of words have this part of their union in common (Jaccard 1912)."""
+
+
+def select(
+    scores: Scores, objective: Named = None, *, document: str | None = None, word: str | None = None, sign: int = 0
+) -> np.ndarray:
+    """Numbers of samples, int64, the strongest first: of one document, with a word, or of one sign where it is not 0.
+
+    ``objective`` is the first scored where None. A document or word that the corpus has not is refused.
+    """
+    model, values = scores.run.model, scores.of(objective)
+    wanted = values * sign > 0 if sign else np.ones(len(values), dtype=bool)
+    if document is not None:
+        inside = np.array([name == document for name in model.columns().get("document", ())])
+        if not inside.any():
+            raise UserError(f"The corpus has no document {document!r}: give its name as `crossloss score` shows it.")
+        wanted &= inside
+    if word is not None:
+        corpus = require_skipgram(model, "Choosing samples by word").corpus
+        if (own := normal(word, corpus.form)) not in corpus.types:
+            raise UserError(f"The corpus has no word {word!r}.")
+        at = np.flatnonzero(corpus.tokens == corpus.types.index(own))
+        wanted &= np.isin(np.arange(len(corpus)), np.searchsorted(corpus.indptr, at, side="right") - 1)
+    chosen = np.flatnonzero(wanted)
+    return chosen[np.argsort(-np.abs(values[chosen]), kind="stable")]
+
+
+def ranking(
+    scores: Scores,
+    objective: Named = None,
+    count: int = 5,
+    *,
+    document: str | None = None,
+    word: str | None = None,
+    retrained: Mapping[int, float] | None = None,
+) -> list[Table]:
+    """The strongest amplifiers and mitigators, a table each; near-duplicates stand as a number behind the first.
+
+    ``retrained`` gives, by sample, what retraining without it changed. For the rest see ``select``.
+    """
+    name, tables = scores.names[scores.index_of(objective)], []
+    headings = ("effect if removed", *(["retrained"] if retrained else []), "sample", scores.run.model.sample_noun)
+    for kind, direction, sign in (("Amplifiers", "lower", 1), ("Mitigators", "raise", -1)):
+        rows = []
+        for alike in near_duplicates(scores, select(scores, name, document=document, word=word, sign=sign), count):
+            s = scores.shown(alike[:1], name)[0]
+            text = shortened(s.text, LONGEST)
+            if len(alike) > 1:
+                more, together = several(len(alike) - 1, "near-duplicate"), effect(scores.group(alike, name))
+                text += f" (and {more}; together {together})"
+            checked = [effect(retrained[s.sample]) if s.sample in retrained else "-"] if retrained else []
+            place = f"{s.id} ({s.document})" if s.document else s.id
+            rows.append((effect(s.effect_if_removed), *checked, shortened(place, 60), text))
+        tables.append(Table(f"{kind} of {name}: removing one is predicted to {direction} it", headings, rows))
+    return tables
+
+
+def near_duplicates(scores: Scores, samples: np.ndarray, count: int) -> list[np.ndarray]:
+    """``group_near_duplicates`` of the run's corpus; samples of another model each stand alone."""
+    if not isinstance(scores.run.model, SkipGram):
+        return [samples[[i]] for i in range(min(count, len(samples)))]
+    return group_near_duplicates(scores.run.model.corpus, samples, count)
+
+
+def group_near_duplicates(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
+    """The first ``count`` of ``samples`` that are no near-duplicates of one before, each followed by its own."""
+    starts, lengths = corpus.indptr[samples], np.diff(corpus.indptr)[samples]
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    words = corpus.tokens[np.arange(ends[-1]) + np.repeat(starts - ends[:-1], lengths)]
+    parts = (np.ones(len(words), dtype=np.int32), words, ends)
+    holds = scipy.sparse.csr_matrix(parts, shape=(len(samples), len(corpus.types)))
+    holds.sum_duplicates()
+    holds.data[:] = 1
+    sizes, left = np.diff(holds.indptr), np.ones(len(samples), dtype=bool)
+    groups: list[np.ndarray] = []
+    while left.any() and len(groups) < count:
+        first = int(left.argmax())
+        common = (holds @ holds[first].T).toarray().ravel()
+        alike = left & (common >= ALIKE * np.maximum(sizes + sizes[first] - common, 1))
+        left &= ~alike
+        left[first] = alike[first] = False
+        groups.append(np.concatenate([samples[[first]], samples[alike]]))
+    return groups
