@@ -81,7 +81,7 @@ def worker(folder: Path, out: Path, key: str) -> None:
             timed(f"pullback_{k}", lambda a=a, into=into: field.at(theta, w, 0).pullback(a, into))
         buffer = torch.zeros(field.parameters)
         timed("sum", lambda: distributed.add_(buffer))
-        timed("reweight", lambda: field._ratios(w.clone()))
+        timed("reweight", lambda: field.ratios(w.clone()))
         if distributed.first():
             record, n = Record(out), distributed.count()
             size = 4 * field.parameters

@@ -1,4 +1,4 @@
-"""Mutation testing: small faults in core, the fields and the estimators, each of which a test must catch.
+"""Mutation testing: small faults in core, the estimators, the fields and runs, each of which a test must catch.
 
 After `covered.py`. The tests are collected once; each mutant is a forked process that puts the changed code into the
 live functions (or, for a constant or a default, imports the package anew) and runs the tests that reach those lines
@@ -33,23 +33,11 @@ from mutate import Mutant, mutants
 from record import RESULTS, Record
 
 SOURCE = ROOT / "src" / "crossloss"
-SKIPGRAM = (
-    "field",
-    "negatives",
-    "tiles",
-    "curvature",
-    "linearisation",
-    "influence",
-    "sample_step",
-    "embeddings",
-    "hard_debias",
-    "cooccurrence",
-)
 FILES = [
     *sorted((SOURCE / "core").glob("*.py")),
     *sorted((SOURCE / "estimators").rglob("*.py")),
-    *(SOURCE / "models" / "skipgram" / f"{name}.py" for name in SKIPGRAM),
-    *sorted((SOURCE / "models" / "torch").glob("*.py")),
+    *sorted((SOURCE / "models").rglob("*.py")),
+    *sorted((SOURCE / "run").glob("*.py")),
 ]
 WORK = ROOT / "runs" / "mutants"
 UNKNOWN = 0.3

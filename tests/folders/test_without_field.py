@@ -7,7 +7,7 @@ import torch
 import crossloss as cl
 from capabilities import N, data, held_out, module, sample_loss
 from crossloss.core import UserError
-from crossloss.run.run import settings_of
+from crossloss.run.origin import settings_of
 
 TEXTS = [f"the text {i}" for i in range(N)]
 
@@ -47,12 +47,12 @@ def test_parameters_settings_scores_and_start_are_those_stored(make, tmp_path):
         scores = scored(run)
         theta, samples, values, top = run.theta, scores.samples, scores.values, str(scores.top(4))
         initial, parameters = run.trajectory.initial, {name: p.clone() for name, p in run.view.items()}
-        settings, weights, steps = settings_of(run), run.weights, run.steps
+        settings, weights, steps = settings_of(run.origin), run.weights, run.steps
     with cl.load(tmp_path / "run") as run:
         assert torch.equal(run.theta, theta)
         assert torch.equal(run.trajectory.initial, initial)
         assert {name: p.tolist() for name, p in run.view.items()} == {n: p.tolist() for n, p in parameters.items()}
-        assert settings_of(run) == settings
+        assert settings_of(run.origin) == settings
         assert run.steps == steps
         np.testing.assert_array_equal(run.weights, weights)
         np.testing.assert_array_equal(run.results.scores.samples, samples)

@@ -88,7 +88,8 @@ def test_pairs_and_changed_words_make_up_the_effect(run, scores, found):
         assert [edit.after[a:b] for a, b, _ in edit.added] == [WORDS[9], WORDS[3]]
         # All words together, changed or not, are the effect too.
         old, new = (
-            explain_text(scores.run.model, scores.atoms[scores.index_of("two")], t) for t in (edit.before, edit.after)
+            explain_text(scores.run.model.vocabulary, scores.run.model.counts, scores.atoms[scores.index_of("two")], t)
+            for t in (edit.before, edit.after)
         )
         assert edit.removed[0][2] == -next(v for a, _, v in old.spans if a == edit.removed[0][0])
         assert sum(v for *_, v in new.spans) - sum(v for *_, v in old.spans) == pytest.approx(edit.effect, rel=1e-5)

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from crossloss.run.run import Run, settings_of
+from crossloss.run.origin import settings_of
+from crossloss.run.run import Run
 from crossloss.utils.display import Marked, Result, Table, shortened
 
 console = Console()
@@ -65,7 +66,7 @@ def print_run(run: Run) -> None:
     """Print what a run folder holds."""
     rows = {"command": run.store.manifest.get("command", ""), "samples": f"{int((run.weights > 0).sum()):,}"}
     rows |= {"words": f"{len(run.model.word_index):,}"} if run.model.word_index else {}
-    rows |= settings_of(run) | run.store.metrics
+    rows |= settings_of(run.origin) | run.store.metrics
     shown = [(name, f"{v:.6g}" if isinstance(v, float) else str(v)) for name, v in rows.items()]
     print_table(Table(str(run.store.path), ("what", "value"), shown))
     print_line(*filter(None, [run.store.manifest.get("note")]))

@@ -29,7 +29,7 @@ def rows(session: Session, samples: Sequence[np.ndarray], name: str) -> list[dic
     for group in samples:
         i = int(group[0])
         text = r.text(i)
-        spans = explain_for_each(session.model, scores.atoms[[k]], text)[0].spans if session.words else ()
+        spans = _explained(session, scores.atoms[[k]], text)[0].spans if session.words else ()
         made.append(
             {
                 "sample": i,
@@ -46,6 +46,11 @@ def rows(session: Session, samples: Sequence[np.ndarray], name: str) -> list[dic
     return made
 
 
+def _explained(session: Session, atoms: np.ndarray, text: str) -> list[Explanation]:
+    """A text taken apart for each row of pair influences (k, m)."""
+    return explain_for_each(session.model.vocabulary, session.model.counts, atoms, text)
+
+
 def pieces(text: str, spans: Any, longest: int = 2000) -> list[list[Any]]:
     """Stretches of a text: characters, level -4 to 4 of what they add to the score, characters left out."""
     return [[clean(p.text), p.level, p.left_out] for p in highlight(text, spans, longest)]
@@ -59,7 +64,7 @@ def asked(session: Session, text: str, name: str, instead: int | None) -> dict[s
     session.need("sentence")
     scores, r = session.scores, session.rows
     k = r.index(name)
-    explained = explain_for_each(session.model, scores.atoms, text)
+    explained = _explained(session, scores.atoms, text)
     sample = r.by_text.get(text)
     weight = float(r.weights[sample]) if sample is not None else 0.0
     words = tokenize(text, session.model.corpus.token_pattern, session.model.corpus.form)

@@ -14,7 +14,8 @@ from crossloss.models.torch import TorchField
 from crossloss.models.torch.steps import RecordedOrder
 from crossloss.run.batches import FILE, unpack
 from crossloss.run.folder import RunFolder
-from crossloss.run.run import Run, as_weights, differences
+from crossloss.run.origin import differences
+from crossloss.run.run import Run, as_weights
 from crossloss.run.train import MEMORY, assemble, require_model
 from crossloss.run.trajectory import NoTrajectory
 from crossloss.utils import files

@@ -92,7 +92,7 @@ def _outside(scores: Scores, texts: list[str]) -> tuple[np.ndarray, np.ndarray, 
         corpus = replace(model.corpus, ids=[""] * size, documents=[""] * size, texts=block, weights=np.zeros(size))
         words = token_words(corpus, model.vocabulary).astype(np.int64)
         sample = np.repeat(np.arange(size), np.diff(corpus.indptr))[words >= 0]
-        at, _, count, known, column = pair_terms(model, words[words >= 0], sample)
+        at, _, count, known, column = pair_terms(model.vocabulary, model.counts, words[words >= 0], sample)
         text = sample[at]
         total[here] = np.bincount(text, count, size)
         unseen[here] = np.bincount(text, np.where(known, 0.0, count), size)

@@ -118,7 +118,7 @@ class Edits(Result):
         """One edit with its changed words and word pairs."""
         before, after = self.before[number], self.after[number]
         model, values = model_of(self.scores), self.scores.atoms[self.scores.index_of(objective)]
-        old, new = (explain_text(model, values, text) for text in (before, after))
+        old, new = (explain_text(model.vocabulary, model.counts, values, text) for text in (before, after))
         corpus = model.corpus
         gone, come = changed_words(before, after, corpus.token_pattern, corpus.form)
         return Edit(

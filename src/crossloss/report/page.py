@@ -22,7 +22,8 @@ from crossloss.plans.plan import Plan
 from crossloss.report import words
 from crossloss.report.samples import displayed
 from crossloss.report.text import Piece, clean, highlight
-from crossloss.run.run import Run, settings_of
+from crossloss.run.origin import settings_of
+from crossloss.run.run import Run
 from crossloss.run.train import environment
 from crossloss.scores.scores import Scored
 from crossloss.utils import display
@@ -157,7 +158,11 @@ class Contents:
 
     def facts(self) -> dict[str, dict[str, str]]:
         """Settings, versions and times."""
-        store, settings, rule = self.run.store, settings_of(self.run), described(self.run.origin["optimiser"] or {})
+        store, settings, rule = (
+            self.run.store,
+            settings_of(self.run.origin),
+            described(self.run.origin["optimiser"] or {}),
+        )
         settings |= {
             name: f"{value['by_step'][0]:g} to {value['by_step'][-1]:g}, by step"
             for name, value in rule.items()

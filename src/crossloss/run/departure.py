@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss.core import Field, Optimiser
+from crossloss.core import Field, Optimiser, UserError
 from crossloss.models.torch.view import Layout
+from crossloss.run.loop import Loop
 
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-9}
 NOISE = 100.0
@@ -19,6 +20,14 @@ SAME = 1e-4
 ADVICE = "use a larger eps such as 1e-6, or accept it, recorder.finish(accept=...)"
 OF_A_STEP = 1e-2
 """A departure by less than this part of the step itself is rounding that the optimizer enlarged."""
+
+
+class ReplayMismatch(UserError):
+    """A replay that departs from its loop; ``acceptable`` where rounding is the cause."""
+
+    def __init__(self, sentence: str, acceptable: bool) -> None:
+        super().__init__(sentence)
+        self.acceptable = acceptable
 
 
 @dataclass(frozen=True)
@@ -152,3 +161,13 @@ def _clips(rule: Any) -> list[Any]:
             found.append(rule.clipped)
         rule = rule.rule
     return found
+
+
+def facts_of(loop: Loop, threads: int) -> Facts:
+    """What a loop has that may explain a departure; its threads are those of its forward passes."""
+    groups = [group for optimizer in loop.optimizers.optimizers for group in optimizer.param_groups]
+    eps = [float(group["eps"]) for group in groups if group.get("eps") is not None]
+    names = " and ".join(type(optimizer).__name__ for optimizer in loop.optimizers.optimizers)
+    sizes = [[len(part.rows) for part in parts] for parts in loop.steps]
+    fused = any(group.get("fused") for group in groups)
+    return Facts(loop.norms, sizes, threads, fused, names, min(eps) if eps else None)

@@ -16,20 +16,12 @@ from crossloss.models.torch import TorchField, check_field
 from crossloss.models.torch.steps import RecordedOrder
 from crossloss.optimisers import Averaged
 from crossloss.run.average import Average
-from crossloss.run.departure import TOLERANCE, Facts, OnlyNoise, departure, reason
+from crossloss.run.departure import TOLERANCE, OnlyNoise, ReplayMismatch, departure, facts_of, reason
 from crossloss.run.loop import Loop
 from crossloss.run.run import Run, as_weights
 from crossloss.run.train import open_run, write_run
 from crossloss.run.trajectory import Training, steps_from
 from crossloss.utils.memory import parse_bytes
-
-
-class ReplayMismatch(UserError):
-    """A replay that departs from its loop; ``acceptable`` where rounding is the cause."""
-
-    def __init__(self, sentence: str, acceptable: bool) -> None:
-        super().__init__(sentence)
-        self.acceptable = acceptable
 
 
 class Recorder:
@@ -289,7 +281,9 @@ class Recorder:
         where = f"in step {before}" if t == before + 1 else f"in one of the steps {before} to {t - 1}"
         apart, moved = (float(layout.split(x)[found.name].norm()) for x in (theta - recorded, recorded - start))
         of_step = apart / moved if moved else float("inf")
-        why, acceptable = reason(self._facts(), field, layout, rule, found, before, start, w, of_step)
+        why, acceptable = reason(
+            facts_of(self._loop, self._threads), field, layout, rule, found, before, start, w, of_step
+        )
         sentence = (
             f"The replay departs from your loop {where}, in {found.name!r}, by {found.relative:.0e} relative: {why}."
         )
@@ -300,11 +294,3 @@ class Recorder:
 
     def _tolerance(self, accept: float | None) -> float:
         return TOLERANCE.get(self._kept[0].dtype, 1e-6) if accept is None else accept
-
-    def _facts(self) -> Facts:
-        groups = [group for optimizer in self._loop.optimizers.optimizers for group in optimizer.param_groups]
-        eps = [float(group["eps"]) for group in groups if group.get("eps") is not None]
-        names = " and ".join(type(optimizer).__name__ for optimizer in self._loop.optimizers.optimizers)
-        sizes = [[len(part.rows) for part in parts] for parts in self._loop.steps]
-        fused = any(group.get("fused") for group in groups)
-        return Facts(self._loop.norms, sizes, self._threads, fused, names, min(eps) if eps else None)

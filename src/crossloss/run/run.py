@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss import optimisers
 from crossloss.core import Field, Objective, Optimiser, UserError
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, as_objective, fingerprint, from_dict, to_dict
+from crossloss.run.origin import origin_of, settings_of
 from crossloss.run.results import Results
 from crossloss.run.store import Store
 from crossloss.run.trajectory import FolderStates, MemoryStates, SpilledStates, Training, without_steps
@@ -285,35 +285,9 @@ class Run:
         return f"Run({self.model.kind}, {self.model.samples:,} {self.model.sample_noun}s, {trained}{where})"
 
     def _repr_html_(self) -> str:
-        rows = [(name, value) for name, value in settings_of(self).items() if value is not None]
+        rows = [(name, value) for name, value in settings_of(self.origin).items() if value is not None]
         figures = [(name, float(value)) for name, value in self.store.metrics.items()]
         return Table(repr(self), ("what", "value"), [*rows, *figures]).html()
-
-
-def origin_of(model: Model, optimiser: Optimiser, steps: int, seed: int | None) -> dict[str, Any]:
-    """What fixes a training beside its sample weights, as plain values."""
-    rule = optimisers.to_dict(optimiser, steps) if steps else None
-    return {"field": model.identity(max(steps, 1), seed), "optimiser": rule, "steps": steps, "seed": seed}
-
-
-def differences(known: Any, given: Any, name: str = "") -> list[str]:
-    """Names of what differs between two origins."""
-    if not (isinstance(known, dict) and isinstance(given, dict)):
-        return [] if known == given else [name]
-    return [
-        different
-        for key in sorted({*known, *given})
-        for different in differences(known.get(key), given.get(key), name if key == "by_step" else key)
-    ]
-
-
-def settings_of(run: Run) -> dict[str, Any]:
-    """What fixes the run, flat, for people: the field's settings, the optimiser's, steps and start."""
-    origin = run.origin
-    rule = optimisers.described(origin["optimiser"] or {})
-    shown = {name: value for name, value in rule.items() if not isinstance(value, dict)}
-    settings = origin["field"].get("settings", {})
-    return {**settings, **shown, "steps": run.steps, "seed": run.seed}
 
 
 def as_weights(given: object, model: Model) -> Tensor:

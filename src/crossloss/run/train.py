@@ -16,7 +16,8 @@ from crossloss.models.base import Model
 from crossloss.models.torch.steps import Part
 from crossloss.run.batches import FILE, pack
 from crossloss.run.folder import RunFolder
-from crossloss.run.run import Run, as_weights, differences, origin_of, settings_of
+from crossloss.run.origin import differences, origin_of, settings_of
+from crossloss.run.run import Run, as_weights
 from crossloss.run.store import Store, content_key
 from crossloss.run.trajectory import (
     FolderStates,
@@ -155,7 +156,7 @@ def write_run(run: Run, *, seconds: float | None = None, batches: Sequence[Seque
     if isinstance(store, RunFolder):
         if batches:
             files.write_tensors(store.file(FILE), pack(batches))
-        store.set_meta(settings=settings_of(run))
+        store.set_meta(settings=settings_of(run.origin))
         files.write_tensors(store.file("model.safetensors"), run.model.tensors(run.view))
         store.mark_done("train", key)
 

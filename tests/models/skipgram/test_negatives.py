@@ -190,7 +190,7 @@ def test_a_word_with_pairs_in_candidates_alone_is_drawn_half_as_often_as_the_rar
     corpus = from_sentences([*random_sentences(0), "new"], candidates=["new waa wab"])
     vocabulary = build_vocabulary(corpus, min_count=1)
     made = make((corpus, vocabulary, count_pairs(corpus, vocabulary, window=3)), columns=2)
-    probability, trained = made._drawn[1].probability, made._precision[0] > 0
+    probability, trained = made._drawn[1].probability, made.precision[0] > 0
     new = vocabulary.index["new"]
     assert not trained[new]
     assert probability[new] == pytest.approx(probability[trained.numpy()].min() / 2)

@@ -103,7 +103,7 @@ def test_the_ggn_is_the_dense_one_with_every_weight_and_factor():
 
 def dense_ekfac(of, theta, w):
     """Of the labels: eigenvectors of mean [a 1][a 1]^T and sum g g^T, and the squares of the rows' gradients there."""
-    model, names = of._still, ("first", "second")
+    model, names = of.eval_module, ("first", "second")
     with torch.no_grad():
         for name, value in of.layout.split(theta).items():
             dict(model.named_parameters())[name].copy_(value)

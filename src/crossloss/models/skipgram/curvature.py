@@ -9,16 +9,13 @@ different rows.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from crossloss.core import Curvature, UserError
+from crossloss.models.skipgram.plane import Plane
 from crossloss.utils import distributed
-
-if TYPE_CHECKING:
-    from crossloss.models.skipgram.field import SkipGramField
 
 WORD_BLOCKS = "word-blocks"
 BLOCKS_AT_ONCE = 512
@@ -30,17 +27,17 @@ class WordBlocks(Curvature):
     ``packed`` (2 V, d (d + 1)/2) are the upper triangles, words first, then contexts.
     """
 
-    def __init__(self, field: "SkipGramField", theta: Tensor, w: Tensor) -> None:
+    def __init__(self, field: Plane, theta: Tensor, w: Tensor) -> None:
         self.theta = theta
         self.words, self.size, self.dimension = field.vocabulary.words, field.size, field.dimension
         self.upper = torch.triu_indices(self.dimension, self.dimension, device=theta.device)
-        u, c = field._matrices(theta.detach())
-        observed, rows = field._ratios(w)
+        u, c = field.matrices(theta.detach())
+        observed, rows = field.ratios(w)
         self.packed = torch.zeros(2 * self.size, self.upper.shape[1], dtype=theta.dtype, device=theta.device)
         by_word, by_context = self.packed.view(2, self.size, -1)
         for tile in field.tiling:
             r, q = tile.rows, tile.columns
-            sigma = field._sigmoid(u[r], c[q])
+            sigma = field.sigmoid(u[r], c[q])
             # The field's x is X over the dense part: h = r p (1 + x) s (1 - s).
             h = rows[r, None] * field.noise[q]
             local = tile.local.long()

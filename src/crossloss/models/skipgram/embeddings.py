@@ -3,16 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from crossloss.core import Absent, UserError
+from crossloss.models.skipgram.plane import Plane
 from crossloss.models.skipgram.text import log_likelihood
-
-if TYPE_CHECKING:
-    from crossloss.models.skipgram.field import SkipGramField
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +26,7 @@ class Embeddings:
     vectors: Tensor
     contexts: Tensor
     initial: Tensor | None = None
-    field: "SkipGramField | None" = None
+    field: Plane | None = None
 
     def copy(self) -> "Embeddings":
         """The same, with words and start of its own."""

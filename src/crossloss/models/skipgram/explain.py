@@ -1,16 +1,13 @@
 """A sentence taken apart: what each word pair in it adds to its score."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crossloss.text.pairs import expected_cooccurrences, pair_keys
+from crossloss.text.pairs import PairCounts, expected_cooccurrences, pair_keys
 from crossloss.text.tokens import tokenize
+from crossloss.text.vocabulary import Vocabulary
 from crossloss.utils.display import Table, effect, percent
-
-if TYPE_CHECKING:
-    from crossloss.models.skipgram.model import SkipGram
 
 
 @dataclass(frozen=True)
@@ -67,17 +64,16 @@ class Explanation:
         return Table("Word pairs, by their part of that effect", ("effect", "pair"), rows)
 
 
-def explain_text(model: "SkipGram", values: np.ndarray, text: str) -> Explanation:
+def explain_text(vocabulary: Vocabulary, counts: PairCounts, values: np.ndarray, text: str) -> Explanation:
     """Take any text apart by the influence (m,) of each pair; with fewer than two known words it scores 0."""
-    return explain_for_each(model, values[None], text)[0]
+    return explain_for_each(vocabulary, counts, values[None], text)[0]
 
 
-def explain_for_each(model: "SkipGram", values: np.ndarray, text: str) -> list[Explanation]:
+def explain_for_each(vocabulary: Vocabulary, counts: PairCounts, values: np.ndarray, text: str) -> list[Explanation]:
     """``explain_text`` for several objectives, (k, m): its words and pairs are found once."""
-    corpus, vocabulary = model.corpus, model.vocabulary
-    tokens = [t for t in tokenize(text, corpus.token_pattern, corpus.form) if t.word in vocabulary.index]
+    tokens = [t for t in tokenize(text, vocabulary.token_pattern, vocabulary.form) if t.word in vocabulary.index]
     words = np.array([vocabulary.index[t.word] for t in tokens], dtype=np.int64)
-    p, q, count, known, column = pair_terms(model, words, np.zeros_like(words))
+    p, q, count, known, column = pair_terms(vocabulary, counts, words, np.zeros_like(words))
     unseen = float(count[~known].sum() / count.sum()) if len(count) else 0.0
     made = []
     for row in values:
@@ -94,7 +90,9 @@ def explain_for_each(model: "SkipGram", values: np.ndarray, text: str) -> list[E
     return made
 
 
-def pair_terms(model: "SkipGram", words: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, ...]:
+def pair_terms(
+    vocabulary: Vocabulary, counts: PairCounts, words: np.ndarray, sample: np.ndarray
+) -> tuple[np.ndarray, ...]:
     """Pairs of positions in texts that need not be samples of the run.
 
     Parameters
@@ -109,9 +107,9 @@ def pair_terms(model: "SkipGram", words: np.ndarray, sample: np.ndarray) -> tupl
     """
     none = np.empty(0, dtype=np.int64)
     parts: list[tuple[np.ndarray, ...]] = [(none, none, np.empty(0))]
-    parts += expected_cooccurrences(words, sample, model.vocabulary.keep, model.counts.window)
+    parts += expected_cooccurrences(words, sample, vocabulary.keep, counts.window)
     p, q, count = (np.concatenate(part) for part in zip(*parts, strict=True))
     a, b = np.minimum(words[p], words[q]), np.maximum(words[p], words[q])
-    keys, wanted = model.counts.keys, pair_keys(a, b)
+    keys, wanted = counts.keys, pair_keys(a, b)
     column = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return p, q, np.where(a == b, 2 * count, count), keys[column] == wanted, column

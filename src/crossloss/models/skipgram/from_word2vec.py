@@ -107,7 +107,7 @@ def fit_contexts(field: SkipGramField, vectors: Tensor, weights: Tensor) -> Tens
     UserError where the minimum was not reached: where vectors lie so that some context goes to infinity, there is none.
     """
     u = vectors.double()
-    frequency = field._precision[1].double()
+    frequency = field.precision[1].double()
     covariance = (u.T @ u) / len(u)
     scale = float(covariance.diagonal().mean()) or 1.0
     values, axes = torch.linalg.eigh(covariance / scale + 1e-6 * torch.eye(len(covariance), dtype=u.dtype))

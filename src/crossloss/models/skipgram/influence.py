@@ -1,16 +1,12 @@
 """What a pass says of pairs and of words, and its projection to samples."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from crossloss.models.skipgram.plane import Plane
 from crossloss.text.pairs import PairCounts
 from crossloss.utils import distributed
-
-if TYPE_CHECKING:
-    from crossloss.models.skipgram.field import SkipGramField
 
 
 class PairInfluence:
@@ -20,7 +16,7 @@ class PairInfluence:
     negatives that come with each observation of w. Of several processes each has those of its own words.
     """
 
-    def __init__(self, field: "SkipGramField", k: int) -> None:
+    def __init__(self, field: Plane, k: int) -> None:
         self.field = field
         self.pairs = torch.zeros(k, len(field.tiling), dtype=field.dtype, device=field.device)
         self.words = torch.zeros(k, field.size, dtype=field.dtype, device=field.device)
@@ -31,13 +27,13 @@ class PairInfluence:
 
     def unordered(self) -> np.ndarray:
         """D f/d(count of a pair, in both orders), (k, m) float64."""
-        field, apart = self.field, self.field._first != self.field._second
+        field, apart = self.field, self.field.first != self.field.second
         both = np.empty((len(self.pairs), len(apart)))
         dense = distributed.add_(self.words.to(torch.float64, copy=True)).cpu().numpy()
         for row, pairs, words in zip(both, self.pairs, dense, strict=True):
             row[:] = distributed.add_(field.tiling.fold(pairs.double())).cpu().numpy()
-            row += words[field._first]
-            row += words[field._second] * apart
+            row += words[field.first]
+            row += words[field.second] * apart
         return both
 
     def samples(self) -> Tensor:

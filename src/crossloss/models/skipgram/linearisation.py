@@ -1,23 +1,19 @@
 """Products with the derivative of the exact skip-gram field."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from crossloss.core import Accumulator, Linearisation
 from crossloss.models.skipgram.influence import PairInfluence
+from crossloss.models.skipgram.plane import Plane
 from crossloss.models.skipgram.tiles import Tile, observe, strips
 from crossloss.models.threads import one_core
-
-if TYPE_CHECKING:
-    from crossloss.models.skipgram.field import SkipGramField
 
 
 class ExactLinearisation(Linearisation):
     """The exact field at one point: pullback over tiles, pushforward by symmetry."""
 
-    field: "SkipGramField"
+    field: Plane
 
     def pullback(self, a: Tensor, into: Accumulator) -> Tensor:
         """J^T a (k, p), and the pair influences of the same pass into ``into``."""
@@ -32,9 +28,9 @@ class ExactLinearisation(Linearisation):
         b[w] = (k/N) sum_c p_c s(S[w,c]) dS[w,c].
         """
         field, tiling = self.field, self.field.tiling
-        product, add_product = field._product, field._add
-        observed, rows = field._ratios(self.w)
-        u, c = field._matrices(self.theta)
+        product, add_product = field.product, field.add
+        observed, rows = field.ratios(self.w)
+        u, c = field.matrices(self.theta)
         k, d = a.shape[0], field.dimension
         stacked = a.view(k, 2, field.size, d)
         # Directions side by side, (V, k d), share one product with rho.
@@ -46,7 +42,7 @@ class ExactLinearisation(Linearisation):
 
         def add(tile: Tile, out_u: Tensor, out_c: Tensor) -> None:
             x, local = observed[tile.pairs], tile.local.long()
-            sigma = field._sigmoid(u[tile.rows], c[tile.columns])
+            sigma = field.sigmoid(u[tile.rows], c[tile.columns])
             at, missed = observe(sigma.view(-1), local, x)
             add_product(out_u, strips_b[tile.column], sigma)
             add_product(out_c, strips_a[tile.row], sigma.T)
@@ -78,5 +74,5 @@ class ExactLinearisation(Linearisation):
         for sign in (1, -1):
             part = (sign * dw).clamp(min=0)
             if bool(part.any()):
-                along.add_(self.field._data_gradient(self.theta, part, self.step), alpha=sign)
+                along.add_(self.field.data_gradient(self.theta, part, self.step), alpha=sign)
         return along

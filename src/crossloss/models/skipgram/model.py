@@ -1,52 +1,39 @@
 """Skip-gram on a corpus: vocabulary, pair counts and settings, from which the training field is built."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss.core import Accumulator, Optimiser, UserError
+from crossloss.core import Optimiser, UserError
 from crossloss.models.base import Model
-from crossloss.models.skipgram.embeddings import Embeddings
+from crossloss.models.skipgram.counting import count_corpus, stored_corpus, stored_counts
 from crossloss.models.skipgram.estimate import footprint
-from crossloss.models.skipgram.explain import Explanation, explain_text
 from crossloss.models.skipgram.field import SkipGramField
-from crossloss.models.skipgram.influence import PairInfluence, project
 from crossloss.models.skipgram.kernels import Kernels, unmeasured
 from crossloss.models.skipgram.negatives import DrawnNegatives
-from crossloss.models.skipgram.quality import quality
+from crossloss.models.skipgram.sentences import Sentences
 from crossloss.models.skipgram.settings import Recipe, Settings, make_settings
 from crossloss.objectives.fields import normalise_all
 from crossloss.optimisers import preconditioned
-from crossloss.text.mapped import open_corpus
-from crossloss.text.pairs import PairCounts, count_pairs
+from crossloss.text.pairs import PairCounts
 from crossloss.text.read import Corpus
-from crossloss.text.streamed import stream_pairs
 from crossloss.text.tokens import normal
-from crossloss.text.vocabulary import Vocabulary, build_vocabulary, known_words
+from crossloss.text.vocabulary import Vocabulary
 from crossloss.utils import files
-from crossloss.utils.inputs import row_numbers
-from crossloss.utils.mapping import map_arrays
 from crossloss.utils.memory import Footprint
-from crossloss.utils.progress import track
 
 COLLAPSED = 0.5
 """Part of their initial length below which a prior has drawn all vectors to zero; training makes them longer."""
 DEFAULT = Recipe.checked({})
 COUNTING = ("min_count", "max_words", "subsample", "window")
 """Settings that the vocabulary and the pair counts depend on."""
-MAPPED = "corpus.safetensors"
-"""File of a run folder with the words and texts of a corpus that is mapped."""
-PARTS = ("samples.parquet", "vocabulary.json", "pairs.safetensors")
-"""Files of a run folder that hold corpus, vocabulary and counts."""
 
 
-class SkipGram(Model):
+class SkipGram(Sentences):
     """Exact skip-gram with negative sampling on a corpus (word2vec in expectation: see docs/design.md).
 
     Parameters
@@ -73,7 +60,6 @@ class SkipGram(Model):
     >>> run = cl.train(field)
     """
 
-    kind, sample_noun, data_noun = "skip-gram", "sentence", "the corpus"
     default_steps = DEFAULT.steps
 
     def __init__(
@@ -134,19 +120,9 @@ class SkipGram(Model):
         return flat.to("cpu", self.settings.torch_dtype, copy=True)
 
     @property
-    def samples(self) -> int:
-        """Sentences, candidates too."""
-        return len(self.corpus)
-
-    @property
     def device(self) -> torch.device:
         """Where parameters are."""
         return torch.device(self.settings.device)
-
-    @property
-    def own_weights(self) -> np.ndarray:
-        """1 for a sentence, 0 for a candidate, (n,) float64."""
-        return self.corpus.weights
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -161,7 +137,11 @@ class SkipGram(Model):
     def build(self, folder: Path | None = None) -> SkipGramField:
         """Count pairs, in files of ``folder`` where it is given, and make the field; once."""
         if self._field is None or folder is not None:
-            vocabulary, counts = self._count(folder)
+            mapped = folder is not None and self._counts is None
+            self._vocabulary, self._counts = vocabulary, counts = count_corpus(
+                self.corpus, self.settings, self.keep_words, folder, self._vocabulary, self._counts
+            )
+            self._mapped |= mapped
         if self._field is None:
             corpus, matrix = self.corpus, counts.matrix
             # Shared from here on: scores and plans go by their order.
@@ -184,35 +164,6 @@ class SkipGram(Model):
         """The products and tiles of the field."""
         return self.build().kernels.stored()
 
-    def _count(self, folder: Path | None) -> tuple[Vocabulary, PairCounts]:
-        """Vocabulary and counts: at hand, of the folder, or counted now; after it the folder has all its files."""
-        s, vocabulary, counts = self.settings, self._vocabulary, self._counts
-        if folder is None or not all((folder / name).exists() for name in PARTS):
-            if vocabulary is None:
-                limits: dict[str, Any] = {"min_count": s.min_count, "max_words": s.max_words or None}
-                vocabulary = build_vocabulary(self.corpus, keep_words=self.keep_words, subsample=s.subsample, **limits)
-            if counts is None:
-                with track("counting pairs") as progress:
-                    if folder is None:
-                        counts = count_pairs(self.corpus, vocabulary, window=s.window, progress=progress)
-                    else:
-                        file = folder / "pairs.safetensors"
-                        stream_pairs(self.corpus, vocabulary, window=s.window, file=file, progress=progress)
-            elif folder is not None:
-                files.write_arrays(folder / "pairs.safetensors", counts.to_tensors())
-            if folder is not None:
-                files.write_json(folder / "vocabulary.json", vocabulary.to_json())
-                if self.corpus.file is not None:
-                    files.link(folder / MAPPED, self.corpus.file)
-                files.write_tables(folder / "samples.parquet", self.corpus.tables())  # the last: all are there now
-        if folder is not None and counts is None:
-            vocabulary, counts = _stored(folder)
-            self._mapped = True
-        assert vocabulary is not None
-        assert counts is not None
-        self._vocabulary, self._counts = vocabulary, counts
-        return vocabulary, counts
-
     def started(self, theta: Tensor) -> SkipGramField:
         """The field whose view shows where each word began."""
         return self.build().started(theta)
@@ -233,14 +184,10 @@ class SkipGram(Model):
     @classmethod
     def from_folder(cls, folder: Path, identity: Mapping[str, Any]) -> "SkipGram":
         """The model of a run folder."""
-        if (folder / MAPPED).exists():
-            corpus = open_corpus(folder / MAPPED)
-        else:
-            corpus = Corpus.from_table(files.read_table(folder / "samples.parquet"))
-        given: dict[str, Any] = {}
+        corpus, given = stored_corpus(folder), dict[str, Any]()
         if "vectors" in identity:
             given["vectors"] = files.read_tensors(folder / "start.safetensors")["theta"]
-            given["vocabulary"], _ = _stored(folder)
+            given["vocabulary"], _ = stored_counts(folder)
         return cls(corpus, keep_words=identity["keep_words"], **given, **Settings.known(identity["settings"]))
 
     def footprint(self, optimiser: Optimiser | None) -> Footprint:
@@ -309,64 +256,6 @@ class SkipGram(Model):
         """Training loss, nats per pair."""
         return self.build().loss(theta, weights)
 
-    def benchmarks(self, view: Embeddings) -> dict[str, float]:
-        """WordSim-353 and SimLex-999, Spearman, where they can be measured."""
-        measured = quality(view.words, view.vectors.cpu().numpy())
-        figures = {"wordsim353": measured.wordsim353, "simlex999": measured.simlex999}
-        return {name: value for name, value in figures.items() if value is not None}
-
-    def tensors(self, view: Embeddings) -> dict[str, Tensor]:
-        """Both matrices, (V, d) each."""
-        return {"vectors": view.vectors, "contexts": view.contexts}
-
-    @property
-    def word_index(self) -> Mapping[str, int]:
-        """Row of every word."""
-        return self.vocabulary.index
-
-    def with_words(self, words: Iterable[str]) -> np.ndarray:
-        """Sentences (n,) bool with one of these words."""
-        index, found = self.vocabulary.index, np.zeros(len(self.corpus), dtype=bool)
-        wanted = np.zeros(len(index), dtype=bool)
-        wanted[[index[word] for word in words if word in index]] = True
-        for block, known, sample in known_words(self.corpus, self.vocabulary):
-            found[block.start + sample[wanted[known]]] = True
-        return found
-
-    def columns(self) -> dict[str, Sequence[Any]]:
-        """Id, document and text."""
-        return {"id": self.corpus.ids, "document": self.corpus.documents, "text": self.corpus.texts}
-
-    def show(self, sample: int) -> str:
-        """The sentence."""
-        return self.corpus.texts[sample]
-
-    def candidates(self, weights: np.ndarray) -> np.ndarray:
-        """The corpus's candidates, whatever was left out of training."""
-        return np.asarray(self.corpus.weights == 0)
-
-    def explain(self, atoms: np.ndarray, sample: str | int, weights: np.ndarray) -> Explanation:
-        """A sentence by its number, or any text, taken apart into word pairs."""
-        texts = self.corpus.texts
-        if isinstance(sample, str):
-            text, number = sample, next((i for i, t in enumerate(texts) if t == sample and weights[i] > 0), None)
-        else:
-            (row,) = row_numbers([sample], len(texts), "The number of the sentence").tolist()
-            text, number = texts[row], row if weights[row] > 0 else None
-        explained = explain_text(self, atoms, text)
-        if len(explained.spans) < 2:
-            raise UserError("The sentence has fewer than two words of the vocabulary, so it has no pairs.")
-        return explained if number is None else replace(explained, sample=number, weight=float(weights[number]))
-
-    def atoms(self, influence: Accumulator) -> np.ndarray:
-        """Derivative by the count of each pair in both orders, (k, m) float32."""
-        assert isinstance(influence, PairInfluence)
-        return influence.unordered().astype(np.float32)
-
-    def project(self, atoms: np.ndarray) -> np.ndarray:
-        """Scores (k, n): each sentence's counts times the pairs' values."""
-        return project(self.counts, atoms.astype(np.float64))
-
     def figures(self) -> Mapping[str, float]:
         """The prior that was taken."""
         return {"train.prior": self.build().prior}
@@ -379,9 +268,3 @@ def require_skipgram(model: Model, what: str) -> SkipGram:
             f"{what} works on the words of a corpus: it needs a run of cl.SkipGram, not a {model.kind} one."
         )
     return model
-
-
-def _stored(folder: Path) -> tuple[Vocabulary, PairCounts]:
-    """Vocabulary and counts of a run folder, the counts mapped."""
-    vocabulary = Vocabulary.from_json(files.read_json(folder / "vocabulary.json"))
-    return vocabulary, PairCounts.from_tensors(map_arrays(folder / "pairs.safetensors"))

@@ -52,7 +52,7 @@ class DrawnNegatives(SkipGramField):
         size = len(vocabulary.words)
         tile = max(1, min(size, TILE_ELEMENTS // size)), size
         super().__init__(counts, vocabulary, weights, settings, tile, kernels)
-        noise, words = self.noise.double().cpu().numpy(), self._precision[0].double().cpu().numpy()
+        noise, words = self.noise.double().cpu().numpy(), self.precision[0].double().cpu().numpy()
         least = words[words > 0].min() / 2  # a word that only candidates have can still be drawn
         self._drawn = tuple(
             SystematicSample(
@@ -63,7 +63,7 @@ class DrawnNegatives(SkipGramField):
         # A surrogate is for the rows that are not certain to be drawn; where all are there is nothing to control.
         self._degree = DEGREES[settings.negative_control] if settings.negative_columns < size else 0
         self._fitted = tuple(
-            self._tensor(share / max(share.sum(), 1e-300))
+            self.tensor(share / max(share.sum(), 1e-300))
             for share in (np.where(draw.probability < 1, draw.probability, 0.0) for draw in self._drawn)
         )
         self._observed = ObservedPairs(self)
@@ -74,25 +74,25 @@ class DrawnNegatives(SkipGramField):
 
     def _sums(self, theta: Tensor, rows: Tensor, step: int) -> "tuple[list[DrawnSum | Surrogate], ...]":
         """The two sums of step ``step``, in parts: of the words over contexts, of the contexts over words."""
-        u, c = self._matrices(theta)
+        u, c = self.matrices(theta)
         both: list[list[DrawnSum | Surrogate]] = []
         sides = (u, c, rows, self.noise), (c, u, self.noise, rows)
         for (x, y, scale, weight), sample, share in zip(sides, self._drawn, self._fitted, strict=True):
             drawn, importance = sample(step)
             at = torch.from_numpy(drawn).to(self.device)
-            both.append([DrawnSum(self, x, y, scale, weight, at, self._tensor(importance))])
+            both.append([DrawnSum(self, x, y, scale, weight, at, self.tensor(importance))])
             if self._degree:
                 rest = np.ones(self.size)
                 rest[drawn] -= importance
-                both[-1].append(Surrogate(x, y, scale, weight, self._tensor(rest), share, self._degree))
+                both[-1].append(Surrogate(x, y, scale, weight, self.tensor(rest), share, self._degree))
         return tuple(both)
 
-    def _data_gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
+    def data_gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
         """The pairs' part of g_t, (p,); its expectation over draws is the exact one."""
         if step == FULL_BATCH:
-            return super()._data_gradient(theta, w, step)
-        x, rows = self._ratios(w)
-        pairs, (u, c) = self._observed, self._matrices(theta)
+            return super().data_gradient(theta, w, step)
+        x, rows = self.ratios(w)
+        pairs, (u, c) = self._observed, self.matrices(theta)
         weight = pairs.count(x, rows) * (torch.sigmoid(pairs.dots(u, c)) - 1)
         both = pairs.times(weight, c), pairs.transposed(weight, u)
         for parts, out in zip(self._sums(theta, rows, step), both, strict=True):
@@ -111,8 +111,8 @@ class DrawnLinearisation(ExactLinearisation):
     ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...], "tuple[list[DrawnSum | Surrogate], ...]"]:
         """Of the observed pairs dL/dS, its derivative by S, and that by X less b (all (o,)); U and C; both sums."""
         field = self.field
-        x, rows = field._ratios(self.w)
-        u, c = field._matrices(self.theta)
+        x, rows = field.ratios(self.w)
+        u, c = field.matrices(self.theta)
         count, s = field._observed.count(x, rows), torch.sigmoid(field._observed.dots(u, c))
         sums = field._sums(self.theta, rows, self.step)
         return count * (s - 1), count * s * (1 - s), (s - 1) / field.total, (u, c), sums
@@ -139,7 +139,7 @@ class DrawnLinearisation(ExactLinearisation):
         """J dtheta + (dg_t/dw) dw, (p,); J is not symmetric."""
         field, pairs = self.field, self.field._observed
         weight, slope, _, (u, c), sums = self._factors()
-        du, dc = field._matrices(dtheta)
+        du, dc = field.matrices(dtheta)
         along = slope * pairs.dots(torch.cat([du, u], dim=1), torch.cat([c, dc], dim=1))
         by_word = pairs.times(along, c) + pairs.times(weight, dc)
         by_context = pairs.transposed(along, u) + pairs.transposed(weight, du)
@@ -203,8 +203,8 @@ class DrawnSum:
     def gradient(self, out: Tensor) -> None:
         """Add g to ``out`` (V, d)."""
         for rows in distributed.blocks(len(self.x), ROWS):
-            s = self.field._sigmoid(self.x[rows], self.y)
-            out[rows] += self.field._product(self.weighted, s).T * self.scale[rows, None]
+            s = self.field.sigmoid(self.x[rows], self.y)
+            out[rows] += self.field.product(self.weighted, s).T * self.scale[rows, None]
 
     def pullback(self, along: Tensor, out_x: Tensor, out_y: Tensor) -> tuple[Tensor, Tensor]:
         """Add the derivative of <g, along> by X and Y; returns that by a (V,) and by b (V,)."""
@@ -213,15 +213,15 @@ class DrawnSum:
         by_y = torch.zeros_like(self.y.T)
         for rows in distributed.blocks(len(self.x), ROWS):
             x, direction, scale = self.x[rows], along[rows], self.scale[rows]
-            s = field._sigmoid(x, self.y)
-            t = field._product(direction, self.y)
-            by_y += field._product((scale[:, None] * direction).T.contiguous(), s.T)
+            s = field.sigmoid(x, self.y)
+            t = field.product(direction, self.y)
+            by_y += field.product((scale[:, None] * direction).T.contiguous(), s.T)
             t *= s
             by_scale[rows] += t @ self.weight
             by_weight += scale @ t
             t.addcmul_(t, s, value=-1)  # s (1 - s) t
-            out_x[rows] += field._product(self.weighted, t).T * scale[:, None]
-            by_y += field._product((scale[:, None] * x).T.contiguous(), t.T)
+            out_x[rows] += field.product(self.weighted, t).T * scale[:, None]
+            by_y += field.product((scale[:, None] * x).T.contiguous(), t.T)
         out_y.index_add_(0, self.drawn, by_y.T * self.weight[:, None])
         return by_scale, torch.zeros_like(self.whole_weight).index_add_(0, self.drawn, by_weight * self.importance)
 
@@ -231,10 +231,10 @@ class DrawnSum:
         weighted_dy = (self.weight[:, None] * dy).T.contiguous()
         both_y = torch.cat([self.y, dy], dim=1)
         for rows in distributed.blocks(len(self.x), ROWS):
-            s = field._sigmoid(self.x[rows], self.y)
-            t = field._product(torch.cat([dx[rows], self.x[rows]], dim=1), both_y)
+            s = field.sigmoid(self.x[rows], self.y)
+            t = field.product(torch.cat([dx[rows], self.x[rows]], dim=1), both_y)
             t *= s * (1 - s)
-            change = field._product(self.weighted, t).add_(field._product(weighted_dy, s))
+            change = field.product(self.weighted, t).add_(field.product(weighted_dy, s))
             out[rows] += change.T * self.scale[rows, None]
 
 

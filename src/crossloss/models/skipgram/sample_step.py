@@ -30,12 +30,12 @@ class SampleSteps:
         words, place = np.unique(word, return_inverse=True)
         mass = np.bincount(place, count, len(words))[:, None] * field.negatives
         rows = (torch.from_numpy(v).to(field.device) for v in (words, place, context))
-        return *rows, field._tensor(count), field._tensor(mass)
+        return *rows, field.tensor(count), field.tensor(mass)
 
     def step_(self, theta: Tensor, sample: int, rate: float) -> None:
         """Step ``theta`` (p,) in place; a negative rate ascends the sample's loss."""
         words, place, context, count, mass = self._gathered[sample]
-        u, c = self.field._matrices(theta)
+        u, c = self.field.matrices(theta)
         before = u[words]
         sigma = torch.sigmoid(before @ c.T)
         residual = sigma * self.field.noise  # d l_i/dS in the words' rows, (q, V)

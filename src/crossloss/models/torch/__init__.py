@@ -7,7 +7,7 @@ Does not: update rules, recorded training loops (run/), or what is done with sco
 
 from crossloss.models.torch.check import check_field
 from crossloss.models.torch.field import TorchField
-from crossloss.models.torch.linearisation import SampleInfluence
+from crossloss.models.torch.influence import SampleInfluence
 from crossloss.models.torch.view import ModelView
 
 __all__ = ["ModelView", "SampleInfluence", "TorchField", "check_field"]

@@ -1,23 +1,22 @@
 """What the graph of a pass over some samples holds in memory: measured on few of them, and so the size of pieces."""
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from crossloss.core import UserError
+from crossloss.models.torch.batches import Batches
 from crossloss.models.torch.module import gradient_of
 from crossloss.models.torch.steps import Part
 
-if TYPE_CHECKING:
-    from crossloss.models.torch.field import TorchField
-
+Torch = TypeVar("Torch", bound=Batches)
 FLOOR = 100_000_000
 """Bytes of activations below which no batch is dealt in pieces, however small the budget is."""
 
 
-def activations(field: "TorchField") -> tuple[float, float, int]:
+def activations(field: Batches) -> tuple[float, float, int]:
     """Bytes that a gradient's graph holds, fixed and for each sample, and the samples of the first step's largest part.
 
     Of one and of two samples' graphs, the straight line through them; its derivative takes as much again at most.
@@ -33,7 +32,7 @@ def activations(field: "TorchField") -> tuple[float, float, int]:
     return one - each, each, rows
 
 
-def _held(field: "TorchField", part: Part) -> int:
+def _held(field: Batches, part: Part) -> int:
     """Bytes of the different tensors that backward passes keep of a gradient with its graph."""
     theta = field.initial
     y, w = theta.requires_grad_(True), torch.ones(field.samples, dtype=theta.dtype, device=field.device)
@@ -48,12 +47,12 @@ def _held(field: "TorchField", part: Part) -> int:
     with torch.autograd.graph.saved_tensors_hooks(see, lambda tensor: tensor):
         u = field.weights_of(w, part).requires_grad_(True)
         with torch.no_grad():
-            target = field._target(theta, w)
-        gradient_of(field._part_loss(y, u, part, target), y, again=True)
+            target = field.frozen_target(theta, w)
+        gradient_of(field.part_loss(y, u, part, target), y, again=True)
     return sum(held.values())
 
 
-def within(field: "TorchField", budget: int) -> "TorchField":
+def within(field: Torch, budget: int) -> Torch:
     """The field with pieces whose graphs take no more than half of a budget, or than ``FLOOR``.
 
     UserError where a batch takes more than the budget, and its loss is of the batch as a whole.
@@ -63,7 +62,7 @@ def within(field: "TorchField", budget: int) -> "TorchField":
     needed = fixed + each * rows
     if needed <= most or not each:
         return field
-    if field._couples:
+    if field.couples:
         if needed <= max(FLOOR, budget):
             return field
         raise UserError(

@@ -1,7 +1,7 @@
 """The random check of a field before a long run: its pullback is the derivative of its gradient."""
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,11 +10,9 @@ from torch.utils._pytree import tree_map
 
 from crossloss.core import Linearisation, UserError
 from crossloss.models.torch.finite import check_finite
+from crossloss.models.torch.model import TorchModel
 from crossloss.models.torch.outer import check_depends, graph_leaves, refuse_outer
 from crossloss.utils import distributed
-
-if TYPE_CHECKING:
-    from crossloss.models.torch.field import TorchField
 
 TRIES, ENOUGH = 5, 2
 """Random directions, of which most must agree: one alone may cross the kink of a ReLU. So many without another are
@@ -47,7 +45,7 @@ def _widen(value: Any) -> Any:
     return torch.float64 if value is torch.float32 else value
 
 
-def check_field(field: "TorchField", theta: Tensor, w: Tensor, step: int = 0) -> None:
+def check_field(field: TorchModel, theta: Tensor, w: Tensor, step: int = 0) -> None:
     """Check the derivatives of a field against central differences.
 
     The check is a.(g(theta + h v, w + h u) - g(theta - h v, w - h u))/2h = <J^T a, v> + <d<g, a>/dw, u>.
@@ -77,7 +75,7 @@ def check_field(field: "TorchField", theta: Tensor, w: Tensor, step: int = 0) ->
     field.checked.add(known)
 
 
-def _check_at(field: "TorchField", theta: Tensor, w: Tensor, step: int, dealt: bool) -> None:
+def _check_at(field: TorchModel, theta: Tensor, w: Tensor, step: int, dealt: bool) -> None:
     part = field.some_of(step, max(FEW, min(ROWS, WORK // len(theta))))
     _check_dependence(field.some_of(step, 2), theta, w)
     part.gradient(theta, w, 0)  # what is wrong with the model itself is reported in its own dtype
@@ -88,7 +86,7 @@ def _check_at(field: "TorchField", theta: Tensor, w: Tensor, step: int, dealt: b
         _check(part.double(), theta.detach().double(), w.detach().double(), dealt)
 
 
-def _check(exact: "TorchField", theta: Tensor, w: Tensor, dealt: bool) -> None:
+def _check(exact: TorchModel, theta: Tensor, w: Tensor, dealt: bool) -> None:
     _check_chunks(exact, theta, w, dealt)
     at, wrong = exact.at(theta, w, 0), []
     for seed in range(TRIES):
@@ -120,7 +118,7 @@ def _size(theta: Tensor) -> Tensor:
     return theta.square().mean().sqrt().clamp(min=1e-3)
 
 
-def _is_gradient(field: "TorchField", theta: Tensor, w: Tensor) -> bool:
+def _is_gradient(field: TorchModel, theta: Tensor, w: Tensor) -> bool:
     """Whether the gradient is that of the loss, by differences of the loss: not with ``frozen``, which is constant."""
     if field.frozen is not None:
         return False
@@ -130,46 +128,46 @@ def _is_gradient(field: "TorchField", theta: Tensor, w: Tensor) -> bool:
     def loss(moved: Tensor) -> float:
         with torch.no_grad():
             held = theta.detach()  # padding rows, which the gradient leaves alone
-            value = sum(float(field._part_loss(moved, w.to(moved)[p.rows], p, None, held)) for p in field.parts(0))
-            return value + (float(field._penalty(moved)) if field.regulariser else 0.0)
+            value = sum(float(field.part_loss(moved, w.to(moved)[p.rows], p, None, held)) for p in field.parts(0))
+            return value + (float(field.penalty(moved)) if field.regulariser else 0.0)
 
     up, down = (loss(theta + sign * LOSS_SPAN * v) for sign in (1, -1))
     change, slope = (up - down) / (2 * LOSS_SPAN), float(field.gradient(theta, w, 0) @ v)
     return abs(change - slope) <= TOLERANCE * max(abs(change), abs(slope))
 
 
-def _check_dependence(field: "TorchField", theta: Tensor, w: Tensor) -> None:
+def _check_dependence(field: TorchModel, theta: Tensor, w: Tensor) -> None:
     """Refuse losses, regularisers and ``frozen`` that are not computed from the model that they are handed."""
     y, u = theta.detach().clone().requires_grad_(True), w.detach().to(theta).clone().requires_grad_(True)
     target = None
     if field.frozen is not None:
-        made = field._target(y, u)
+        made = field.frozen_target(y, u)
         assert made is not None
-        if not any(leaf is own for leaf in refuse_outer(field, made, "frozen=") for own in (y, u)):
+        if not any(leaf is own for leaf in refuse_outer(field.outer, made, "frozen=") for own in (y, u)):
             _refuse_constant(field, theta, w, made)
         target = made.detach().requires_grad_(made.is_floating_point())
     part = field.parts(0)[0]
     if field.sample_loss is not None:
-        check_depends(field, field.losses(y, part, target).sum(), [y], "sample_loss")
+        check_depends(field.outer, field.losses(y, part, target).sum(), [y], "sample_loss")
     else:
         value = field.loss_of(y, u[part.rows], part, target)
-        check_depends(field, value, [y], "loss")
+        check_depends(field.outer, value, [y], "loss")
         if not any(leaf is u for leaf in graph_leaves(value)):
             raise UserError(
                 "loss does not depend on the weights w of the samples that it is handed: multiply each sample's own "
                 "terms by its weight, as cl.losses.token_mean does."
             )
     if field.regulariser is not None:
-        check_depends(field, field._penalty(y), [y], "regulariser")
+        check_depends(field.outer, field.penalty(y), [y], "regulariser")
 
 
-def _refuse_constant(field: "TorchField", theta: Tensor, w: Tensor, made: Tensor) -> None:
+def _refuse_constant(field: TorchModel, theta: Tensor, w: Tensor, made: Tensor) -> None:
     """Refuse a ``frozen`` that is the same whatever it is handed; one that is not was detached: see ``_compare``."""
     other_theta, other_w = (
         x + 0.1 * (1 + x.abs()) * noise for x, noise in zip((theta, w), _draws(0, theta, w), strict=True)
     )
     with torch.no_grad():
-        other = field._target(other_theta, other_w.to(theta))
+        other = field.frozen_target(other_theta, other_w.to(theta))
     if other is not None and torch.equal(other, made):
         raise UserError(
             "frozen= does not depend on the parameters of the model that it is handed, nor on the weights: compute it "
@@ -177,12 +175,12 @@ def _refuse_constant(field: "TorchField", theta: Tensor, w: Tensor, made: Tensor
         )
 
 
-def _check_chunks(field: "TorchField", theta: Tensor, w: Tensor, dealt: bool) -> None:
+def _check_chunks(field: TorchModel, theta: Tensor, w: Tensor, dealt: bool) -> None:
     """Refuse losses that depend on which samples are evaluated together, where they are to be a sum over samples.
 
     Those with random numbers are ``dealt`` in pieces only where they must be.
     """
-    if field._couples or (any(part.draws is not None for part in field.parts(0)) and not dealt):
+    if field.couples or (any(part.draws is not None for part in field.parts(0)) and not dealt):
         return
     halves = copy.copy(field)
     halves.chunk = max(1, max(len(part.rows) for part in field.parts(0)) // 2)
@@ -202,7 +200,7 @@ def _moved(x: Tensor, along: Tensor | None, by: float) -> Tensor:
     return x if along is None else torch.add(x, along, alpha=by)
 
 
-def _compare(field: "TorchField", at: Linearisation, theta: Tensor, w: Tensor, seed: int) -> str | None:
+def _compare(field: TorchModel, at: Linearisation, theta: Tensor, w: Tensor, seed: int) -> str | None:
     """What the two sides of the check differ in, or None."""
     a, v, u = _draws(seed, theta, theta, w)
     wide = theta.dtype != torch.float64

@@ -10,21 +10,19 @@ import itertools
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from crossloss.core import Curvature, UserError
+from crossloss.models.torch.batches import Batches
 from crossloss.models.torch.data import leaves
 from crossloss.models.torch.module import twice_differentiable
 from crossloss.models.torch.scored import Partial, ekfac_of, ggn_of
 from crossloss.models.torch.steps import RecordedOrder
 from crossloss.models.torch.view import first_part
 from crossloss.utils.extras import needed
-
-if TYPE_CHECKING:
-    from crossloss.models.torch.field import TorchField
 
 KINDS = ("ggn", "ekfac", "ekfac-mc", "ekfac-empirical")
 """EK-FAC of the labels' exact expectation (of a draw where it would be long: ``scored``), of a draw, of the labels."""
@@ -74,7 +72,7 @@ def ekfac(
     )
 
 
-def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> Curvature:
+def of_field(field: Batches, kind: str, theta: Tensor, w: Tensor) -> Curvature:
     """The curvature of a kind of a field's training loss as a whole.
 
     Where the field has ``outputs``, of the cross entropy of these; EK-FAC then of the layers that it takes. Else its
@@ -97,7 +95,7 @@ def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> Curvat
     refused = {
         "a denominator": field.denominator is not None,
         "recorded data": isinstance(field.order, RecordedOrder) and field.order.holds_data,
-        "padding rows": bool(field._padding),
+        "padding rows": bool(field.padding),
         "a forward= of its own": field.forward is not first_part,
     }
     for what, is_there in refused.items():
@@ -111,15 +109,15 @@ def of_field(field: "TorchField", kind: str, theta: Tensor, w: Tensor) -> Curvat
         outputs = torch.cat([field.view(theta)(part) for part in torch.split(inputs, field.chunk)])
     loss, targets, factor = _recognised(field, outputs)
     if kind == "ggn":
-        made = ggn(field._still, loss, inputs, targets)(theta, w)
+        made = ggn(field.eval_module, loss, inputs, targets)(theta, w)
     else:
         fisher = kind.removeprefix("ekfac").removeprefix("-") or "type-2"
-        made = ekfac(field._still, loss, inputs, targets, fisher=fisher)(theta, w)
+        made = ekfac(field.eval_module, loss, inputs, targets, fisher=fisher)(theta, w)
     made.scale *= factor
     return made
 
 
-def _recognised(field: "TorchField", outputs: Tensor) -> tuple[nn.Module, Tensor, float]:
+def _recognised(field: Batches, outputs: Tensor) -> tuple[nn.Module, Tensor, float]:
     """Which loss the field's own is, its targets, and how many times the loss of a sample it is."""
     rows = field.rows
     sample_loss = field.sample_loss

@@ -1,31 +1,24 @@
 """The field of any torch module with a loss: one gradient, and one vjp of it."""
 
-import copy
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from crossloss.core import FULL_BATCH, Curvature, Field, Linearisation, SampleGradients, UserError
-from crossloss.models.threads import one_core_where_small
-from crossloss.models.torch.batches import Batches
+from crossloss.core import Curvature, Field, Linearisation, SampleGradients, UserError
+from crossloss.models.torch.check import check_field
 from crossloss.models.torch.curvature import KINDS, of_field
-from crossloss.models.torch.data import GivenOrder, Order, Rows, each, load_order, load_rows
-from crossloss.models.torch.finite import refuse_not_finite
-from crossloss.models.torch.linearisation import SampleInfluence, TorchLinearisation
-from crossloss.models.torch.model import Show, load_show
-from crossloss.models.torch.module import gradient_of, own_copy, padding_rows, pure
+from crossloss.models.torch.data import Order, load_order, load_rows
+from crossloss.models.torch.linearisation import TorchLinearisation
+from crossloss.models.torch.model import Show, TorchModel, load_show
+from crossloss.models.torch.module import own_copy, padding_rows
 from crossloss.models.torch.outer import Outer
 from crossloss.models.torch.sample_gradients import TorchSampleGradients, left_out
 from crossloss.models.torch.scored import left_out_of_ekfac
-from crossloss.models.torch.steps import Part, RecordedOrder, in_float64
-from crossloss.models.torch.view import Layout, ModelView, first_part
-from crossloss.utils import distributed
+from crossloss.models.torch.view import ModelView, first_part
 
 
-class TorchField(Batches, Field):
+class TorchField(TorchModel):
     """A torch model with its loss and data.
 
     L_t(theta, w) = loss(theta, batch t, w) + regulariser(theta), with the weights of the batch's samples inside.
@@ -132,8 +125,7 @@ class TorchField(Batches, Field):
             raise UserError(f"The model is a {type(model).__name__}: pass a torch.nn.Module.")
         _check_losses(sample_loss, loss, data, forward)
         self.checked: set[str] = set()
-        self._by_sample: bool | None = None
-        self._padding = padding_rows(model)
+        self.padding = padding_rows(model)
         self.outer = Outer(model)
         self._place(own_copy(model))
         self._rows, self._samples = load_rows(data, self.device)
@@ -145,93 +137,6 @@ class TorchField(Batches, Field):
         self.outputs, self.forward = outputs, forward
         self.regulariser, self.frozen = regulariser, frozen
         self.dropout_seed, self.additive, self.chunk = dropout_seed, additive, chunk
-
-    def _place(self, module: nn.Module) -> None:
-        self.module, self.layout = module, Layout(module, self._padding)
-        training = any(layer.training for layer in module.modules())
-        same = {id(p): p for p in module.parameters()}  # whose values no pass reads, as theta takes their place
-        self._still = copy.deepcopy(module, same).eval() if training else module
-
-    @property
-    def samples(self) -> int:
-        """Number of samples, n."""
-        return self._samples
-
-    @property
-    def device(self) -> torch.device:
-        """Where parameters and data are."""
-        return self.layout.initial.device
-
-    @property
-    def initial(self) -> Tensor:
-        """The module's parameters when the field was made, (p,), a copy."""
-        return self.layout.initial.clone()
-
-    @property
-    def rows(self) -> Rows:
-        """The data, a copy."""
-        return each(self._rows, Tensor.clone)
-
-    def ordered(self, order: Sequence[Any] | RecordedOrder) -> "TorchField":
-        """The same field with these mini-batches: rows of each step, or an order."""
-        other = copy.copy(self)
-        other.order = order if isinstance(order, RecordedOrder) else GivenOrder(order, self.samples)
-        return other
-
-    def some_of(self, step: int, samples: int) -> "TorchField":
-        """The same field whose only batch is at most so many samples of that of ``step``, spread over it."""
-        given = self._given(step)
-        every = -(-sum(len(part.rows) for part in given) // samples)
-        return self.ordered(RecordedOrder([[part.some(slice(None, None, every)) for part in given]]))
-
-    def double(self) -> "TorchField":
-        """The same field in float64."""
-        other = copy.copy(self)
-        other._place(copy.deepcopy(self.module).double())
-        for name, values in other.layout.split(other.layout.initial).items():  # one copy of a large model
-            other.module.get_parameter(name).data = values
-        other._rows = in_float64(self._rows)
-        if isinstance(self.order, RecordedOrder):
-            other.order = self.order.double()
-        return other
-
-    def view(self, theta: Tensor) -> ModelView:
-        """Parameters by name and the module in eval mode: all that an objective sees."""
-        return ModelView(self._still, self.layout, theta)
-
-    def accumulator(self, k: int) -> SampleInfluence:
-        """Zero sums for k directions."""
-        return SampleInfluence(torch.zeros(k, self.samples, dtype=torch.float64, device=self.device))
-
-    def loss(self, theta: Tensor, w: Tensor, step: int = FULL_BATCH) -> float:
-        """Training loss of a step; as a whole by default."""
-        w = w.to(theta)
-        with self.few_threads(self.batch(step)), torch.no_grad():
-            target = self._target(theta, w)
-            values = [self._part_loss(theta, w[part.rows], part, target) for part in self.own_parts(step)]
-            penalty = float(self._penalty(theta)) if self.regulariser else 0.0
-        total = torch.tensor(sum(float(value) for value in values), dtype=torch.float64)
-        return float(distributed.add_(total)) + penalty
-
-    def gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
-        """g_t(theta, w), (p,): what the optimiser receives; UserError that names a sample where it is not finite."""
-        with self.few_threads(self.batch(step)):
-            return self._gradient(theta, w.to(theta), step)
-
-    def _gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
-        with torch.no_grad():
-            target = self._target(theta, w)
-        return self.whole_gradient(theta, w, step, self._own_gradient(theta, w, self.own_parts(step), target))
-
-    def whole_gradient(self, theta: Tensor, w: Tensor, step: int, own: Tensor) -> Tensor:
-        """The gradient of a step (p,), of what this process's parts gave, which is added to in place."""
-        total = distributed.add_(own)
-        if self.regulariser:
-            y = theta.detach().requires_grad_(True)
-            total += gradient_of(self._penalty(y), y)
-        if not bool(torch.isfinite(total.sum())):
-            refuse_not_finite(self, theta, w, step)
-        return total
 
     def at(self, theta: Tensor, w: Tensor, step: int) -> Linearisation:
         """Products with the derivative at one point; UserError where an operator has no second derivative."""
@@ -251,112 +156,9 @@ class TorchField(Batches, Field):
             return left_out(self)
         return left_out_of_ekfac(self) if kind.startswith("ekfac") and self.outputs is not None else []
 
-    def _drawn_by_sample(self, part: Part) -> bool:
-        """Whether pieces of a batch have the random numbers of the whole: tried once, on four samples."""
-        if self._by_sample is None:
-            few, w = part.some(slice(0, 4)), torch.ones(self.samples).to(self.initial)
-            pieces = [few] if len(few.rows) < 2 else [few.piece(slice(0, 1)), few.piece(slice(1, len(few.rows)))]
-            try:
-                with torch.no_grad():
-                    target = self._target(self.initial, w)
-                whole, *parts = (self._own_gradient(self.initial, w, [p], target) for p in (few, *pieces))
-            except UserError:
-                self._by_sample = False
-            else:
-                self._by_sample = bool((sum(parts) - whole).norm() <= 1e-3 * whole.norm())
-        return self._by_sample
-
-    def _own_gradient(self, theta: Tensor, w: Tensor, parts: Sequence[Part], target: Tensor | None) -> Tensor:
-        """Gradient of what some parts add to the loss, (p,)."""
-        total: Tensor | None = None
-        for part in parts:
-            y = theta.detach().requires_grad_(True)
-            g = gradient_of(self._part_loss(y, w[part.rows], part, target), y).detach()
-            total = g if total is None else total.add_(g)
-        return torch.zeros_like(theta) if total is None else total
-
-    def weights_of(self, w: Tensor, part: Part) -> Tensor:
-        """Weights of a part's samples (b,), of those of all (n,)."""
-        return w[part.rows]
-
-    def data_of(self, part: Part) -> Rows:
-        """The data of its samples."""
-        rows = part.rows
-        return each(self._rows, lambda leaf: leaf[rows]) if part.data is None else part.data
-
-    def few_threads(self, batch: Tensor) -> AbstractContextManager[None]:
-        """One thread for a pass over a batch of a small model, whose operations are over before threads meet."""
-        rows = len(batch) if self.frozen is None else self.samples
-        return one_core_where_small(rows * self.layout.initial.numel(), self.device)
-
-    def _target(self, theta: Tensor, w: Tensor) -> Tensor | None:
-        """P of ``frozen`` for all samples, differentiable in theta and w."""
-        if self.frozen is None:
-            return None
-        with pure(self._still, None, self.device):
-            target = self.frozen(self.view(theta), w)
-        if not isinstance(target, Tensor) or not target.dim() or target.shape[0] != self.samples:
-            raise UserError(f"frozen must return one tensor with a row for each of the {self.samples} samples.")
-        return target
-
-    def _penalty(self, theta: Tensor) -> Tensor:
-        assert self.regulariser is not None
-        penalty = self.regulariser(self.view(theta))
-        if not isinstance(penalty, Tensor) or penalty.numel() != 1:
-            raise UserError("regulariser must return one scalar tensor computed from the parameters.")
-        if not bool(torch.isfinite(penalty)) and bool(torch.isfinite(theta.sum())):
-            raise UserError(f"regulariser is {float(penalty)} at these parameters: it must be finite.")
-        return penalty.reshape(())
-
-    def _part_loss(
-        self, theta: Tensor, w: Tensor, part: Part, target: Tensor | None, held: Tensor | None = None
-    ) -> Tensor:
-        """What some samples with weights ``w`` (b,) add to the loss; padding rows are read in ``held``, else constant.
-
-        Twice differentiable where w asks for it; else by the kernels of a plain training loop, to the same bits.
-        """
-        held, twice = theta.detach() if held is None else held, w.requires_grad
-        if self.sample_loss is not None:
-            return (w * self.losses(theta, part, target, twice=twice, held=held)).sum() / part.divisor
-        return self.loss_of(theta, w, part, target, twice=twice, held=held) / part.divisor
-
-    def loss_of(
-        self,
-        theta: Tensor,
-        w: Tensor,
-        part: Part,
-        target: Tensor | None,
-        *,
-        twice: bool = False,
-        held: Tensor | None = None,
-    ) -> Tensor:
-        """What ``loss`` gives for some samples with weights ``w`` (b,), shape ()."""
-        assert self.batch_loss is not None
-        batch, module = self.data_of(part), self._still if part.still else self.module
-        with pure(module, part.draws, self.device, part.piece_of):
-            view = ModelView(module, self.layout, theta, twice=twice, held=held)
-            value = self.batch_loss(view, batch, w, *(() if target is None else (target[part.rows],)))
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise UserError(f"loss must return one scalar, the loss of the batch, and returned {shape}.")
-        return value.reshape(())
-
-    def losses(
-        self, theta: Tensor, part: Part, target: Tensor | None, *, twice: bool = False, held: Tensor | None = None
-    ) -> Tensor:
-        """What ``sample_loss`` gives for some samples, (b,), where ``target`` is what ``frozen`` gives for all."""
-        assert self.sample_loss is not None
-        batch, module, size = self.data_of(part), self._still if part.still else self.module, len(part.rows)
-        with pure(module, part.draws, self.device, part.piece_of):
-            outputs = self.forward(ModelView(module, self.layout, theta, twice=twice, held=held), batch)
-            losses = self.sample_loss(outputs, batch, *(() if target is None else (target[part.rows],)))
-        if not isinstance(losses, Tensor) or losses.shape != (size,):
-            shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
-            raise UserError(
-                f"sample_loss must return one loss a sample, shape ({size},), and returned {shape}: "
-                'use reduction="none" and sum over all other dimensions.'
-            )
-        return losses
+    def check_start(self, theta: Tensor, weights: Tensor) -> None:
+        """Refuse what is detached, random, mixed between samples or not finite: ``check_field``."""
+        check_field(self, theta, weights)
 
 
 def _check_losses(sample_loss: object, loss: object, data: object, forward: object) -> None:

@@ -1,20 +1,18 @@
 """Losses and gradients that are not finite: which sample, and what of it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import torch
 from torch import Tensor
 
 from crossloss.core import UserError
+from crossloss.models.torch.batches import Batches
 from crossloss.models.torch.data import named_leaves
 from crossloss.models.torch.steps import Part
 
-if TYPE_CHECKING:
-    from crossloss.models.torch.field import TorchField
 
-
-def check_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) -> None:
+def check_finite(field: Batches, theta: Tensor, w: Tensor, step: int) -> None:
     """Refuse parameters that are not finite at ``theta``, and losses in the step's batch or of data that are not."""
     for name, tensor in [*field.layout.split(theta).items(), *field.module.named_buffers()]:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
@@ -28,13 +26,13 @@ def check_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) -> No
         _refuse_losses(field, theta, w, step, Part(rest, still=True).split(field.chunk))
 
 
-def refuse_not_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) -> None:
+def refuse_not_finite(field: Batches, theta: Tensor, w: Tensor, step: int) -> None:
     """Say which sample makes the gradient of a step not finite; return where training diverges, as its loop reports."""
     if not bool(torch.isfinite(theta).all()):
         return
     # What is not finite at the initial parameters either is a sample's, and not training that diverges.
     _refuse_losses(field, field.initial, w, step)
-    target, sample_loss = field._target(theta, w), field.sample_loss is not None
+    target, sample_loss = field.frozen_target(theta, w), field.sample_loss is not None
     for part in field.parts(step):
         alone = [part.some(slice(i, i + 1)) for i in range(len(part.rows))] if sample_loss else [part]
         if not bool(torch.isfinite(_values(field, theta, w, part, target)).all()):
@@ -50,27 +48,25 @@ def refuse_not_finite(field: "TorchField", theta: Tensor, w: Tensor, step: int) 
                 )
 
 
-def _named(field: "TorchField", part: Part) -> str:
+def _named(field: Batches, part: Part) -> str:
     """What a loss is of: a sample, or a batch as a whole."""
     if field.sample_loss is not None:
         return f"sample {int(part.rows[0])}"
     return f"the batch of the samples {', '.join(map(str, part.rows[:3].tolist()))}, ..."
 
 
-def _values(field: "TorchField", theta: Tensor, w: Tensor, part: Part, target: Tensor | None) -> Tensor:
+def _values(field: Batches, theta: Tensor, w: Tensor, part: Part, target: Tensor | None) -> Tensor:
     """Losses of the samples, (b,), or the loss of all of them together, (1,)."""
     if field.sample_loss is not None:
         return field.losses(theta, part, target)
     return field.loss_of(theta, w.to(theta)[part.rows], part, target).reshape(1)
 
 
-def _refuse_losses(
-    field: "TorchField", theta: Tensor, w: Tensor, step: int, parts: Sequence[Part] | None = None
-) -> None:
+def _refuse_losses(field: Batches, theta: Tensor, w: Tensor, step: int, parts: Sequence[Part] | None = None) -> None:
     """Refuse losses of a step, or of other samples, that are not finite."""
     found = []
     with torch.no_grad():
-        target = field._target(theta, w.to(theta))
+        target = field.frozen_target(theta, w.to(theta))
         for part in field.parts(step) if parts is None else parts:
             values = _values(field, theta, w, part, target)
             wrong = (~torch.isfinite(values)).nonzero().flatten().tolist()
@@ -82,7 +78,7 @@ def _refuse_losses(
         _refuse_part(field, theta, target, part, f"The loss of {_named(field, part)} is {value}{others}")
 
 
-def _refuse_part(field: "TorchField", theta: Tensor, target: Tensor | None, part: Part, what: str) -> NoReturn:
+def _refuse_part(field: Batches, theta: Tensor, target: Tensor | None, part: Part, what: str) -> NoReturn:
     data = field.data_of(part)
     for name, leaf in named_leaves(data):
         odd = _odd(leaf).nonzero().flatten().tolist()

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from crossloss.core import Accumulator, Linearisation
+from crossloss.models.torch.gradients import Gradients
+from crossloss.models.torch.influence import SampleInfluence
 from crossloss.models.torch.module import gradient_of, intermediates, vjp
 from crossloss.utils import distributed
-
-if TYPE_CHECKING:
-    from crossloss.models.torch.field import TorchField
 
 AT_ONCE = 1_000_000
 """Intermediate numbers times directions in one batched pass: beyond the cache it is slower than one by one."""
@@ -21,14 +19,14 @@ AT_ONCE = 1_000_000
 class TorchLinearisation(Linearisation):
     """The gradient of each chunk with its graph, which is computed once where one chunk is all."""
 
-    field: "TorchField"
+    field: Gradients
 
-    def __init__(self, field: "TorchField", theta: Tensor, w: Tensor, step: int) -> None:
+    def __init__(self, field: Gradients, theta: Tensor, w: Tensor, step: int) -> None:
         super().__init__(field, theta, w, step)
         self._theta, self._weights = _leaf(theta), _leaf(w.to(theta))
         self._batch = field.batch(step)
         with field.few_threads(self._batch):
-            self._target = field._target(self._theta, self._weights)
+            self._target = field.frozen_target(self._theta, self._weights)
         self._parts = field.own_parts(step)
         self._only: _Chunk | None = None
 
@@ -80,7 +78,7 @@ class TorchLinearisation(Linearisation):
             distributed.add_(back)
         if field.regulariser and back is not None:
             y = _leaf(self.theta)
-            back += vjp(gradient_of(field._penalty(y), y, again=True), [y], a, len(a))[0]
+            back += vjp(gradient_of(field.penalty(y), y, again=True), [y], a, len(a))[0]
         if target is not None and bar is not None:
             inputs = [self._weights] if back is None else [self._weights, self._theta]
             through = vjp(target, inputs, distributed.add_(bar), AT_ONCE // intermediates(target))
@@ -98,7 +96,7 @@ class TorchLinearisation(Linearisation):
                 y, u = _leaf(self.theta), _leaf(field.weights_of(self._weights, part))
                 held = [_leaf(self.theta)] if field.layout.padding else []
                 constant = None if self._target is None else _leaf(self._target)
-                loss = field._part_loss(y, u, part, constant, *held)
+                loss = field.part_loss(y, u, part, constant, *held)
                 g, at_once = gradient_of(loss, y, again=True), AT_ONCE // intermediates(loss)
                 chunk = part.rows, g, at_once, (u, constant, y, *held)
             if len(self._parts) == 1:
@@ -111,22 +109,3 @@ _Chunk = tuple[Tensor, Tensor, int, tuple[Tensor | None, ...]]
 
 def _leaf(x: Tensor) -> Tensor:
     return x.detach().requires_grad_(True)
-
-
-class SampleInfluence:
-    """Sums of d<g, a>/dw over steps, (k, n) float64: the atoms are the samples."""
-
-    def __init__(self, sums: Tensor) -> None:
-        self.sums = sums
-
-    def add(self, rows: Tensor, by_weight: Tensor) -> None:
-        """Add what some rows have (k, b)."""
-        self.sums.index_add_(1, rows, by_weight.double())
-
-    def samples(self) -> Tensor:
-        """Scores (k, n) float64, of all processes together."""
-        return self.sums if distributed.count() == 1 else distributed.add_(self.sums.clone())
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The live sums."""
-        return {"sums": self.sums}

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Self
 
 import pyarrow as pa
 import torch
@@ -14,13 +14,11 @@ from crossloss.models.base import Model
 from crossloss.models.torch.activations import activations, within
 from crossloss.models.torch.data import GivenOrder, leaves, paths
 from crossloss.models.torch.finite import check_finite
+from crossloss.models.torch.gradients import Gradients
 from crossloss.models.torch.outer import check_objectives
 from crossloss.models.torch.steps import Part, RecordedOrder
 from crossloss.utils.files import digest, read_table, write_table
 from crossloss.utils.memory import Footprint
-
-if TYPE_CHECKING:
-    from crossloss.models.torch.field import TorchField
 
 Show = Callable[[int], Any] | Sequence[Any]
 """What people are shown of a sample: by its number a text, a mapping (a row), or an image."""
@@ -50,36 +48,32 @@ def load_show(show: Any, n: int) -> Show | None:
     return show  # type: ignore[no-any-return]
 
 
-class TorchModel(Model):
+class TorchModel(Gradients, Model):
     """The part of a ``TorchField`` that runs, tables and reports see."""
 
     kind, sample_noun, data_noun = "torch", "sample", "the field"
     starts: Callable[[int], nn.Module] | None = None
     shown: Show | None = None
+    checked: set[str]
     _starts_are_checked = False
     _columns: Mapping[str, Sequence[Any]] | None = None
 
-    @property
-    def _field(self) -> "TorchField":
-        return cast("TorchField", self)
-
-    def build(self, folder: Path | None = None) -> "TorchField":
+    def build(self, folder: Path | None = None) -> Self:
         """The field itself; a folder gets what tables show of the samples."""
         if folder is not None and (columns := self.columns()):
             table, path = pa.table({name: pa.array(column) for name, column in columns.items()}), folder / SAMPLES
             if not path.exists() or not read_table(path).equals(table):
                 write_table(path, table)
-        return self._field
+        return self
 
-    def started(self, theta: Tensor) -> "TorchField":
+    def started(self, theta: Tensor) -> Self:
         """The field itself: its view knows no start."""
-        return self._field
+        return self
 
     def start(self, seed: int | None = None) -> Tensor:
         """The module's parameters when the field was made, (p,); of ``starts(seed)`` where a seed is given."""
-        field = self._field
         if seed is None:
-            return field.initial
+            return self.initial
         if self.starts is None:
             raise UserError(
                 "This field has one start, its module's parameters: give TorchField(..., starts=lambda seed: a new "
@@ -100,7 +94,7 @@ class TorchModel(Model):
     def _started(self, seed: int) -> Tensor:
         """Parameters (p,) of a new ``starts(seed)``."""
         assert self.starts is not None
-        layout, module = self._field.layout, self.starts(seed)
+        layout, module = self.layout, self.starts(seed)
         named = dict(module.named_parameters()) if isinstance(module, nn.Module) else {}
         if {n: named[n].shape for n in layout.names if n in named} != dict(
             zip(layout.names, layout.shapes, strict=True)
@@ -115,71 +109,64 @@ class TorchModel(Model):
 
     def identity(self, steps: int = 1, seed: int | None = None) -> dict[str, Any]:
         """Parameters, data, batches and start by hash; the loss, which is code, by what it gives."""
-        field = self._field
-        theta, w = field.initial, torch.ones(field.samples, dtype=torch.float64, device=field.device)
+        theta, w = self.initial, torch.ones(self.samples, dtype=torch.float64, device=self.device)
         self.check_start(theta, w)
         data = hashlib.sha256()
-        for leaf in leaves(field._rows):
+        for leaf in leaves(self._rows):
             data.update(f"{leaf.dtype} {tuple(leaf.shape)} {digest(_bytes(leaf))}".encode())
-        looked_at = steps if isinstance(field.order, GivenOrder | RecordedOrder) else min(steps, LOOKED_AT)
-        batches = hashlib.sha256("".join(_batch(field, t) for t in range(looked_at)).encode())
+        looked_at = steps if isinstance(self.order, GivenOrder | RecordedOrder) else min(steps, LOOKED_AT)
+        batches = hashlib.sha256("".join(_batch(self, t) for t in range(looked_at)).encode())
         return {
             "model": self.kind,
-            "parameters": [list(map(str, field.layout.names)), digest(_bytes(theta))],
+            "parameters": [list(map(str, self.layout.names)), digest(_bytes(theta))],
             "data": data.hexdigest(),
             "batches": batches.hexdigest(),
             "start": None if seed is None else digest(_bytes(self.start(seed))),
-            "dropout_seed": field.dropout_seed,
-            "loss": [_rounded(field.loss(theta, w, step)) for step in (0, FULL_BATCH)],
-            "gradient": _rounded(float(field.gradient(theta, w, 0).double().norm())),
+            "dropout_seed": self.dropout_seed,
+            "loss": [_rounded(self.loss(theta, w, step)) for step in (0, FULL_BATCH)],
+            "gradient": _rounded(float(self.gradient(theta, w, 0).double().norm())),
         }
 
-    def within(self, budget: int) -> "TorchField":
+    def within(self, budget: int) -> Self:
         """The field with pieces (``chunk``) that a budget bears: see ``models.torch.activations``."""
-        return within(self._field, budget)
+        return within(self, budget)
 
     def activations(self) -> int:
         """Bytes of the graph of a gradient, and of its derivative, of the largest piece of the first step."""
-        fixed, each, rows = activations(self._field)
+        fixed, each, rows = activations(self)
         return int(2 * (fixed + each * rows))
 
     def footprint(self, optimiser: Optimiser | None) -> Footprint:
         """Bytes of states and directions; activations come on top."""
-        theta = self._field.initial
+        theta = self.initial
         size = theta.numel() * theta.element_size()
         if optimiser is None:
-            return Footprint(0, 2 * size + 8 * self._field.samples, size, size, size)
+            return Footprint(0, 2 * size + 8 * self.samples, size, size, size)
         state = {name: entry.nbytes for name, entry in optimiser.init(theta).items()}
         replayed = size + sum(state[name] for name in optimiser.needs if name in state)
-        direction = sum(state.values()) + size + 8 * self._field.samples  # the adjoint's state, and a
+        direction = sum(state.values()) + size + 8 * self.samples  # the adjoint's state, and a
         return Footprint(0, direction, sum(state.values()), replayed, size)
 
     def point(self, theta: Tensor, w: Tensor, step: int) -> str:
         """What a check of the derivatives was of, by hash: parameters, weights and the batch of a step."""
-        return f"{digest(_bytes(theta))} {digest(_bytes(w.double()))} {_batch(self._field, step)}"
-
-    def check_start(self, theta: Tensor, weights: Tensor) -> None:
-        """Refuse what is detached, random, mixed between samples or not finite: ``check_field``."""
-        from crossloss.models.torch.check import check_field
-
-        check_field(self._field, theta, weights)
+        return f"{digest(_bytes(theta))} {digest(_bytes(w.double()))} {_batch(self, step)}"
 
     def check_imported(self, theta: Tensor, weights: Tensor) -> None:
         """Refuse losses and parameters that are not finite."""
-        check_finite(self._field, theta, weights, FULL_BATCH)
+        check_finite(self, theta, weights, FULL_BATCH)
 
     def check_objectives(self, field: object, theta: Tensor, objectives: Sequence[Objective]) -> None:
         """Refuse objectives that are not finite, or that call the module from outside."""
-        check_objectives(self._field, theta, objectives)
+        check_objectives(self.outer, self.view, theta, objectives)
 
     @property
     def batch_size(self) -> int:
         """Rows of the first step."""
-        return len(self._field.batch(0))
+        return len(self.batch(0))
 
     def kinks(self) -> Sequence[str]:
         """Activations and pooling with kinks, by their classes."""
-        kinds = {type(module).__name__ for module in self._field.module.modules()}
+        kinds = {type(module).__name__ for module in self.module.modules()}
         return sorted(kind for kind in kinds if kind in KINKED or kind.startswith(("MaxPool", "AdaptiveMaxPool")))
 
     def show(self, sample: int) -> Any:
@@ -227,7 +214,7 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _batch(field: "TorchField", step: int) -> str:
+def _batch(field: Gradients, step: int) -> str:
     """The batch of a step by hash: its rows, and what a loop recorded beside them."""
     order = field.order
     if not isinstance(order, RecordedOrder):

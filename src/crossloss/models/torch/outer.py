@@ -1,17 +1,14 @@
 """What a loss or an objective depends on: the parameters that it is handed, and not the same model from outside."""
 
 import weakref
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from crossloss.core import Objective, UserError
 from crossloss.models.torch.module import graph
-
-if TYPE_CHECKING:
-    from crossloss.models.torch.field import TorchField
 
 
 class Outer:
@@ -33,11 +30,11 @@ def graph_leaves(value: Tensor) -> list[Tensor]:
     return [variable for variable in variables if isinstance(variable, Tensor)]
 
 
-def refuse_outer(field: "TorchField", value: Tensor, what: str) -> list[Tensor]:
+def refuse_outer(outer: Outer, value: Tensor, what: str) -> list[Tensor]:
     """The leaves of a value; UserError where one is a parameter of the user's own module, which is not trained."""
     leaves = graph_leaves(value)
     for leaf in leaves:
-        name = field.outer.name(leaf)
+        name = outer.name(leaf)
         if name is not None:
             raise UserError(
                 f"{what} calls the model from outside (its {name!r}) and not the one that it is handed, so it does not "
@@ -46,9 +43,9 @@ def refuse_outer(field: "TorchField", value: Tensor, what: str) -> list[Tensor]:
     return leaves
 
 
-def check_depends(field: "TorchField", value: Tensor, handed: Sequence[Tensor], what: str) -> None:
+def check_depends(outer: Outer, value: Tensor, handed: Sequence[Tensor], what: str) -> None:
     """Refuse a value that is not differentiable in any of the tensors that it was computed from."""
-    leaves = refuse_outer(field, value, what)
+    leaves = refuse_outer(outer, value, what)
     if not any(leaf is own for leaf in leaves for own in handed):
         raise UserError(
             f"{what} does not depend on the parameters of the model that it is handed, or only through what has no "
@@ -56,7 +53,9 @@ def check_depends(field: "TorchField", value: Tensor, handed: Sequence[Tensor], 
         )
 
 
-def check_objectives(field: "TorchField", theta: Tensor, objectives: Sequence[Objective]) -> None:
+def check_objectives(
+    outer: Outer, view: Callable[[Tensor], Any], theta: Tensor, objectives: Sequence[Objective]
+) -> None:
     """Refuse objectives that are no finite number computed from the parameters, or that draw random numbers."""
     families: set[int] = set()
     for objective in objectives:
@@ -67,10 +66,10 @@ def check_objectives(field: "TorchField", theta: Tensor, objectives: Sequence[Ob
             families.add(id(family))
         leaf = theta.detach().clone().requires_grad_(True)
         before = torch.get_rng_state()
-        value = (objective if family is None else family)(field.view(leaf))
+        value = (objective if family is None else family)(view(leaf))
         name = objective.name if family is None else getattr(family, "name", objective.name)
         if not torch.equal(before, torch.get_rng_state()):
             torch.set_rng_state(before)
             raise UserError(f"Objective {name} draws random numbers: draw them once, outside of it.")
         if isinstance(value, Tensor) and value.requires_grad:  # else the estimator says what it must return
-            check_depends(field, value, [leaf], f"Objective {name}")
+            check_depends(outer, value, [leaf], f"Objective {name}")

@@ -1,19 +1,16 @@
 """Gradients of single samples of a torch field, by the layers whose inputs and outputs give them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from crossloss.core import FULL_BATCH, Accumulator, Block, Factors, SampleGradients, UserError
+from crossloss.models.torch.batches import Batches
+from crossloss.models.torch.influence import SampleInfluence
 from crossloss.models.torch.layers import Use, is_known, matrix_shape, use, watched
-from crossloss.models.torch.linearisation import SampleInfluence
 from crossloss.models.torch.module import gradient_of
 from crossloss.utils import distributed
-
-if TYPE_CHECKING:
-    from crossloss.models.torch.field import TorchField
 
 Places = list[tuple[str, str]]
 """(layer, name of the parameter in it) of each place of a parameter."""
@@ -25,7 +22,7 @@ class TorchSampleGradients(SampleGradients):
     UserError for a field with ``frozen``, or whose loss is no sum over its samples.
     """
 
-    def __init__(self, field: "TorchField", theta: Tensor) -> None:
+    def __init__(self, field: Batches, theta: Tensor) -> None:
         if field.frozen is not None:
             raise UserError("Gradients of single samples do not take a field with frozen=: use gradient-dot or tracin.")
         self._field, self._theta = field, theta
@@ -35,7 +32,7 @@ class TorchSampleGradients(SampleGradients):
                 "No parameter is of a Linear, Conv2d, Embedding or LayerNorm layer that is called as such: use tracin "
                 "or gradient-dot."
             )
-        self._layers = {layer: field._still.get_submodule(layer) for p in self._places.values() for layer, _ in p}
+        self._layers = {layer: field.eval_module.get_submodule(layer) for p in self._places.values() for layer, _ in p}
         self._given = field.parts(FULL_BATCH)
         self.parts = [len(part.rows) for part in self._given]
         starts = dict(zip(field.layout.names, [0, *torch.tensor(field.layout.sizes).cumsum(0).tolist()], strict=False))
@@ -50,7 +47,7 @@ class TorchSampleGradients(SampleGradients):
         field, part = self._field, self._given[number]
         leaf, b = self._theta.detach().requires_grad_(True), len(part.rows)
         with field.few_threads(field.batch(FULL_BATCH)), watched(self._layers, b) as calls:
-            loss = field._part_loss(leaf, torch.ones(b, dtype=leaf.dtype, device=leaf.device), part, None)
+            loss = field.part_loss(leaf, torch.ones(b, dtype=leaf.dtype, device=leaf.device), part, None)
             outputs = [call.output for call in calls]
             deltas = torch.autograd.grad(loss, outputs, allow_unused=True, materialize_grads=True)
         padding = dict(field.layout.padding)
@@ -82,7 +79,7 @@ class TorchSampleGradients(SampleGradients):
         with field.few_threads(field.batch(FULL_BATCH)):
             leaf, w = theta.detach().requires_grad_(True), torch.ones(len(part.rows), dtype=theta.dtype)
             w = w.to(theta.device).requires_grad_(True)
-            g = gradient_of(field._part_loss(leaf, w, part, None), leaf, again=True)
+            g = gradient_of(field.part_loss(leaf, w, part, None), leaf, again=True)
             expected = gradient_of(g @ direction, w)
         found = torch.stack([
             factors.dot(direction[block.start : block.stop].view(block.rows, block.columns))
@@ -116,14 +113,14 @@ class Uses:
         return torch.stack([use.dot(a) for use in self._uses]).sum(0)
 
 
-def taken(field: "TorchField") -> dict[str, Places]:
+def taken(field: Batches) -> dict[str, Places]:
     """Names of the parameters all of whose places are in known layers that a forward pass calls, and the places."""
-    layers = {name: layer for name, layer in field._still.named_modules() if is_known(layer)}
+    layers = {name: layer for name, layer in field.eval_module.named_modules() if is_known(layer)}
     called, part = set(), field.parts(FULL_BATCH)[0]
     odd: set[str] = set()
     with torch.no_grad(), watched(layers, len(part.rows)) as calls:
         theta = field.initial
-        field._part_loss(theta, torch.ones(len(part.rows), dtype=theta.dtype, device=theta.device), part, None)
+        field.part_loss(theta, torch.ones(len(part.rows), dtype=theta.dtype, device=theta.device), part, None)
     for call in calls:
         called.add(call.layer)
         if len(call.output) != len(part.rows) or len(call.inputs) != len(part.rows):
@@ -137,7 +134,7 @@ def taken(field: "TorchField") -> dict[str, Places]:
     }
 
 
-def left_out(field: "TorchField") -> list[tuple[str, int]]:
+def left_out(field: Batches) -> list[tuple[str, int]]:
     """Names and sizes of the trained parameters that ``taken`` does not name."""
     known = taken(field)
     return [

@@ -7,20 +7,18 @@ factor c_b of each batch, curvlinops gets a module that gives the logits of the 
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossloss.core import FULL_BATCH, Curvature, UserError
+from crossloss.models.torch.batches import Batches
 from crossloss.models.torch.layers import is_conv1d, watched
 from crossloss.models.torch.module import gradient_of, pure
 from crossloss.models.torch.steps import Part
 from crossloss.models.torch.view import ModelView
-
-if TYPE_CHECKING:
-    from crossloss.models.torch.field import TorchField
 
 IGNORED = -100
 """Label of what does not count."""
@@ -41,7 +39,7 @@ class Scored:
 class Parts:
     """The training loss of a field as weighted cross entropies; UserError where it is something else."""
 
-    def __init__(self, field: "TorchField", theta: Tensor, w: Tensor) -> None:
+    def __init__(self, field: Batches, theta: Tensor, w: Tensor) -> None:
         self.field, self.theta = field, theta
         given = field.parts(FULL_BATCH)
         self.tokens, self.classes = False, 0
@@ -52,7 +50,7 @@ class Parts:
         """All logits (m, C) of a part and their labels (m,)."""
         field = self.field
         assert field.outputs is not None
-        module = field._still if part.still else field.module
+        module = field.eval_module if part.still else field.module
         with pure(module, part.draws, field.device):
             given = field.outputs(view, field.data_of(part))
         if not isinstance(given, tuple | list) or len(given) != 2 or not all(isinstance(x, Tensor) for x in given):
@@ -69,7 +67,7 @@ class Parts:
         return logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
 
     def _view(self, theta: Tensor) -> ModelView:
-        return ModelView(self.field._still, self.field.layout, theta, held=self.theta)
+        return ModelView(self.field.eval_module, self.field.layout, theta, held=self.theta)
 
     def _scored(self, part: Part, w: Tensor) -> Scored:
         with torch.no_grad():
@@ -77,7 +75,7 @@ class Parts:
             places = (labels != IGNORED).nonzero().flatten()
             total = float(F.cross_entropy(logits, labels, reduction="sum", ignore_index=IGNORED).double())
             ones = torch.ones(len(part.rows), dtype=self.theta.dtype, device=self.theta.device)
-            loss = float(self.field._part_loss(self.theta, ones, part, None).double())
+            loss = float(self.field.part_loss(self.theta, ones, part, None).double())
         rows = part.rows.repeat_interleave(len(labels) // len(part.rows))[places]
         scale = (loss / total if total > 0 else 0.0) * w[rows]
         if bool((scale < 0).any()):
@@ -93,7 +91,7 @@ class Parts:
         leaf = self.theta.detach().requires_grad_(True)
         logits = self.logits(self._view(leaf), part)[0][scored.places]
         mine = gradient_of((F.cross_entropy(logits, scored.labels, reduction="none") * scored.scale).sum(), leaf)
-        theirs = gradient_of(field._part_loss(leaf, w, part, None), leaf)
+        theirs = gradient_of(field.part_loss(leaf, w, part, None), leaf)
         allowed = 3 * torch.finfo(leaf.dtype).eps ** 0.5
         if not bool((mine - theirs).norm() <= allowed * theirs.norm()):
             raise UserError(
@@ -102,7 +100,7 @@ class Parts:
             )
 
 
-def ggn_of(field: "TorchField", theta: Tensor, w: Tensor, library: Any) -> tuple[nn.Module, Any]:
+def ggn_of(field: Batches, theta: Tensor, w: Tensor, library: Any) -> tuple[nn.Module, Any]:
     """The GGN of all trained parameters: module and operator."""
     parts = Parts(field, theta, w)
     module = _Flat(parts)
@@ -114,10 +112,10 @@ def ggn_of(field: "TorchField", theta: Tensor, w: Tensor, library: Any) -> tuple
     operator = library.GGNLinearOperator(
         module, _Weighted(), [module.theta], data, check_deterministic=False, num_data=len(data)
     )
-    return field._still, operator
+    return field.eval_module, operator
 
 
-def ekfac_of(field: "TorchField", kind: str, theta: Tensor, w: Tensor, library: Any) -> tuple[nn.Module, Any, Tensor]:
+def ekfac_of(field: Batches, kind: str, theta: Tensor, w: Tensor, library: Any) -> tuple[nn.Module, Any, Tensor]:
     """EK-FAC of the layers that it takes: module, operator, and where their numbers lie in theta, in its order."""
     parts, layers = Parts(field, theta, w), linear_layers(field)
     if not layers:
@@ -135,7 +133,7 @@ def ekfac_of(field: "TorchField", kind: str, theta: Tensor, w: Tensor, library: 
     return module, operator, module.where
 
 
-def linear_layers(field: "TorchField") -> dict[str, list[str]]:
+def linear_layers(field: Batches) -> dict[str, list[str]]:
     """Names of the layers that EK-FAC takes, with those of their trained parameters.
 
     Linear, Conv2d and GPT-2's Conv1D layers that a forward pass calls once with its samples first, none of whose
@@ -143,12 +141,12 @@ def linear_layers(field: "TorchField") -> dict[str, list[str]]:
     """
     candidates = {
         name: layer
-        for name, layer in field._still.named_modules()
+        for name, layer in field.eval_module.named_modules()
         if isinstance(layer, nn.Linear | nn.Conv2d) or is_conv1d(layer)
     }
     part, theta = field.parts(FULL_BATCH)[0], field.initial
     with torch.no_grad(), watched(candidates, len(part.rows)) as calls:
-        field._part_loss(theta, torch.ones(len(part.rows), dtype=theta.dtype, device=theta.device), part, None)
+        field.part_loss(theta, torch.ones(len(part.rows), dtype=theta.dtype, device=theta.device), part, None)
     counts: dict[str, int] = {}
     for call in calls:
         counts[call.layer] = counts.get(call.layer, 0) + (1 if len(call.output) == len(part.rows) else 2)
@@ -161,7 +159,7 @@ def linear_layers(field: "TorchField") -> dict[str, list[str]]:
     return taken
 
 
-def left_out_of_ekfac(field: "TorchField") -> list[tuple[str, int]]:
+def left_out_of_ekfac(field: Batches) -> list[tuple[str, int]]:
     """Names and sizes of the trained parameters in other layers."""
     inside = {field.layout.places[place] for places in linear_layers(field).values() for place in places}
     sizes = zip(field.layout.names, field.layout.sizes, strict=True)
@@ -216,7 +214,7 @@ class _Layers(nn.Module):
     def __init__(self, parts: Parts, layers: Mapping[str, list[str]]) -> None:
         super().__init__()
         field = parts.field
-        self.inner = copy.deepcopy(field._still).to(parts.theta.dtype).requires_grad_(False)
+        self.inner = copy.deepcopy(field.eval_module).to(parts.theta.dtype).requires_grad_(False)
         named = dict(self.inner.named_parameters(remove_duplicate=False))
         ends = torch.tensor(field.layout.sizes).cumsum(0).tolist()
         starts = dict(zip(field.layout.names, [0, *ends], strict=False))

@@ -8,7 +8,7 @@ from torch import Tensor
 from crossloss.core import UserError
 from crossloss.models.torch.data import leaves
 from crossloss.models.torch.field import TorchField
-from crossloss.models.torch.linearisation import SampleInfluence
+from crossloss.models.torch.influence import SampleInfluence
 from crossloss.models.torch.steps import Part
 
 
