@@ -5,23 +5,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossloss.core import UserError
-from crossloss.objectives.weat import SIDES, Weat, weat
+from crossloss.objectives.weat import SETS, Weat, weat
 
 
 @given(st.integers(0, 1000), st.sets(st.integers(0, 31), max_size=8))
 @settings(max_examples=50, deadline=None)
 def test_halves_are_a_partition_of_the_present_words(seed, absent):
-    sides = {side: tuple(f"{side.lower()}{i}" for i in range(8)) for side in SIDES}
+    sides = {side: tuple(f"{side.lower()}{i}" for i in range(8)) for side in SETS}
     test = Weat("t", **sides)
     words = test.words
     index = {w: i for i, w in enumerate(words) if i not in absent}
     try:
         fitted, judged = test.halves(index, seed)
     except UserError:
-        assert min(sum(w in index for w in sides[side]) for side in SIDES) < 4
+        assert min(sum(w in index for w in sides[side]) for side in SETS) < 4
         return
     assert (fitted.name, judged.name) == ("t.fitted", "t.judged")
-    for side in SIDES:
+    for side in SETS:
         a, b = getattr(fitted, side), getattr(judged, side)
         assert not set(a) & set(b)
         assert set(a) | set(b) == set(index) & set(sides[side])

@@ -6,7 +6,7 @@ import torch
 
 from crossloss.core import Field, Linearisation, UserError
 from crossloss.estimators import unrolled
-from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall, Rising
+from crossloss.optimisers import SGD, Adam, AdamW, HeavyBall, MomentumWarmup
 from crossloss.run.trajectory import MemoryStates, Training
 
 F64 = torch.float64
@@ -285,6 +285,6 @@ def test_numbers_of_steps_change_the_score():
 
 
 def test_momentum_rises_in_a_line():
-    beta = Rising(0.8)
+    beta = MomentumWarmup(0.8)
     assert [beta(t) for t in (0, 10, 20, 1000)] == pytest.approx([0.5, 0.65, 0.8, 0.8])
-    assert {Rising(0.3)(t) for t in (0, 5, 50)} == {0.3}
+    assert {MomentumWarmup(0.3)(t) for t in (0, 5, 50)} == {0.3}

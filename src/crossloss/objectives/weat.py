@@ -12,10 +12,10 @@ from crossloss.objectives.association_test import AssociationTest, Kind, Labels
 from crossloss.objectives.fields import TwoOrMore
 from crossloss.objectives.registry import register
 
-SIDES = ("X", "Y", "A", "B")
+SETS = ("X", "Y", "A", "B")
 
 
-@register("weat", "X,.../Y,.../A,.../B,...", *SIDES)
+@register("weat", "X,.../Y,.../A,.../B,...", *SETS)
 class Weat(AssociationTest):
     """A word embedding association test, of s(w) = mean_a cos(w, a) - mean_b cos(w, b).
 
@@ -47,7 +47,7 @@ class Weat(AssociationTest):
     Y: TwoOrMore
     A: TwoOrMore
     B: TwoOrMore
-    labels: Labels = SIDES
+    labels: Labels = SETS
     question: str = ""
     kind: Kind = "effect"
     source: str = ""
@@ -73,7 +73,7 @@ def shipped() -> dict[str, Weat]:
     sets = _data("caliskan.json")["sets"]
     tests = {}
     for entry in _data("tests.json")["tests"]:
-        words = {side: sets[entry[side]] if isinstance(entry[side], str) else entry[side] for side in SIDES}
+        words = {side: sets[entry[side]] if isinstance(entry[side], str) else entry[side] for side in SETS}
         tests[entry["name"]] = Weat(**entry | words)
     return tests
 

@@ -10,7 +10,7 @@ from crossloss.optimisers.manifest import RULES, described, from_dict, to_dict
 from crossloss.optimisers.muon import Muon
 from crossloss.optimisers.nadam import NAdam
 from crossloss.optimisers.preconditioned import preconditioned
-from crossloss.optimisers.rates import Rate, Rising, rate
+from crossloss.optimisers.rates import MomentumWarmup, Rate, rate
 from crossloss.optimisers.rmsprop import RMSprop
 from crossloss.optimisers.sgd import SGD
 
@@ -25,12 +25,12 @@ __all__ = [
     "ClipValue",
     "Frozen",
     "HeavyBall",
+    "MomentumWarmup",
     "Muon",
     "NAdam",
     "ParameterGroups",
     "RMSprop",
     "Rate",
-    "Rising",
     "described",
     "from_dict",
     "preconditioned",

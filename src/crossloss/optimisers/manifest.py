@@ -17,14 +17,14 @@ from crossloss.optimisers.groups import Frozen, ParameterGroups
 from crossloss.optimisers.heavy_ball import HeavyBall
 from crossloss.optimisers.muon import Muon
 from crossloss.optimisers.nadam import NAdam
-from crossloss.optimisers.rates import Rising
+from crossloss.optimisers.rates import MomentumWarmup
 from crossloss.optimisers.rmsprop import RMSprop
 from crossloss.optimisers.sgd import SGD
 
 RULES: Mapping[str, type] = {
     rule.__name__: rule
     for rule in (
-        *(HeavyBall, Rising, SGD, Adam, AdamW, NAdam, RMSprop, Adagrad, Muon),
+        *(HeavyBall, MomentumWarmup, SGD, Adam, AdamW, NAdam, RMSprop, Adagrad, Muon),
         *(ParameterGroups, Frozen, ClipNorm, ClipValue, Averaged),
     )
 }

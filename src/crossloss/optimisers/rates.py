@@ -19,7 +19,7 @@ def within(setting: Rate, low: float, below: float = math.inf) -> bool:
 
 
 @dataclass(frozen=True)
-class Rising:
+class MomentumWarmup:
     """Momentum that rises in a line from ``first`` to ``last`` over the first ``steps`` (why: docs/performance.md)."""
 
     last: float

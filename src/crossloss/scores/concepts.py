@@ -19,7 +19,7 @@ from crossloss.models.skipgram.model import SkipGram, require_skipgram
 from crossloss.objectives import PermutationResult, permutation_test
 from crossloss.objectives.fields import normalise_all
 from crossloss.objectives.one_sided import OneSided
-from crossloss.objectives.weat import SIDES, Weat
+from crossloss.objectives.weat import SETS, Weat
 from crossloss.scores.scores import Named, Scored, Scores
 from crossloss.utils.display import Result, Table, effect, probability, value
 
@@ -96,7 +96,7 @@ class Concepts(list[Concept], Result):
         headings = ("words", "pull", *(f"cosine to {label}" for label in self.test.labels), "effect", "p", "p, Holm")
         rows = [
             (
-                ", ".join(c.words), effect(c.pull), *(value(c.cosines[name]) for name in SIDES),
+                ", ".join(c.words), effect(c.pull), *(value(c.cosines[name]) for name in SETS),
                 value(c.test.effect), probability(c.p_value), probability(c.p_holm),
             )
             for c in self
@@ -199,14 +199,14 @@ class Pulls:
         """The pull of some words (rows) by the set of the other word of each pair."""
         member = np.zeros(self.size, dtype=bool)
         member[rows] = True
-        sets = np.full(self.size, len(SIDES))
+        sets = np.full(self.size, len(SETS))
         for number, words in enumerate(self.test.lookup(_model(self.scores).vocabulary.index).values()):
             sets[words] = number
-        sums = np.zeros(len(SIDES) + 1)
+        sums = np.zeros(len(SETS) + 1)
         for i in (0, 1):
             inside = member[self._pairs[:, i]]
             sums += np.bincount(sets[self._pairs[inside, 1 - i]], self._total[inside] / 2, len(sums))
-        return dict(zip((*SIDES, "other"), sums.tolist(), strict=True))
+        return dict(zip((*SETS, "other"), sums.tolist(), strict=True))
 
     def strongest_of(self, rows: np.ndarray, count: int) -> np.ndarray:
         """Numbers of the samples in which pairs with some words (rows) weigh most."""

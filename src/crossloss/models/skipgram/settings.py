@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crossloss.core import UserError
-from crossloss.optimisers import HeavyBall, Rising
+from crossloss.optimisers import HeavyBall, MomentumWarmup
 
 PRIOR = 10.0
 """Pseudo-counts of the prior where none are given, of a corpus that is not small."""
@@ -78,7 +78,7 @@ class Recipe(_Values):
     @property
     def optimiser(self) -> HeavyBall:
         """Heavy ball with these settings."""
-        return HeavyBall(self.lr, Rising(self.momentum))
+        return HeavyBall(self.lr, MomentumWarmup(self.momentum))
 
 
 def stored_settings(notes: Mapping[str, Any]) -> dict[str, Any]:

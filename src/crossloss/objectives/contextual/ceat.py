@@ -17,7 +17,7 @@ from crossloss.objectives.bounds import Bounds
 from crossloss.objectives.contextual.pooling import Forward, Pooled, Pooling
 from crossloss.objectives.contextual.seat import Kind, check_choices, word_test
 from crossloss.objectives.contextual.templates import Sentence
-from crossloss.objectives.weat import SIDES, Weat
+from crossloss.objectives.weat import SETS, Weat
 
 WORD = regex.compile(r"\w+(?:['’]\w+)*")
 AROUND = 4
@@ -206,7 +206,7 @@ def ceat(
     found = _occurrences(texts, {word.casefold() for word in words.words})
     sentences: list[Sentence] = []
     drawn, missing = {}, {}
-    for side in SIDES:
+    for side in SETS:
         present = [word for word in words.sets[side] if word.casefold() in found]
         missing[side] = tuple(word for word in words.sets[side] if word.casefold() not in found)
         if len(present) < 2:

@@ -16,7 +16,7 @@ from crossloss.objectives.association_test import TargetTest
 from crossloss.objectives.bounds import Bounds
 from crossloss.objectives.contextual.pooling import Forward, Pooled, Pooling
 from crossloss.objectives.contextual.templates import Sentence, known_sentences, shipped_words
-from crossloss.objectives.weat import SIDES, Weat, weat
+from crossloss.objectives.weat import SETS, Weat, weat
 
 Given = str | Path | Weat | Mapping[str, Sequence[str | Sentence]]
 """A test: its name, a jsonl file, word lists, or four lists of sentences."""
@@ -144,9 +144,9 @@ def seat(
     how = Pooling(tokenizer, pooling, layer, special_tokens, forward)
     name = f"{name or called}-{how.name}-{'difference' if kind == 'difference' else f'ddof{ddof}'}"
     check_choices(name, kind, ddof)
-    pooled = how.of(name, [sentence for side in SIDES for sentence in sentences[side]])
-    texts = {side: tuple(s.text if isinstance(s, Sentence) else s for s in sentences[side]) for side in SIDES}
-    return Seat(name, labels, pooled, [len(sentences[side]) for side in SIDES], texts, kind, ddof)
+    pooled = how.of(name, [sentence for side in SETS for sentence in sentences[side]])
+    texts = {side: tuple(s.text if isinstance(s, Sentence) else s for s in sentences[side]) for side in SETS}
+    return Seat(name, labels, pooled, [len(sentences[side]) for side in SETS], texts, kind, ddof)
 
 
 def check_choices(name: str, kind: str, ddof: int) -> None:
@@ -184,13 +184,13 @@ def read_test(test: Given) -> tuple[str, Sequence[str], dict[str, list[str | Sen
     elif isinstance(test, str | Weat):
         words = word_test(test)
         shown = shipped_words()
-        sentences = {side: list(known_sentences(getattr(words, side), shown)) for side in SIDES}
+        sentences = {side: list(known_sentences(getattr(words, side), shown)) for side in SETS}
         name, labels = words.name, words.labels
-    elif isinstance(test, Mapping) and set(test) == set(SIDES) and not any(isinstance(s, str) for s in test.values()):
-        name, labels, sentences = "seat", SIDES, {side: list(test[side]) for side in SIDES}
+    elif isinstance(test, Mapping) and set(test) == set(SETS) and not any(isinstance(s, str) for s in test.values()):
+        name, labels, sentences = "seat", SETS, {side: list(test[side]) for side in SETS}
     else:
         raise UserError("A test is a name, a .jsonl file, a Weat, or sentences by X, Y, A and B: give one of them.")
-    for side in SIDES:
+    for side in SETS:
         if len(sentences[side]) < 2:
             raise UserError(f"{name}: {side} has {len(sentences[side])} sentences and two are needed: add sentences.")
     return name, labels, sentences
@@ -206,5 +206,5 @@ def _from_file(path: Path) -> tuple[str, Sequence[str], dict[str, list[str | Sen
         for part in parts:
             if not isinstance(part, dict) or not {"category", "examples"} <= set(part):
                 raise ValueError(f"it needs {', '.join(keys)}, each with category and examples")
-    sentences = {side: list(part["examples"]) for side, part in zip(SIDES, parts, strict=True)}
+    sentences = {side: list(part["examples"]) for side, part in zip(SETS, parts, strict=True)}
     return path.stem, [str(part["category"]) for part in parts], sentences
