@@ -49,7 +49,8 @@ def put(record: Record, key: str, words: list[str], vectors: np.ndarray, seconds
 def ours(record: Record, model: cl.SkipGram, counting: float, key: str, seed: int) -> None:
     """One run, measured on the way; the counting that precedes it is in the clock."""
     field, spent = model.build(), counting
-    optimiser, w = model.prepare(model.optimiser()), torch.from_numpy(model.own_weights.copy())
+    w = torch.from_numpy(model.own_weights.copy())
+    optimiser = model.prepare(model.optimiser(), w)
     state = optimiser.init(field.initial(seed))
     for t in range(max(STEPS)):
         begun = time.perf_counter()

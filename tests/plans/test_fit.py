@@ -108,7 +108,7 @@ def test_no_start_gives_both_values_and_derivatives(run):
 
 
 def test_several_starts_carry_over_to_unseen_ones():
-    """What the plan changes at the starts that judge it, it changes at others too, but for chance; of one it is half.
+    """What the plan changes at the starts that judge it, it changes at others too, but for chance; of one it is less.
 
     Chance: the standard error of the difference of two means of (weighted - untouched).
     """
@@ -119,7 +119,7 @@ def test_several_starts_carry_over_to_unseen_ones():
         pairs = [[float(ONE(run.retrain(w, seed=s).view)) for w in (run.weights, weights)] for s in seeds]
         return np.diff(pairs, axis=1)[:, 0]
 
-    others = held_out_seeds(run, 4, 40)
+    others, carried = held_out_seeds(run, 4, 40), {}
     for count in (1, 4):
         starts = SeedEnsemble(run, [ONE], count)
         plan = planned(run, {"one": 0.0}, starts=count, tolerance=0.01)
@@ -131,10 +131,10 @@ def test_several_starts_carry_over_to_unseen_ones():
         first = np.mean([float(ONE(run.retrain(run.weights, seed=s).view)) for s in starts.baseline_seeds])
         assert plan.value == pytest.approx(first)
         assert plan.retrained == pytest.approx(first + judged.mean())
-        if count == 1:
-            assert judged.mean() < 1.5 * found.mean()
-        else:
+        carried[count] = found.mean() / judged.mean()
+        if count == 4:
             assert abs(judged.mean() - found.mean()) < 2 * chance < abs(found.mean()) / 2
+    assert carried[1] < carried[4]
 
 
 def test_removal_reaches_two_targets_and_overshoot_is_corrected(run):

@@ -222,3 +222,16 @@ def test_refusals_name_arguments_of_python_and_no_options(tmp_path):
 def make_empty(folder):
     folder.mkdir()
     return folder
+
+
+@pytest.mark.parametrize(("times", "why"), [(5.0, "the loss ends at inf, above its start"), (40.0, "at step 28")])
+def test_much_more_text_does_not_diverge_and_what_diverges_is_refused(times, why, monkeypatch):
+    # A third of the corpus many times, with the default optimiser, whose steps suit the corpus as it was.
+    run = cl.train(cl.SkipGram(cl.from_sentences(random_sentences(5, sentences=300)), min_count=1, dimension=8))
+    weights = run.weights.copy()
+    weights[:100] = times
+    w = torch.from_numpy(weights)
+    assert run.retrain(weights).loss < run.field.loss(run.trajectory.initial, w)
+    monkeypatch.setattr("crossloss.models.skipgram.field.GROWTH", float("inf"))
+    with pytest.raises(UserError, match=f"Training diverged:? {why}"):
+        run.retrain(weights)

@@ -23,6 +23,8 @@ from crossloss.utils.inputs import not_negative, weight_numbers
 from crossloss.utils.memory import Estimate, Storage, free_disk, resident_memory
 from crossloss.utils.progress import track
 
+FAR = 2.0
+"""Times as long as the run's own parameters, from which on it is looked at whether a retraining diverged."""
 WORK = 9
 """Vectors of parameters that are alive within the adjoint of a step, beside state and bar: measured for AdamW."""
 
@@ -196,7 +198,7 @@ class Run:
         ------
         UserError
             The model was trained elsewhere; weights that are not finite numbers, one a sample; a seed for a model that
-            has one start.
+            has one start; a training that diverges.
 
         Examples
         --------
@@ -217,9 +219,12 @@ class Run:
         # Where the run's own states lie on disk because memory does not bear them, these must too.
         needed = self.model.footprint(mine.optimiser).storage(mine.steps, self.memory, free_disk(None))
         states = SpilledStates(initial.device) if needed.on_disk else MemoryStates()
-        training = Training(field, mine.optimiser, w, mine.steps, initial, states, mine.every)
+        rule = mine.optimiser if self.given_optimiser is None else self.model.prepare(self.given_optimiser, w)
+        training = Training(field, rule, w, mine.steps, initial, states, mine.every)
         with track(name) as progress:
             training.run_to_end(progress, states=False)
+        if not float(training.theta.norm()) <= FAR * float(self._final().norm()):
+            self.model.check_end(initial, training.theta, w)
         return Run(
             self.model, field, training, self.seed if seed is None else seed, self.memory, Store(), self.given_optimiser
         )

@@ -265,7 +265,7 @@ def assemble(
         model.check_imported(initial, weights)
         store.set_meta(training=key)
         return Run(model, built, without_steps(built, weights, initial), seed, memory, store)
-    rule = model.prepare(optimiser)
+    rule = model.prepare(optimiser, weights)
     model.check_start(initial, weights)
     storage = model.footprint(rule).storage(steps, memory, free_disk(store.path))
     states = MemoryStates()

@@ -150,6 +150,29 @@ def test_a_word_without_pairs_stays_where_it_started(small):
     assert (scale[0, vocabulary.index["red"]] > 0).all()
 
 
+def test_steps_are_smaller_along_rows_that_weights_make_much_more_frequent(small):
+    corpus, vocabulary, counts = small
+    settings = make_settings(dimension=2, dtype="float64", **PRIOR)
+    field, own = SkipGramField(counts, vocabulary, np.ones(len(corpus)), settings), torch.ones(len(corpus))
+    for w in (own, own * 1.2, own * 0.1):
+        assert torch.equal(field.step_scale(w.double()), field.step_scale())
+    w = own.double()
+    w[0] = 50.0
+    # The field of these weights, as dense counts: its own frequency D, beside which 2 prior/N stands.
+    dense = dense_counts(counts, len(vocabulary.words))
+    before, after = (torch.einsum("i,iwc->wc", x, dense.double()) for x in (own.double(), w))
+    total, k = before.sum(), settings.negatives
+
+    def frequency(x):
+        rows = x.sum(1)
+        return torch.stack([rows * (1 + k), rows + k * field.noise * rows.sum()]) / total
+
+    expected = 1 / (torch.maximum(frequency(before), frequency(after) / 1.25) + 2 * field.shrinkage)
+    scale = field.step_scale(w).view(2, -1, 2)[:, :, 0]
+    torch.testing.assert_close(scale, expected, rtol=1e-9, atol=0)
+    assert (scale < field.step_scale().view(2, -1, 2)[:, :, 0]).any()
+
+
 def test_threads_change_nothing_beyond_rounding_and_two_runs_agree_to_the_bit(small):
     corpus, vocabulary, counts = small
     outcomes = []

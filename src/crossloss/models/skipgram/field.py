@@ -12,6 +12,10 @@ from crossloss.models.skipgram.influence import PairInfluence
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.plane import Plane
 
+GROWTH = 1.25
+"""Times a row's own frequency from which retraining takes smaller steps along it: D^-1 H has eigenvalues of .63, and
+the default steps are stable below .9 (docs/performance.md)."""
+
 
 class SkipGramField(Plane):
     """The field of exact skip-gram with negative sampling.
@@ -34,13 +38,20 @@ class SkipGramField(Plane):
         field._start = theta.detach()
         return field
 
-    def step_scale(self) -> Tensor:
+    def step_scale(self, w: Tensor | None = None) -> Tensor:
         """1/D, (p,): D is the frequency of each word and context, and 2 prior/N; 0 for a row that is never trained.
 
         Twice, so that the prior's part of the curvature is at most half of D: (H + r)/(D + 2 r) <= max(H/D, 1/2), and
-        no prior, however strong, makes a step size unstable that was not.
+        no prior, however strong, makes a step size unstable that was not. The frequencies are the corpus's own; where
+        sample weights ``w`` (n,) make a row more than ``GROWTH`` times as frequent, it is that many times its own:
+        near the corpus's own weights D is a constant, and far from them a run does not diverge.
         """
-        inverse = torch.where(self.precision > 0, 1 / (self.precision + 2 * self.shrinkage), 0.0)
+        precision = self.precision
+        if w is not None:
+            share = self.ratios(w)[1] / self.negatives
+            now = torch.stack([share * (1 + self.negatives), share + self.negatives * self.noise * share.sum()])
+            precision = torch.where(precision > 0, torch.maximum(precision, now / GROWTH), precision)
+        inverse = torch.where(precision > 0, 1 / (precision + 2 * self.shrinkage), 0.0)
         return inverse.unsqueeze(2).expand(2, self.size, self.dimension).reshape(-1)
 
     def view(self, theta: Tensor) -> Embeddings:
