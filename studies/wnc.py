@@ -31,7 +31,7 @@ CONVENTIONS: Mapping[str, Mapping[str, Any]] = {
     "paper": {"negatives": 1.0, "exponent": 1.0},
 }
 """Ten negatives summed, noise to the power .75 (word2vec); and what the published code trains, whatever it draws."""
-SETS: Mapping[str, str] = {"before": "biased", "after": "neutral"}
+SIDES: Mapping[str, str] = {"before": "biased", "after": "neutral"}
 NAMES = {"biased": "D_B", "neutral": "D_N"}
 """D_B is made of the earlier versions, D_N of the later ones."""
 SETTINGS: Mapping[str, Any] = {"window": 10, "dimension": 100, "max_words": 10_000}
@@ -71,7 +71,7 @@ def study(
     for label, convention in CONVENTIONS.items():
         with ExitStack() as opened:
             runs: dict[str, cl.Run] = {"before": run}
-            for side, name in SETS.items():
+            for side, name in SIDES.items():
                 first = label == "word2vec"
                 if first and side == "before":
                     continue
@@ -85,7 +85,7 @@ def study(
             texts, m = both.corpus.texts, both.pairs
             edits, back = (cl.score_edits(of, texts[:m], texts[m : 2 * m]) for of in scores.values())
             edits.save()
-            for side, name in SETS.items():
+            for side, name in SIDES.items():
                 tested = {t.name: cl.permutation_test(t, runs[side].view) for t in tests}
                 measured.append([f"{NAMES[name]}, {label} convention", *map(_tested, tested.values())])
                 figures |= {f"wnc.{label}.{name}.{t}.{f}": getattr(r, f) for t, r in tested.items() for f in TESTED}
@@ -183,7 +183,7 @@ def _details(
         pairs = "; ".join(f"{a} - {b} {effect(part)}" for a, b, part in e.pairs[:PAIRS_SHOWN])
         strong.append([effect(e.effect), _marked(e.before, e.removed, "[-]"), _marked(e.after, e.added, "{+}"), pairs])
     shown = [
-        [NAMES[SETS[side]], kind, *row]
+        [NAMES[SIDES[side]], kind, *row]
         for side, of in scores.items()
         for kind, sign in (("A", 1), ("M", -1))
         for row in strongest(of, test, sign * np.sign(of.values[test]), SENTENCES_SHOWN, both.own).values()
@@ -255,7 +255,7 @@ def wnc(
     settings = {**SETTINGS, **CONVENTIONS["word2vec"]}
     settings |= {"min_count": min_count, "max_words": max_words, "dimension": dimension}
     model = cl.SkipGram(both.corpus, keep_words=command.words(tests), **settings)
-    trainings, scorings = len(CONVENTIONS) * (len(SETS) + 2 * len(tests) + 1), len(CONVENTIONS) * len(SETS)
+    trainings, scorings = len(CONVENTIONS) * (len(SIDES) + 2 * len(tests) + 1), len(CONVENTIONS) * len(SIDES)
     command.preflight(model, tests, steps=steps, trainings=trainings, scorings=scorings)
     with cl.train(model, steps=steps, weights=both.weights("before"), out=out) as run:
         command.remember(run, tests)

@@ -42,7 +42,8 @@ def hostile_page(**more) -> str:
     known.fidelity = [fidelity(name, 0.9, 1.0) for name in ("unrolled", PAYLOAD)]
     known.flips = [[PAYLOAD, PAYLOAD]]
     run = report(known, other, command=PAYLOAD, environment={PAYLOAD: PAYLOAD}, folder=PAYLOAD)
-    run.origin = {"optimiser": {PAYLOAD: PAYLOAD}, "field": {"settings": {PAYLOAD: PAYLOAD}}}
+    origin = {"optimiser": {PAYLOAD: PAYLOAD}, "field": {"settings": {PAYLOAD: PAYLOAD}}}
+    run.origin = origin | {"steps": run.steps, "seed": run.seed}
     run.model.corpus = SimpleNamespace(source=PAYLOAD, documents=run.model.corpus.documents)
     run.model.sample_noun = more.pop("noun", "sentence")
     return render(run, **more)
