@@ -88,6 +88,29 @@ def test_filters_let_through_what_they_say(explorer, known):
     assert cells["correlation"] == pytest.approx(np.corrcoef(effects, near)[0, 1])
 
 
+def test_the_different_ones_first_are_strong_and_by_other_pairs_than_those_before(explorer, known):
+    # Maximal marginal relevance (Carbonell and Goldstein 1998) from dense profiles, one sample after the other.
+    run, scores = known
+    chosen = {"objective": "mine", "order": "diverse", "filter": {"word": "wad"}}
+    _, given = explorer.ask("/api/select", chosen)
+    _, strongest = explorer.ask("/api/select", chosen | {"order": "strongest"})
+    left, atoms = strongest["samples"], scores.atoms[scores.index_of("mine")]
+    profiles = {i: run.model.counts.matrix[[i]].toarray()[0] * atoms for i in left}
+    most, expected = max(abs(scores.effects("mine")[i]) for i in left), []
+
+    def gain(i):
+        alike = [
+            abs(profiles[i] @ profiles[j]) / np.linalg.norm(profiles[i]) / np.linalg.norm(profiles[j]) for j in expected
+        ]
+        return 0.5 * abs(scores.effects("mine")[i]) / most - 0.5 * max(alike, default=0.0)
+
+    while left:
+        expected.append(max(left, key=gain))
+        left = [i for i in left if i != expected[-1]]
+    assert given["samples"] == expected
+    assert expected != strongest["samples"]
+
+
 def test_the_strongest_are_the_removal_and_its_curve(explorer, known):
     _, scores = known
     _, given = explorer.ask("/api/strongest", {"objective": "mine", "n": 5})
