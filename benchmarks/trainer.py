@@ -6,8 +6,9 @@ A model of two layers from a random start, by masked (bert) or causal (gpt2) lan
 AdamW with eps 1e-8, clipping at 1, linear decay, dropout .1. Objectives: SEAT of gender and career, loss of held-out
 rows, and a mean log ratio of likelihoods of pairs. For each part of the rows left out at random: Spearman (LDS) and
 Pearson of predicted and retrained changes over subsets, with 95 % intervals, of unrolled, gradient-dot, bm25 and the
-chosen estimators, and seconds of each for all objectives. EK-FAC and the GGN have a damping of a tenth of EK-FAC's mean
-eigenvalue. Goes on where it stopped; results/trainer-MODEL.json.
+chosen estimators, and seconds of each for all objectives; before it tail-patch (tail_patch.py). EK-FAC and the GGN have
+a damping of a tenth of EK-FAC's mean eigenvalue. Goes on where it stopped, with the seconds of the first time;
+results/trainer-MODEL.json.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 import transformers
 from record import RESULTS, Record
+from tail_patch import tail_patch
 
 import crossloss as cl
 from crossloss.estimators import LESS, TRAK, ConjugateGradient, InverseHessian, TracIn
@@ -131,6 +133,8 @@ def main() -> None:
     result.put("parameters", sum(p.numel() for p in mine.model.parameters()))
     result.put("steps", run.steps)
     for label, value in seconds.items():
+        if f"seconds.{label}" in result.figures:
+            continue
         result.put(f"seconds.{label}", value)
         result.put(f"times_plain.{label}", value / seconds["plain"])
     for o in objectives:
@@ -138,6 +142,7 @@ def main() -> None:
     if {"ekfac", "ggn"} & set(given.estimators) and "damping" not in result.figures:
         result.put("damping", 0.1 * mean_eigenvalue(run))
     chosen = further(given.estimators, result.figures.get("damping", 1.0), given.checkpoints, embed)
+    scores = {name: cl.score(run, objectives, name) for name in ("unrolled", "gradient-dot")}
     with cl.progress():
         for label, estimator in chosen.items():
             able = [
@@ -146,10 +151,12 @@ def main() -> None:
                 if not isinstance(estimator, cl.baselines.EmbeddingCosine) or estimator.able(run, o)
             ]
             begun = clock()
-            scores = cl.score(run, able, estimator)
+            scores[label] = cl.score(run, able, estimator)
             if f"seconds.score.{label}" not in result.figures:  # else it is stored
                 result.put(f"seconds.score.{label}", clock() - begun)
-                result.put(f"left_out.{label}", sum(size for _, size in scores.left_out))
+                result.put(f"left_out.{label}", sum(size for _, size in scores[label].left_out))
+        for key, value in tail_patch(run, scores, objectives).items():
+            result.put(f"tail_patch.{key}", value)
         for share in given.shares:
             made = cl.validate(
                 run, objectives, subsets=given.subsets, share=share, strongest=0, plans={},
