@@ -83,13 +83,14 @@ def test_trak_is_the_dense_formula(features, checkpoints):
     torch.testing.assert_close(torch.tensor(found.of()), expected, rtol=1e-8, atol=1e-10)
 
 
-def test_inner_products_of_features_are_right_in_the_mean():
+@pytest.mark.parametrize("features", [20, 9])
+def test_inner_products_of_features_are_right_in_the_mean(features):
     blocks, a, b = [Block("w", 2, 8, 6), Block("v", 50, 9, 1)], draw(1, 59, seed=5), draw(1, 59, seed=6) + 0.5
     exact = float((a[:, 2:] * b[:, 2:]).sum())
     found = []
     for seed in range(400):
-        made = Projection(blocks, 20, seed, a)
-        assert made.size <= 20
+        made = Projection(blocks, features, seed, a)
+        assert made.size <= features
         found.append(float((made.directions(a) * made.directions(b)).sum()))
     assert abs(np.mean(found) - exact) < 4 * np.std(found) / 20
 
@@ -132,6 +133,14 @@ def test_features_in_a_folder_serve_other_objectives_and_go_on_after_a_stop(esti
     np.testing.assert_allclose([first, second], whole, rtol=1e-9, atol=1e-14)
     files = sorted(path.name for path in (tmp_path / "run").glob(f"features-{estimator.name}-*.safetensors"))
     assert len(files) == parts
+
+
+@pytest.mark.parametrize("estimator", [TRAK(features=20), LESS(features=20, checkpoints=1)], ids=lambda e: e.name)
+def test_features_in_memory_are_made_once_for_all_objectives(estimator, monkeypatch):
+    run = trained()
+    calls = counted(run, monkeypatch)
+    cl.score(run, [objective, other], estimator)
+    assert calls == list(range(len(run.field.sample_gradients(run.theta).parts)))
 
 
 def adam_direction(rule, theta, m, v, g, t, largest=None):
