@@ -1,4 +1,4 @@
-"""Lines and branches of src that the fast tests run: a table by folder, and by test, by which `mutants.py` chooses."""
+"""Lines and branches of src that the tests run, the fast ones or (``--add --slow``) all: a table by folder, and by test, by which `mutants.py` chooses."""
 
 import argparse
 import functools
@@ -66,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tests", nargs="*", default=["tests"])
     parser.add_argument("--add", action="store_true", help="to what is known of the other tests")
+    parser.add_argument("--slow", action="store_true", help="the slow tests and those in a browser")
     given = parser.parse_args()
     DATA.parent.mkdir(exist_ok=True)
     measured = coverage.Coverage(data_file=str(DATA), branch=True, source=[str(ROOT / "src" / "crossloss")])
@@ -75,7 +76,8 @@ def main() -> None:
         measured.erase()
     measured.start()
     plugin = ByTest(measured)
-    code = pytest.main(["-m", "not slow and not browser", *given.tests], plugins=[plugin])
+    chosen = "slow or browser" if given.slow else "not slow and not browser"
+    code = pytest.main(["-m", chosen, *given.tests], plugins=[plugin])
     measured.stop()
     measured.save()
     known = json.loads(SECONDS.read_text()) if given.add else {}
