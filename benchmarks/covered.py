@@ -1,4 +1,7 @@
-"""Lines and branches of src that the tests run, the fast ones or (``--add --slow``) all: a table by folder, and by test, by which `mutants.py` chooses."""
+"""Lines and branches of src that the fast tests run: a table by folder, and by test, by which `mutants.py` chooses.
+
+`--add --slow` then adds the slow tests and those in a browser.
+"""
 
 import argparse
 import functools
