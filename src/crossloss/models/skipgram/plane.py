@@ -5,7 +5,8 @@ With S = U C^T, the weighted counts X(w) = sum_i w_i X_i, their row sums X_w and
     L = -(1/N) sum_{w,c} { X[w,c] log s(S[w,c]) + k X_w p_c log s(-S[w,c]) } + (prior/2N) (|U|^2 + |C|^2),
 
 so the expectation over negatives is exact (Levy and Goldberg 2014; paper Eq. 8 as meant). N, p and the
-preconditioner are taken at the corpus's own weights and stay constants of the run.
+preconditioner are taken at the corpus's own weights and stay constants of the run (the preconditioner near these
+weights: see ``SkipGramField.step_scale``).
 
 The last term is a Gaussian prior on the vectors, in pseudo-counts of pairs: its minimum over all factorisations of S is
 prior/N times the trace norm of S (Srebro, Rennie, Jaakkola 2005).
