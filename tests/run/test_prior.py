@@ -5,7 +5,7 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
-from crossloss.models.skipgram.plane import PRIOR, PRIOR_SHARE, default_prior
+from crossloss.models.skipgram.loss import PRIOR, PRIOR_SHARE, default_prior
 from dense import random_sentences
 from train_on import train_on
 

@@ -113,7 +113,7 @@ def test_a_run_keeps_the_kernels_that_it_began_with(tmp_path, monkeypatch):
     first, theta, score = trained(tmp_path / "run")
     assert read_json(tmp_path / "run" / "manifest.json")["kernels"] == first.stored()
     other = Kernels("torch", (9, 11))
-    monkeypatch.setattr("crossloss.models.skipgram.plane.choose", lambda *given: other)
+    monkeypatch.setattr("crossloss.models.skipgram.loss.choose", lambda *given: other)
     assert trained(tmp_path / "run")[0] == first
     with cl.load(tmp_path / "run") as run:
         assert run.field.kernels == first

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from crossloss.core import Curvature, UserError
-from crossloss.models.skipgram.plane import Plane
+from crossloss.models.skipgram.loss import SkipGramLoss
 from crossloss.utils import distributed
 
 WORD_BLOCKS = "word-blocks"
@@ -27,7 +27,7 @@ class WordBlocks(Curvature):
     ``packed`` (2 V, d (d + 1)/2) are the upper triangles, words first, then contexts.
     """
 
-    def __init__(self, field: Plane, theta: Tensor, w: Tensor) -> None:
+    def __init__(self, field: SkipGramLoss, theta: Tensor, w: Tensor) -> None:
         self.theta = theta
         self.words, self.size, self.dimension = field.vocabulary.words, field.size, field.dimension
         self.upper = torch.triu_indices(self.dimension, self.dimension, device=theta.device)

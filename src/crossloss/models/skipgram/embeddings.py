@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from crossloss.core import Absent, UserError
-from crossloss.models.skipgram.plane import Plane
+from crossloss.models.skipgram.loss import SkipGramLoss
 from crossloss.models.skipgram.text import log_likelihood
 
 
@@ -26,7 +26,7 @@ class Embeddings:
     vectors: Tensor
     contexts: Tensor
     initial: Tensor | None = None
-    field: Plane | None = None
+    field: SkipGramLoss | None = None
 
     def copy(self) -> "Embeddings":
         """The same, with words and start of its own."""

@@ -10,14 +10,14 @@ from crossloss.models.skipgram.curvature import WORD_BLOCKS, WordBlocks
 from crossloss.models.skipgram.embeddings import Embeddings, initial_vectors
 from crossloss.models.skipgram.influence import PairInfluence
 from crossloss.models.skipgram.linearisation import ExactLinearisation
-from crossloss.models.skipgram.plane import Plane
+from crossloss.models.skipgram.loss import SkipGramLoss, frequencies
 
 GROWTH = 1.25
 """Times a row's own frequency from which retraining takes smaller steps along it: D^-1 H has eigenvalues of .63, and
 the default steps are stable below .9 (docs/performance.md)."""
 
 
-class SkipGramField(Plane):
+class SkipGramField(SkipGramLoss):
     """The field of exact skip-gram with negative sampling.
 
     ``counts`` are of samples x unordered pairs, ``vocabulary`` has V words by row. The corpus's own ``weights`` (n,)
@@ -49,7 +49,7 @@ class SkipGramField(Plane):
         precision = self.precision
         if w is not None:
             share = self.ratios(w)[1] / self.negatives
-            now = torch.stack([share * (1 + self.negatives), share + self.negatives * self.noise * share.sum()])
+            now = torch.stack(frequencies(share, self.noise, self.negatives))
             precision = torch.where(precision > 0, torch.maximum(precision, now / GROWTH), precision)
         inverse = torch.where(precision > 0, 1 / (precision + 2 * self.shrinkage), 0.0)
         return inverse.unsqueeze(2).expand(2, self.size, self.dimension).reshape(-1)

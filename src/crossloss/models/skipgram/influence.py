@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss.models.skipgram.plane import Plane
+from crossloss.models.skipgram.loss import SkipGramLoss
 from crossloss.text.pairs import PairCounts
 from crossloss.utils import distributed
 
@@ -16,7 +16,7 @@ class PairInfluence:
     negatives that come with each observation of w. Of several processes each has those of its own words.
     """
 
-    def __init__(self, field: Plane, k: int) -> None:
+    def __init__(self, field: SkipGramLoss, k: int) -> None:
         self.field = field
         self.pairs = torch.zeros(k, len(field.tiling), dtype=field.dtype, device=field.device)
         self.words = torch.zeros(k, field.size, dtype=field.dtype, device=field.device)

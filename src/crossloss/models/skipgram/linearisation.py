@@ -5,7 +5,7 @@ from torch import Tensor
 
 from crossloss.core import Accumulator, Linearisation
 from crossloss.models.skipgram.influence import PairInfluence
-from crossloss.models.skipgram.plane import Plane
+from crossloss.models.skipgram.loss import SkipGramLoss
 from crossloss.models.skipgram.tiles import Tile, observe, strips
 from crossloss.models.threads import one_core
 
@@ -13,7 +13,7 @@ from crossloss.models.threads import one_core
 class ExactLinearisation(Linearisation):
     """The exact field at one point: pullback over tiles, pushforward by symmetry."""
 
-    field: Plane
+    field: SkipGramLoss
 
     def pullback(self, a: Tensor, into: Accumulator) -> Tensor:
         """J^T a (k, p), and the pair influences of the same pass into ``into``."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from crossloss.core import UserError
-from crossloss.models.skipgram.plane import Plane
+from crossloss.models.skipgram.loss import SkipGramLoss
 from crossloss.text.pairs import expected_cooccurrences
 from crossloss.text.tokens import tokenize
 
@@ -17,7 +17,7 @@ NUMBERS_AT_ONCE = 4_000_000
 """Words x contexts whose negatives are in memory at once."""
 
 
-def log_likelihood(field: Plane, vectors: Tensor, contexts: Tensor, sentences: Sequence[str]) -> Tensor:
+def log_likelihood(field: SkipGramLoss, vectors: Tensor, contexts: Tensor, sentences: Sequence[str]) -> Tensor:
     """Mean over the text's pairs of log s(S[w,c]) + k sum_c' p[c'] log s(-S[w,c']), nats a pair, shape ().
 
     Minus the loss of a corpus of just these sentences (paper Eq. 8), with the noise and the keep-probabilities of the
@@ -44,7 +44,7 @@ def _negatives(words: Tensor, contexts: Tensor, shares: Tensor, noise: Tensor) -
     return shares @ (torch.nn.functional.logsigmoid(-(words @ contexts.T)) @ noise)
 
 
-def _text_counts(field: Plane, sentences: Sequence[str]) -> scipy.sparse.coo_matrix:
+def _text_counts(field: SkipGramLoss, sentences: Sequence[str]) -> scipy.sparse.coo_matrix:
     """Expected pair counts (V, V) of a text, both orders, as those of the corpus are counted."""
     vocabulary = field.vocabulary
     tokens = [

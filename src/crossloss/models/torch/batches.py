@@ -11,13 +11,13 @@ from torch import Tensor
 
 from crossloss.core import FULL_BATCH, UserError
 from crossloss.models.torch.data import GivenOrder, Order
-from crossloss.models.torch.losses import Losses
+from crossloss.models.torch.loss import TorchLoss
 from crossloss.models.torch.steps import Part, RecordedOrder
 from crossloss.models.torch.view import ModelView
 from crossloss.utils import distributed
 
 
-class Batches(Losses):
+class Batches(TorchLoss):
     """The part of a ``TorchField`` that deals its samples."""
 
     order: Order | None

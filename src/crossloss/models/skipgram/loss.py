@@ -18,6 +18,8 @@ Of several processes (``crossloss.utils.distributed``) each takes its own strips
 processes make the same whole in all of them.
 """
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -32,13 +34,14 @@ from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
 from crossloss.utils import distributed
 
+Rows = TypeVar("Rows", np.ndarray, Tensor)
 PRIOR_SHARE = 1 / 30
 """Part of a word's mean count of pairs that the prior stays below where none is given, so as to hold rare words."""
 LEAST_NOISE = 1e-20
 """Share of a context that no sample of the corpus has (only candidates do), so that one can divide by it."""
 
 
-class Plane(Field):
+class SkipGramLoss(Field):
     """The part of a ``SkipGramField`` that goes over the plane of words and contexts: counts, loss, gradient."""
 
     def __init__(
@@ -69,10 +72,8 @@ class Plane(Field):
         self.shrinkage = self.prior / self.total
         powered = np.where(rows > 0, rows, 1.0) ** settings.exponent * (rows > 0)
         noise = powered / powered.sum()
-        per_word = rows * (1 + negatives) / self.total
-        per_context = (rows + negatives * noise * self.total) / self.total
         self.noise = self.tensor(np.maximum(noise, LEAST_NOISE))
-        self.precision = self.tensor(np.stack([per_word, per_context]))
+        self.precision = self.tensor(np.stack(frequencies(rows, noise, negatives)) / self.total)
         self._weighted: tuple[Tensor, int, Tensor, Tensor] | None = None
 
     def tensor(self, values: np.ndarray) -> Tensor:
@@ -150,3 +151,8 @@ class Plane(Field):
 def default_prior(rows: np.ndarray) -> float:
     """Pseudo-counts that suit a corpus whose words have ``rows`` (V,) pairs each."""
     return min(PRIOR, PRIOR_SHARE * float(rows[rows > 0].mean()))
+
+
+def frequencies(rows: Rows, noise: Rows, negatives: float) -> tuple[Rows, Rows]:
+    """How often each word and each context (V,) is stepped on, where words have ``rows`` (V,) pairs."""
+    return rows * (1 + negatives), rows + negatives * noise * rows.sum()

@@ -17,7 +17,7 @@ from crossloss.models.torch.steps import Part, in_float64
 from crossloss.models.torch.view import Layout, ModelView
 
 
-class Losses(Field):
+class TorchLoss(Field):
     """The part of a ``TorchField`` that evaluates its loss; the attributes are what it was made of."""
 
     module: nn.Module
