@@ -40,7 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
     "v25094": {"min_count": 8, "subsets": 10, "own": False, "tests": ("paper-career", "paper-art")},
     "v5352-control": {"min_count": 10, "subsets": 0, "own": False, "tests": ("paper-career", "paper-art")},
     "v4337-control": {"min_count": 100, "subsets": 0, "own": False, "tests": ("paper-career", "paper-art")},
-    "v25094-control": {"min_count": 8, "subsets": 0, "own": False, "tests": ("paper-career", "paper-art")},
+    "v25094-control": {"min_count": 8, "subsets": 10, "own": False, "tests": ("paper-career", "paper-art")},
 }
 COLUMNS = {
     "v4337": (0, 256, 1024, 4096),

@@ -59,6 +59,19 @@ def test_tiles_are_even_and_each_thread_has_as_many_strips(size, threads):
     assert across * (width - 1) < size
 
 
+@given(st.integers(1, 50_000), st.integers(1, 64))
+def test_rows_of_large_tiles_begin_at_multiples_of_sixteen_elements(size, threads):
+    largest = (512, 1000)
+    for side, even, most in zip(_evened(size, largest, threads), _least(size, largest, threads), largest, strict=True):
+        assert even <= side <= min(even + 15, most)
+        assert side % 16 == 0 or side == most or side < 256
+
+
+def _least(size, largest, threads):
+    strips = threads * -(-size // (threads * largest[0]))
+    return -(-size // strips), -(-size // -(-size // largest[1]))
+
+
 def test_shape_and_strips_of_the_threads():
     pairs, size = np.array([[0, 1]], dtype=np.int32), 2_000
     before = torch.get_num_threads()

@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from crossloss.core import UserError, refusing
+from crossloss.models.skipgram.tiles import Tile, Tiling, observe, strips
 from crossloss.models.threads import one_core
 from crossloss.utils import distributed, files
 
@@ -29,9 +31,9 @@ TILE_CPU, TILE_GPU = (768, 1024), (4096, 8192)
 SHAPES = (TILE_CPU, (512, 1024), (512, 512), (384, 768), (256, 512), (256, 256))
 SMALLEST = 2000
 """Words below which a pass takes milliseconds and nothing is measured."""
-ROUNDS = 3
-FLOPS = 150_000_000
-"""Of what is timed at once, about."""
+ROUNDS = 2
+SPARSITY = 50
+"""Pairs of a word and a context to one that is observed, in what is timed."""
 Product = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -139,41 +141,44 @@ def _machine() -> str:
 
 @one_core()
 def measured(dimension: int) -> Kernels:
-    """The kernels whose gradient and pullback of a tile take the least time of this thread an element."""
+    """The kernels whose gradient and pullback of a small plane take the least time of this thread."""
     dtype, device = torch.float32, torch.device("cpu")
     choices = [Kernels(product, tile) for product in ("oneDNN", "torch") for tile in SHAPES]
-    works = [_work(choice.products(dtype, device), *choice.tile, dimension) for choice in choices]
+    works = [_work(choice.products(dtype, device), choice.tile, dimension) for choice in choices]
     least = dict.fromkeys(choices, float("inf"))
     for _ in range(ROUNDS):  # in turn, so that a disturbance meets all of them
         for choice, work in zip(choices, works, strict=True):
-            elements = choice.tile[0] * choice.tile[1]
-            repeats = max(1, round(FLOPS / (20 * elements * dimension)))
             start = time.thread_time()
-            for _ in range(repeats):
-                work()
-            least[choice] = min(least[choice], (time.thread_time() - start) / (repeats * elements))
+            work()
+            least[choice] = min(least[choice], time.thread_time() - start)
     return min(choices, key=lambda choice: least[choice])
 
 
-def _work(products: Products, height: int, width: int, dimension: int) -> Callable[[], None]:
-    """What a gradient and a pullback of one direction do in a tile without observed pairs."""
-    u, c = (torch.full((size, dimension), 0.1) for size in (height, width))
-    both_u, both_c = torch.cat([u, u], dim=1), torch.cat([c, c], dim=1)
-    strip_u, strip_c = u.T.contiguous(), c.T.contiguous()
-    out_u, out_c = torch.zeros_like(strip_u), torch.zeros_like(strip_c)
-    noise, words = torch.full((width,), 1 / width), torch.zeros(height)
+def _work(products: Products, tile: tuple[int, int], dimension: int) -> Callable[[], None]:
+    """What a gradient and a pullback of one direction do over ``SMALLEST`` words, one pair observed in ``SPARSITY``."""
+    tiling = Tiling(np.zeros((0, 2), np.int32), SMALLEST, largest=tile)
+    x, both = torch.full((SMALLEST, dimension), 0.1), torch.full((SMALLEST, 2 * dimension), 0.1)
+    strips_u, strips_c = strips(x, tiling.rows), strips(x, tiling.columns)
+    ones = torch.ones(SMALLEST)
+    local = torch.arange(0, tiling.shape[0] * tiling.shape[1], SPARSITY)
+
+    def add(tile: Tile, out_u: Tensor, out_c: Tensor, pullback: bool) -> None:
+        sigma = products.sigmoid(x[tile.rows], x[tile.columns])
+        mine = local[: -(-sigma.numel() // SPARSITY)]
+        at, missed = observe(sigma.view(-1), mine, torch.zeros(len(mine)))
+        products.add(out_u, strips_c[tile.column], sigma)
+        products.add(out_c, strips_u[tile.row], sigma.T)
+        if pullback:
+            ds = products.plain(both[tile.rows], both[tile.columns])
+            missed.mul_(ds.view(-1).index_select(0, mine))
+            ds.mul_(sigma)
+            ds.mv(ones[tile.columns])
+            ds.addcmul_(ds, sigma, value=-1).view(-1).scatter_(0, mine, at)
+            products.add(out_u, strips_c[tile.column], ds)
+            products.add(out_c, strips_u[tile.row], ds.T)
 
     def work() -> None:
-        for number in range(2):
-            sigma = products.sigmoid(u, c)
-            products.add(out_u, strip_c, sigma)
-            products.add(out_c, strip_u, sigma.T)
-            if number:
-                slope = 1 - sigma
-                ds = products.plain(both_u, both_c).mul_(sigma)
-                words.addmv_(ds, noise)
-                ds.mul_(slope)
-                products.add(out_u, strip_c, ds)
-                products.add(out_c, strip_u, ds.T)
+        for pullback in (False, True):
+            tiling.sums(dimension, ones, ones, partial(add, pullback=pullback))
 
     return work

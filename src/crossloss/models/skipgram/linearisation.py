@@ -47,17 +47,18 @@ class ExactLinearisation(Linearisation):
             add_product(out_u, strips_b[tile.column], sigma)
             add_product(out_c, strips_a[tile.row], sigma.T)
             sigma.view(-1).scatter_(0, local, at)
-            # d rho/dS = s (1 - s) (1 + x): the second factor, with the third at the observed pairs.
-            slope = 1 - sigma
-            slope.view(-1).scatter_(0, local, torch.addcmul(missed, missed, x).neg_())
+            # d rho/dS is s (1 - s), times 1 + x at the observed pairs.
+            bend = torch.addcmul(missed, missed, x).mul_(at).neg_()
             missed /= field.total
             for j in range(k):
                 mine = slice(j * d, (j + 1) * d)
                 ds = product(left[j][tile.rows], right[j][tile.columns])
-                into.pairs[j, tile.pairs].addcmul_(missed, ds.view(-1).index_select(0, local))
+                at_pairs = ds.view(-1).index_select(0, local)
+                into.pairs[j, tile.pairs].addcmul_(missed, at_pairs)
                 ds.mul_(sigma)
                 into.words[j, tile.rows].addmv_(ds, field.noise[tile.columns], alpha=field.negatives / field.total)
-                ds.mul_(slope)
+                ds.addcmul_(ds, sigma, value=-1)
+                ds.view(-1).scatter_(0, local, at_pairs.mul_(bend))
                 add_product(out_u[mine], strips_c[tile.column], ds)
                 add_product(out_c[mine], strips_u[tile.row], ds.T)
 

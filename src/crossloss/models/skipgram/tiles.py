@@ -17,6 +17,9 @@ from torch import Tensor
 from crossloss.models.threads import each_in_a_thread
 from crossloss.utils import distributed
 
+ALIGNED = 16
+"""Elements that a side of a tile is a multiple of: a row then begins where vector instructions like it to."""
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -131,7 +134,13 @@ class Tiling:
 def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int]:
     """Shape of equal tiles no larger than ``largest``, with as many strips of words for each thread."""
     strips = threads * math.ceil(size / (threads * largest[0]))
-    return math.ceil(size / strips), math.ceil(size / math.ceil(size / largest[1]))
+    height, width = math.ceil(size / strips), math.ceil(size / math.ceil(size / largest[1]))
+    return _aligned(height, largest[0]), _aligned(width, largest[1])
+
+
+def _aligned(side: int, largest: int) -> int:
+    """A multiple of ``ALIGNED``, where that adds little to a side."""
+    return min(-(-side // ALIGNED) * ALIGNED, largest) if side >= ALIGNED**2 else side
 
 
 def strips(matrix: Tensor, cut: list[slice]) -> list[Tensor]:
