@@ -2,8 +2,8 @@
 
 After `covered.py`. The tests are collected once; each mutant is a forked process that puts the changed code into the
 live functions (or, for a constant or a default, imports the package anew) and runs the tests that reach those lines
-until one fails: those that failed for other mutants of the file first, then those of the folder that mirrors the
-source, cheapest first, up to a budget of seconds. Goes on where it stopped.
+until one fails: those that failed for other mutants of the file first, then those that run few other lines and take
+little time, up to a budget of seconds. Goes on where it stopped.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import os
 import resource
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,8 @@ FILES = [
 WORK = ROOT / "runs" / "mutants"
 UNKNOWN = 0.3
 """Seconds of a test that was not measured."""
+BROAD, CALL = 1000, 0.05
+"""Lines of such a test, and seconds that any test is counted to take beside its own, when tests are ordered."""
 LEAST = 20
 """Mutants of a file that are run, however small a share is asked for."""
 KILLED, TIMEOUT, SURVIVED, UNREACHED = OUTCOMES = ("killed", "timeout", "survived", "unreached")
@@ -55,6 +58,12 @@ class Mutating:
         self.seconds: dict[str, float] = json.loads(SECONDS.read_text())
         self.data = coverage.CoverageData(str(DATA))
         self.data.read()
+        self.breadth = Counter(
+            context
+            for file in self.data.measured_files()
+            for contexts in self.data.contexts_by_lineno(file).values()
+            for context in contexts
+        )
         self.killers: list[str] = []
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -108,7 +117,7 @@ class Mutating:
             or test.split("::")[0] in contexts
             or (test.startswith(mirror) and test not in self.seconds)
         ]
-        found.sort(key=lambda test: (not test.startswith(mirror), self.seconds.get(test, UNKNOWN)))
+        found.sort(key=lambda test: self.breadth.get(test, BROAD) * (CALL + self.seconds.get(test, UNKNOWN)))
         first = [test for test in found if test in self.killers[-5:]]
         chosen, spent, budget = [], 0.0, self.budget if mutant.where else 4 * self.budget
         for test in [*first, *(test for test in found if test not in first)]:

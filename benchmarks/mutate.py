@@ -1,7 +1,7 @@
 """Mutants of a source file: copies with one small fault each, by syntax tree.
 
-Left alone: docstrings, annotations, imports, assertions (for the type checker), what an error says, `strict=` of a
-zip, `device=` (tests have a CPU only), and protocols, whose bodies are empty.
+Left alone: docstrings, annotations, imports, assertions (for the type checker), sentences (a string with a space in
+it), `strict=` of a zip, `device=` (tests have a CPU only), `@abstractmethod`, and protocols, whose bodies are empty.
 """
 
 import ast
@@ -132,6 +132,8 @@ def _skipped(node: ast.AST) -> bool:
         return ast.unparse(node.test) == "TYPE_CHECKING"
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str) and " " in node.value
     if isinstance(node, ast.Assign):
         return ast.unparse(node.targets[0]) == "__all__" or "TypeVar" in ast.unparse(node.value)
     if isinstance(node, ast.keyword):
@@ -184,6 +186,8 @@ def _faults(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, ast.AST | No
                     yield other(keywords=node.keywords[:i] + node.keywords[i + 1 :]), None
         case ast.FunctionDef() | ast.ClassDef():
             for i, decorator in enumerate(node.decorator_list):
+                if ast.unparse(decorator) == "abstractmethod":
+                    continue
                 left = node.decorator_list[:i] + node.decorator_list[i + 1 :]
                 yield decorator, other(decorator_list=left)
     if isinstance(node, (ast.AugAssign, ast.Raise)) or (
