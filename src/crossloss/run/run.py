@@ -1,6 +1,5 @@
 """A run: a model, its field, and the training that made its parameters; in memory or in a folder."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as field_
@@ -14,19 +13,18 @@ from torch import Tensor
 from crossloss.core import Field, Objective, Optimiser, UserError
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, as_objective, fingerprint, from_dict, to_dict
+from crossloss.run.estimate import backward_pass
 from crossloss.run.origin import origin_of, settings_of
 from crossloss.run.results import Results
 from crossloss.run.store import Store
-from crossloss.run.trajectory import FolderStates, MemoryStates, SpilledStates, Training, without_steps
-from crossloss.utils.display import Table, several
+from crossloss.run.trajectory import MemoryStates, SpilledStates, Training, without_steps
+from crossloss.utils.display import Table
 from crossloss.utils.inputs import not_negative, weight_numbers
-from crossloss.utils.memory import Estimate, Storage, free_disk, resident_memory
+from crossloss.utils.memory import Estimate, free_disk
 from crossloss.utils.progress import track
 
 FAR = 2.0
 """Times as long as the run's own parameters, from which on it is looked at whether a retraining diverged."""
-WORK = 9
-"""Vectors of parameters that are alive within the adjoint of a step, beside state and bar: measured for AdamW."""
 
 
 @dataclass(eq=False)
@@ -154,19 +152,7 @@ class Run:
         """
         if not self.steps:
             self.trajectory.optimiser.init(self.trajectory.initial)  # refuses
-        needed, every = self.model.footprint(self.optimiser), self.trajectory.every
-        on_disk = isinstance(self.trajectory.states, FolderStates)
-        storage = Storage(every, on_disk, (math.ceil(self.steps / every) + 1) * needed.state)
-        parts = {
-            "this process now": resident_memory(),
-            "states": 0 if on_disk else max(0, storage.stored - len(self.trajectory.states.stored()) * needed.state),
-            "steps taken again": every * needed.replayed,
-            several(min(objectives, self.at_once(objectives)), "objective"): needed.direction
-            * min(objectives, self.at_once(objectives)),
-            "adjoint of a step": WORK * needed.theta,
-            "activations": self.model.activations(),
-        }
-        return Estimate(storage, self.steps, sum(parts.values()), parts)
+        return backward_pass(self.model, self.trajectory, min(objectives, self.at_once(objectives)))
 
     def retrain(
         self,

@@ -54,6 +54,16 @@ def check_field(field: TorchModel, theta: Tensor, w: Tensor, step: int = 0) -> N
     model), in float64 whatever the dtype of the field; beyond ten million parameters in its own, to 5 % instead of
     1e-4. Also that half as large chunks give the same gradient. What was found right is not checked again.
 
+    Parameters
+    ----------
+    field : TorchField
+    theta : (p,) tensor
+        Parameters to check it at.
+    w : (n,) tensor
+        Sample weights.
+    step : int
+        Training step whose batch is taken.
+
     Raises
     ------
     UserError
