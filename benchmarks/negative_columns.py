@@ -47,7 +47,7 @@ COLUMNS = {
     "v25094": (0, 256, 1024, 2048),
     "v5352-control": (0, 669, 1338, 2676),
     "v4337-control": (0, 542, 1084, 2168),
-    "v25094-control": (0, 1024, 2048, 3134, 6268),
+    "v25094-control": (0, 512, 1024, 2048, 3134),
 }
 CONTROLS = {case: ("none", "linear", "quadratic") for case in CASES if case.endswith("control")}
 DRAWS = 10

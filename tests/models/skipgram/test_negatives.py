@@ -12,6 +12,7 @@ from crossloss.estimators import unrolled
 from crossloss.estimators.predict import predict
 from crossloss.models.skipgram import control as control_module
 from crossloss.models.skipgram import negatives as negatives_module
+from crossloss.models.skipgram import observed as observed_module
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.negatives import DrawnNegatives, SystematicSample
 from crossloss.models.skipgram.settings import Settings, make_settings, stored_settings
@@ -49,13 +50,20 @@ def small():
     return corpus, vocabulary, count_pairs(corpus, vocabulary, window=3)
 
 
-def make(small, columns=COLUMNS, seed=5, cls=DrawnNegatives, control="none"):
+@pytest.fixture(params=[0.0, 0.3, 1.0], ids=["dense", "both", "sparse"])
+def tiles(request, monkeypatch):
+    """Small tiles of the observed pairs: all of them dense products, some, or none."""
+    monkeypatch.setattr(observed_module, "DENSE", request.param)
+    return (5, 7)
+
+
+def make(small, columns=COLUMNS, seed=5, cls=DrawnNegatives, control="none", tile=None):
     corpus, vocabulary, counts = small
     settings = make_settings(
         dimension=DIMENSION, negatives=NEGATIVES, exponent=EXPONENT, negative_columns=columns, negative_seed=seed,
         negative_control=control, dtype="float64", **PRIOR,
     )  # fmt: skip
-    return cls(counts, vocabulary, corpus.weights, settings)
+    return cls(counts, vocabulary, corpus.weights, settings, tile)
 
 
 def random_inputs(field, k=3, seed=0):
@@ -115,10 +123,15 @@ def field_weights(field):
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(2, 1024), (COLUMNS, 7), (29, 1024)])
-def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, columns, rows, control, monkeypatch):
+def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(
+    small, columns, rows, control, tiles, monkeypatch
+):
     monkeypatch.setattr(negatives_module, "ROWS", rows)
     monkeypatch.setattr(control_module, "ROWS", rows)
-    field = make(small, columns, control=control)
+    field = make(small, columns, control=control, tile=tiles)
+    assert {0.0: not field._observed._sides[0][2].numel(), 0.3: field._observed.dense, 1.0: not field._observed.dense}[
+        observed_module.DENSE
+    ]
     dense = DenseDrawn(field, control)
     theta, w, a = random_inputs(field)
     for step in (0, 7):
@@ -136,12 +149,9 @@ def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(small, co
     assert not torch.equal(field.gradient(theta, w, 0), field.gradient(theta, w, 7))
 
 
-@pytest.mark.parametrize("elements", [1 << 22, 100, 1])
-def test_all_columns_and_the_whole_loss_are_exact(small, elements, control, monkeypatch):
-    """In strips of all words, of three or of one."""
-    monkeypatch.setattr(negatives_module, "TILE_ELEMENTS", elements)
+def test_all_columns_and_the_whole_loss_are_exact(small, tiles, control):
     exact = make(small, cls=SkipGramField)
-    all_columns, few = make(small, 1000, control=control), make(small, 3, control=control)
+    all_columns, few = (make(small, columns, control=control, tile=tiles) for columns in (1000, 3))
     theta, w, a = random_inputs(exact)
     into = exact.accumulator(3)
     expected, back = exact.gradient(theta, w), exact.at(theta, w, 0).pullback(a, into)

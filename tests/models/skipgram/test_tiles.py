@@ -80,9 +80,9 @@ def test_shape_and_strips_of_the_threads():
         tiling = Tiling(pairs, size, largest=TILE_CPU)
         assert tiling.threads == 2
         assert tiling.shape == _evened(size, TILE_CPU, 2)
-        assert [[tile.row for tile in share] for share in tiling._shares()] == [[0, 0, 2, 2], [1, 1, 3, 3]]
-        assert [[tile.row for tile in share] for share in Tiling(pairs, 2, largest=(2, 2), exactly=True)._shares()] == [
-            [0]
-        ]
+        assert [[tile.row for tile in share] for share in tiling.shares(tiling.tiles)] == [[0, 0, 2, 2], [1, 1, 3, 3]]
+        least = Tiling(pairs, 2, largest=(2, 2), exactly=True)
+        assert [[tile.row for tile in share] for share in least.shares(least.tiles)] == [[0]]
+        assert least.shares([]) == [[]]
     finally:
         torch.set_num_threads(before)

@@ -56,18 +56,25 @@ class Surrogate:
             out[rows] += self._rows(self.x[rows], self.scale[rows], *self.moments)
 
     def pullback(self, along: Tensor, out_x: Tensor, out_y: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the derivative of <g, along> by X and Y; returns that by a (V,) and by b (V,), of this process's rows."""
-        by_scale, by_weight, back = torch.zeros_like(self.scale), torch.zeros_like(self.weight), []
+        """Add the derivatives of <g, along> by X and Y for ``along`` (k, V, d).
+
+        Those by a and by b (k, V), of this process's rows, are returned.
+        """
+        k = len(along)
+        by_scale, by_weight = (along.new_zeros(k, len(self.scale)) for _ in range(2))
+        back: list[list[tuple[Tensor, ...]]] = [[] for _ in range(k)]
         for rows in distributed.blocks(len(self.x), ROWS):
             vjp = torch.func.vjp(self._rows, self.x[rows], self.scale[rows], *self.moments)[1]
-            by_x, by_scale[rows], *by_moments = vjp(along[rows])
-            out_x[rows] += by_x
-            back.append(tuple(by_moments))
-        by = self._sum(back)
+            for j in range(k):
+                by_x, by_scale[j, rows], *by_moments = vjp(along[j, rows])
+                out_x[j, rows] += by_x
+                back[j].append(tuple(by_moments))
+        by = [self._sum(parts) for parts in back]
         for rows in distributed.blocks(len(self.y), ROWS):
             vjp = torch.func.vjp(partial(self._moments, rows), self.y[rows], self.weight[rows])[1]
-            by_y, by_weight[rows] = vjp(by)
-            out_y[rows] += by_y
+            for j in range(k):
+                by_y, by_weight[j, rows] = vjp(by[j])
+                out_y[j, rows] += by_y
         return by_scale, by_weight
 
     def pushforward(self, out: Tensor, dx: Tensor, dy: Tensor) -> None:

@@ -18,6 +18,7 @@ Of several processes (``crossloss.utils.distributed``) each takes its own strips
 processes make the same whole in all of them.
 """
 
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -37,6 +38,8 @@ from crossloss.utils import distributed
 Rows = TypeVar("Rows", np.ndarray, Tensor)
 PRIOR_SHARE = 1 / 30
 """Part of a word's mean count of pairs that the prior stays below where none is given, so as to hold rare words."""
+STRIPS = 300
+"""Strips of words at most, so that a large vocabulary has no more than 90,000 tiles."""
 LEAST_NOISE = 1e-20
 """Share of a context that no sample of the corpus has (only candidates do), so that one can divide by it."""
 
@@ -59,7 +62,8 @@ class SkipGramLoss(Field):
         self.size = len(vocabulary.words)
         self.parameters = 2 * self.size * self.dimension
         self.kernels = kernels or choose(self.size, self.dimension, self.dtype, self.device)
-        largest = self.kernels.tile if tile is None else tile
+        least = math.ceil(self.size / STRIPS)
+        largest = tile or (max(self.kernels.tile[0], least), max(self.kernels.tile[1], least))
         exactly = tile is not None
         self.tiling = Tiling(counts.pairs, self.size, largest=largest, exactly=exactly, device=self.device)
         products = self.kernels.products(self.dtype, self.device)
@@ -95,14 +99,18 @@ class SkipGramLoss(Field):
     def ratios(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Give x on the ordered pairs and r on the words, as above; cached until the weights change."""
         if self._weighted is None or self._weighted[0] is not w or self._weighted[1] != w._version:
-            unordered = self._unordered(w.detach().cpu().double().numpy())
-            rows = self.tensor(self._row_sums(unordered) * (self.negatives / self.total))
-            x = self.tensor(unordered / self.total).index_select(0, self.tiling.source)
+            x, rows = self._counted(w)
             for tile in self.tiling:
                 mine, dense = x[tile.pairs], torch.outer(rows[tile.rows], self.noise[tile.columns]).view(-1)
                 mine.copy_(torch.where(mine == 0, mine, mine / dense.index_select(0, tile.local)))
             self._weighted = (w, w._version, x, rows)
         return self._weighted[2], self._weighted[3]
+
+    def _counted(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Give X(w)/N on the ordered pairs and r on the words."""
+        unordered = self._unordered(w.detach().cpu().double().numpy())
+        rows = self.tensor(self._row_sums(unordered) * (self.negatives / self.total))
+        return self.tensor(unordered / self.total).index_select(0, self.tiling.source), rows
 
     def matrices(self, theta: Tensor) -> tuple[Tensor, ...]:
         """U and C, (V, d) each, of parameters (p,): views."""

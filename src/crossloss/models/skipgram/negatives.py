@@ -12,26 +12,24 @@ pullback does not ask for; why not one set of draws for both sums is in docs/clu
 and the step alone: training, replay, pullback and retraining meet the same ones.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from crossloss.core import FULL_BATCH, Linearisation, UserError
+from crossloss.core import FULL_BATCH, Linearisation
 from crossloss.models.skipgram.control import DEGREES, Surrogate
 from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.influence import PairInfluence
 from crossloss.models.skipgram.kernels import Kernels
 from crossloss.models.skipgram.linearisation import ExactLinearisation
+from crossloss.models.skipgram.observed import ObservedPairs
 from crossloss.models.skipgram.settings import Settings
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
 from crossloss.utils import distributed
 
-TILE_ELEMENTS = 1 << 22
-"""Of a strip of words by all contexts, which the exact passes (the loss, and ``FULL_BATCH``) hold at once."""
 ROWS = 1024
 
 
@@ -47,11 +45,11 @@ class DrawnNegatives(SkipGramField):
         vocabulary: Vocabulary,
         weights: np.ndarray,
         settings: Settings,
+        tile: tuple[int, int] | None = None,
         kernels: Kernels | None = None,
     ) -> None:
-        size = len(vocabulary.words)
-        tile = max(1, min(size, TILE_ELEMENTS // size)), size
         super().__init__(counts, vocabulary, weights, settings, tile, kernels)
+        size = self.size
         noise, words = self.noise.double().cpu().numpy(), self.precision[0].double().cpu().numpy()
         least = words[words > 0].min() / 2  # a word that only candidates have can still be drawn
         self._drawn = tuple(
@@ -67,6 +65,13 @@ class DrawnNegatives(SkipGramField):
             for share in (np.where(draw.probability < 1, draw.probability, 0.0) for draw in self._drawn)
         )
         self._observed = ObservedPairs(self)
+        self._counts: tuple[Tensor, int, tuple[Tensor, Tensor]] | None = None
+
+    def counted(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Give X(w)/N on the ordered pairs and r on the words; kept until the weights change."""
+        if self._counts is None or self._counts[0] is not w or self._counts[1] != w._version:
+            self._counts = w, w._version, self._counted(w)
+        return self._counts[2]
 
     def at(self, theta: Tensor, w: Tensor, step: int) -> Linearisation:
         """Products with the derivative at one point of g_t; of the exact loss for ``FULL_BATCH``."""
@@ -91,10 +96,9 @@ class DrawnNegatives(SkipGramField):
         """The pairs' part of g_t, (p,); its expectation over draws is the exact one."""
         if step == FULL_BATCH:
             return super().data_gradient(theta, w, step)
-        x, rows = self.ratios(w)
+        count, rows = self.counted(w)
         pairs, (u, c) = self._observed, self.matrices(theta)
-        weight = pairs.count(x, rows) * (torch.sigmoid(pairs.dots(u, c)) - 1)
-        both = pairs.times(weight, c), pairs.transposed(weight, u)
+        both = pairs.products((torch.sigmoid(pairs.dots(u, c)) - 1).mul_(count), u, c)
         for parts, out in zip(self._sums(theta, rows, step), both, strict=True):
             for part in parts:
                 part.gradient(out)
@@ -111,9 +115,9 @@ class DrawnLinearisation(ExactLinearisation):
     ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...], "tuple[list[DrawnSum | Surrogate], ...]"]:
         """Of the observed pairs dL/dS, its derivative by S, and that by X less b (all (o,)); U and C; both sums."""
         field = self.field
-        x, rows = field.ratios(self.w)
+        count, rows = field.counted(self.w)
         u, c = field.matrices(self.theta)
-        count, s = field._observed.count(x, rows), torch.sigmoid(field._observed.dots(u, c))
+        s = torch.sigmoid(field._observed.dots(u, c))
         sums = field._sums(self.theta, rows, self.step)
         return count * (s - 1), count * s * (1 - s), (s - 1) / field.total, (u, c), sums
 
@@ -121,19 +125,23 @@ class DrawnLinearisation(ExactLinearisation):
         """The pairs' part of a pullback, (k, p); 20 k V m d flops."""
         field, pairs = self.field, self.field._observed
         weight, slope, missed, (u, c), sums = self._factors()
-        out = torch.zeros(len(a), 2, field.size, field.dimension, dtype=field.dtype, device=field.device)
-        for j, (of_u, of_c) in enumerate(a.view(out.shape)):
+        k, d = len(a), field.dimension
+        stacked = a.view(k, 2, field.size, d)
+        # Directions side by side, (V, k d), share one product with the weights.
+        along_u, along_c = (stacked[:, i].transpose(0, 1).reshape(field.size, k * d) for i in (0, 1))
+        both = torch.stack(pairs.products(weight, along_u, along_c)).view(2, field.size, k, d)
+        out = both.permute(2, 0, 1, 3).contiguous()
+        del both
+        for j, (of_u, of_c) in enumerate(stacked):
             ds = pairs.dots(torch.cat([of_u, u], dim=1), torch.cat([c, of_c], dim=1))
             into.pairs[j].addcmul_(missed, ds)
-            ds *= slope
-            out[j, 0] += pairs.times(ds, c).add_(pairs.times(weight, of_c))
-            out[j, 1] += pairs.transposed(ds, u).add_(pairs.transposed(weight, of_u))
-            for number, (parts, along) in enumerate(zip(sums, (of_u, of_c), strict=True)):
-                for part in parts:
-                    # r, k/N times a word's count, stands before the rows of the first sum and in the second's weights.
-                    by_word = part.pullback(along, out[j, number], out[j, 1 - number])[number]
-                    into.words[j].add_(by_word, alpha=field.negatives / field.total)
-        return distributed.add_(out).view(len(a), -1)
+            out[j] += torch.stack(pairs.products(ds.mul_(slope), u, c))
+        for number, parts in enumerate(sums):
+            for part in parts:
+                # r, k/N times a word's count, stands before the rows of the first sum and in the second's weights.
+                by_word = part.pullback(stacked[:, number], out[:, number], out[:, 1 - number])[number]
+                into.words.add_(by_word, alpha=field.negatives / field.total)
+        return distributed.add_(out).view(k, -1)
 
     def pushforward(self, dtheta: Tensor, dw: Tensor) -> Tensor:
         """J dtheta + (dg_t/dw) dw, (p,); J is not symmetric."""
@@ -141,8 +149,8 @@ class DrawnLinearisation(ExactLinearisation):
         weight, slope, _, (u, c), sums = self._factors()
         du, dc = field.matrices(dtheta)
         along = slope * pairs.dots(torch.cat([du, u], dim=1), torch.cat([c, dc], dim=1))
-        by_word = pairs.times(along, c) + pairs.times(weight, dc)
-        by_context = pairs.transposed(along, u) + pairs.transposed(weight, du)
+        of_pairs = zip(pairs.products(along, u, c), pairs.products(weight, du, dc), strict=True)
+        by_word, by_context = (one + other for one, other in of_pairs)
         for parts, out, dx, dy in zip(sums, (by_word, by_context), (du, dc), (dc, du), strict=True):
             for part in parts:
                 part.pushforward(out, dx, dy)
@@ -207,23 +215,27 @@ class DrawnSum:
             out[rows] += self.field.product(self.weighted, s).T * self.scale[rows, None]
 
     def pullback(self, along: Tensor, out_x: Tensor, out_y: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the derivative of <g, along> by X and Y; returns that by a (V,) and by b (V,)."""
-        field = self.field
-        by_scale, by_weight = torch.zeros_like(self.scale), torch.zeros_like(self.weight)
-        by_y = torch.zeros_like(self.y.T)
+        """Add the derivatives of <g, along> by X and Y for ``along`` (k, V, d); those by a and b (k, V) returned."""
+        field, k = self.field, len(along)
+        by_scale, by_weight = along.new_zeros(k, len(self.scale)), along.new_zeros(k, len(self.weight))
+        by_y = along.new_zeros(k, *self.y.T.shape)
         for rows in distributed.blocks(len(self.x), ROWS):
-            x, direction, scale = self.x[rows], along[rows], self.scale[rows]
+            x, scale = self.x[rows], self.scale[rows]
             s = field.sigmoid(x, self.y)
-            t = field.product(direction, self.y)
-            by_y += field.product((scale[:, None] * direction).T.contiguous(), s.T)
-            t *= s
-            by_scale[rows] += t @ self.weight
-            by_weight += scale @ t
-            t.addcmul_(t, s, value=-1)  # s (1 - s) t
-            out_x[rows] += field.product(self.weighted, t).T * scale[:, None]
-            by_y += field.product((scale[:, None] * x).T.contiguous(), t.T)
-        out_y.index_add_(0, self.drawn, by_y.T * self.weight[:, None])
-        return by_scale, torch.zeros_like(self.whole_weight).index_add_(0, self.drawn, by_weight * self.importance)
+            scaled_x = (scale[:, None] * x).T.contiguous()
+            for j in range(k):
+                direction = along[j, rows]
+                t = field.product(direction, self.y)
+                by_y[j] += field.product((scale[:, None] * direction).T.contiguous(), s.T)
+                t *= s
+                by_scale[j, rows] += t @ self.weight
+                by_weight[j] += scale @ t
+                t.addcmul_(t, s, value=-1)  # s (1 - s) t
+                out_x[j, rows] += field.product(self.weighted, t).T * scale[:, None]
+                by_y[j] += field.product(scaled_x, t.T)
+        out_y.index_add_(1, self.drawn, by_y.transpose(1, 2) * self.weight[:, None])
+        whole = along.new_zeros(k, len(self.whole_weight))
+        return by_scale, whole.index_add_(1, self.drawn, by_weight * self.importance)
 
     def pushforward(self, out: Tensor, dx: Tensor, dy: Tensor) -> None:
         """Add the derivative of g as X and Y move by ``dx`` and ``dy`` (V, d)."""
@@ -236,57 +248,3 @@ class DrawnSum:
             t *= s * (1 - s)
             change = field.product(self.weighted, t).add_(field.product(weighted_dy, s))
             out[rows] += change.T * self.scale[rows, None]
-
-
-class ObservedPairs:
-    """The observed pairs of this process as a sparse matrix, word by context, with the products that they need.
-
-    Values (o,) are in the order of the tiling, whose tiles reach over all contexts: rows one after the other.
-    """
-
-    def __init__(self, field: DrawnNegatives) -> None:
-        if len(field.tiling) >= 2**31:
-            raise UserError("More than 2 billion pairs in one process: run in more processes, or lower max_words=.")
-        size, tiles, none = field.size, field.tiling.tiles, torch.arange(0, dtype=torch.int32, device=field.device)
-        self._word = torch.cat([none, *(tile.local // size + tile.rows.start for tile in tiles)])
-        self._context = torch.cat([none, *(tile.local % size for tile in tiles)])
-        strips = [torch.arange(tile.rows.start, tile.rows.stop, device=field.device) for tile in tiles]
-        self.rows = torch.cat([none.long(), *strips])
-        at = torch.searchsorted(self.rows, self._word.long(), out_int32=True)
-        self._turn = torch.argsort(self._context, stable=True).int()
-        self._ends, self._context_ends = _ends(at, len(self.rows)), _ends(self._context, size)
-        self._word_of_turned = at.index_select(0, self._turn)
-        self._dense = field.noise.index_select(0, self._context)
-
-    def count(self, x: Tensor, rows: Tensor) -> Tensor:
-        """X/N of the field's x and r, (o,)."""
-        return x * rows.index_select(0, self._word) * self._dense
-
-    def dots(self, u: Tensor, c: Tensor) -> Tensor:
-        """u_w . c_c at every pair, (o,), for u and c (V, e)."""
-        pattern = _csr(self._ends, self._context, torch.zeros_like(self._dense), (len(self.rows), len(c)))
-        dots: Tensor = torch.sparse.sampled_addmm(pattern, u[self.rows], c.T).values()
-        return dots
-
-    def times(self, values: Tensor, c: Tensor) -> Tensor:
-        """sum_c values[w,c] c_c of every word, (V, e); zero for those of other processes."""
-        out = torch.zeros_like(c)
-        out[self.rows] = torch.mm(_csr(self._ends, self._context, values, (len(self.rows), len(c))), c)
-        return out
-
-    def transposed(self, values: Tensor, u: Tensor) -> Tensor:
-        """sum_w values[w,c] u_w of every context, (V, e), over this process's words."""
-        turned, shape = values.index_select(0, self._turn), (len(u), len(self.rows))
-        return torch.mm(_csr(self._context_ends, self._word_of_turned, turned, shape), u[self.rows])
-
-
-def _ends(rows: Tensor, size: int) -> Tensor:
-    """Where each of ``size`` rows starts and ends, (size + 1,) int32."""
-    counts = torch.bincount(rows, minlength=size)
-    return torch.nn.functional.pad(counts.cumsum(0), (1, 0)).int()
-
-
-def _csr(ends: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse")
-        return torch.sparse_csr_tensor(ends, columns, values, shape, check_invariants=False)

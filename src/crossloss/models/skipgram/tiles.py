@@ -92,11 +92,11 @@ class Tiling:
                 self.tiles.append(Tile(i, j, self.rows[i], self.columns[j], slice(start, end), positions[start:end]))
             start = end
 
-    def _shares(self) -> list[list[Tile]]:
-        """Tiles for each thread: whole strips of words, dealt in turn."""
-        strips = {tile.row for tile in self.tiles}
+    def shares(self, tiles: list[Tile]) -> list[list[Tile]]:
+        """Of some tiles those of each thread: whole strips of words, dealt in turn."""
+        strips = {tile.row for tile in tiles}
         dealt: list[list[Tile]] = [[] for _ in range(max(1, min(self.threads, len(strips))))]
-        for tile in self.tiles:
+        for tile in tiles:
             dealt[tile.row // distributed.count() % len(dealt)].append(tile)
         return dealt
 
@@ -117,7 +117,13 @@ class Tiling:
         ``add`` adds the part of a tile to strips (width, length) of its words and contexts. Each thread has its own
         words, and its own part of every context.
         """
-        shares = self._shares()
+        return distributed.add_(self.own_sums(width, rows, columns, add, self.tiles))
+
+    def own_sums(
+        self, width: int, rows: Tensor, columns: Tensor, add: Callable[[Tile, Tensor, Tensor], None], tiles: list[Tile]
+    ) -> Tensor:
+        """The same over some of this process's ``tiles``."""
+        shares = self.shares(tiles)
         by_word = [rows.new_zeros(width, strip.stop - strip.start) for strip in self.rows]
         parts = [[rows.new_zeros(width, strip.stop - strip.start) for strip in self.columns] for _ in shares]
 
@@ -128,7 +134,7 @@ class Tiling:
         each_in_a_thread(work, range(len(shares)))
         by_context = [torch.stack(part).sum(0) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
         both = ((by_word, rows), (by_context, columns))
-        return distributed.add_(torch.stack([torch.cat(strip, dim=1).T * scale[:, None] for strip, scale in both]))
+        return torch.stack([torch.cat(strip, dim=1).T * scale[:, None] for strip, scale in both])
 
 
 def _evened(size: int, largest: tuple[int, int], threads: int) -> tuple[int, int]:
