@@ -239,6 +239,9 @@ def test_less_goes_on_where_it_was_stopped(tmp_path):
     [
         (lambda: TRAK(features=0), "features of 1 or more"),
         (lambda: TRAK(damping=0.0), "damping above 0"),
+        (lambda: TRAK(damping=float("inf")), "damping above 0"),
+        (lambda: LESS(features=0), "^LESS takes features of 1 or more"),
+        (lambda: LESS(checkpoints=0), "^LESS takes checkpoints of 1 or more"),
         (lambda: TRAK(checkpoints=True), "checkpoints of 1 or more"),
         (lambda: LESS(features=1.5), "features of 1 or more"),
         (lambda: cl.score(trained(cl.SGD(0.1)), [objective], "less"), "trained by SGD: use tracin"),

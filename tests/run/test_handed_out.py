@@ -149,6 +149,18 @@ def test_scores_are_as_they_were(make):
         np.testing.assert_equal(get(), expected)
 
 
+def test_a_view_has_words_and_a_start_of_its_own():
+    run = words_run()
+    view, words = run.view, list(run.view.words)
+    view.words.clear()
+    view.index.clear()
+    view.initial.zero_()
+    again = run.view
+    assert again.words == words
+    assert again.index == {word: i for i, word in enumerate(words)}
+    assert again.initial.any()
+
+
 def test_plans_and_fits_cannot_be_written_to():
     scores = cl.score(words_run(), [TEST])
     plan = cl.plan(scores, float(TEST(scores.run.view)) / 2, rounds=0)

@@ -242,3 +242,26 @@ def test_words_of_the_model_may_be_written_otherwise_but_not_twice():
     both = word2vec.Word2Vec([line.split() for line in mixed], **SETTINGS)
     with pytest.raises(UserError, match=r"'(Waa|waa)' and '(Waa|waa)', which a corpus takes for one word"):
         from_gensim(both, from_sentences(mixed))
+
+
+def test_sentences_are_counted_as_gensim_counts_texts(corpus):
+    """Empty ones, and those without a word of the model, are none; the last one is counted; candidates are not."""
+    model = trained()
+    with_nothing = from_sentences([*SENTENCES, "unheard"], candidates=["waa wab", "wac"])
+    assert from_gensim(model, with_nothing).vocabulary.words == model.wv.index_to_key
+    model.corpus_count = len(SENTENCES) - 1
+    with pytest.raises(
+        UserError, match=rf"trained on {len(SENTENCES) - 1} texts and this corpus has {len(SENTENCES)}:"
+    ):
+        from_gensim(model, corpus)
+    model.corpus_count = 0
+    assert from_gensim(model, corpus).vocabulary.words == model.wv.index_to_key
+
+
+def test_how_many_counts_differ_is_said_where_it_is_more_than_one(model):
+    one = next(word for word in model.wv.index_to_key)
+    with pytest.raises(UserError, match=rf"'{one}' occurs \d+ times .* in this corpus: pass"):
+        from_gensim(model, from_sentences([*SENTENCES[:-1], f"{SENTENCES[-1]} {one}"]))
+    other = model.wv.index_to_key[1]
+    with pytest.raises(UserError, match=rf"\(2 of {len(model.wv)} words differ\)"):
+        from_gensim(model, from_sentences([*SENTENCES[:-1], f"{SENTENCES[-1]} {one} {one} {other}"]))

@@ -65,6 +65,15 @@ def test_a_word_without_pairs_needs_damping(case):
     w = torch.zeros_like(case.run.weights)
     w[3] = 1  # one sentence: the other words have no curvature
     blocks, b = WordBlocks(field, theta, w), torch.ones(1, len(theta), dtype=torch.float64)
-    with pytest.raises(UserError, match="singular with damping 0: give a larger damping"):
+    seen = {word for pair in field.counts.pairs[field.counts.matrix[3].indices] for word in pair.tolist()}
+    first = next(word for i, word in enumerate(field.vocabulary.words) if i not in seen)
+    with pytest.raises(UserError, match=f"block of word '{first}' is singular with damping 0: give a larger damping"):
         blocks.factorise(0.0)
     assert blocks.factorise(0.1)(b).isfinite().all()
+
+
+def test_a_context_without_words_is_named(case):
+    field, theta = case.run.field, case.run.theta.clone()
+    theta.view(2, field.size, D)[0] = 0  # no word vector bends the block of a context
+    with pytest.raises(UserError, match=f"block of context '{field.vocabulary.words[0]}' is singular"):
+        WordBlocks(field, theta, case.run.weights).factorise(0.0)

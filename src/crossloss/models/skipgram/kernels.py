@@ -31,7 +31,7 @@ TILE_CPU, TILE_GPU = (768, 1024), (4096, 8192)
 SHAPES = (TILE_CPU, (512, 1024), (512, 512), (384, 768), (256, 512), (256, 256))
 SMALLEST = 2000
 """Words below which a pass takes milliseconds and nothing is measured."""
-ROUNDS = 2
+ROUNDS = 3
 SPARSITY = 50
 """Pairs of a word and a context to one that is observed, in what is timed."""
 Product = Callable[[Tensor, Tensor], Tensor]
@@ -95,7 +95,7 @@ def kernels(words: int, dimension: int, dtype: torch.dtype, device: torch.device
     if words < SMALLEST or _onednn(dtype, device) is None:
         return unmeasured(device)
     choices = [Kernels(product, tile) for product in ("oneDNN", "torch") for tile in SHAPES]
-    number = choices.index(_remembered(dimension)) if distributed.first() else 0
+    number = choices.index(_remembered(dimension, torch.get_num_threads())) if distributed.first() else 0
     return choices[int(distributed.add_(torch.tensor([float(number)]))[0])]
 
 
@@ -105,9 +105,9 @@ def unmeasured(device: torch.device) -> Kernels:
 
 
 @cache
-def _remembered(dimension: int) -> Kernels:
-    """The best kernels of this machine, from its cache or measured now."""
-    file, key = cache_folder() / "kernels.json", f"{_machine()}, d {dimension}"
+def _remembered(dimension: int, threads: int) -> Kernels:
+    """The best kernels of this machine and so many threads, from its cache or measured now."""
+    file, key = cache_folder() / "kernels.json", f"{_machine()}, d {dimension}, {threads} threads"
     known: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError, UserError):  # a cache that cannot be read is none
         known = dict(json.loads(file.read_text("utf-8")))
@@ -139,18 +139,21 @@ def _machine() -> str:
     return f"{name}, torch {torch.__version__}"
 
 
-@one_core()
 def measured(dimension: int) -> Kernels:
-    """The kernels whose gradient and pullback of a small plane take the least time of this thread."""
+    """The kernels whose gradient and pullback of a small plane take the least time, by as many threads as torch has.
+
+    Threads meet between a tile's operations (Python's lock), so that more of them prefer larger tiles.
+    """
     dtype, device = torch.float32, torch.device("cpu")
     choices = [Kernels(product, tile) for product in ("oneDNN", "torch") for tile in SHAPES]
     works = [_work(choice.products(dtype, device), choice.tile, dimension) for choice in choices]
     least = dict.fromkeys(choices, float("inf"))
-    for _ in range(ROUNDS):  # in turn, so that a disturbance meets all of them
-        for choice, work in zip(choices, works, strict=True):
-            start = time.thread_time()
-            work()
-            least[choice] = min(least[choice], time.thread_time() - start)
+    with one_core():
+        for _ in range(ROUNDS):  # in turn, so that a disturbance meets all of them
+            for choice, work in zip(choices, works, strict=True):
+                start = time.perf_counter()
+                work()
+                least[choice] = min(least[choice], time.perf_counter() - start)
     return min(choices, key=lambda choice: least[choice])
 
 

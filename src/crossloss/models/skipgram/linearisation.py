@@ -6,7 +6,7 @@ from torch import Tensor
 from crossloss.core import Accumulator, Linearisation
 from crossloss.models.skipgram.influence import PairInfluence
 from crossloss.models.skipgram.loss import SkipGramLoss
-from crossloss.models.skipgram.tiles import Tile, observe, strips
+from crossloss.models.skipgram.tiles import Tile, cut, observe, strips
 from crossloss.models.threads import one_core
 
 
@@ -37,12 +37,13 @@ class ExactLinearisation(Linearisation):
         all_a, all_b = (stacked[:, i].transpose(0, 1).reshape(field.size, k * d) for i in (0, 1))
         strips_a, strips_u = (strips(rows[:, None] * x, tiling.rows) for x in (all_a, u))
         strips_b, strips_c = (strips(field.noise[:, None] * y, tiling.columns) for y in (all_b, c))
-        left = [torch.cat([of_u, u], dim=1) for of_u in stacked[:, 0]]
-        right = [torch.cat([c, of_c], dim=1) for of_c in stacked[:, 1]]
+        us, cs, noise = cut(u, tiling.rows), cut(c, tiling.columns), cut(field.noise, tiling.columns)
+        left = [cut(torch.cat([of_u, u], dim=1), tiling.rows) for of_u in stacked[:, 0]]
+        right = [cut(torch.cat([c, of_c], dim=1), tiling.columns) for of_c in stacked[:, 1]]
 
         def add(tile: Tile, out_u: Tensor, out_c: Tensor) -> None:
             x, local = observed[tile.pairs], tile.local.long()
-            sigma = field.sigmoid(u[tile.rows], c[tile.columns])
+            sigma = field.sigmoid(us[tile.row], cs[tile.column])
             at, missed = observe(sigma.view(-1), local, x)
             add_product(out_u, strips_b[tile.column], sigma)
             add_product(out_c, strips_a[tile.row], sigma.T)
@@ -52,11 +53,11 @@ class ExactLinearisation(Linearisation):
             missed /= field.total
             for j in range(k):
                 mine = slice(j * d, (j + 1) * d)
-                ds = product(left[j][tile.rows], right[j][tile.columns])
+                ds = product(left[j][tile.row], right[j][tile.column])
                 at_pairs = ds.view(-1).index_select(0, local)
                 into.pairs[j, tile.pairs].addcmul_(missed, at_pairs)
                 ds.mul_(sigma)
-                into.words[j, tile.rows].addmv_(ds, field.noise[tile.columns], alpha=field.negatives / field.total)
+                into.words[j, tile.rows].addmv_(ds, noise[tile.column], alpha=field.negatives / field.total)
                 ds.addcmul_(ds, sigma, value=-1)
                 ds.view(-1).scatter_(0, local, at_pairs.mul_(bend))
                 add_product(out_u[mine], strips_c[tile.column], ds)

@@ -29,7 +29,7 @@ from crossloss.core import Field
 from crossloss.models.skipgram.kernels import Kernels
 from crossloss.models.skipgram.kernels import kernels as choose
 from crossloss.models.skipgram.settings import PRIOR, Settings
-from crossloss.models.skipgram.tiles import Tile, Tiling, observe, strips
+from crossloss.models.skipgram.tiles import Tile, Tiling, cut, observe, strips
 from crossloss.models.threads import one_core
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
@@ -146,9 +146,10 @@ class SkipGramLoss(Field):
         u, c = self.matrices(theta)
         strips_u = strips(rows[:, None] * u, self.tiling.rows)
         strips_c = strips(self.noise[:, None] * c, self.tiling.columns)
+        us, cs = cut(u, self.tiling.rows), cut(c, self.tiling.columns)
 
         def add(tile: Tile, grad_u: Tensor, grad_c: Tensor) -> None:
-            rho = self.sigmoid(u[tile.rows], c[tile.columns])
+            rho = self.sigmoid(us[tile.row], cs[tile.column])
             observe(rho.view(-1), tile.local.long(), observed[tile.pairs])
             self.add(grad_u, strips_c[tile.column], rho)
             self.add(grad_c, strips_u[tile.row], rho.T)

@@ -149,9 +149,14 @@ def _aligned(side: int, largest: int) -> int:
     return min(-(-side // ALIGNED) * ALIGNED, largest) if side >= ALIGNED**2 else side
 
 
-def strips(matrix: Tensor, cut: list[slice]) -> list[Tensor]:
+def cut(matrix: Tensor, parts: list[slice]) -> list[Tensor]:
+    """The matrix (V, m) in strips (length, m): views, made before threads that would wait for each other meanwhile."""
+    return [matrix[part] for part in parts]
+
+
+def strips(matrix: Tensor, parts: list[slice]) -> list[Tensor]:
     """The transposed matrix (V, m) in strips (m, length), each contiguous."""
-    return [matrix[part].T.contiguous() for part in cut]
+    return [matrix[part].T.contiguous() for part in parts]
 
 
 def observe(sigma: Tensor, local: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
