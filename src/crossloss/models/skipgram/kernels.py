@@ -31,7 +31,7 @@ TILE_CPU, TILE_GPU = (768, 1024), (4096, 8192)
 SHAPES = (TILE_CPU, (512, 1024), (512, 512), (384, 768), (256, 512), (256, 256))
 SMALLEST = 2000
 """Words below which a pass takes milliseconds and nothing is measured."""
-ROUNDS = 3
+ROUNDS = 2
 SPARSITY = 50
 """Pairs of a word and a context to one that is observed, in what is timed."""
 Product = Callable[[Tensor, Tensor], Tensor]
