@@ -6,17 +6,22 @@
     python benchmarks/negative_columns.py ../shared/data/wikipedia-20k.tsv.gz --case v5352-control \
       --kept runs/columns --out benchmarks/results/negative-control.json
 
+    OMP_NUM_THREADS=1 python benchmarks/negative_columns.py ../shared/data/wikipedia-180k.tsv.gz \
+      --case v25094-control --columns 512 1024 --controls linear --passes
+
 A row is a number of columns (0: exact) and, in the cases that compare them, a control variate. ``fidelity`` is against
 exact retraining, ``own`` against retraining with the same draws, over random subsets of 10 %; ``spearman`` is between
 the scores of all sentences and the exact ones, ``top`` the share of the 100 strongest that is the same. ``variance`` is
 that of the preconditioned gradient at the exact run's end, over 10 steps' draws; ``seconds`` are wall-clock, ``cpu``
 those that the process ran. Exact scores and retrainings are kept as .npz in --kept, and rows that are in the JSON are
-not measured again. At V 25,094 there are few subsets, and none retrained on the draws: a retraining takes a minute
-there.
+not measured again. ``--passes`` times single passes only, in processor seconds: a gradient, and pullbacks of 1, 2 and 4
+directions, exact ones before and after the others. At V 25,094 there are few subsets, and none retrained on the draws:
+a retraining takes a minute there.
 """
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +116,25 @@ def variance(run: cl.Run, theta: np.ndarray) -> float:
     return float(np.mean(errors))
 
 
+def passes(record: Record, name: str, model: cl.SkipGram) -> None:
+    """Processor seconds of a gradient and of pullbacks of 1, 2 and 4 directions, the least of three."""
+    field, w = model.build(), torch.from_numpy(model.own_weights.copy())
+    theta, directions = field.initial(0), torch.randn(4, field.parameters)
+    at = field.at(theta, w, 1)
+    works = [lambda: field.gradient(theta, w, 1)]
+    works += [partial(at.pullback, directions[:k], field.accumulator(k)) for k in (1, 2, 4)]
+    least = []
+    for work in works:
+        work()
+        spent = []
+        for _ in range(3):
+            start = time.process_time()
+            work()
+            spent.append(time.process_time() - start)
+        least.append(round(min(spent), 3))
+    record.put(f"{name}.passes", least)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus")
@@ -121,6 +145,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--kept", type=Path, default=Path("runs/columns"))
     parser.add_argument("--out", type=Path, default=RESULTS / "negative-columns.json")
+    parser.add_argument("--passes", action="store_true")
     given = parser.parse_args()
     corpus = cl.read(given.corpus)
     record = Record(given.out)
@@ -131,6 +156,12 @@ def main() -> None:
         device=given.device,
     )  # fmt: skip
     base.build()
+    if given.passes:
+        control = (given.controls or ["linear"])[0]
+        for number, columns in enumerate((0, *(given.columns or COLUMNS[given.case]), 0)):
+            name = f"{given.case}.m{columns}" + (f".{control}" if columns else ".again" if number else "")
+            passes(record, name, base.changed(negative_columns=columns, negative_control=control) if columns else base)
+        return
     for columns in given.columns or COLUMNS[given.case]:
         for control in (given.controls or CONTROLS.get(given.case, ("none",))) if columns else ("none",):
             row = f"{given.case}.d{given.dimension}.m{columns}{'' if control == 'none' else '.' + control}"
