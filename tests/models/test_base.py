@@ -1,13 +1,10 @@
 """What a model that says only what it must is taken to be."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
-from crossloss.core import Linearisation, UserError
-from crossloss.core.curvature import Curvature
+from crossloss.core import UserError
 from crossloss.models.base import Model
 
 
@@ -56,31 +53,3 @@ def test_what_a_model_has_none_of_is_refused():
         model.explain(np.zeros(3), 0, model.own_weights)
     with pytest.raises(NotImplementedError):
         model.loss(torch.zeros(2), torch.ones(3))
-
-
-def test_a_curvature_that_is_not_symmetric_says_so():
-    class Skew(Curvature):
-        symmetric = False
-
-        def product(self, v):
-            return v
-
-    with pytest.raises(UserError, match="Skew is not symmetric"):
-        Skew().transposed()
-
-
-class Differences(Linearisation):
-    def pullback(self, a, into):
-        raise AssertionError
-
-
-@pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
-def test_central_differences_fit_the_size_of_the_parameters(size):
-    """Accurate to about eps^(2/3) for a cubic, whatever the scale."""
-    draw = torch.Generator().manual_seed(0)
-    theta, along = (torch.randn(20, generator=draw, dtype=torch.float64) for _ in range(2))
-    theta = size * (theta.sign() + theta)
-    field = SimpleNamespace(gradient=lambda theta, w, step: (theta**3 + theta) * w.sum())
-    w = torch.ones(2, dtype=torch.float64)
-    found = Differences(field, theta, w, 0).pushforward(along, torch.zeros(2, dtype=torch.float64))
-    torch.testing.assert_close(found, 2 * (3 * theta**2 + 1) * along, rtol=1e-9, atol=1e-10)
