@@ -61,7 +61,7 @@ def test_a_sample_with_a_number_that_is_not_finite_is_named_in_any_batch(bad, ki
     x[row, 1] = bad
     made = field(x, order=[[0, 1, 2]])
     w = torch.ones(9, dtype=F64)
-    with pytest.raises(UserError, match=f"The loss of sample {row} is .*: x holds {kind} there"):
+    with pytest.raises(UserError, match=f"The loss of sample {row} is .*: 'x' holds {kind} there"):
         check_finite(made, made.initial, w, 0)
     x[row, 1] = 1.0
     made = field(x, order=[[0, 1, 2]])
