@@ -41,10 +41,10 @@ FILES = [
     *sorted((SOURCE / "run").glob("*.py")),
 ]
 WORK = ROOT / "runs" / "mutants"
-UNKNOWN = 0.3
-"""Seconds of a test that was not measured."""
-BROAD, CALL = 1000, 0.05
-"""Lines of such a test, and seconds that any test is counted to take beside its own, when tests are ordered."""
+UNKNOWN, NEW = 0.05, 10
+"""Seconds, and lines, of a test that was not measured: a new one, which comes early."""
+CALL = 0.05
+"""Seconds that any test is counted to take beside its own, when tests are ordered."""
 LEAST = 20
 """Mutants of a file that are run, however small a share is asked for."""
 KILLED, TIMEOUT, SURVIVED, UNREACHED = OUTCOMES = ("killed", "timeout", "survived", "unreached")
@@ -117,7 +117,7 @@ class Mutating:
             or test.split("::")[0] in contexts
             or (test.startswith(mirror) and test not in self.seconds)
         ]
-        found.sort(key=lambda test: self.breadth.get(test, BROAD) * (CALL + self.seconds.get(test, UNKNOWN)))
+        found.sort(key=lambda test: self.breadth.get(test, NEW) * (CALL + self.seconds.get(test, UNKNOWN)))
         first = [test for test in found if test in self.killers[-5:]]
         chosen, spent, budget = [], 0.0, self.budget if mutant.where else 4 * self.budget
         for test in [*first, *(test for test in found if test not in first)]:
