@@ -142,15 +142,6 @@ def test_given_vectors_stay_with_changed_settings():
             given.changed(**setting)
 
 
-def test_other_vectors_to_start_from_are_another_run():
-    corpus = cl.from_sentences(sentences())
-    size = len(cl.SkipGram(corpus, min_count=1, dimension=2).vocabulary.words)
-    made = [cl.SkipGram(corpus, vectors=np.full((2, size, 2), x), min_count=1, dimension=2) for x in (0.1, 0.1, 0.2)]
-    first, same, other = (model.identity() for model in made)
-    assert first == same
-    assert first != other
-
-
 def test_vectors_that_do_not_fit_are_refused():
     corpus = cl.from_sentences(sentences())
     with pytest.raises(UserError, match="24"):

@@ -4,11 +4,15 @@ import os
 import sys
 from functools import partial
 
+import numpy as np
 import pytest
+import torch
 
 import crossloss as cl
+from crossloss.models.skipgram import loss as loss_module
 from crossloss.models.skipgram.estimate import footprint
 from crossloss.models.skipgram.field import SkipGramField
+from crossloss.models.skipgram.kernels import Kernels
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.settings import make_settings
 from crossloss.objectives.weat import Weat
@@ -137,3 +141,38 @@ def test_a_finished_run_does_no_step_again(tmp_path, monkeypatch):
     monkeypatch.setattr(SkipGramField, "gradient", refuse)
     monkeypatch.setattr(ExactLinearisation, "pullback", refuse)
     work(tmp_path / "run")
+
+
+def test_a_backward_pass_goes_on_only_where_its_pairs_are_in_the_same_order(tmp_path, monkeypatch):
+    """Tiles, and so the order of the pairs, follow from the number of threads, which may be another one."""
+    monkeypatch.setattr(scoring, "FileCheckpoint", partial(FileCheckpoint, seconds=0.0))
+    monkeypatch.setattr(loss_module, "choose", lambda *given: Kernels("torch", (6, 5)))
+    corpus, threads = cl.from_sentences(random_sentences(2)), torch.get_num_threads()
+    pullback, calls = ExactLinearisation.pullback, []
+
+    def stopped(self, a, into):
+        calls.append(self.step)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return pullback(self, a, into)
+
+    def run():
+        return train_on(corpus, out=tmp_path / "run", dtype="float64", **SETTINGS)
+
+    try:
+        torch.set_num_threads(2)
+        with run() as first:
+            order = first.field.tiling.source.tolist()
+            monkeypatch.setattr(ExactLinearisation, "pullback", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                cl.score(first, [TEST])
+            monkeypatch.setattr(ExactLinearisation, "pullback", pullback)
+        assert list((tmp_path / "run").glob("backward-*"))
+        torch.set_num_threads(5)
+        with run() as again:
+            assert again.field.tiling.source.tolist() != order
+            found = cl.score(again, [TEST]).of()
+        expected = cl.score(train_on(corpus, dtype="float64", **SETTINGS), [TEST]).of()
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-13)

@@ -3,15 +3,22 @@
 from torch import Tensor, tensor
 
 from crossloss.core import Accumulator, Checkpoint, State
+from crossloss.utils import distributed
 
 
 def resume(checkpoint: Checkpoint | None, into: Accumulator) -> tuple[int, State] | None:
-    """The step to go on before and the ``bar`` there, with the sums copied into ``into``; None at the start."""
+    """The step to go on before and the ``bar`` there, with the sums copied into ``into``; None at the start.
+
+    Also None where sums of other names were saved, such as of pairs in another order, by any process.
+    """
     saved = checkpoint.load() if checkpoint else None
     if saved is None:
         return None
-    for name, live in into.tensors().items():
-        live.copy_(saved[f"sum.{name}"])
+    sums = {f"sum.{name}": live for name, live in into.tensors().items()}
+    if distributed.add_(tensor([float(sums.keys() != {name for name in saved if name.startswith("sum.")})])) > 0:
+        return None
+    for name, live in sums.items():
+        live.copy_(saved[name])
     return int(saved["step"]), {name[4:]: t.clone() for name, t in saved.items() if name.startswith("bar.")}
 
 

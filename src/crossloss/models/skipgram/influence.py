@@ -22,8 +22,9 @@ class PairInfluence:
         self.words = torch.zeros(k, field.size, dtype=field.dtype, device=field.device)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The live sums."""
-        return {"pairs": self.pairs, "words": self.words}
+        """The live sums; the pairs' by the tiles too, which give their order."""
+        height, width = self.field.tiling.shape
+        return {f"pairs.{height}x{width}": self.pairs, "words": self.words}
 
     def unordered(self) -> np.ndarray:
         """D f/d(count of a pair, in both orders), (k, m) float64."""
