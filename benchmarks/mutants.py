@@ -96,8 +96,9 @@ class Mutating:
         """Stop if a test that killed fails without a fault too, put in either way."""
         for mutant in {bool(mutant.where): mutant for mutant in every}.values():
             intact = replace(mutant, number=-1)
-            if killers and self._outcome(intact, sorted(killers), live)[0] != SURVIVED:
-                raise SystemExit(f"{mutant.file}: a test that killed mutants fails without a fault, too.")
+            outcome, test = self._outcome(intact, sorted(killers), live) if killers else (SURVIVED, "")
+            if outcome != SURVIVED:
+                raise SystemExit(f"{mutant.file}: a test that killed mutants is {outcome} without a fault, too: {test}")
 
     def _tests(self, mutant: Mutant) -> list[str]:
         """Tests that run the line, or any line of the function or the file where that runs at import."""
