@@ -11,7 +11,7 @@ WORK = 9
 """Vectors of parameters that are alive within the adjoint of a step, beside state and bar: measured for AdamW."""
 
 
-def backward_pass(model: Model, training: Training, objectives: int) -> Estimate:
+def estimate_backward_pass(model: Model, training: Training, objectives: int) -> Estimate:
     """Memory for so many objectives at once, and where the states lie."""
     needed, every = model.footprint(training.optimiser), training.every
     on_disk = isinstance(training.states, FolderStates)

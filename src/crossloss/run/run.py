@@ -13,7 +13,7 @@ from torch import Tensor
 from crossloss.core import Field, Objective, Optimiser, UserError
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, as_objective, fingerprint, from_dict, to_dict
-from crossloss.run.estimate import backward_pass
+from crossloss.run.estimate import estimate_backward_pass
 from crossloss.run.origin import origin_of, settings_of
 from crossloss.run.results import Results
 from crossloss.run.store import Store
@@ -152,7 +152,7 @@ class Run:
         """
         if not self.steps:
             self.trajectory.optimiser.init(self.trajectory.initial)  # refuses
-        return backward_pass(self.model, self.trajectory, min(objectives, self.at_once(objectives)))
+        return estimate_backward_pass(self.model, self.trajectory, min(objectives, self.at_once(objectives)))
 
     def retrain(
         self,

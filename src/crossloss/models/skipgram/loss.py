@@ -36,6 +36,8 @@ from crossloss.text.vocabulary import Vocabulary
 from crossloss.utils import distributed
 
 Rows = TypeVar("Rows", np.ndarray, Tensor)
+Kept = tuple[Tensor, int, tuple[Tensor, Tensor]]
+"""Sample weights, their version, and what was made of them: values of the ordered pairs, and of the words."""
 PRIOR_SHARE = 1 / 30
 """Part of a word's mean count of pairs that the prior stays below where none is given, so as to hold rare words."""
 STRIPS = 300
@@ -78,7 +80,7 @@ class SkipGramLoss(Field):
         noise = powered / powered.sum()
         self.noise = self.tensor(np.maximum(noise, LEAST_NOISE))
         self.precision = self.tensor(np.stack(frequencies(rows, noise, negatives)) / self.total)
-        self._weighted: tuple[Tensor, int, Tensor, Tensor] | None = None
+        self._ratios: Kept | None = None
 
     def tensor(self, values: np.ndarray) -> Tensor:
         """The values in the field's dtype, on its device."""
@@ -97,16 +99,19 @@ class SkipGramLoss(Field):
         return np.bincount(self.first, unordered, self.size) + np.bincount(self.second, apart, self.size)
 
     def ratios(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Give x on the ordered pairs and r on the words, as above; cached until the weights change."""
-        if self._weighted is None or self._weighted[0] is not w or self._weighted[1] != w._version:
-            x, rows = self._counted(w)
+        """Give x on the ordered pairs and r on the words, as above; kept until the weights change."""
+        found = kept_of(self._ratios, w)
+        if found is None:
+            count, rows = self.weighted_counts(w)
+            x = torch.zeros_like(count)
             for tile in self.tiling:
-                mine, dense = x[tile.pairs], torch.outer(rows[tile.rows], self.noise[tile.columns]).view(-1)
-                mine.copy_(torch.where(mine == 0, mine, mine / dense.index_select(0, tile.local)))
-            self._weighted = (w, w._version, x, rows)
-        return self._weighted[2], self._weighted[3]
+                mine, dense = count[tile.pairs], torch.outer(rows[tile.rows], self.noise[tile.columns]).view(-1)
+                x[tile.pairs] = torch.where(mine == 0, mine, mine / dense.index_select(0, tile.local))
+            found = x, rows
+            self._ratios = w, w._version, found
+        return found
 
-    def _counted(self, w: Tensor) -> tuple[Tensor, Tensor]:
+    def weighted_counts(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Give X(w)/N on the ordered pairs and r on the words."""
         unordered = self._unordered(w.detach().cpu().double().numpy())
         rows = self.tensor(self._row_sums(unordered) * (self.negatives / self.total))
@@ -155,6 +160,11 @@ class SkipGramLoss(Field):
             self.add(grad_c, strips_u[tile.row], rho.T)
 
         return self.tiling.sums(self.dimension, rows, self.noise, add).view(-1)
+
+
+def kept_of(kept: Kept | None, w: Tensor) -> tuple[Tensor, Tensor] | None:
+    """What was kept of these very weights; None where they are others, or were changed."""
+    return kept[2] if kept is not None and kept[0] is w and kept[1] == w._version else None
 
 
 def default_prior(rows: np.ndarray) -> float:

@@ -24,6 +24,7 @@ from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.influence import PairInfluence
 from crossloss.models.skipgram.kernels import Kernels
 from crossloss.models.skipgram.linearisation import ExactLinearisation
+from crossloss.models.skipgram.loss import Kept, kept_of
 from crossloss.models.skipgram.observed import ObservedPairs
 from crossloss.models.skipgram.settings import Settings
 from crossloss.text.pairs import PairCounts
@@ -65,13 +66,15 @@ class DrawnNegatives(SkipGramField):
             for share in (np.where(draw.probability < 1, draw.probability, 0.0) for draw in self._drawn)
         )
         self._observed = ObservedPairs(self)
-        self._counts: tuple[Tensor, int, tuple[Tensor, Tensor]] | None = None
+        self._counts: Kept | None = None
 
-    def counted(self, w: Tensor) -> tuple[Tensor, Tensor]:
+    def weighted_counts(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Give X(w)/N on the ordered pairs and r on the words; kept until the weights change."""
-        if self._counts is None or self._counts[0] is not w or self._counts[1] != w._version:
-            self._counts = w, w._version, self._counted(w)
-        return self._counts[2]
+        found = kept_of(self._counts, w)
+        if found is None:
+            found = super().weighted_counts(w)
+            self._counts = w, w._version, found
+        return found
 
     def at(self, theta: Tensor, w: Tensor, step: int) -> Linearisation:
         """Products with the derivative at one point of g_t; of the exact loss for ``FULL_BATCH``."""
@@ -96,7 +99,7 @@ class DrawnNegatives(SkipGramField):
         """The pairs' part of g_t, (p,); its expectation over draws is the exact one."""
         if step == FULL_BATCH:
             return super().data_gradient(theta, w, step)
-        count, rows = self.counted(w)
+        count, rows = self.weighted_counts(w)
         pairs, (u, c) = self._observed, self.matrices(theta)
         both = pairs.products((torch.sigmoid(pairs.dots(u, c)) - 1).mul_(count), u, c)
         for parts, out in zip(self._sums(theta, rows, step), both, strict=True):
@@ -115,7 +118,7 @@ class DrawnLinearisation(ExactLinearisation):
     ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...], "tuple[list[DrawnSum | Surrogate], ...]"]:
         """Of the observed pairs dL/dS, its derivative by S, and that by X less b (all (o,)); U and C; both sums."""
         field = self.field
-        count, rows = field.counted(self.w)
+        count, rows = field.weighted_counts(self.w)
         u, c = field.matrices(self.theta)
         s = torch.sigmoid(field._observed.dots(u, c))
         sums = field._sums(self.theta, rows, self.step)
