@@ -15,7 +15,8 @@ def resume(checkpoint: Checkpoint | None, into: Accumulator) -> tuple[int, State
     if saved is None:
         return None
     sums = {f"sum.{name}": live for name, live in into.tensors().items()}
-    if distributed.add_(tensor([float(sums.keys() != {name for name in saved if name.startswith("sum.")})])) > 0:
+    others = sums.keys() != {name for name in saved if name.startswith("sum.")}
+    if distributed.add_(tensor([float(others)])) > 0:
         return None
     for name, live in sums.items():
         live.copy_(saved[name])

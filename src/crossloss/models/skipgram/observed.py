@@ -5,6 +5,7 @@ than as an entry of a sparse matrix, whose rows and columns are fetched one by o
 products with zeros elsewhere, and the pairs of all others are one sparse matrix.
 """
 
+import math
 import warnings
 
 import numpy as np
@@ -32,16 +33,15 @@ class ObservedPairs:
         self.tiling, self.product, self.add = field.tiling, field.product, field.add
         self.size, self.device, self._ones = field.size, field.device, torch.ones_like(field.noise)
         self.dense = [tile for tile in self.tiling if _is_dense(tile)]
-        self._in_rest([tile for tile in self.tiling if not _is_dense(tile)])
+        self._sides = self._sparse([tile for tile in self.tiling if not _is_dense(tile)])
 
-    def _in_rest(self, tiles: list[Tile]) -> None:
-        """The sparse matrix, by word and by context; each entry with its place among the values."""
+    def _sparse(self, tiles: list[Tile]) -> tuple[tuple[Tensor, ...], ...]:
+        """The pairs of some tiles by word and by context: ends, columns, and each entry's place among the values."""
         none = np.zeros(0, np.int32)
         at = np.concatenate([none, *(np.arange(t.pairs.start, t.pairs.stop, dtype=np.int32) for t in tiles)])
-        word = np.concatenate([none, *(_row(tile) + np.int32(tile.rows.start) for tile in tiles)])
-        context = np.concatenate([none, *(_column(tile) + np.int32(tile.columns.start) for tile in tiles)])
+        word, context = np.concatenate([np.zeros((2, 0), np.int32), *map(_words, tiles)], axis=1)
         by_word, by_context = np.lexsort((context, word)), np.lexsort((word, context))
-        self._sides = tuple(
+        return tuple(
             tuple(map(self._tensor, (_ends(row[order], self.size), column[order], at[order])))
             for row, column, order in ((word, context, by_word), (context, word, by_context))
         )
@@ -74,7 +74,7 @@ class ObservedPairs:
         strips_u, strips_c = strips(u, self.tiling.rows), strips(c, self.tiling.columns)
 
         def add(tile: Tile, by_word: Tensor, by_context: Tensor) -> None:
-            plane = values.new_zeros(tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start)
+            plane = values.new_zeros(tile.shape)
             plane.view(-1).scatter_(0, tile.local.long(), values[tile.pairs])
             self.add(by_word, strips_c[tile.column], plane)
             self.add(by_context, strips_u[tile.row], plane.T)
@@ -88,19 +88,13 @@ class ObservedPairs:
 
 
 def _is_dense(tile: Tile) -> bool:
-    count: int = tile.pairs.stop - tile.pairs.start
-    elements: int = (tile.rows.stop - tile.rows.start) * (tile.columns.stop - tile.columns.start)
-    return count > DENSE * elements
+    return len(tile.local) > DENSE * math.prod(tile.shape)
 
 
-def _row(tile: Tile) -> np.ndarray:
-    found: np.ndarray = tile.local.cpu().numpy() // np.int32(tile.columns.stop - tile.columns.start)
-    return found
-
-
-def _column(tile: Tile) -> np.ndarray:
-    found: np.ndarray = tile.local.cpu().numpy() % np.int32(tile.columns.stop - tile.columns.start)
-    return found
+def _words(tile: Tile) -> np.ndarray:
+    """Word and context of every pair of a tile, (2, n) int32."""
+    rows, columns = np.divmod(tile.local.cpu().numpy(), np.int32(tile.shape[1]))
+    return np.stack([rows + np.int32(tile.rows.start), columns + np.int32(tile.columns.start)])
 
 
 def _ends(rows: np.ndarray, size: int) -> np.ndarray:

@@ -35,6 +35,11 @@ class Tile:
     pairs: slice
     local: Tensor
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Words and contexts, numbers of them."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
 
 class Tiling:
     """Ordered pairs of a vocabulary of ``size`` words, sorted by tile, then row, then column.
