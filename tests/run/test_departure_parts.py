@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from crossloss.models.torch.view import Layout
-from crossloss.run.departure import NOISE, Facts, OnlyNoise, _noise, departure
+from crossloss.run.departure import NOISE, Departure, Facts, OnlyNoise, _noise, departure
 
 
 def layout():
@@ -31,6 +31,7 @@ def test_a_departure_is_relative_to_the_parameter_or_to_typical_entries():
     assert departure(where, theta, recorded).relative == pytest.approx(0.1 / (typical * 2**0.5))
     theta[0] = float("nan")
     assert departure(where, theta, recorded).name == "0.weight"
+    assert departure(where, theta, recorded, left_out=range(4)) == Departure("", 0, -1.0, 0)
 
 
 def test_only_noise_is_noise_in_every_step_so_far():
@@ -42,6 +43,13 @@ def test_only_noise_is_noise_in_every_step_so_far():
     assert noise.until(2) == {1}
     assert noise.until(2) == {1}
     assert noise.until(3) == frozenset(), "no gradient at all is not noise"
+
+
+def test_noise_is_below_a_hundred_units_of_rounding():
+    """Of the gradient's typical entry, which one large parameter sets here."""
+    eps, typical = 1e-7, np.sqrt(1.0 / 104)
+    for units, noise in ((99.5, {1}), (100.5, set())):
+        assert OnlyNoise([[1.0, units * eps * typical * 2]], [100, 4], eps).until(1) == noise
 
 
 def facts(eps=1e-8):
@@ -69,3 +77,15 @@ def test_noise_of_a_whole_parameter_or_of_an_entry():
     assert _noise(facts(), g, own, 1.0, type(found)("0.bias", 1, 0.1, 7)) is None
     assert _noise(facts(), torch.zeros_like(g), own * 0, 0.0, whole) is None
     assert np.isfinite(limit)
+
+
+def test_a_parameter_is_noise_where_its_typical_entry_is():
+    """Two entries of .9 of the limit have a norm of 1.27 of it, below the square root of 2."""
+    where = Layout(nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 1)).double())
+    for part, noise in ((0.9, True), (1.1, False)):
+        g = torch.ones(13, dtype=torch.float64)
+        limit = NOISE * torch.finfo(g.dtype).eps * float(g.square().mean().sqrt())
+        g[8:10] = part * limit * (11 / 13) ** 0.5  # the limit of the gradient with these entries
+        own = where.split(g)["0.bias"]
+        sentence = _noise(facts(), g, own, float(own.norm()), Departure("0.bias", 1, 0.1, 8))
+        assert (sentence or "").startswith("the gradient of '0.bias' is rounding noise") == noise

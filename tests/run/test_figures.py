@@ -7,7 +7,7 @@ import pytest
 
 import crossloss as cl
 from crossloss.run import figures as module
-from crossloss.run.figures import figures, figures_of, held_in_samples
+from crossloss.run.figures import HELD_OUT, figures, figures_of, held_in_samples
 from dense import random_sentences
 from train_on import train_on
 
@@ -47,6 +47,9 @@ def test_one_in_twenty_is_held_out_with_its_swapped_version():
         np.testing.assert_array_equal(held_in[4000:], held_in[:1000])
         np.testing.assert_array_equal(held_in, held_in_samples(drawn, 3))
         assert (held_in != held_in_samples(drawn, 4)).any()
+        first = next(s for s in range(1000) if np.random.default_rng([s, 353]).random() < HELD_OUT)
+        out = held_in_samples(drawn, first)
+        assert out[0] == out[4000] == 0, "the first sentence's swapped version too"
         np.testing.assert_array_equal(held_in_samples(drawn, None), held_in_samples(drawn, 0))
         corpus.originals = None
         assert (held_in_samples(drawn, 3)[4000:] != held_in[4000:]).any()

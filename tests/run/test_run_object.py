@@ -62,3 +62,15 @@ def test_an_estimate_is_of_one_objective_unless_said_otherwise(run):
     assert any("2 objectives" in name for name in run.estimate(2).parts)
     assert run.estimate(2).memory > run.estimate(1).memory - 50_000_000
     assert np.isfinite(run.estimate().memory)
+
+
+def test_memory_for_objectives_counts_what_the_optimiser_carries(run, monkeypatch):
+    asked, footprint = [], type(run.model).footprint
+    monkeypatch.setattr(type(run.model), "footprint", lambda self, rule: asked.append(rule) or footprint(self, rule))
+    assert run.at_once(4) == 4
+    model = cl.SkipGram(run.model.corpus, vectors=run.theta.view(2, -1, 3).numpy(), min_count=1, dimension=3, window=3)
+    imported = cl.imported(model)
+    asked.clear()
+    assert imported.at_once(4) >= 1
+    run.at_once(4)
+    assert asked == [None, run.optimiser]

@@ -1,10 +1,13 @@
 """What is refused before anything is made, what is written, and what is given back after an error."""
 
 import pytest
+from filelock import FileLock
 
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.run import train as module
+from crossloss.run.store import content_key
+from crossloss.run.trajectory import FolderStates, MemoryStates
 from dense import random_sentences
 from train_on import train_on
 
@@ -23,11 +26,14 @@ def test_what_is_no_model_is_refused_by_its_type(make):
 
 
 def test_a_trained_folder_has_its_figures(corpus, tmp_path):
-    with train_on(corpus, out=tmp_path / "run", **SETTINGS) as run:
+    with train_on(corpus, out=tmp_path / "run", seed=5, **SETTINGS) as run:
         assert run.store.metrics["train.loss"] == pytest.approx(run.loss)
         assert run.store.metrics.keys() >= dict(run.model.figures()).keys()
         assert run.store.manifest["environment"]["threads"].isdigit()
         assert run.store.manifest["samples"] == run.model.samples
+        assert run.store.manifest["settings"].items() >= {"steps": 3, "seed": 5, "dimension": 3}.items()
+        assert run.store.manifest["kernels"] == run.model.kernels
+        assert run.store.manifest["training"] == content_key(run.store.manifest["identity"])
 
 
 def test_an_error_gives_the_folder_back_and_is_not_swallowed(corpus, tmp_path, monkeypatch):
@@ -48,6 +54,23 @@ def test_an_error_gives_the_folder_back_and_is_not_swallowed(corpus, tmp_path, m
     monkeypatch.setattr(module, "write_run", write)
     with cl.imported(model, out=tmp_path / "other") as again:
         assert again.steps == 0
+
+
+def test_an_error_before_the_first_step_gives_the_folder_back(corpus, tmp_path, monkeypatch):
+    def fails(*given):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(module, "assemble", fails)
+    with pytest.raises(RuntimeError, match="no memory") as kept:
+        train_on(corpus, out=tmp_path / "run", **SETTINGS)
+    FileLock(tmp_path / "run" / ".lock").acquire(blocking=False).lock.release()
+    del kept
+
+
+def test_states_lie_in_memory_where_there_is_room(corpus, tmp_path):
+    assert type(train_on(corpus, **SETTINGS).trajectory.states) is MemoryStates
+    with train_on(corpus, out=tmp_path / "run", **SETTINGS) as run:
+        assert type(run.trajectory.states) is FolderStates
 
 
 def test_another_run_in_the_folder_is_refused_and_the_folder_free(corpus, tmp_path):

@@ -130,8 +130,8 @@ def reason(
             return f"your gradient is {size} times the field's, {what}: {advice}", False
     ratio = theirs / ours if ours else float("inf")
     return (
-        f"your gradient is {ratio:.3g} times the field's in norm: other rows than recorded, another loss, "
-        "random numbers drawn elsewhere, or layers in another mode"
+        f"your gradient is {ratio:.5g} times the field's in norm: other rows than recorded, another loss, "
+        "random numbers drawn elsewhere, layers in another mode, or parameters changed by hand"
     ), False
 
 
