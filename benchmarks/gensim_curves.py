@@ -22,18 +22,26 @@ from record import RESULTS, Record
 
 import crossloss as cl
 from crossloss.models.skipgram.quality import quality
+from crossloss.models.skipgram.settings import Recipe
 from crossloss.objectives import weat
 from crossloss.text.vocabulary import build_vocabulary, token_words
 
-CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "4337": ("wikipedia-180k.tsv.gz", {"min_count": 100, "dimension": 50}),
-    "25074": ("wikipedia-180k.tsv.gz", {"min_count": 8, "dimension": 50}),
-    "25074-drawn": ("wikipedia-180k.tsv.gz", {"min_count": 8, "dimension": 50, "negative_columns": 2048}),
-    "67108": ("wikipedia-600k.tsv.bz2", {"min_count": 5, "dimension": 100, "negative_columns": 2048}),
+SMALL, LARGE = "wikipedia-180k.tsv.gz", "wikipedia-600k.tsv.bz2"
+DRAWN = {"min_count": 8, "dimension": 50, "negative_columns": 2048}
+CASES: dict[str, tuple[str, dict[str, Any], float]] = {
+    "4337": (SMALL, {"min_count": 100, "dimension": 50}, 0.8),
+    "25074": (SMALL, {"min_count": 8, "dimension": 50}, 0.8),
+    "25074-drawn": (SMALL, DRAWN, 0.8),
+    "25074-momentum": (SMALL, DRAWN, 0.9),
+    "67108": (LARGE, {"min_count": 5, "dimension": 100, "negative_columns": 2048}, 0.9),
 }
-"""Corpus and settings by number of words; drawn negatives have a linear control variate."""
+"""Corpus, settings and momentum by number of words; drawn negatives have a linear control variate."""
+THEIRS = {"25074-momentum": "25074-drawn"}
+"""Cases that are compared with gensim's runs of another, which are the same."""
 SEEDS = (0, 1, 2)
 STEPS = (10, 15, 20, 25, 30, 40, 50, 60, 80, 100)
+MORE = (125, 150)
+"""Steps of the cases that have more, as gensim takes them longer."""
 EPOCHS = (1, 2, 3, 5, 10)
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 FIGURES = ("wordsim353", "simlex999")
@@ -46,17 +54,21 @@ def put(record: Record, key: str, words: list[str], vectors: np.ndarray, seconds
     record.put(f"{key}.seconds", seconds)
 
 
-def ours(record: Record, model: cl.SkipGram, counting: float, key: str, seed: int) -> None:
+def steps(case: str) -> tuple[int, ...]:
+    return STEPS + MORE if case in ("25074-momentum", "67108") else STEPS
+
+
+def ours(record: Record, model: cl.SkipGram, counting: float, case: str, key: str, seed: int) -> None:
     """One run, measured on the way; the counting that precedes it is in the clock."""
     field, spent = model.build(), counting
     w = torch.from_numpy(model.own_weights.copy())
-    optimiser = model.prepare(model.optimiser(), w)
+    optimiser = model.prepare(Recipe.checked({"momentum": CASES[case][2]}).optimiser, w)
     state = optimiser.init(field.initial(seed))
-    for t in range(max(STEPS)):
+    for t in range(max(steps(case))):
         begun = time.perf_counter()
         state = optimiser.step(state, field.gradient(state["theta"], w, t), t)
         spent += time.perf_counter() - begun
-        if t + 1 in STEPS:
+        if t + 1 in steps(case):
             view = field.view(state["theta"])
             put(record, f"{key}.{t + 1}", view.words, view.vectors.numpy(), spent)
 
@@ -72,19 +84,22 @@ def theirs(record: Record, sentences: list[list[str]], key: str, epochs: int, se
 
 
 def pieces(case: str) -> list[tuple[str, str, int, int]]:
-    """(key, what, seed, epochs) of every run of a case, both in turn, the longest of gensim's first."""
+    """(key, what, seed, epochs) of every run of a case, what is compared first, both in turn."""
     found: list[tuple[str, str, int, int]] = []
-    for seed in SEEDS:
-        found.append((f"{case}.crossloss.seed{seed}", "ours", seed, max(STEPS)))
-        found += [(f"{case}.gensim.seed{seed}.{e}", "theirs", seed, e) for e in reversed(EPOCHS)]
+    for epochs in reversed(EPOCHS):
+        for seed in SEEDS:
+            if epochs == max(EPOCHS):
+                found.append((f"{case}.crossloss.seed{seed}", "ours", seed, max(steps(case))))
+            if case not in THEIRS:
+                found.append((f"{case}.gensim.seed{seed}.{epochs}", "theirs", seed, epochs))
     return found
 
 
 def measure(record: Record, data: Path, case: str, at_most: int | None) -> None:
-    last = {"ours": lambda key: f"{key}.{max(STEPS)}.seconds", "theirs": lambda key: f"{key}.seconds"}
+    last = {"ours": lambda key: f"{key}.{max(steps(case))}.seconds", "theirs": lambda key: f"{key}.seconds"}
     todo = [piece for piece in pieces(case) if last[piece[1]](piece[0]) not in record.figures][:at_most]
     if todo:
-        file, settings = CASES[case]
+        file, settings, _ = CASES[case]
         corpus = cl.read(data / file)
         keep = [word for name in TESTS for word in weat(name).words]
         model, counting = cl.SkipGram(corpus, keep_words=keep, max_words=0, **settings), 0.0
@@ -102,7 +117,7 @@ def measure(record: Record, data: Path, case: str, at_most: int | None) -> None:
             sentences = [[vocabulary.words[i] for i in rows[a:b] if i >= 0] for a, b in bounds]
         for key, what, seed, epochs in todo:
             if what == "ours":
-                ours(record, model, counting, key, seed)
+                ours(record, model, counting, case, key, seed)
             else:
                 theirs(record, sentences, key, epochs, seed, settings["dimension"])
     if all(last[what](key) in record.figures for key, what, *_ in pieces(case)):
@@ -111,12 +126,13 @@ def measure(record: Record, data: Path, case: str, at_most: int | None) -> None:
 
 def compare(record: Record, case: str) -> None:
     """Seconds of ours to gensim's quality after its last epochs, means over the seeds, and over gensim's seconds."""
-    whole = float(curve(record, f"{case}.gensim", (max(EPOCHS),), "seconds").mean())
-    seconds = curve(record, f"{case}.crossloss", STEPS, "seconds").mean(0)
-    record.put(f"{case}.gensim.seconds", whole)
+    theirs = f"{THEIRS.get(case, case)}.gensim"
+    whole = float(curve(record, theirs, (max(EPOCHS),), "seconds").mean())
+    seconds = curve(record, f"{case}.crossloss", steps(case), "seconds").mean(0)
+    record.put(f"{theirs}.seconds", whole)
     for figure in FIGURES:
-        goal = float(curve(record, f"{case}.gensim", (max(EPOCHS),), figure).mean())
-        values = curve(record, f"{case}.crossloss", STEPS, figure).mean(0)
+        goal = float(curve(record, theirs, (max(EPOCHS),), figure).mean())
+        values = curve(record, f"{case}.crossloss", steps(case), figure).mean(0)
         record.put(f"{case}.{figure}.gensim", goal)
         record.put(f"{case}.{figure}.crossloss", float(values.max()))
         there = np.flatnonzero(values >= goal)
@@ -145,9 +161,10 @@ def draw(record: Record, cases: list[str], path: Path) -> None:
     for column, case in enumerate(cases):
         for row, figure in enumerate(FIGURES):
             axis = axes[row][column]
-            for label, colour, points in (("crossloss", "#0072B2", STEPS), ("gensim", "#D55E00", EPOCHS)):
-                seconds = curve(record, f"{case}.{label}", points, "seconds").min(0)  # what else runs only adds
-                values = curve(record, f"{case}.{label}", points, figure)
+            for label, colour, points in (("crossloss", "#0072B2", steps(case)), ("gensim", "#D55E00", EPOCHS)):
+                key = f"{THEIRS.get(case, case) if label == 'gensim' else case}.{label}"
+                seconds = curve(record, key, points, "seconds").min(0)  # what else runs only adds
+                values = curve(record, key, points, figure)
                 axis.plot(seconds, values.mean(0), "o-", color=colour, label=label, markersize=3)
                 axis.fill_between(seconds, values.min(0), values.max(0), color=colour, alpha=0.2, linewidth=0)
             axis.set_ylabel({"wordsim353": "WordSim-353", "simlex999": "SimLex-999"}[figure])

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from crossloss import cli
+from crossloss.cli import preflight
 from crossloss.cli.options import as_options
+from crossloss.models.skipgram import settings
 from dense import random_sentences
 
 WORDS = [f"wa{chr(97 + i)}" for i in range(16)]
@@ -235,6 +237,26 @@ def test_a_vocabulary_too_large_for_memory_is_refused_before_training(crossloss,
     assert code == 2
     assert "needs about" in errors
     assert not (files / "new").exists()
+
+
+def test_many_words_draw_negatives_and_the_price_of_the_others_is_said(crossloss, files, monkeypatch):
+    corpus, test, out = files / "c.tsv", f"{files}/t.yaml:mine", files / "run"
+    many = [*SETTINGS, "--max-words", "0"]
+    for module, name, value in ((settings, "EXACT_WORDS", 10), (settings, "DRAWN", 3), (preflight, "DRAWN", 3)):
+        monkeypatch.setattr(module, name, value)
+    code, said, errors = crossloss("run", corpus, "--objective", test, "--out", out, *many)
+    assert code == 0
+    assert "Negatives of a word at each step: 3 drawn. With all of them (--negative-columns 0): training 0" in said
+    assert "Note" not in errors, "said once"
+    assert json.loads((out / "manifest.json").read_text())["settings"]["negative_columns"] == 3
+    assert ">3<" in (out / "report.html").read_text().split("negative columns")[1][:60]
+    code, said, _ = crossloss("run", corpus, "--objective", test, "--dry-run", "--negative-columns", 0, *many)
+    assert (code, "all, exactly. With --negative-columns 3: training" in said) == (0, True)
+    code, _, errors = crossloss("train", corpus, "--objective", test, "--out", files / "other", *many)
+    assert (code, errors.count("Note: A vocabulary of")) == (0, 1)
+    assert "Give --negative-columns as many as you want, or 0 for all of them" in errors
+    code, said, _ = crossloss("run", corpus, "--objective", test, "--dry-run", *SETTINGS, "--max-words", 9)
+    assert (code, "all, exactly" in said) == (0, True)
 
 
 def test_other_objectives_from_the_command_line_to_the_report(crossloss, files):

@@ -6,6 +6,7 @@ Every option is a word of ``Settings`` or of the Python interface; nothing is co
 import re
 import signal
 import sys
+import warnings
 
 import typer
 
@@ -45,8 +46,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        with distributed.joined(), progress():
+        with distributed.joined(), progress(), warnings.catch_warnings():
             printing.console.quiet = not distributed.first()
+            warnings.showwarning = lambda message, *unused: printing.print_warning(as_options(str(message)))
             sys.exit(app(standalone_mode=False))
     except UserError as error:
         printing.print_error(as_options(str(error)))

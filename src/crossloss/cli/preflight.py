@@ -1,19 +1,24 @@
 """What is printed before anything long begins: what the corpus is, which words occur, the time and memory it takes."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from crossloss.cli.printing import print_line, print_table
+from crossloss.core import UserError
 from crossloss.models.skipgram.estimate import check_memory, estimate
-from crossloss.models.skipgram.settings import make_settings, split_settings
+from crossloss.models.skipgram.settings import DRAWN, make_settings, split_settings
 from crossloss.objectives import BaseObjective, rare_words
 from crossloss.text.read import Corpus, read
 from crossloss.text.swaps import with_swaps
 from crossloss.text.tokens import cut
 from crossloss.text.vocabulary import build_vocabulary
-from crossloss.utils.display import Table
+from crossloss.utils.display import Table, duration
 from crossloss.utils.memory import available_memory, parse_bytes
 from crossloss.utils.progress import track
+
+MANY = 4
+"""Times the negatives that would be drawn: a vocabulary from which on drawing them saves time."""
 
 
 def read_corpus(corpus: str, reading: dict[str, Any]) -> Corpus:
@@ -29,10 +34,11 @@ def read_corpus(corpus: str, reading: dict[str, Any]) -> Corpus:
 
 def print_preflight(
     corpus: Corpus, objectives: Sequence[BaseObjective], settings: Mapping[str, Any], memory: str, **passes: float
-) -> None:
+) -> dict[str, Any]:
     """Print which words of the objectives occur and what the run will take; refuse what does not fit.
 
-    ``passes`` are the ``trainings`` and ``scorings`` of the whole command, about.
+    ``passes`` are the ``trainings`` and ``scorings`` of the whole command, about. Gives the settings with the number of
+    negatives, which follows from that of the words.
     """
     given, recipe = split_settings(**settings)
     chosen = make_settings(**given)
@@ -47,11 +53,23 @@ def print_preflight(
     for objective in objectives:
         _print_words(objective, vocabulary.occurrences, corpus)
     budget, available = parse_bytes(memory), available_memory()
-    cost = estimate(chosen, corpus, vocabulary, steps=recipe.steps, objectives=len(objectives), memory=budget)
+    size = {"steps": recipe.steps, "objectives": len(objectives), "memory": budget}
+    cost = estimate(chosen, corpus, vocabulary, **size)
+    drawn = chosen.drawn(len(vocabulary.words))
     print_line(*cost.summary(available, **passes))
+    if len(vocabulary.words) > MANY * DRAWN:
+        other = DRAWN * (not drawn)
+        line = f"Negatives of a word at each step: {f'{drawn:,} drawn' if drawn else 'all, exactly'}."
+        with suppress(UserError):  # the budget bears the ones and not the others
+            price = estimate(chosen.model_copy(update={"negative_columns": other}), corpus, vocabulary, **size)
+            train, score = duration(price.train_seconds), duration(price.score_seconds)
+            which = f"--negative-columns {other}" if other else "all of them (--negative-columns 0)"
+            line += f" With {which}: training {train}, scoring {score}."
+        print_line(line)
     check_memory(cost.memory_bytes, available)
     for objective in objectives:
         objective.lookup(vocabulary.index)
+    return {**settings, "negative_columns": drawn}
 
 
 def _print_words(objective: BaseObjective, counts: Mapping[str, int], corpus: Corpus) -> None:

@@ -34,6 +34,12 @@ def print_error(text: str) -> None:
         errors.print(safe_text(f"Error: {sentence}"), style="red", soft_wrap=True)
 
 
+def print_warning(text: str) -> None:
+    """Print what the library warns of; of several processes one does."""
+    if not console.quiet:
+        errors.print(safe_text(f"Note: {text}"), soft_wrap=True)
+
+
 def print_table(*tables: Table) -> None:
     """Print tables; columns of numbers are set right, rows of long texts are parted by lines."""
     for table in tables:

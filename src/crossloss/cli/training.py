@@ -88,7 +88,7 @@ def run(
     for o in objectives:
         check_target(o, target, dict.fromkeys(text.types, 0))
     passes = {} if dry_run else _passes(len(objectives), starts, validate, count)
-    print_preflight(text, objectives, settings, memory, **passes)
+    settings = print_preflight(text, objectives, settings, memory, **passes)
     if dry_run:
         return
     with _train(text, objectives, settings, out=out, overwrite=overwrite, memory=memory) as trained:

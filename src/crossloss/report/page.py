@@ -171,8 +171,9 @@ class Contents:
         if "type" in settings:
             settings["optimiser"] = settings.pop("type")
         if isinstance(self.model, SkipGram):
-            size = display.several(len(self.model.vocabulary.words), "word")
-            settings |= {"prior": f"{self.model.build().prior:g}", "vocabulary": size}
+            field = self.model.build()
+            settings |= {"prior": f"{field.prior:g}", "vocabulary": display.several(field.size, "word")}
+            settings["negative_columns"] = self.model.settings.drawn(field.size) or "all"
         versions = store.manifest.get("environment") or environment()
         times = {
             name.removesuffix(".seconds"): display.duration(value)

@@ -22,6 +22,7 @@ from crossloss.text.samples import Corpus
 from crossloss.text.vocabulary import Vocabulary, known_words
 from crossloss.utils import distributed
 from crossloss.utils.mapping import forget
+from crossloss.utils.threads import ahead
 
 TOKENS_AT_ONCE = 200_000
 FAR = 0.05
@@ -95,16 +96,17 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
 
     lengths, unique = count_blocks(corpus, vocabulary, window, slice(0, len(corpus)), put, progress)
     pairs = pairs_of(unique, len(vocabulary.words))
-    for i, key in enumerate(keys):  # in place, so that the long keys go as the short columns come
-        keys[i] = np.searchsorted(unique, key).astype(np.int32)
+    columns = ahead(lambda i: np.searchsorted(unique, keys[i]).astype(np.int32), range(len(keys)))
+    for i, column in enumerate(columns):  # in place, so that the long keys go as the short columns come
+        keys[i] = column
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     indptr = indptr.astype(np.int32 if indptr[-1] < 2**31 else np.int64)
     data = np.concatenate(counts)
     counts.clear()
-    columns = np.concatenate(keys)
+    indices = np.concatenate(keys)
     keys.clear()
     shape = (len(corpus), len(unique))
-    return PairCounts(pairs, scipy.sparse.csr_matrix((data, columns, indptr), shape=shape), window)
+    return PairCounts(pairs, scipy.sparse.csr_matrix((data, indices, indptr), shape=shape), window)
 
 
 def pairs_of(keys: np.ndarray, size: int) -> np.ndarray:
@@ -135,11 +137,18 @@ def count_blocks(
     """
     first, n = samples.start, samples.stop
     lengths, union = np.zeros(n - first, dtype=np.int64), Union()
-    for block, words, sample in known_words(corpus, vocabulary, TOKENS_AT_ONCE, samples):
+
+    def counted(known: tuple[slice, np.ndarray, np.ndarray]) -> tuple[slice, *tuple[np.ndarray, ...]]:
+        block, words, sample = known
         sample, key, count = _count_block(words, sample, vocabulary, window)
-        lengths[block.start - first : block.stop - first] = np.bincount(sample, minlength=block.stop - block.start)
-        put(key, count.astype(np.float32))
-        union.add(unique_sorted(key))
+        length = np.bincount(sample, minlength=block.stop - block.start)
+        return block, length, key, count.astype(np.float32), unique_sorted(key)
+
+    blocks = known_words(corpus, vocabulary, TOKENS_AT_ONCE, samples)
+    for block, length, key, count, distinct in ahead(counted, blocks):
+        lengths[block.start - first : block.stop - first] = length
+        put(key, count)
+        union.add(distinct)
         if progress:
             progress(block.stop - first, n - first)
     return lengths, union.all()

@@ -19,6 +19,7 @@ from crossloss.text.samples import Corpus
 from crossloss.text.vocabulary import Vocabulary
 from crossloss.utils import distributed, files
 from crossloss.utils.mapping import number_pieces, write_pieces
+from crossloss.utils.threads import ahead
 
 ELEMENTS_AT_ONCE = 1 << 22
 STRETCHES = 64
@@ -60,8 +61,8 @@ class Stretch:
     def number(self, unique: np.ndarray) -> None:
         """Turn its keys into their places among all."""
         with self.file("columns").open("wb") as columns:
-            for key in self.pieces("keys"):
-                np.searchsorted(unique, key).astype(np.int32).tofile(columns)
+            for column in ahead(lambda key: np.searchsorted(unique, key).astype(np.int32), self.pieces("keys")):
+                column.tofile(columns)
 
 
 def stream_pairs(

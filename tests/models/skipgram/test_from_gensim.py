@@ -8,6 +8,8 @@ import torch
 
 from crossloss.core import UserError
 from crossloss.estimators import ConjugateGradient, InverseHessian
+from crossloss.models.skipgram import settings
+from crossloss.models.skipgram.field import SkipGramField
 from crossloss.models.skipgram.from_gensim import counted, from_gensim
 from crossloss.models.skipgram.from_word2vec import from_word2vec
 from crossloss.objectives.weat import Weat
@@ -265,3 +267,8 @@ def test_how_many_counts_differ_is_said_where_it_is_more_than_one(model):
     other = model.wv.index_to_key[1]
     with pytest.raises(UserError, match=rf"\(2 of {len(model.wv)} words differ\)"):
         from_gensim(model, from_sentences([*SENTENCES[:-1], f"{SENTENCES[-1]} {one} {one} {other}"]))
+
+
+def test_a_large_vocabulary_trained_elsewhere_has_its_exact_loss(model, corpus, monkeypatch):
+    monkeypatch.setattr(settings, "EXACT_WORDS", 3)
+    assert type(from_gensim(model, corpus).build()) is SkipGramField

@@ -87,11 +87,12 @@ def footprint(settings: Settings, corpus: Corpus, *, words: int, pairs: int, ele
     ordered = 2 * pairs // distributed.count()
     width = settings.torch_dtype.itemsize
     theta = 2 * words * settings.dimension * width
-    each = ORDERED_PAIR + DRAWN_PAIR * bool(settings.negative_columns)
+    drawn = settings.drawn(words)
+    each = ORDERED_PAIR + DRAWN_PAIR * bool(drawn)
     text = len(corpus) * SAMPLE + len(corpus.tokens) * TOKEN if corpus.file is None else len(corpus) * MAPPED_SAMPLE
     data = text + elements * ELEMENT + pairs * PAIR + ordered * each
     control = 0
-    if settings.negative_columns and settings.negative_control == "quadratic":
+    if drawn and settings.negative_control == "quadratic":
         third = settings.dimension * (settings.dimension + 1) // 2 * width
         control = CONTROL_BLOCKS * third * max(ROWS, settings.dimension)
     return Footprint(
@@ -107,8 +108,8 @@ def footprint(settings: Settings, corpus: Corpus, *, words: int, pairs: int, ele
 def _seconds(settings: Settings, words: int, pairs: int) -> tuple[float, float, float]:
     """Of a gradient, and of a pullback: what it costs whatever the objectives, and for each of them."""
     speed, ordered = _tile_speed(settings, words) * distributed.count(), 2 * pairs / distributed.count()
-    if settings.negative_columns:
-        product = words * min(settings.negative_columns, words) * settings.dimension / speed
+    if drawn := settings.drawn(words):
+        product = words * min(drawn, words) * settings.dimension / speed
         sparse = ordered * settings.dimension * SECONDS_PER_SPARSE_PRODUCT
         if settings.device == "cpu":
             sparse /= torch.get_num_threads()

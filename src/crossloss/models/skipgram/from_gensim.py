@@ -13,8 +13,8 @@ from crossloss.text.tokens import normal
 from crossloss.text.vocabulary import Vocabulary, keep_probability
 
 FASTTEXT = "A FastText vector is a sum over character n-grams, which the field is not: use Word2Vec."
-AS_TRAINED: dict[str, Any] = {"prior": 0.0, "min_count": 1, "max_words": 0}
-"""Settings of a model trained elsewhere: word2vec has no prior, and its vocabulary is what it is."""
+AS_TRAINED: dict[str, Any] = {"prior": 0.0, "min_count": 1, "max_words": 0, "negative_columns": 0}
+"""Settings of a model trained elsewhere: word2vec has no prior, its vocabulary is what it is, and its loss is exact."""
 
 
 def from_gensim(model: Any, corpus: Corpus, *, dtype: str = "float64") -> SkipGram:

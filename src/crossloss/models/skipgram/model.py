@@ -1,6 +1,7 @@
 """Skip-gram on a corpus: vocabulary, pair counts and settings, from which the training field is built."""
 
 import copy
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -148,9 +149,20 @@ class SkipGram(Sentences):
             for array in (corpus.weights, corpus.tokens, corpus.indptr, vocabulary.counts, vocabulary.keep,
                           counts.pairs, matrix.data, matrix.indices, matrix.indptr):  # fmt: skip
                 array.flags.writeable = False
-            kind = DrawnNegatives if self.settings.negative_columns else SkipGramField
+            kind = DrawnNegatives if self._drawn(len(vocabulary.words)) else SkipGramField
             self._field = kind(counts, vocabulary, corpus.weights, self.settings, kernels=self._kernels)
         return self._field
+
+    def _drawn(self, words: int) -> int:
+        """Negatives drawn for each word and step, said where nobody asked for them; 0: all."""
+        drawn = self.settings.drawn(words)
+        if drawn and self.settings.negative_columns is None:
+            warnings.warn(
+                f"A vocabulary of {words:,} words: {drawn:,} negatives are drawn for each word and step. Give "
+                "negative_columns= as many as you want, or 0 for all of them, exactly.",
+                stacklevel=4,
+            )
+        return drawn
 
     def recall(self, kernels: Mapping[str, Any]) -> None:
         """Compute by the products and tiles that a run began with; empty: what all had before there was a choice."""
@@ -257,8 +269,9 @@ class SkipGram(Sentences):
         return self.build().loss(theta, weights)
 
     def figures(self) -> Mapping[str, float]:
-        """The prior that was taken."""
-        return {"train.prior": self.build().prior}
+        """The prior that was taken, and how many negatives were drawn for each word and step (0: all taken)."""
+        field = self.build()
+        return {"train.prior": field.prior, "train.negative_columns": self.settings.drawn(field.size)}
 
 
 def require_skipgram(model: Model, what: str) -> SkipGram:

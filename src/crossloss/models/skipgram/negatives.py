@@ -50,17 +50,15 @@ class DrawnNegatives(SkipGramField):
         kernels: Kernels | None = None,
     ) -> None:
         super().__init__(counts, vocabulary, weights, settings, tile, kernels)
-        size = self.size
+        size, columns = self.size, settings.drawn(self.size)
         noise, words = self.noise.double().cpu().numpy(), self.precision[0].double().cpu().numpy()
         least = words[words > 0].min() / 2  # a word that only candidates have can still be drawn
         self._drawn = tuple(
-            SystematicSample(
-                share / share.sum(), min(settings.negative_columns, size), (settings.negative_seed, number)
-            )
+            SystematicSample(share / share.sum(), min(columns, size), (settings.negative_seed, number))
             for number, share in enumerate((noise, np.maximum(words, least)))
         )
         # A surrogate is for the rows that are not certain to be drawn; where all are there is nothing to control.
-        self._degree = DEGREES[settings.negative_control] if settings.negative_columns < size else 0
+        self._degree = DEGREES[settings.negative_control] if columns < size else 0
         self._fitted = tuple(
             self.tensor(share / max(share.sum(), 1e-300))
             for share in (np.where(draw.probability < 1, draw.probability, 0.0) for draw in self._drawn)

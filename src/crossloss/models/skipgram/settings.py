@@ -11,6 +11,8 @@ from crossloss.optimisers import HeavyBall, MomentumWarmup
 
 PRIOR = 10.0
 """Pseudo-counts of the prior where none are given, of a corpus that is not small."""
+EXACT_WORDS, DRAWN = 30_000, 2048
+"""Most words whose negatives are all taken where nothing is said of them, and how many are drawn of more words."""
 
 
 class _Values(BaseModel):
@@ -35,7 +37,12 @@ class Settings(_Values):
     subsample: float = Field(1e-3, ge=0, description="word2vec's subsampling threshold, in expectation; 0: none")
     window: int = Field(5, ge=1, le=100, description="words on either side that count as context")
     negatives: float = Field(5.0, gt=0, description="expected negatives for each observed pair")
-    negative_columns: int = Field(0, ge=0, description="negatives drawn for each word and step; 0: all, exactly")
+    negative_columns: int | None = Field(
+        None,
+        ge=0,
+        description="negatives drawn for each word and step; 0: all, exactly (default: all of up to "
+        f"{EXACT_WORDS} words, {DRAWN} of more)",
+    )
     negative_seed: int = Field(0, ge=0, description="of the drawn negatives")
     negative_control: Literal["none", "linear", "quadratic"] = Field(
         "linear", description="none, linear or quadratic: the surrogate that takes variance out of the drawn negatives"
@@ -58,8 +65,20 @@ class Settings(_Values):
 
     def stored(self) -> dict[str, Any]:
         """Values for a manifest; a ``negative_control`` that does nothing is left out, as runs before it have none."""
-        without = self.negative_columns == 0 or self.negative_control == "none"
-        return self.model_dump(exclude={"negative_control"} if without else None)
+        without = self.exact or self.negative_control == "none"
+        values = self.model_dump(exclude={"negative_control"} if without else None)
+        return values | ({"negative_columns": 0} if self.exact else {})
+
+    @property
+    def exact(self) -> bool:
+        """Whether all negatives are taken, whatever the corpus."""
+        return self.negative_columns == 0 or (self.negative_columns is None and 0 < self.max_words <= EXACT_WORDS)
+
+    def drawn(self, words: int) -> int:
+        """Negatives drawn for each word and step of a vocabulary of so many words; 0 where all are taken."""
+        if self.negative_columns is not None:
+            return self.negative_columns
+        return DRAWN if words > EXACT_WORDS and not self.exact else 0
 
     @property
     def torch_dtype(self) -> torch.dtype:
