@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import torch
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
