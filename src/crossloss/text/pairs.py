@@ -30,6 +30,8 @@ FAR = 0.05
 SAMPLED_TOKENS = 200_000
 ROWS_AT_ONCE = 20_000
 """Samples whose rows of the matrix are looked at at once."""
+Counted = tuple[slice, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""A block's samples, how many pairs each has, their keys, their counts, and the distinct keys."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +140,7 @@ def count_blocks(
     first, n = samples.start, samples.stop
     lengths, union = np.zeros(n - first, dtype=np.int64), Union()
 
-    def counted(known: tuple[slice, np.ndarray, np.ndarray]) -> tuple[slice, *tuple[np.ndarray, ...]]:
+    def counted(known: tuple[slice, np.ndarray, np.ndarray]) -> Counted:
         block, words, sample = known
         sample, key, count = _count_block(words, sample, vocabulary, window)
         length = np.bincount(sample, minlength=block.stop - block.start)
