@@ -9,14 +9,16 @@ import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
+MOST = 4
+"""Threads, each of which has memory for an item and its result."""
 
 
 def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield ``work(item)`` in order; as many threads as torch has are at the next items meanwhile.
+    """Yield ``work(item)`` in order; torch's number of threads, four at most, are at the next items meanwhile.
 
     No more results than threads lie waiting. An error comes where its result would.
     """
-    threads = torch.get_num_threads()
+    threads = min(torch.get_num_threads(), MOST)
     if threads == 1:
         yield from map(work, items)
         return
