@@ -22,8 +22,10 @@ from crossloss.utils.memory import Footprint
 
 SECONDS_PER_PAIR = 1.3e-9
 """Of each thing done at an observed pair."""
-SECONDS_PER_SPARSE_PRODUCT = 1e-10
+SECONDS_PER_SPARSE_PRODUCT = 1.7e-10
 """The same for a sparse product, for each pair and dimension on one thread, where negatives are drawn."""
+SPARSE_PRODUCTS = (3.5, 4, 5)
+"""Of a gradient, and of a pullback whatever the objectives and for each: with what else is done at the pairs."""
 INTERPRETER = 450_000_000
 """Bytes of Python with torch, and gensim and matplotlib where they are used."""
 SAMPLE, TOKEN, ELEMENT, PAIR, ORDERED_PAIR = 600, 16, 14, 24, 12
@@ -115,7 +117,8 @@ def _seconds(settings: Settings, words: int, pairs: int) -> tuple[float, float, 
             sparse /= torch.get_num_threads()
         control = words * settings.dimension ** (1 + DEGREES[settings.negative_control]) / speed
         forward, back = (flops * control for flops in CONTROL_FLOPS[settings.negative_control])
-        return 8 * product + 3 * sparse + forward, sparse, 20 * product + 6 * sparse + back
+        gradient, pullback, each = (number * sparse for number in SPARSE_PRODUCTS)
+        return 8 * product + gradient + forward, pullback, 20 * product + each + back
     product, pair = words**2 * settings.dimension / speed, ordered * SECONDS_PER_PAIR
     return 6 * product + pair, 2 * product + pair, 12 * product + pair
 
