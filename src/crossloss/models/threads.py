@@ -3,7 +3,7 @@
 Large skip-gram passes have Python threads instead: each takes its own strips of words.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -47,10 +47,17 @@ def one_core_where_small(work: int, device: torch.device) -> AbstractContextMana
     return one_core() if small else nullcontext()
 
 
+def dealt(things: Iterable[T], threads: int) -> list[list[T]]:
+    """Things dealt in turn to so many threads, or to fewer where they are fewer."""
+    every = list(things)
+    return [every[i :: min(threads, len(every))] for i in range(min(threads, len(every)))]
+
+
 def each_in_a_thread(work: Callable[[T], object], shares: Sequence[T]) -> None:
     """Call ``work`` with every share at the same time, under ``one_core``; an error is raised once all have ended."""
-    if len(shares) == 1:
-        work(shares[0])
+    if len(shares) < 2:
+        for share in shares:
+            work(share)
         return
     with ThreadPoolExecutor(len(shares)) as pool:
         for done in [pool.submit(work, share) for share in shares]:

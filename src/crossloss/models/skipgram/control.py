@@ -18,13 +18,18 @@ the run, so h is a smooth function of theta alone, does not depend on the draws,
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from crossloss.models.threads import dealt, each_in_a_thread
 from crossloss.utils import distributed
+
+T = TypeVar("T")
 
 ROWS = 1024
 """Of a block, whose products of coordinates are held at once."""
@@ -35,7 +40,8 @@ DEGREES = {"none": 0, "linear": 1, "quadratic": 2}
 class Surrogate:
     """What is added to one dense sum, of rows x of X (V, d) over the rows of Y (V, d); the same calls as ``DrawnSum``.
 
-    ``scale`` is a (V,), ``weight`` b (V,), ``rest`` e (V,), ``share`` (V,) the fit's distribution, ``degree`` 1 or 2.
+    ``scale`` is a (V,), ``weight`` b (V,), ``rest`` e (V,), ``share`` (V,) the fit's distribution, ``degree`` 1 or 2;
+    blocks of rows are dealt to ``threads``.
     """
 
     x: Tensor
@@ -45,15 +51,31 @@ class Surrogate:
     rest: Tensor
     share: Tensor
     degree: int
+    threads: int = 1
 
     def __post_init__(self) -> None:
-        own = [self._moments(rows, self.y[rows], self.weight[rows]) for rows in distributed.blocks(len(self.y), ROWS)]
+        own = self._of_blocks(lambda rows: self._moments(rows, self.y[rows], self.weight[rows]))
         self.moments = self._sum(own)
+
+    def _of_blocks(self, work: Callable[[slice], T]) -> list[T]:
+        """What ``work`` gives for each block of this process's rows, in their order."""
+        blocks = list(distributed.blocks(len(self.x), ROWS))
+        given: dict[int, T] = {}
+
+        def some(numbers: list[int]) -> None:
+            for number in numbers:
+                given[number] = work(blocks[number])
+
+        each_in_a_thread(some, dealt(range(len(blocks)), self.threads))
+        return [given[number] for number in range(len(blocks))]
 
     def gradient(self, out: Tensor) -> None:
         """Add the surrogate's part of g to ``out`` (V, d)."""
-        for rows in distributed.blocks(len(self.x), ROWS):
+
+        def add(rows: slice) -> None:
             out[rows] += self._rows(self.x[rows], self.scale[rows], *self.moments)
+
+        self._of_blocks(add)
 
     def pullback(self, along: Tensor, out_x: Tensor, out_y: Tensor) -> tuple[Tensor, Tensor]:
         """Add the derivatives of <g, along> by X and Y for ``along`` (k, V, d).
@@ -62,24 +84,31 @@ class Surrogate:
         """
         k = len(along)
         by_scale, by_weight = (along.new_zeros(k, len(self.scale)) for _ in range(2))
-        back: list[list[tuple[Tensor, ...]]] = [[] for _ in range(k)]
-        for rows in distributed.blocks(len(self.x), ROWS):
-            vjp = torch.func.vjp(self._rows, self.x[rows], self.scale[rows], *self.moments)[1]
+
+        def of_x(rows: slice) -> list[tuple[Tensor, ...]]:
+            vjp, back = torch.func.vjp(self._rows, self.x[rows], self.scale[rows], *self.moments)[1], []
             for j in range(k):
                 by_x, by_scale[j, rows], *by_moments = vjp(along[j, rows])
                 out_x[j, rows] += by_x
-                back[j].append(tuple(by_moments))
-        by = [self._sum(parts) for parts in back]
-        for rows in distributed.blocks(len(self.y), ROWS):
+                back.append(tuple(by_moments))
+            return back
+
+        blocks = self._of_blocks(of_x)
+        by = [self._sum([block[j] for block in blocks]) for j in range(k)]
+
+        def of_y(rows: slice) -> None:
             vjp = torch.func.vjp(partial(self._moments, rows), self.y[rows], self.weight[rows])[1]
             for j in range(k):
                 by_y, by_weight[j, rows] = vjp(by[j])
                 out_y[j, rows] += by_y
+
+        self._of_blocks(of_y)
         return by_scale, by_weight
 
     def pushforward(self, out: Tensor, dx: Tensor, dy: Tensor) -> None:
         """Add the derivative of g as X and Y move by ``dx`` and ``dy`` (V, d)."""
         still, moved = torch.zeros_like(self.scale), []
+        # In this thread: forward mode has one level for all of them.
         for rows in distributed.blocks(len(self.y), ROWS):
             at, along = (self.y[rows], self.weight[rows]), (dy[rows], still[rows])
             moved.append(torch.func.jvp(partial(self._moments, rows), at, along)[1])

@@ -27,6 +27,7 @@ from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.loss import Kept, kept_of
 from crossloss.models.skipgram.observed import ObservedPairs
 from crossloss.models.skipgram.settings import Settings
+from crossloss.models.threads import dealt, each_in_a_thread, one_core
 from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
 from crossloss.utils import distributed
@@ -88,18 +89,22 @@ class DrawnNegatives(SkipGramField):
             at = torch.from_numpy(drawn).to(self.device)
             both.append([DrawnSum(self, x, y, scale, weight, at, self.tensor(importance))])
             if self._degree:
-                rest = np.ones(self.size)
-                rest[drawn] -= importance
-                both[-1].append(Surrogate(x, y, scale, weight, self.tensor(rest), share, self._degree))
+                left = np.ones(self.size)
+                left[drawn] -= importance
+                rest, threads = self.tensor(left), self.tiling.threads
+                both[-1].append(Surrogate(x, y, scale, weight, rest, share, self._degree, threads))
         return tuple(both)
 
+    @one_core()
     def data_gradient(self, theta: Tensor, w: Tensor, step: int) -> Tensor:
         """The pairs' part of g_t, (p,); its expectation over draws is the exact one."""
         if step == FULL_BATCH:
             return super().data_gradient(theta, w, step)
         count, rows = self.weighted_counts(w)
         pairs, (u, c) = self._observed, self.matrices(theta)
-        both = pairs.products((torch.sigmoid(pairs.dots(u, c)) - 1).mul_(count), u, c)
+        values = pairs.dots(u, c)
+        pairs.each(lambda some: values[some].sigmoid_().sub_(1).mul_(count[some]))
+        both = pairs.products(values, u, c)
         for parts, out in zip(self._sums(theta, rows, step), both, strict=True):
             for part in parts:
                 part.gradient(out)
@@ -118,10 +123,19 @@ class DrawnLinearisation(ExactLinearisation):
         field = self.field
         count, rows = field.weighted_counts(self.w)
         u, c = field.matrices(self.theta)
-        s = torch.sigmoid(field._observed.dots(u, c))
-        sums = field._sums(self.theta, rows, self.step)
-        return count * (s - 1), count * s * (1 - s), (s - 1) / field.total, (u, c), sums
+        s = field._observed.dots(u, c)
+        weight, missed = torch.empty_like(s), torch.empty_like(s)
 
+        def work(some: slice) -> None:
+            torch.sub(s[some].sigmoid_(), 1, out=missed[some])
+            torch.mul(count[some], missed[some], out=weight[some])
+            s[some].mul_(weight[some]).neg_()
+            missed[some].div_(field.total)
+
+        field._observed.each(work)
+        return weight, s, missed, (u, c), field._sums(self.theta, rows, self.step)
+
+    @one_core()
     def _data_pullback(self, a: Tensor, into: PairInfluence) -> Tensor:
         """The pairs' part of a pullback, (k, p); 20 k V m d flops."""
         field, pairs = self.field, self.field._observed
@@ -135,8 +149,14 @@ class DrawnLinearisation(ExactLinearisation):
         del both
         for j, (of_u, of_c) in enumerate(stacked):
             ds = pairs.dots(torch.cat([of_u, u], dim=1), torch.cat([c, of_c], dim=1))
-            into.pairs[j].addcmul_(missed, ds)
-            out[j] += torch.stack(pairs.products(ds.mul_(slope), u, c))
+            along = into.pairs[j]
+
+            def work(some: slice, along: Tensor = along, ds: Tensor = ds) -> None:
+                along[some].addcmul_(missed[some], ds[some])
+                ds[some].mul_(slope[some])
+
+            pairs.each(work)
+            out[j] += torch.stack(pairs.products(ds, u, c))
         for number, parts in enumerate(sums):
             for part in parts:
                 # r, k/N times a word's count, stands before the rows of the first sum and in the second's weights.
@@ -144,6 +164,7 @@ class DrawnLinearisation(ExactLinearisation):
                 into.words.add_(by_word, alpha=field.negatives / field.total)
         return distributed.add_(out).view(k, -1)
 
+    @one_core()
     def pushforward(self, dtheta: Tensor, dw: Tensor) -> Tensor:
         """J dtheta + (dg_t/dw) dw, (p,); J is not symmetric."""
         field, pairs = self.field, self.field._observed
@@ -209,43 +230,61 @@ class DrawnSum:
         self.y, self.weight = self.whole_y[self.drawn], self.whole_weight[self.drawn] * self.importance
         self.weighted = (self.weight[:, None] * self.y).T.contiguous()
 
+    def _shares(self) -> list[list[slice]]:
+        """Rows of X for each thread, some at a time."""
+        return dealt(distributed.blocks(len(self.x), ROWS), self.field.tiling.threads)
+
     def gradient(self, out: Tensor) -> None:
         """Add g to ``out`` (V, d)."""
-        for rows in distributed.blocks(len(self.x), ROWS):
-            s = self.field.sigmoid(self.x[rows], self.y)
-            out[rows] += self.field.product(self.weighted, s).T * self.scale[rows, None]
+
+        def work(blocks: list[slice]) -> None:
+            for rows in blocks:
+                s = self.field.sigmoid(self.x[rows], self.y)
+                out[rows] += self.field.product(self.weighted, s).T * self.scale[rows, None]
+
+        each_in_a_thread(work, self._shares())
 
     def pullback(self, along: Tensor, out_x: Tensor, out_y: Tensor) -> tuple[Tensor, Tensor]:
         """Add the derivatives of <g, along> by X and Y for ``along`` (k, V, d); those by a and b (k, V) returned."""
-        field, k = self.field, len(along)
-        by_scale, by_weight = along.new_zeros(k, len(self.scale)), along.new_zeros(k, len(self.weight))
-        by_y = along.new_zeros(k, *self.y.T.shape)
-        for rows in distributed.blocks(len(self.x), ROWS):
-            x, scale = self.x[rows], self.scale[rows]
-            s = field.sigmoid(x, self.y)
-            scaled_x = (scale[:, None] * x).T.contiguous()
-            for j in range(k):
-                direction = along[j, rows]
-                t = field.product(direction, self.y)
-                by_y[j] += field.product((scale[:, None] * direction).T.contiguous(), s.T)
-                t *= s
-                by_scale[j, rows] += t @ self.weight
-                by_weight[j] += scale @ t
-                t.addcmul_(t, s, value=-1)  # s (1 - s) t
-                out_x[j, rows] += field.product(self.weighted, t).T * scale[:, None]
-                by_y[j] += field.product(scaled_x, t.T)
-        out_y.index_add_(1, self.drawn, by_y.transpose(1, 2) * self.weight[:, None])
+        field, k, shares = self.field, len(along), self._shares()
+        by_scale = along.new_zeros(k, len(self.scale))
+        # Every row of X adds to all rows of Y: of these each thread has sums of its own.
+        by_weight = along.new_zeros(len(shares), k, len(self.weight))
+        by_y = along.new_zeros(len(shares), k, *self.y.T.shape)
+
+        def work(share: int) -> None:
+            for rows in shares[share]:
+                x, scale = self.x[rows], self.scale[rows]
+                s = field.sigmoid(x, self.y)
+                scaled_x = (scale[:, None] * x).T.contiguous()
+                for j in range(k):
+                    direction = along[j, rows]
+                    t = field.product(direction, self.y)
+                    by_y[share, j] += field.product((scale[:, None] * direction).T.contiguous(), s.T)
+                    t *= s
+                    by_scale[j, rows] += t @ self.weight
+                    by_weight[share, j] += scale @ t
+                    t.addcmul_(t, s, value=-1)  # s (1 - s) t
+                    out_x[j, rows] += field.product(self.weighted, t).T * scale[:, None]
+                    by_y[share, j] += field.product(scaled_x, t.T)
+
+        each_in_a_thread(work, range(len(shares)))
+        out_y.index_add_(1, self.drawn, by_y.sum(0).transpose(1, 2) * self.weight[:, None])
         whole = along.new_zeros(k, len(self.whole_weight))
-        return by_scale, whole.index_add_(1, self.drawn, by_weight * self.importance)
+        return by_scale, whole.index_add_(1, self.drawn, by_weight.sum(0) * self.importance)
 
     def pushforward(self, out: Tensor, dx: Tensor, dy: Tensor) -> None:
         """Add the derivative of g as X and Y move by ``dx`` and ``dy`` (V, d)."""
         field, dy = self.field, dy[self.drawn]
         weighted_dy = (self.weight[:, None] * dy).T.contiguous()
         both_y = torch.cat([self.y, dy], dim=1)
-        for rows in distributed.blocks(len(self.x), ROWS):
-            s = field.sigmoid(self.x[rows], self.y)
-            t = field.product(torch.cat([dx[rows], self.x[rows]], dim=1), both_y)
-            t *= s * (1 - s)
-            change = field.product(self.weighted, t).add_(field.product(weighted_dy, s))
-            out[rows] += change.T * self.scale[rows, None]
+
+        def work(blocks: list[slice]) -> None:
+            for rows in blocks:
+                s = field.sigmoid(self.x[rows], self.y)
+                t = field.product(torch.cat([dx[rows], self.x[rows]], dim=1), both_y)
+                t *= s * (1 - s)
+                change = field.product(self.weighted, t).add_(field.product(weighted_dy, s))
+                out[rows] += change.T * self.scale[rows, None]
+
+        each_in_a_thread(work, self._shares())
