@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from crossloss.run import estimate as module
-from crossloss.run.estimate import estimate_backward_pass
+from crossloss.run.estimate import estimate_backward_pass, spills
 from crossloss.run.trajectory import FolderStates, MemoryStates
 from crossloss.utils.memory import Footprint
 
@@ -65,3 +65,26 @@ def test_states_on_disk_take_no_memory(tmp_path):
     assert found.parts["states"] == 0
     assert (found.storage.on_disk, found.storage.stored) == (True, 4 * STATE)
     assert "1 objective" in found.parts
+
+
+@pytest.mark.parametrize(
+    ("resident", "state", "disk", "expected"),
+    [
+        (880_000, 10_000, 10**9, False),  # there is room
+        (890_000, 10_000, 10**9, True),
+        (890_000, 10_000, 10_000, False),  # and none on disk
+        (999_000, 1_000, 10**9, False),  # less than a sixteenth of the budget
+    ],
+)
+def test_a_retraining_spills_what_the_budget_does_not_bear_beside_the_process(
+    monkeypatch, resident, state, disk, expected
+):
+    """Ten steps, every state: 11 of them, beside the process and one direction, in a budget of a million bytes."""
+    monkeypatch.setattr(module, "resident_memory", lambda: resident)
+    monkeypatch.setattr(module, "free_disk", lambda folder: disk)
+    monkeypatch.setattr(
+        Model,
+        "footprint",
+        lambda self, rule: Footprint(fixed=1_000, direction=DIRECTION, state=state, replayed=REPLAYED, theta=THETA),
+    )
+    assert spills(Model(), training(Stored([]), every=1), 1_000_000) == expected

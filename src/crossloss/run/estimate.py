@@ -5,10 +5,12 @@ import math
 from crossloss.models.base import Model
 from crossloss.run.trajectory import FolderStates, Training
 from crossloss.utils.display import several
-from crossloss.utils.memory import Estimate, Storage, resident_memory
+from crossloss.utils.memory import DISK_SHARE, Estimate, Storage, free_disk, resident_memory
 
 WORK = 9
 """Vectors of parameters that are alive within the adjoint of a step, beside state and bar: measured for AdamW."""
+FEW = 1 / 16
+"""Part of the budget that a retraining's states may always take in memory."""
 
 
 def estimate_backward_pass(model: Model, training: Training, objectives: int) -> Estimate:
@@ -25,3 +27,16 @@ def estimate_backward_pass(model: Model, training: Training, objectives: int) ->
         "activations": model.activations(),
     }
     return Estimate(storage, training.steps, sum(parts.values()), parts)
+
+
+def spills(model: Model, training: Training, memory: int) -> bool:
+    """Whether a retraining's states lie on disk: those of the run do, or the budget does not bear them.
+
+    They would lie in memory beside what the process holds now, and are walked back with one objective.
+    """
+    needed, disk = model.footprint(training.optimiser), free_disk(None)
+    stored = (math.ceil(training.steps / training.every) + 1) * needed.state
+    if needed.storage(training.steps, memory, disk).on_disk:
+        return True
+    full = resident_memory() + stored + needed.direction > memory
+    return full and FEW * memory < stored <= DISK_SHARE * disk

@@ -13,14 +13,14 @@ from torch import Tensor
 from crossloss.core import Field, Objective, Optimiser, UserError
 from crossloss.models.base import Model
 from crossloss.objectives import BaseObjective, as_objective, fingerprint, from_dict, to_dict
-from crossloss.run.estimate import estimate_backward_pass
+from crossloss.run.estimate import estimate_backward_pass, spills
 from crossloss.run.origin import origin_of, settings_of
 from crossloss.run.results import Results
 from crossloss.run.store import Store
 from crossloss.run.trajectory import MemoryStates, SpilledStates, Training, without_steps
 from crossloss.utils.display import Table
 from crossloss.utils.inputs import not_negative, weight_numbers
-from crossloss.utils.memory import Estimate, free_disk
+from crossloss.utils.memory import Estimate
 from crossloss.utils.progress import track
 
 FAR = 2.0
@@ -202,9 +202,7 @@ class Run:
         if initial is None:
             initial = mine.initial if seed is None or seed == self.seed else self.model.start(seed)
         field = self.model.started(initial)
-        # Where the run's own states lie on disk because memory does not bear them, these must too.
-        needed = self.model.footprint(mine.optimiser).storage(mine.steps, self.memory, free_disk(None))
-        states = SpilledStates(initial.device) if needed.on_disk else MemoryStates()
+        states = SpilledStates(initial.device) if spills(self.model, mine, self.memory) else MemoryStates()
         rule = mine.optimiser if self.given_optimiser is None else self.model.prepare(self.given_optimiser, w)
         training = Training(field, rule, w, mine.steps, initial, states, mine.every)
         with track(name) as progress:
