@@ -70,8 +70,8 @@ def test_states_on_disk_take_no_memory(tmp_path):
 @pytest.mark.parametrize(
     ("resident", "state", "disk", "expected"),
     [
-        (880_000, 10_000, 10**9, False),  # there is room
-        (890_000, 10_000, 10**9, True),
+        (889_860, 10_000, 10**9, False),  # there is room
+        (889_861, 10_000, 10**9, True),
         (890_000, 10_000, 10_000, False),  # and none on disk
         (999_000, 1_000, 10**9, False),  # less than a sixteenth of the budget
     ],
@@ -79,7 +79,7 @@ def test_states_on_disk_take_no_memory(tmp_path):
 def test_a_retraining_spills_what_the_budget_does_not_bear_beside_the_process(
     monkeypatch, resident, state, disk, expected
 ):
-    """Ten steps, every state: 11 of them, beside the process and one direction, in a budget of a million bytes."""
+    """Ten steps, every state: 11 of them, beside the process and two directions, in a budget of a million bytes."""
     monkeypatch.setattr(module, "resident_memory", lambda: resident)
     monkeypatch.setattr(module, "free_disk", lambda folder: disk)
     monkeypatch.setattr(

@@ -32,11 +32,12 @@ def estimate_backward_pass(model: Model, training: Training, objectives: int) ->
 def spills(model: Model, training: Training, memory: int) -> bool:
     """Whether a retraining's states lie on disk: those of the run do, or the budget does not bear them.
 
-    They would lie in memory beside what the process holds now, and are walked back with one objective.
+    They would lie in memory beside what the process holds now, and are walked back with one objective; a step of it
+    takes about as much again as the objective keeps.
     """
     needed, disk = model.footprint(training.optimiser), free_disk(None)
     stored = (math.ceil(training.steps / training.every) + 1) * needed.state
     if needed.storage(training.steps, memory, disk).on_disk:
         return True
-    full = resident_memory() + stored + needed.direction > memory
+    full = resident_memory() + stored + 2 * needed.direction > memory
     return full and FEW * memory < stored <= DISK_SHARE * disk
