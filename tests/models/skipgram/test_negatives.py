@@ -128,10 +128,12 @@ def field_weights(field):
 def test_gradient_pullback_and_pushforward_are_those_of_the_dense_sums(
     small, columns, rows, threads, control, tiles, monkeypatch
 ):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(negatives_module, "ROWS", rows)
     monkeypatch.setattr(control_module, "ROWS", rows)
-    field = make(small, columns, control=control, tile=tiles)
+    with monkeypatch.context() as patch:  # while it is made only: torch's own number is set back from it
+        patch.setattr(torch, "get_num_threads", lambda: threads)
+        field = make(small, columns, control=control, tile=tiles)
+    assert field.tiling.threads == threads
     assert {0.0: not field._observed._sides[0], 0.3: field._observed.dense, 1.0: not field._observed.dense}[
         observed_module.DENSE
     ]
