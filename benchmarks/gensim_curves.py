@@ -41,7 +41,7 @@ THEIRS = {"25074-momentum": "25074-drawn"}
 SEEDS = (0, 1, 2)
 STEPS = (10, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 MORE = (125, 150)
-"""Steps of the cases that have more, as gensim takes them longer."""
+"""Further steps of the cases with more momentum than the default."""
 EPOCHS = (1, 2, 3, 5, 10)
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 FIGURES = ("wordsim353", "simlex999")
@@ -55,7 +55,7 @@ def put(record: Record, key: str, words: list[str], vectors: np.ndarray, seconds
 
 
 def steps(case: str) -> tuple[int, ...]:
-    return STEPS + MORE if case in ("25074-momentum", "67108") else STEPS
+    return STEPS + MORE if CASES[case][2] > Recipe().momentum else STEPS
 
 
 def ours(record: Record, model: cl.SkipGram, counting: float, case: str, key: str, seed: int) -> None:

@@ -28,10 +28,16 @@ from crossloss.text.sources import each_row
 STEPS, TEST = 2, "paper-career"
 
 
+def status(process: int | str = "self") -> dict[str, str]:
+    """What the system says of a process, by name."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
+
+
 def resident() -> dict[str, int]:
     """Bytes of this process in memory: those that no file holds, and all."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return {name: 1024 * int(status[key].split()[0]) for name, key in (("anonymous", "RssAnon"), ("resident", "VmRSS"))}
+    now = status()
+    return {name: 1024 * int(now[key].split()[0]) for name, key in (("anonymous", "RssAnon"), ("resident", "VmRSS"))}
 
 
 class Stages:

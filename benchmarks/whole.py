@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from record import RESULTS, Record
+from scale import status
 
 import crossloss as cl
 from crossloss.models.skipgram.settings import Recipe
@@ -25,11 +26,6 @@ T = TypeVar("T")
 TESTS = ("paper-career", "paper-math", "paper-art", "paper-race")
 EVERY = 1.0
 """Seconds from look to look at the process."""
-
-
-def status(pid: int) -> dict[str, str]:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
 
 
 def follow(process: "subprocess.Popen[bytes]", record: Record, key: str) -> None:

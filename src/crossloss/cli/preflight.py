@@ -9,6 +9,7 @@ from crossloss.core import UserError
 from crossloss.models.skipgram.estimate import check_memory, estimate
 from crossloss.models.skipgram.settings import DRAWN, make_settings, split_settings
 from crossloss.objectives import BaseObjective, rare_words
+from crossloss.text.pairs import estimate_pairs
 from crossloss.text.read import Corpus, read
 from crossloss.text.swaps import with_swaps
 from crossloss.text.tokens import cut
@@ -53,7 +54,8 @@ def print_preflight(
     for objective in objectives:
         _print_words(objective, vocabulary.occurrences, corpus)
     budget, available = parse_bytes(memory), available_memory()
-    size = {"steps": recipe.steps, "objectives": len(objectives), "memory": budget}
+    _, pairs = estimate_pairs(corpus, vocabulary, chosen.window)
+    size = {"steps": recipe.steps, "objectives": len(objectives), "memory": budget, "pairs": pairs}
     cost = estimate(chosen, corpus, vocabulary, **size)
     drawn = chosen.drawn(len(vocabulary.words))
     print_line(*cost.summary(available, **passes))

@@ -1,7 +1,5 @@
 """What the backward pass of a run takes, before it is made."""
 
-import math
-
 from crossloss.models.base import Model
 from crossloss.run.trajectory import FolderStates, Training
 from crossloss.utils.display import several
@@ -17,7 +15,7 @@ def estimate_backward_pass(model: Model, training: Training, objectives: int) ->
     """Memory for so many objectives at once, and where the states lie."""
     needed, every = model.footprint(training.optimiser), training.every
     on_disk = isinstance(training.states, FolderStates)
-    storage = Storage(every, on_disk, (math.ceil(training.steps / every) + 1) * needed.state)
+    storage = Storage(every, on_disk, needed.stored(training.steps, every))
     parts = {
         "this process now": resident_memory(),
         "states": 0 if on_disk else max(0, storage.stored - len(training.states.stored()) * needed.state),
@@ -36,7 +34,7 @@ def spills(model: Model, training: Training, memory: int) -> bool:
     takes about as much again as the objective keeps.
     """
     needed, disk = model.footprint(training.optimiser), free_disk(None)
-    stored = (math.ceil(training.steps / training.every) + 1) * needed.state
+    stored = needed.stored(training.steps, training.every)
     if needed.storage(training.steps, memory, disk).on_disk:
         return True
     full = resident_memory() + stored + 2 * needed.direction > memory

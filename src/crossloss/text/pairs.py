@@ -9,7 +9,7 @@ so removing a sentence touches nothing else. (With D the plain distance, gaps ar
 wikipedia-180k is .02 lower, see docs/design.md.) Both orders of a pair have the same count: one number serves both.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
@@ -22,7 +22,7 @@ from crossloss.text.samples import Corpus
 from crossloss.text.vocabulary import Vocabulary, known_words
 from crossloss.utils import distributed
 from crossloss.utils.mapping import forget
-from crossloss.utils.threads import ahead
+from crossloss.utils.threads import map_in_threads
 
 TOKENS_AT_ONCE = 200_000
 FAR = 0.05
@@ -98,9 +98,9 @@ def count_pairs(corpus: Corpus, vocabulary: Vocabulary, *, window: int, progress
 
     lengths, unique = count_blocks(corpus, vocabulary, window, slice(0, len(corpus)), put, progress)
     pairs = pairs_of(unique, len(vocabulary.words))
-    columns = ahead(lambda i: np.searchsorted(unique, keys[i]).astype(np.int32), range(len(keys)))
-    for i, column in enumerate(columns):  # in place, so that the long keys go as the short columns come
-        keys[i] = column
+    numbered = columns_of((keys[i] for i in range(len(keys))), unique)
+    for i, columns in enumerate(numbered):  # in place, so that the long keys go as the short columns come
+        keys[i] = columns
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     indptr = indptr.astype(np.int32 if indptr[-1] < 2**31 else np.int64)
     data = np.concatenate(counts)
@@ -116,6 +116,11 @@ def pairs_of(keys: np.ndarray, size: int) -> np.ndarray:
     if not len(keys):
         raise UserError("No sentence has two words of the vocabulary: lower min_count= or give more text.")
     return np.stack([keys // size, keys % size], axis=1).astype(np.int32)
+
+
+def columns_of(keys: Iterable[np.ndarray], unique: np.ndarray) -> Iterator[np.ndarray]:
+    """The place of each key among all that are distinct, sorted: its column, int32."""
+    return map_in_threads(lambda some: np.searchsorted(unique, some).astype(np.int32), keys)
 
 
 def unique_sorted(*keys: np.ndarray) -> np.ndarray:
@@ -147,7 +152,7 @@ def count_blocks(
         return block, length, key, count.astype(np.float32), unique_sorted(key)
 
     blocks = known_words(corpus, vocabulary, TOKENS_AT_ONCE, samples)
-    for block, length, key, count, distinct in ahead(counted, blocks):
+    for block, length, key, count, distinct in map_in_threads(counted, blocks):
         lengths[block.start - first : block.stop - first] = length
         put(key, count)
         union.add(distinct)

@@ -14,12 +14,11 @@ import numpy as np
 
 from crossloss.core import Progress
 from crossloss.text import pairs as counting
-from crossloss.text.pairs import Union, count_blocks, pairs_of
+from crossloss.text.pairs import Union, columns_of, count_blocks, pairs_of
 from crossloss.text.samples import Corpus
 from crossloss.text.vocabulary import Vocabulary
 from crossloss.utils import distributed, files
 from crossloss.utils.mapping import number_pieces, write_pieces
-from crossloss.utils.threads import ahead
 
 ELEMENTS_AT_ONCE = 1 << 22
 STRETCHES = 64
@@ -61,8 +60,8 @@ class Stretch:
     def number(self, unique: np.ndarray) -> None:
         """Turn its keys into their places among all."""
         with self.file("columns").open("wb") as columns:
-            for column in ahead(lambda key: np.searchsorted(unique, key).astype(np.int32), self.pieces("keys")):
-                column.tofile(columns)
+            for some in columns_of(self.pieces("keys"), unique):
+                some.tofile(columns)
 
 
 def stream_pairs(

@@ -151,6 +151,10 @@ class Footprint:
     replayed: int  # one step of a stretch that is replayed
     theta: int  # one set of parameters
 
+    def stored(self, steps: int, every: int) -> int:
+        """Bytes of every so many states, the first, and the last."""
+        return (math.ceil(steps / every) + 1) * self.state
+
     def spacing(self, steps: int, budget: int) -> int:
         """The smallest s for which every s-th state and one replayed stretch fit into the budget, beside one direction.
 
@@ -173,11 +177,11 @@ class Footprint:
         """
         try:
             every = self.spacing(steps, budget)
-            return Storage(every, False, (math.ceil(steps / every) + 1) * self.state)
+            return Storage(every, False, self.stored(steps, every))
         except UserError:
             left = budget - self.fixed - self.direction
             for every in range(1, steps + 1):
-                stored = (math.ceil(steps / every) + 1) * self.state
+                stored = self.stored(steps, every)
                 if every * self.replayed <= left and stored <= DISK_SHARE * disk:
                     return Storage(every, True, stored)
             raise

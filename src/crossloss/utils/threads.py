@@ -13,7 +13,7 @@ MOST = 4
 """Threads, each of which has memory for an item and its result."""
 
 
-def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def map_in_threads(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield ``work(item)`` in order; torch's number of threads, four at most, are at the next items meanwhile.
 
     No more results than threads lie waiting. An error comes where its result would.

@@ -63,9 +63,18 @@ class Estimate:
 
 
 def estimate(
-    settings: Settings, corpus: Corpus, vocabulary: Vocabulary, *, steps: int, objectives: int, memory: int
+    settings: Settings,
+    corpus: Corpus,
+    vocabulary: Vocabulary,
+    *,
+    steps: int,
+    objectives: int,
+    memory: int,
+    pairs: int | None = None,
 ) -> Estimate:
     """Cost of a run in a folder within ``memory`` bytes, before its pairs are counted (so from above).
+
+    ``pairs`` is how many there are, about; found out where None, which reads the corpus once.
 
     Raises
     ------
@@ -73,7 +82,8 @@ def estimate(
         The budget is too small.
     """
     words, k = len(vocabulary.words), max(objectives, 1)
-    _, pairs = estimate_pairs(corpus, vocabulary, settings.window)
+    if pairs is None:
+        _, pairs = estimate_pairs(corpus, vocabulary, settings.window)
     gradient, pullback, each = _seconds(settings, words, pairs)
     needed = footprint(settings, corpus, words=words, pairs=pairs, elements=0)
     passes = -(-k // needed.at_once(k, steps, memory))

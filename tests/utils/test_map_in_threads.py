@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from crossloss.utils.threads import ahead
+from crossloss.utils.threads import map_in_threads
 
 
 @pytest.fixture(params=[1, 3])
@@ -20,13 +20,13 @@ def test_results_come_in_order_whichever_ends_first(threads):
         time.sleep(0.002 * (7 - i % 7))
         return i * i
 
-    assert list(ahead(slow, range(30))) == [i * i for i in range(30)]
-    assert list(ahead(slow, [])) == []
+    assert list(map_in_threads(slow, range(30))) == [i * i for i in range(30)]
+    assert list(map_in_threads(slow, [])) == []
 
 
 def test_no_more_wait_than_there_are_threads(threads):
     begun = []
-    results = ahead(begun.append, range(20))
+    results = map_in_threads(begun.append, range(20))
     next(results)
     time.sleep(0.05)
     assert len(begun) <= threads + 1
@@ -42,6 +42,6 @@ def test_an_error_comes_where_its_result_would_and_ends_the_threads(threads):
 
     found, before = [], threading.active_count()
     with pytest.raises(ValueError, match="five"):
-        found.extend(ahead(odd, range(100)))
+        found.extend(map_in_threads(odd, range(100)))
     assert found == [0, 1, 2, 3, 4]
     assert threading.active_count() == before
