@@ -68,16 +68,18 @@ def test_states_on_disk_take_no_memory(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("resident", "state", "disk", "expected"),
+    ("resident", "fixed", "state", "disk", "expected"),
     [
-        (889_860, 10_000, 10**9, False),  # there is room
-        (889_861, 10_000, 10**9, True),
-        (890_000, 10_000, 10_000, False),  # and none on disk
-        (999_000, 1_000, 10**9, False),  # less than a sixteenth of the budget
+        (889_860, 1_000, 10_000, 10**9, False),  # there is room
+        (889_861, 1_000, 10_000, 10**9, True),
+        (1_000, 889_860, 10_000, 10**9, False),  # a run opened again, which does not hold yet what it will
+        (1_000, 889_861, 10_000, 10**9, True),
+        (890_000, 1_000, 10_000, 10_000, False),  # and no room on disk
+        (999_000, 1_000, 1_000, 10**9, False),  # less than a sixteenth of the budget
     ],
 )
 def test_a_retraining_spills_what_the_budget_does_not_bear_beside_the_process(
-    monkeypatch, resident, state, disk, expected
+    monkeypatch, resident, fixed, state, disk, expected
 ):
     """Ten steps, every state: 11 of them, beside the process and two directions, in a budget of a million bytes."""
     monkeypatch.setattr(module, "resident_memory", lambda: resident)
@@ -85,6 +87,6 @@ def test_a_retraining_spills_what_the_budget_does_not_bear_beside_the_process(
     monkeypatch.setattr(
         Model,
         "footprint",
-        lambda self, rule: Footprint(fixed=1_000, direction=DIRECTION, state=state, replayed=REPLAYED, theta=THETA),
+        lambda self, rule: Footprint(fixed=fixed, direction=DIRECTION, state=state, replayed=REPLAYED, theta=THETA),
     )
     assert spills(Model(), training(Stored([]), every=1), 1_000_000) == expected

@@ -30,12 +30,14 @@ def estimate_backward_pass(model: Model, training: Training, objectives: int) ->
 def spills(model: Model, training: Training, memory: int) -> bool:
     """Whether a retraining's states lie on disk: those of the run do, or the budget does not bear them.
 
-    They would lie in memory beside what the process holds now, and are walked back with one objective; a step of it
-    takes about as much again as the objective keeps.
+    They would lie in memory beside what the process holds now, or what a run holds at least, which a run that was
+    opened again has not made yet. They are walked back with one objective; a step of it takes about as much again as
+    the objective keeps.
     """
     needed, disk = model.footprint(training.optimiser), free_disk(None)
     stored = needed.stored(training.steps, training.every)
     if needed.storage(training.steps, memory, disk).on_disk:
         return True
-    full = resident_memory() + stored + 2 * needed.direction > memory
+    held = max(resident_memory(), needed.fixed)
+    full = held + stored + 2 * needed.direction > memory
     return full and FEW * memory < stored <= DISK_SHARE * disk
