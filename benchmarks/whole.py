@@ -3,8 +3,9 @@
     python benchmarks/whole.py ../shared/data/wikipedia-600k.tsv.bz2 --kept ../runs/whole
 
 Train, measure from three starts, score four tests, retrain without ten random subsets, plan for each test and retrain,
-report: in one process, which is followed from outside. Seconds in which it was stopped are left out; of memory the most
-that no file holds, and the most in all, with pages of mapped files. A stopped call goes on, and seconds add up.
+report: in one process, which is followed from outside. Seconds are those of each stage as it was first finished, and
+their sum; of memory the most that no file holds, and the most in all, with pages of mapped files. A stopped call goes
+on with the stage that it was in.
 """
 
 import argparse
@@ -29,22 +30,18 @@ EVERY = 1.0
 
 
 def follow(process: "subprocess.Popen[bytes]", record: Record, key: str) -> None:
-    """Add up the seconds in which the process was not stopped, and keep its peaks; noted every five minutes."""
+    """Keep the peaks of the process; noted every five minutes."""
     fields = {f"{key}.peak_anonymous_bytes": "RssAnon", f"{key}.peak_resident_bytes": "VmRSS"}
-    figures = {name: record.figures.get(name, 0) for name in (f"{key}.seconds", *fields)}
-    before = noted = time.perf_counter()
+    peaks, noted = {name: record.figures.get(name, 0) for name in fields}, time.perf_counter()
     while process.poll() is None:
         time.sleep(EVERY)
-        now, found = time.perf_counter(), status(process.pid)
-        if not found["State"].startswith(("T", "Z")):
-            figures[f"{key}.seconds"] += now - before
+        found = status(process.pid)
         for name, field in fields.items():
-            figures[name] = max(figures[name], 1024 * int(found.get(field, "0").split()[0]))
-        before = now
-        if now - noted > 300:
-            noted = now
-            note(record, figures)
-    note(record, figures)
+            peaks[name] = max(peaks[name], 1024 * int(found.get(field, "0").split()[0]))
+        if time.perf_counter() - noted > 300:
+            noted = time.perf_counter()
+            note(record, peaks)
+    note(record, peaks)
 
 
 def note(record: Record, figures: dict[str, float]) -> None:
@@ -122,8 +119,9 @@ def main() -> None:
         except KeyboardInterrupt:
             process.terminate()
             process.wait()
-    for key, value in Record(stages).figures.items():
-        record.put(key, value)
+    done = Record(stages).figures
+    note(record, done)
+    record.put(f"{name}.seconds", sum(value for key, value in done.items() if key.endswith(".seconds")))
     record.put(f"{name}.finished", process.returncode == 0)
 
 
