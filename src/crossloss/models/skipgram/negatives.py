@@ -32,7 +32,8 @@ from crossloss.text.pairs import PairCounts
 from crossloss.text.vocabulary import Vocabulary
 from crossloss.utils import distributed
 
-ROWS = 1024
+ROWS = 512
+"""Of a block of the dense sums: a plane of 512 x 1,024 stays in a core's cache."""
 
 
 class DrawnNegatives(SkipGramField):
