@@ -136,6 +136,18 @@ def test_features_in_a_folder_serve_other_objectives_and_go_on_after_a_stop(esti
     assert len(files) == parts
 
 
+@pytest.mark.parametrize("chunks", [(3, 5), (5, 3)])
+@pytest.mark.parametrize("estimator", [TRAK(features=20), LESS(features=20, checkpoints=1)], ids=lambda e: e.name)
+def test_features_of_other_parts_are_not_taken_for_these(estimator, chunks, tmp_path, monkeypatch):
+    """A field whose samples are cut otherwise is the same run, with other samples in each file."""
+    monkeypatch.setattr(projection, "SEGMENT", 6 * 20 * 8)
+    with trained(field={"chunk": chunks[0]}, out=tmp_path / "run") as run:
+        cl.score(run, [objective], estimator)
+    expected = cl.score(trained(), [other], estimator).of()
+    with cl.load(tmp_path / "run", field(chunk=chunks[1])) as again:
+        np.testing.assert_allclose(cl.score(again, [other], estimator).of(), expected, rtol=1e-9, atol=1e-14)
+
+
 @pytest.mark.parametrize("estimator", [TRAK(features=20), LESS(features=20, checkpoints=1)], ids=lambda e: e.name)
 def test_features_in_memory_are_made_once_for_all_objectives(estimator, monkeypatch):
     run = trained()
@@ -205,22 +217,33 @@ def test_less_takes_each_group_with_its_own_rate_and_passes_over_the_frozen():
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
 
 
-def test_less_goes_on_where_it_was_stopped(tmp_path):
-    class Saved:
-        def __init__(self):
-            self.tensors, self.stop = None, 5
+class Saved:
+    def __init__(self):
+        self.tensors, self.stop = None, 5
 
-        def load(self):
-            return self.tensors
+    def load(self):
+        return self.tensors
 
-        def due(self, t):
-            return True
+    def due(self, t):
+        return True
 
-        def save(self, tensors):
-            self.tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-            if int(tensors["step"]) == self.stop:
-                raise KeyboardInterrupt
+    def save(self, tensors):
+        self.tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+        if int(tensors["step"]) == self.stop:
+            raise KeyboardInterrupt
 
+
+def test_less_starts_over_where_its_samples_are_cut_otherwise():
+    saved, objectives = Saved(), [cl.objectives.as_objective(objective)]
+    with pytest.raises(KeyboardInterrupt):
+        LESS(checkpoints=2)(trained(field={"chunk": 3}).trajectory, objectives, checkpoint=saved)
+    run, saved.stop = trained(field={"chunk": 5}), None
+    whole = LESS(checkpoints=2)(run.trajectory, objectives).samples()
+    found = LESS(checkpoints=2)(run.trajectory, objectives, checkpoint=saved).samples()
+    torch.testing.assert_close(found, whole, rtol=1e-12, atol=0)
+
+
+def test_less_goes_on_where_it_was_stopped():
     run, saved = trained(), Saved()
     objectives = [cl.objectives.as_objective(objective)]
     whole = LESS(checkpoints=2)(run.trajectory, objectives).samples()

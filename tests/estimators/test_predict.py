@@ -1,5 +1,6 @@
 """Predictions of removal: the tangent of the run against autograd through the loop, and dense Newton steps."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -108,7 +109,10 @@ def test_the_skipgram_field_pushes_exactly():
 def test_what_cannot_be_predicted_is_said():
     case = made("softmax", torch.float64)
     for gone in ([99], [14], [-1], [0, 14]):
-        with pytest.raises(UserError, match="not there: they are 0 to 13"):
+        with pytest.raises(UserError, match="not there: rows are 0 to 13"):
+            predict(case.run, case.objectives, without=gone)
+    for gone, message in ((np.zeros(14, dtype=bool), "boolean mask"), ([1.7], "whole numbers")):
+        with pytest.raises(UserError, match=message):
             predict(case.run, case.objectives, without=gone)
     elsewhere = without_steps(case.run.field, case.run.weights, case.run.theta)
     with pytest.raises(UserError, match="trained elsewhere"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import small
 from crossloss.core import Curvature, UserError, silent
-from crossloss.estimators import GMRES, Arnoldi, ConjugateGradient, Dense, LiSSA
+from crossloss.estimators import GMRES, Arnoldi, ConjugateGradient, Dense, InverseHessian, LiSSA, get
 from crossloss.estimators import curvature as curvature_module
 from crossloss.estimators.curvature import Absolute, Jacobian, materialise, require_regular, symmetry_tolerance
 from crossloss.estimators.solvers import System
@@ -210,6 +210,20 @@ def test_lissa_is_divided_by_its_scale():
 def test_a_curvature_that_is_nan_never_gives_nan(solver):
     with pytest.raises(UserError, match=r"not finite|overflowed|diverged"):
         solver.solve(System(Given(torch.full((12, 12), torch.nan, dtype=torch.float64)), 0.1), right(2, 12))
+
+
+@pytest.mark.parametrize("damping", [float("nan"), float("inf"), -1.0])
+def test_a_damping_that_is_none_is_refused_where_it_is_given(damping):
+    with pytest.raises(UserError, match="Damping is a number of 0 or more"):
+        InverseHessian(damping=damping)
+    with pytest.raises(UserError, match="Damping is a number of 0 or more"):
+        get("inverse-hessian", damping)
+
+
+@pytest.mark.parametrize("solver", ["cg", ConjugateGradient])
+def test_a_solver_is_an_object(solver):
+    with pytest.raises(UserError, match=r"give an object, such as ConjugateGradient\(\)"):
+        InverseHessian(solver=solver)
 
 
 def test_lissa_draws_steps_of_a_run():

@@ -128,6 +128,11 @@ def test_applied_edits_move_the_weight_and_make_a_plan(run, found):
     notes = table.schema.metadata[b"crossloss"].decode()
     assert '"objective": "two"' in notes
     assert float(TWO(mended.view)) != float(TWO(run.view))
+    for chosen, message in (([-1], "not there"), (np.ones(6, dtype=bool), "boolean mask")):
+        with pytest.raises(UserError, match=message):
+            found.apply(chosen)
+    same = score_sample_edits(found.scores, np.array([3]), np.array([3]))
+    assert np.array_equal(same.apply([0]), run.weights), "nothing is changed, and nothing removed"
     with pytest.raises(UserError, match="Edit 1 cannot be applied"):
         score_edits(found.scores, ["WAA WAB"], [AFTER[0]]).apply([0])
     with pytest.raises(UserError, match="Edit 1 cannot be applied"):

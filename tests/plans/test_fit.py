@@ -166,6 +166,18 @@ def test_out_of_reach_keeps_the_best_and_says_so(run):
     assert (plan.weights <= 1.0001).all()
 
 
+def test_fewer_rounds_than_were_stored_are_not_exceeded(tmp_path):
+    with train_on(cl.from_sentences(random_sentences(5)), out=tmp_path / "run", **SETTINGS) as run:
+        value = float(ONE(run.view))
+        wanted = {"one": value - 0.5 * np.sign(value)}
+        many = planned(run, wanted, tolerance=1e-6, rounds=4)
+        assert len(many.path) > 1
+        few = planned(run, wanted, tolerance=1e-6, rounds=1)
+        assert len(few.path) == 1
+        assert few.results != many.results
+        assert planned(run, wanted, tolerance=1e-6, rounds=4).results == many.results
+
+
 def test_candidates_stay_out(run):
     corpus = cl.from_sentences(random_sentences(7, sentences=60), candidates=random_sentences(8, sentences=5))
     small = train_on(corpus, **SETTINGS)

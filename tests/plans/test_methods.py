@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.folders.restore import restore
 from crossloss.models.skipgram import hard_debias as debiasing
 from crossloss.models.skipgram.hard_debias import After, HardDebias
 from crossloss.objectives.weat import Weat
@@ -56,6 +58,8 @@ def test_every_method_moves_the_objective_to_its_target_and_goes_on(run, method,
         assert abs(after) <= 1e-2
     elif method != "hard":
         assert abs(after) < abs(before)
+    if method != "remove" or made.results:
+        assert made.reached == (abs(after) <= 1e-2)
     assert made.value == pytest.approx(before if method.split("+")[0] != "hard" or "+" not in method else made.value)
     if method != "remove" or made.reached:  # what first order calls out of reach is not tried
         assert made.retrained == pytest.approx(after, abs=1e-9)
@@ -117,6 +121,51 @@ def test_quality_without_word_lists_is_the_loss():
         for c, q in zip(cells[:2], (0.5, 0.595), strict=True)
     ]
     assert choose_cell(liked, {"loss": 2.0, "wordsim353": 0.6}, judged="j", target=0.5) == (liked[1], True)
+
+
+def test_an_update_is_the_same_after_its_folder_was_opened_again(run):
+    made = cl.plan(cl.score(run, [ONE]), 0.0, method="undo", **SMALL)
+    after = made.apply(run).theta.clone()
+    run.remember([ONE])
+    made.save(run)
+    run.close()
+    with cl.load(run.store.path) as again:
+        restore(again)
+        found = again.results.plans[made.name]
+        assert torch.equal(found.apply(again).theta, after)
+        assert (found.sweep, found.quality_kept, found.reached) == (made.sweep, made.quality_kept, made.reached)
+
+
+def test_quality_that_was_lost_is_said_beside_whether_the_target_was_reached(run):
+    made = cl.plan(cl.score(run, [ONE]), 0.0, method="undo", **SMALL)
+    for kept in (False, True):
+        lines = replace(made, quality_kept=kept, reached=True).summary()
+        assert any("kept the quality" in line for line in lines) != kept
+        assert not any("not reached" in line for line in lines)
+
+
+@pytest.mark.parametrize("method", ["hard", "undo", "hard+reweight"])
+def test_what_a_plan_makes_of_a_trained_model_is_not_judged_by_its_weights(run, method, monkeypatch):
+    made = cl.plan(cl.score(run, [ONE]), 0.0, method=method, **with_grid(method))
+    assert "first_order" not in " ".join(made.metrics())
+    assert not cl.validate(run, subsets=0, strongest=0).plans, "left out"
+    monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("work was done"))
+    with pytest.raises(UserError, match=r"judge it by cl[.]evaluate"):
+        cl.validate(run, plans={"one": made})
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"method": "swap", "share": 0.5, "budget": 3}, "no budget and no starts"),
+        ({"method": "swap", "share": 0.5, "starts": 2}, "no budget and no starts"),
+        ({"tolerance": float("inf")}, "tolerance is a number"),
+        ({"tolerance": -1.0}, "tolerance is a number"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(run, more, says):
+    with pytest.raises(UserError, match=says):
+        cl.plan(cl.score(run, [ONE]), 0.0, **more)
 
 
 def test_what_cannot_be_planned(run):

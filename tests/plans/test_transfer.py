@@ -7,6 +7,7 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.objectives import as_objective
 from crossloss.objectives.weat import Weat
 from crossloss.plans.transfer import Copies, Transfer, copies, transfer
 from dense import random_sentences
@@ -23,6 +24,17 @@ SETTINGS = {"min_count": 1, "window": 3, "dimension": 8, "steps": 5, "lr": 0.3, 
 def run():
     planted = ["waa wai wab waj wac wak"] * 60 + ["wae wam waf wan wag wao"] * 60
     return train_on(cl.from_sentences([*random_sentences(7, sentences=300), *planted]), **SETTINGS)
+
+
+def test_objectives_see_gensims_contexts_and_what_needs_more_is_refused_before_it_trains(run, monkeypatch):
+    pytest.importorskip("gensim")
+    pairing = as_objective(lambda view: view["waa"] @ view.contexts[view.index["wai"]])
+    found = transfer(run, [pairing], run.weights, [1], epochs=1)
+    assert found[pairing.name].before[0] != 0
+    monkeypatch.setattr(transferring, "Copies", lambda *unused: pytest.fail("trained"))
+    for objective in (cl.objectives.displacement("waa"), as_objective(lambda view: view.log_likelihood(["waa wai"]))):
+        with pytest.raises(UserError):
+            transfer(run, [objective], run.weights, [1], epochs=1)
 
 
 def test_copies_have_the_weights_as_their_mean():

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import crossloss as cl
 from capabilities import Gensim, N, SkipGramExact, data, held_out, module, sample_loss, sentences
@@ -47,6 +48,25 @@ OTHERS = {
     "a schedule": ({"optimiser": cl.SGD(lambda t: 0.1)}, {"optimiser": cl.SGD(lambda t: 0.1 / (t + 1))}, "lr"),
     "settings of an own rule": ({"optimiser": Plain(0.1)}, {"optimiser": Plain(0.2)}, "lr"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_loader_that_drops_the_last_batch_is_another_one(first, tmp_path):
+    """The first ten batches of an epoch are the same."""
+
+    def run(drop_last, rows=90):
+        torch.manual_seed(0)
+        rows = TensorDataset(torch.randn(rows, 3), torch.randn(rows, 1))
+        loader = DataLoader(rows, batch_size=8, shuffle=True, drop_last=drop_last)
+        made = cl.TorchField(nn.Linear(3, 1), lambda out, batch: ((out - batch[1]) ** 2)[:, 0], loader)
+        cl.train(made, cl.SGD(0.1), steps=12, out=tmp_path / f"run-{len(rows)}").close()
+
+    run(first)
+    with pytest.raises(UserError, match="holds another run"):
+        run(not first)
+    run(first)
+    run(False, rows=88)
+    run(True, rows=88)  # nothing is left to drop
 
 
 @pytest.mark.parametrize("case", OTHERS)

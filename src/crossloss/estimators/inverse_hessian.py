@@ -22,6 +22,7 @@ from crossloss.core import (
 from crossloss.estimators.curvature import Jacobian, Maker, curvature
 from crossloss.estimators.gradient import objective_gradients
 from crossloss.estimators.solvers import Direct, Solve, Solver, System
+from crossloss.estimators.solvers.system import require_damping
 
 USUAL = {("jacobian", "dense"), ("ggn", "cg")}
 """Solvers that the name of an estimator with such a curvature leaves out."""
@@ -56,6 +57,11 @@ class InverseHessian(PreparedEstimator):
     solver: Solver | None = None
     damping: float = 0.0
     overflow = "The inverse-Hessian scores overflowed: raise the damping or use float64."
+
+    def __post_init__(self) -> None:
+        require_damping(self.damping)
+        if not (self.solver is None or isinstance(self.solver, Solver)):
+            raise UserError(f"The solver is {self.solver!r}: give an object, such as ConjugateGradient().")
 
     @property
     def name(self) -> str:
@@ -111,7 +117,7 @@ class Influence(Estimator):
         if system.curvature.part is not None:
             b = b * system.curvature.part
         self._solve = self._solve or self.solver.init(system, progress)
-        self.jacobian.weight_gradient(-self._solve(b, progress).x, into)
+        self.jacobian.weight_gradient(-self._solve(b, progress, checkpoint).x, into)
         progress(1, 1)
 
     def newton(self, dw: Tensor) -> Tensor:

@@ -106,8 +106,6 @@ class _Steps(Estimator):
         field, steps = trajectory.field, trajectory.steps
         if not steps:
             trajectory.optimiser.init(trajectory.theta)  # refuses
-        saved = resume(checkpoint, into)
-        begun = 0 if saved is None else saved[0]
         count = min(self.estimator.checkpoints, steps)
         ends = [round(steps * j / count) for j in range(count + 1)]
         for number, (first, end) in enumerate(pairwise(ends)):
@@ -115,6 +113,10 @@ class _Steps(Estimator):
             moments = adam_moments(trajectory.optimiser, state, end - 1, range(first, end))
             gradients = field.sample_gradients(state["theta"])
             parts, n = len(gradients.parts), sum(gradients.parts)
+            if number == 0:  # so many parts are the same work only where samples are cut alike
+                cut = {"parts": torch.tensor(gradients.parts)}
+                saved = resume(checkpoint, into, cut)
+                begun = 0 if saved is None else saved[0]
             if begun >= (number + 1) * parts:
                 continue
             eta = moments.lr * (end - first) / n
@@ -128,7 +130,7 @@ class _Steps(Estimator):
                 rows, products = self._exact(gradients, moments, direction, part)
                 gradients.add(into, rows, -eta * products)
                 progress(number * parts + part + 1, count * parts)
-                save(checkpoint, number * parts + part + 1, {}, into)
+                save(checkpoint, number * parts + part + 1, cut, into)
 
     def _exact(
         self, gradients: SampleGradients, moments: Moments, direction: Tensor, part: int

@@ -9,6 +9,7 @@ from torch import Tensor
 from crossloss.core import Field, Objective, Optimiser, State, Trajectory, UserError, result_of
 from crossloss.estimators.gradient import objective_gradients, objective_values
 from crossloss.estimators.inverse_hessian import Influence, InverseHessian
+from crossloss.utils.inputs import row_numbers
 
 REPLAY = 1e-6
 """Relative distance between the stored end of a run and its replay beyond which it is another run."""
@@ -71,9 +72,7 @@ def predict(
     >>> print(predict(run.trajectory, [weat], without=[0, 1, 2]).value)
     """
     theta, weights = trajectory.theta, trajectory.weights
-    gone = torch.as_tensor(without, dtype=torch.int64, device=weights.device)
-    if bool(((gone < 0) | (gone >= len(weights))).any()):
-        raise UserError(f"without= names a sample that is not there: they are 0 to {len(weights) - 1}.")
+    gone = torch.from_numpy(row_numbers(without, len(weights), "without=")).to(weights.device)
     dw = torch.zeros_like(weights)
     dw[gone] = -weights[gone]
     dtheta = _tangent(trajectory, dw) if estimator is None else Influence(estimator, trajectory).newton(dw)

@@ -95,7 +95,8 @@ class Index:
             rows += count
         name = f"features-{key['estimator']}"
         self._entries = [
-            cache.entry(name, key, segment, limit, suffix=".safetensors") for segment in range(len(self._groups))
+            cache.entry(name, key, segment, limit, list(gradients.parts), suffix=".safetensors")
+            for segment in range(len(self._groups))
         ]
 
     def segments(self, progress: Progress) -> Iterator[dict[str, Tensor]]:

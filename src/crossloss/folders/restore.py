@@ -14,6 +14,8 @@ from crossloss.objectives.bounds import bounds_of
 from crossloss.plans import Evaluation, Plan, PlanSettings, Round, SmallestFlip, read_plan
 from crossloss.plans.depleted import depleted_words
 from crossloss.plans.flip import in_common, sentences
+from crossloss.plans.sweep import Cell
+from crossloss.plans.update import Update
 from crossloss.run.run import Run
 from crossloss.scores import Scores, score
 from crossloss.utils.files import read_json
@@ -90,6 +92,7 @@ def _restored_plan(scores: Scores, path: Path, name: str) -> Plan | None:
     index, before = scores.run.model.word_index, scores.run.weights
     removed = np.flatnonzero((weights == 0) & (before > 0))
     words = [word for o in chosen if isinstance(o, BaseObjective) for word in o.words]
+    update = known.get("update")
     settings = TypeAdapter(PlanSettings).validate_python(known["settings"])
     return Plan(
         settings, targets, known["values"], known["predicted"], known["retrained"], weights, before,
@@ -97,4 +100,6 @@ def _restored_plan(scores: Scores, path: Path, name: str) -> Plan | None:
         depleted_words=[] if settings.way == "swap" else depleted_words(scores.run, words, removed),
         bounds={o.name: bounds_of(o, index) for o in chosen},
         seconds=scores.run.store.metrics.get(f"plan.{name}.seconds", 0.0),
+        update=None if update is None else Update.from_json(update), quality_kept=known.get("quality_kept", True),
+        sweep=[Cell(**cell) for cell in known.get("sweep", [])],
     )  # fmt: skip

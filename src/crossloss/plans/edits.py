@@ -22,6 +22,7 @@ from crossloss.run.retrainer import Retrainer
 from crossloss.scores.scores import Named, Scores
 from crossloss.text.tokens import FORM, Form, tokenize
 from crossloss.utils.display import Marked, Result, Table, effect
+from crossloss.utils.inputs import row_numbers
 from crossloss.utils.progress import track
 
 ABSENT = -1
@@ -141,8 +142,10 @@ class Edits(Result):
             A version is no sample of the run, or the first has no weight to give.
         """
         weights = self.scores.run.weights.copy()
-        for number in chosen:
+        for number in row_numbers(chosen, len(self), "The edits"):
             old, new = self.samples[number]
+            if old == new != ABSENT:  # nothing that the run sees is changed
+                continue
             if old == ABSENT or new == ABSENT or not weights[old]:
                 raise UserError(
                     f"Edit {number + 1} cannot be applied: its first version must be a sentence of the run's corpus "

@@ -94,6 +94,7 @@ def evaluate(
         changed_share=plan.changed_share,
         removed=plan.size,
         reached=plan.reached,
+        quality_kept=plan.quality_kept,
         seconds=plan.seconds,
         apply_seconds=float(np.mean(seconds)),
         seeds=list(others),

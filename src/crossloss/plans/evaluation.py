@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from crossloss.core import UserError
+from crossloss.plans.sweep import LOST
 from crossloss.plans.transfer import Transfer
 from crossloss.run.run import Run
 from crossloss.utils.display import Result, Table, effect, percent, several, spread, value
@@ -85,7 +86,8 @@ class Evaluation(Result):
     moved, changed_share, removed : float, float, int
         Sum of the changes of the weights over their sum; part of the training weight that goes out or comes in,
         whichever is more; samples out.
-    reached : bool
+    reached, quality_kept : bool
+        As of the plan.
     seconds, apply_seconds : float
         To make the plan, and to make a corrected model by it.
     seeds : list of int or None
@@ -122,6 +124,7 @@ class Evaluation(Result):
     seeds: list[int | None]
     rows: list[Row]
     chosen: dict[str, Any] = field(default_factory=dict)
+    quality_kept: bool = True
     purity: dict[str, tuple[float, float]] = field(default_factory=dict)
     transfer: dict[str, Transfer] = field(default_factory=dict)
 
@@ -199,10 +202,10 @@ class Evaluation(Result):
         for name, (before, after) in self.effects.items():
             lines.append(f"{self.method}: {name} goes from {value(before)} to {value(after)} (own start, retrained).")
             lines += [f"  {sentence}" for sentence in self.sentences(name)]
-        if not self.reached and self.chosen:
-            lines.append("No update of the sweep kept the quality; this is the one that kept most of it.")
-        elif not self.reached:
-            lines.append("The targets were not reached within the allowed change; this is the nearest.")
+        if not self.quality_kept:
+            lines.append(LOST)
+        if not self.reached:
+            lines.append("The targets were not reached; this is the nearest that was tried.")
         lines += [
             f"Two clusters tell the words most biased by {group} apart: "
             f"{percent(first)} right before, {percent(then)} after."

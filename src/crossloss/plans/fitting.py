@@ -107,11 +107,12 @@ def fit(
     rounds : int
         Most steps.
     entry : Entry, optional
-        Where each step is stored; a stopped fit goes on from there. Its key must identify the fit.
+        Where each step is stored; a stopped fit goes on from there, and one of more rounds starts over. Its key
+        must identify the fit.
     """
     begun, before = time.perf_counter(), ensemble.run.weights
     stored: dict[str, Any] | None = None if entry is None else entry.load()
-    if stored is not None:
+    if stored is not None and len(stored["fractions"]) <= rounds:
         state = Fit(**stored)
     else:
         many, k = ensemble.values(before, ensemble.baseline_seeds), len(targets)

@@ -21,6 +21,7 @@ from crossloss.plans.plan import Plan
 from crossloss.plans.removal import first_order_removal
 from crossloss.plans.settings import FITTED, HARD, PlanSettings
 from crossloss.plans.sweep import PASSES, SIZES, choose_cell, sweep
+from crossloss.plans.targets import are_reached, tolerances
 from crossloss.plans.update import ARMS, update
 from crossloss.run.figures import figures_of
 from crossloss.run.run import Run
@@ -29,7 +30,6 @@ from crossloss.scores.scoring import compute_scores
 from crossloss.utils.progress import track
 
 METHODS = (*FITTED, *ARMS, HARD, *(f"{HARD}+{way}" for way in (*FITTED, *ARMS)))
-TOLERANCE = 0.01
 
 
 def plan(
@@ -163,6 +163,10 @@ def _check(run: Run, settings: PlanSettings) -> None:
         raise UserError(f"A share of {settings.share:g} swaps nothing: give one above 0, at most 1.")
     if settings.budget is not None and (settings.budget < 1 or settings.way not in ("swap", "remove")):
         raise UserError("A budget is of swap and remove: at least one sentence.")
+    if settings.share is not None and (settings.budget is not None or settings.starts != 1):
+        raise UserError("A share of the swaps is drawn at random: it takes no budget and no starts.")
+    if settings.tolerance is not None and not 0 <= settings.tolerance < float("inf"):
+        raise UserError(f"A tolerance is a number of 0 or more, not {settings.tolerance}.")
 
 
 def _wanted(scores: Scores, targets: float | Mapping[str, float], objective: Any) -> dict[str, float]:
@@ -173,20 +177,6 @@ def _wanted(scores: Scores, targets: float | Mapping[str, float], objective: Any
     for name in targets:
         scores.index_of(name)  # refuses
     return dict(targets)
-
-
-def _near(aims: np.ndarray, values: np.ndarray, tolerance: float | None) -> np.ndarray:
-    """Distance of each objective that counts as reached (k,), from the objectives (j, k) of the untouched run.
-
-    Of several starts, half of the standard error of the mean: what is nearer is luck of those starts.
-    """
-    if tolerance is not None:
-        return np.full(len(aims), tolerance)
-    gaps = np.abs(aims - values.mean(axis=0))
-    fine = np.full(len(aims), min(TOLERANCE, *(gaps[gaps > 0] / 10), TOLERANCE))
-    if len(values) == 1:
-        return fine
-    return np.asarray(np.maximum(fine, values.std(axis=0, ddof=1) / np.sqrt(len(values)) / 2))
 
 
 def swap_changes(run: Run, copies: bool = False) -> csr_matrix:
@@ -216,7 +206,8 @@ def _given(run: Run, chosen: Sequence[Objective], known: dict[str, Any]) -> Plan
     first_order = known["scores"] @ (weights - run.weights)
     results = made.apply(run).values(chosen)
     predictions = {o.name: values[o.name] + float(first_order[i]) for i, o in enumerate(chosen)}
-    return replace(made, predictions=results if settings.hard else predictions, results=results)
+    met = are_reached(known["targets"], values, results, settings.tolerance)
+    return replace(made, predictions=results if settings.hard else predictions, results=results, reached=met)
 
 
 def _removal(scores: Scores, objective: Objective, known: dict[str, Any]) -> Plan:
@@ -238,17 +229,17 @@ def _fitted(scores: Scores, chosen: Sequence[Objective], known: dict[str, Any]) 
     after = [After(o, tuple(hard_debias(group) for group in hard)) for o in chosen] if hard else list(chosen)
     ensemble = SeedEnsemble(run, after, settings.starts, None if hard else scores)
     aims = np.array([wanted[name] for name in names], dtype=np.float64)
-    near = _near(aims, ensemble.values(before), settings.tolerance)
+    close = tolerances(aims, ensemble.values(before), settings.tolerance)
     if way == "reweight":
         propose = reweighting(before, settings.bound)
     else:
         changes = removals(before) if way == "remove" else swap_changes(run, settings.copies)
-        propose = selection(before, changes, float(near.min()), settings.budget or np.inf)
+        propose = selection(before, changes, float(close.min()), settings.budget or np.inf)
     identity = asdict(settings) | {"rounds": None}
     place = run.store.entry(
         "plan-rounds", identity, [run.fingerprint(o) for o in chosen], wanted, suffix=".safetensors"
     )
-    fitted = fit(ensemble, aims, propose, tolerance=near, rounds=settings.rounds, entry=place)
+    fitted = fit(ensemble, aims, propose, tolerance=close, rounds=settings.rounds, entry=place)
     path, end = fitted.path(names), fitted.means()
     return Plan(
         **known,
@@ -258,7 +249,7 @@ def _fitted(scores: Scores, chosen: Sequence[Objective], known: dict[str, Any]) 
         weights=fitted.weights,
         path=path,
         seconds=float(fitted.seconds[0]),
-        reached=bool((np.abs(aims - end) <= near).all()),
+        reached=bool((np.abs(aims - end) <= close).all()),
     )
 
 
@@ -283,10 +274,12 @@ def _updated(run: Run, chosen: Sequence[Objective], known: dict[str, Any]) -> Pl
             passes=settings.passes, most_steps=settings.most_steps, entry=run.store.entry("sweep", *key),
             state=run.store.entry("sweep", *key, suffix=".safetensors"), progress=progress,
         )  # fmt: skip
-    cell, quality_held = choose_cell(cells, before, judged=judged.name, target=target)
+    cell, quality_kept = choose_cell(cells, before, judged=judged.name, target=target)
     made = update(ranking, run.weights, value=value, target=target, how=way, size=cell.size, passes=cell.passes)
     end = {test.name: cell.figures[test.name]}
+    values = run.values([test])
     return Plan(
-        **known, values=run.values([test]), predictions=end, results=end, weights=made.weights(run.weights), path=[],
-        reached=quality_held, update=made, sweep=cells,
+        **known, values=values, predictions=end, results=end, weights=made.weights(run.weights), path=[],
+        reached=are_reached(known["targets"], values, end, settings.tolerance), update=made, sweep=cells,
+        quality_kept=quality_kept,
     )  # fmt: skip

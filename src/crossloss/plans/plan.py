@@ -14,7 +14,7 @@ from crossloss.plans.curve import crossing, removal_curve
 from crossloss.plans.depleted import DepletedWord
 from crossloss.plans.files import plan_table
 from crossloss.plans.settings import PlanSettings, Round
-from crossloss.plans.sweep import Cell
+from crossloss.plans.sweep import LOST, Cell
 from crossloss.plans.update import Update
 from crossloss.run.run import Run
 from crossloss.utils.display import Result, Table, percent, several, value
@@ -38,7 +38,10 @@ class Plan(Result):
     path : list of Round
         How it was reached, each round with derivatives at the weights where the last one ended.
     reached : bool
-        Whether the targets were reached, as retrained; of a first-order plan, as predicted.
+        Whether the targets were reached, as retrained or stepped on; of a first-order plan, as predicted.
+    quality_kept : bool
+        Of undo, reinforce and both: whether some update that was tried kept the model's quality; else this one kept
+        most of it.
     scores : (k, n) float64 array
         Scores of the objectives at the run's own weights.
     update, sweep : Update or None, list of Cell
@@ -74,6 +77,7 @@ class Plan(Result):
     bounds: dict[str, Bounds] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    quality_kept: bool = True
 
     def __post_init__(self) -> None:
         for name in ("weights", "before", "scores"):  # frozen, and so are its arrays
@@ -122,6 +126,11 @@ class Plan(Result):
         one = len(self.targets) == 1 and self.method == "remove" and self.settings.starts == 1
         parts = [*self.targets] if one else [self.label, *(self.targets if self.update else ())]
         return "-".join(parts)
+
+    @property
+    def beyond_weights(self) -> bool:
+        """Whether it changes a trained model too, by hard debias or steps, and not the weights to train with alone."""
+        return bool(self.settings.hard) or self.update is not None
 
     @cached_property
     def removed(self) -> np.ndarray:
@@ -215,6 +224,8 @@ class Plan(Result):
             if self.path:
                 rounds = ", then ".join(f"{r.size:,} out: {value(r.retrained[name])}" for r in self.path)
                 lines.append(f"  {self._alone()}Retrained on the way: {rounds}.")
+        if not self.quality_kept:
+            lines.append(f"  {LOST}")
         return [*lines, *(f"  {word.sentence(not self.results)}" for word in self.depleted_words)]
 
     def apply(self, run: Run, *, seed: int | None = None, held_in: np.ndarray | None = None) -> Run:
@@ -248,6 +259,9 @@ class Plan(Result):
             "predicted": self.predictions,
             "retrained": self.results,
             "reached": self.reached,
+            "quality_kept": self.quality_kept,
+            "update": None if self.update is None else self.update.to_json(),
+            "sweep": [asdict(cell) for cell in self.sweep],
             "size": self.size,
             "moved": self.moved,
             "path": [asdict(round) for round in self.path],
@@ -264,15 +278,11 @@ class Plan(Result):
         """Flat figures plan.NAME.size, .predicted, .first_order.size, ... of a removal for one objective."""
         if len(self.targets) != 1 or self.update is not None or not self.scores.size:
             return {}
-        size, predicted = self.first_order
-        start = f"plan.{self.name}"
-        return {
-            f"{start}.size": self.size,
-            f"{start}.predicted": self.predicted,
-            f"{start}.first_order.size": size,
-            f"{start}.first_order.predicted": predicted,
-            f"{start}.rounds": len(self.path),
-        }
+        figures = {"size": self.size, "predicted": self.predicted, "rounds": len(self.path)}
+        if not self.settings.hard:  # else the scores are of the vectors before it
+            size, predicted = self.first_order
+            figures |= {"first_order.size": size, "first_order.predicted": predicted}
+        return {f"plan.{self.name}.{figure}": number for figure, number in figures.items()}
 
     def __repr__(self) -> str:
         told = ", ".join(

@@ -146,6 +146,7 @@ def choose(cells: Sequence[Cell], *, judged: str, target: float, quality: str, l
     return min(good, key=lambda c: (abs(c.figures[judged] - target), c.size * c.passes))
 
 
+LOST = "No update of the sweep kept the quality; this is the one that kept most of it."
 ALLOWED = 0.01
 """Loss of quality that the choice allows: Spearman of WordSim-353, or the share of the training loss."""
 

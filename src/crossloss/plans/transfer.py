@@ -1,7 +1,7 @@
 """Transfer: does a plan made here change another trainer's model? gensim's Word2Vec on the corpus before and after."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -103,13 +103,16 @@ def transfer(
     Raises
     ------
     UserError
-        gensim is not installed.
+        gensim is not installed, or an objective asks for more than vectors: where they began, a text's likelihood.
     """
     with needed("gensim", "Transfer"):
         from gensim.models import Word2Vec
     done: dict[str, dict[str, float]] = {} if entry is None else entry.load() or {}
     model = require_skipgram(run.model, "Transfer")
     settings = model.settings
+    own = replace(run.view, initial=None, field=None)
+    for o in objectives:  # before the work: what gensim's models have no answer to
+        o(own)
     before, after = (content_key(w.tolist())[:16] for w in (run.weights, weights))
     sides = {before: run.weights, after: weights}
     with track("training gensim's Word2Vec") as progress:
@@ -135,7 +138,8 @@ def transfer(
             word2vec.train(chosen, total_examples=round(float(sides[side].sum())), epochs=epochs)
             words = list(word2vec.wv.index_to_key)
             vectors = torch.from_numpy(np.array(word2vec.wv.vectors))
-            view = Embeddings(words, {w: i for i, w in enumerate(words)}, vectors, torch.zeros_like(vectors))
+            contexts = torch.from_numpy(np.array(word2vec.syn1neg))
+            view = Embeddings(words, {w: i for i, w in enumerate(words)}, vectors, contexts)
             done[f"{side}.{seed}"] = {o.name: float(o(view)) for o in objectives}
             if entry is not None:
                 entry.save(done)

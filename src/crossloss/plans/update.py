@@ -7,8 +7,9 @@ run's own size and preconditioner, so K passes over A take back what K such step
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,6 +84,17 @@ class Update:
         weights[self.undone] = 0.0
         weights[self.reinforced] *= 2
         return weights
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a file."""
+        undone, reinforced = self.undone.tolist(), self.reinforced.tolist()
+        return {"how": self.how, "undone": undone, "reinforced": reinforced, "passes": self.passes}
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> "Update":
+        """Inverse of ``to_json``."""
+        undone, reinforced = (np.array(known[name], dtype=np.int64) for name in ("undone", "reinforced"))
+        return cls(known["how"], undone, reinforced, known["passes"])
 
     def signed(self, samples: int) -> np.ndarray:
         """Passes by sample (n,) int64: -K for A, K for M, else 0."""

@@ -203,7 +203,8 @@ class Run:
             initial = mine.initial if seed is None or seed == self.seed else self.model.start(seed)
         field = self.model.started(initial)
         states = SpilledStates(initial.device) if spills(self.model, mine, self.memory) else MemoryStates()
-        rule = mine.optimiser if self.given_optimiser is None else self.model.prepare(self.given_optimiser, w)
+        given = self.given_optimiser
+        rule = mine.optimiser if given is None else self.model.prepare(given, w, mine.weights)
         training = Training(field, rule, w, mine.steps, initial, states, mine.every)
         with track(name) as progress:
             training.run_to_end(progress, states=False)

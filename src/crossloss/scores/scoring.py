@@ -146,10 +146,10 @@ def _pass(
     run: Run, group: Sequence[tuple[Objective, Entry]], label: str, estimate: Callable[..., Accumulator]
 ) -> np.ndarray:
     """One backward pass; in a folder a stopped one goes on where it was."""
-    checkpoint = None
-    if run.store.path is not None:
+    checkpoint, folder = None, group[0][1].store.path
+    if folder is not None:
         file = f"backward-{content_key([entry.file for _, entry in group])[:20]}.safetensors"
-        checkpoint = FileCheckpoint(run.store.path / file, run.trajectory.initial.device)
+        checkpoint = FileCheckpoint(folder / file, run.trajectory.initial.device)
     with track(label) as progress:
         influence = estimate([o for o, _ in group], progress=progress, checkpoint=checkpoint)
     atoms = run.model.atoms(influence)

@@ -51,7 +51,8 @@ def validate(
     subsets, share : int, float
         How many random subsets of one size, and the part of the samples that each leaves out; 0 subsets for none.
     plans : mapping of str to Plan, optional
-        By objective; those made last where None.
+        By objective; those made last where None. Of plans that change the weights to train with: what undo, reinforce,
+        both and hard debias make of a trained model is judged by ``cl.evaluate``.
     strongest : int
         Strongest samples on either side that are left out one at a time.
     seeds, removals : int
@@ -63,7 +64,7 @@ def validate(
     ------
     UserError
         A model that was trained elsewhere; nothing scored; a subset of nothing or of everything; an estimator that
-        cannot score the run.
+        cannot score the run; a plan that changes a trained model.
 
     Examples
     --------
@@ -71,6 +72,9 @@ def validate(
     """
     if not run.steps:
         run.retrain()  # refuses
+    for plan in (plans or {}).values():
+        if plan.beyond_weights:
+            raise UserError(f"The plan {plan.name} changes a trained model, not the weights: judge it by cl.evaluate.")
     last = run.results.scores
     if objectives is None and last is None:
         raise UserError("Say which objectives to validate: cl.validate(run, [objective]).")
@@ -79,8 +83,9 @@ def validate(
     scores = last if kept else compute_scores(run, chosen)
     retrainer = Retrainer(run, chosen)
     if plans is None:
-        made = run.results.plans.values()
-        plans = {p.objective: p for p in made if len(p.targets) == 1 and p.objective in scores.names}
+        made = list(run.results.plans.values())
+        made = [p for p in made if len(p.targets) == 1 and p.objective in scores.names]
+        plans = {p.objective: p for p in made if not p.beyond_weights}
     if not run.has_starts:
         seeds = 0
     checked = check_strongest(retrainer, scores, strongest) if strongest else {}

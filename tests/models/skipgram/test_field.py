@@ -171,6 +171,15 @@ def test_steps_are_smaller_along_rows_that_weights_make_much_more_frequent(small
     scale = field.step_scale(w).view(2, -1, 2)[:, :, 0]
     torch.testing.assert_close(scale, expected, rtol=1e-9, atol=0)
     assert (scale < field.step_scale().view(2, -1, 2)[:, :, 0]).any()
+    # Trained again, a run of heavy weights keeps its own until a row is so much more frequent than there.
+    there, near, far = w.clone(), w.clone(), w.clone()
+    near[0], near[1], far[0] = 57.0, 0.0, 90.0
+    assert not torch.equal(field.step_scale(near), field.step_scale(there))
+    assert torch.equal(field.step_scale(near, there), field.step_scale(there))
+    grown = (frequency(torch.einsum("i,iwc->wc", far, dense.double())) > 1.25 * frequency(after)).view(-1)
+    assert grown.any()
+    assert torch.equal(field.step_scale(far, there).view(-1, 2)[grown], field.step_scale(far).view(-1, 2)[grown])
+    assert torch.equal(field.step_scale(w, own.double()), field.step_scale(w))
 
 
 def test_threads_change_nothing_beyond_rounding_and_two_runs_agree_to_the_bit(small):

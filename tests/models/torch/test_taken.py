@@ -6,7 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 from torch_models import (
     F64,
     N,
@@ -64,6 +71,10 @@ def test_the_order_of_mini_batches():
         assert cl.TorchField(case.model, cross_entropy, DataLoader(dataset, batch_size=size)).order is None
     with pytest.raises(UserError, match="between 1 and"):
         cl.TorchField(case.model, cross_entropy, DataLoader(dataset, batch_size=N + 3, drop_last=True))
+    replacing = RandomSampler(dataset, replacement=True, num_samples=N)
+    for sampler in (replacing, RandomSampler(dataset, num_samples=N - 2), SequentialSampler(range(N - 2))):
+        with pytest.raises(UserError, match="sampler is its own"):
+            cl.TorchField(case.model, cross_entropy, DataLoader(dataset, batch_size=5, sampler=sampler))
     single = DataLoader(dataset, batch_size=None)
     with pytest.raises(UserError, match="sampler is its own"):
         cl.TorchField(case.model, cross_entropy, single)

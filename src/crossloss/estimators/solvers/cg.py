@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vecdot, vector_norm
 
-from crossloss.core import Progress, UserError, silent
+from crossloss.core import Checkpoint, Progress, UserError, silent
 from crossloss.estimators.curvature import require_finite
 from crossloss.estimators.solvers.system import Solution, Solve, Solver, System
 
@@ -38,12 +38,17 @@ class ConjugateGradient(Solver):
         system.require_symmetric("CG")
         return partial(self._solve, system)
 
-    def _solve(self, system: System, b: Tensor, progress: Progress) -> Solution:
+    def _solve(self, system: System, b: Tensor, progress: Progress, checkpoint: Checkpoint | None = None) -> Solution:
         sizes = b.norm(dim=1, keepdim=True)
-        x, rows, used = torch.zeros_like(b), sizes.flatten().nonzero().flatten(), 0
-        # What is still to be solved, a row each, in units of its own |b|.
-        r = b[rows] / sizes[rows]
-        at, d, square = torch.zeros_like(r), r.clone(), vecdot(r, r)
+        saved = checkpoint.load() if checkpoint else None
+        if saved is None:
+            x, rows, used = torch.zeros_like(b), sizes.flatten().nonzero().flatten(), 0
+            # What is still to be solved, a row each, in units of its own |b|.
+            r = b[rows] / sizes[rows]
+            at, d, square = torch.zeros_like(r), r.clone(), vecdot(r, r)
+        else:
+            used = int(saved["step"])
+            x, rows, at, r, d, square = (saved[name] for name in ("x", "rows", "at", "r", "d", "square"))
         while used < self.iterations and len(rows):
             image = system.product(d)
             curved = vecdot(d, image)
@@ -59,6 +64,9 @@ class ConjugateGradient(Solver):
                 x[rows[~going]] = at[~going]
                 rows, at, r, d, square = (part[going] for part in (rows, at, r, d, square))
             progress(used, self.iterations)
+            if checkpoint and checkpoint.due(used):
+                vectors = {"x": x, "rows": rows, "at": at, "r": r, "d": d, "square": square}
+                checkpoint.save({"step": torch.tensor(used)} | vectors)
         x[rows] = at
         x *= sizes
         solution = system.solution(x, b, used)

@@ -8,7 +8,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
-from crossloss.core import Progress, silent
+from crossloss.core import Checkpoint, Progress, silent
 from crossloss.estimators.solvers.system import Solution, Solve, Solver, System
 
 
@@ -40,7 +40,7 @@ class GMRES(Solver):
         """What solves; UserError, then, where the tolerance is not reached."""
         return partial(self._solve, system)
 
-    def _solve(self, system: System, b: Tensor, progress: Progress) -> Solution:
+    def _solve(self, system: System, b: Tensor, progress: Progress, checkpoint: Checkpoint | None = None) -> Solution:
         k, p = b.shape
         used = 0
 

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from crossloss.core import Progress, UserError, silent
+from crossloss.core import Checkpoint, Progress, UserError, silent
 from crossloss.estimators.solvers.system import Solution, Solve, Solver, System, relative
 
 
@@ -60,20 +60,28 @@ class LiSSA(Solver):
             raise UserError("LiSSA draws steps of a training run's Jacobian, which is not here: use sampled=False.")
         return partial(self._solve, system)
 
-    def _solve(self, system: System, b: Tensor, progress: Progress) -> Solution:
+    def _solve(self, system: System, b: Tensor, progress: Progress, checkpoint: Checkpoint | None = None) -> Solution:
         repeats = self.repeats if self.sampled else 1
         generator = torch.Generator().manual_seed(self.seed)
-        total = torch.zeros_like(b)
-        for repeat in range(repeats):
-            h = b.clone()
-            for j in range(self.depth):
-                term = system
-                if self.sampled:
-                    step = int(torch.randint(system.curvature.steps, (), generator=generator))
-                    term = System(system.curvature.of_step(step), system.damping)
-                h = b + h - term.product(h) / self.scale
-                progress(repeat * self.depth + j + 1, repeats * self.depth)
-            total += h
+        saved = checkpoint.load() if checkpoint else None
+        done, total, h = 0, torch.zeros_like(b), b
+        if saved is not None:
+            done, total, h = int(saved["step"]), saved["total"], saved["h"]
+        for number in range(repeats * self.depth):
+            term = system
+            if self.sampled:  # drawn for terms that are done as well, so that the draws stay the same
+                step = int(torch.randint(system.curvature.steps, (), generator=generator))
+                term = System(system.curvature.of_step(step), system.damping)
+            if number < done:
+                continue
+            if number % self.depth == 0:
+                h = b
+            h = b + h - term.product(h) / self.scale
+            if (number + 1) % self.depth == 0:
+                total = total + h
+            progress(number + 1, repeats * self.depth)
+            if checkpoint and checkpoint.due(number + 1):
+                checkpoint.save({"step": torch.tensor(number + 1), "total": total, "h": h})
         x = total / (repeats * self.scale)
         solution = Solution(x, relative(b - system.product(x), b).nan_to_num(math.inf), repeats * self.depth)
         worst = float(solution.residual.max())

@@ -4,16 +4,29 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from crossloss.core import Curvature, Progress, UserError, silent
+from crossloss.core import Checkpoint, Curvature, Progress, UserError, silent
 from crossloss.estimators.curvature import require_finite, symmetry_tolerance
 
-Solve = Callable[[Tensor, Progress], "Solution"]
-"""Solutions for the rows of b (k, p); UserError rather than a solution that is none."""
+
+class Solve(Protocol):
+    """Solutions for the rows of b (k, p); UserError rather than a solution that is none.
+
+    One that takes many products goes on from a checkpoint of the same system and right-hand sides, and saves there.
+    """
+
+    def __call__(self, b: Tensor, progress: Progress, checkpoint: Checkpoint | None = None) -> "Solution":
+        """Solve."""
+
+
+def require_damping(damping: float) -> None:
+    """Refuse what is negative or not finite."""
+    if not (math.isfinite(damping) and damping >= 0):
+        raise UserError(f"Damping is a number of 0 or more, not {damping}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +37,7 @@ class System:
     damping: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.damping) and self.damping >= 0):
-            raise UserError(f"Damping is a number of 0 or more, not {self.damping}.")
+        require_damping(self.damping)
 
     def product(self, x: Tensor) -> Tensor:
         """(C^T + damping) x for the rows of ``x``, (k, p)."""
@@ -39,7 +51,11 @@ class System:
 
     def by(self, inverse: Callable[[Tensor], Tensor], products: int = 1) -> Solve:
         """Solve by a factorisation that took ``products``: b -> x for the rows of b."""
-        return lambda b, progress: self.solution(inverse(b), b, products)
+
+        def solve(b: Tensor, progress: Progress, checkpoint: Checkpoint | None = None) -> "Solution":
+            return self.solution(inverse(b), b, products)
+
+        return solve
 
     def symmetric(self) -> bool:
         """Whether <C^T u, v> = <C^T v, u> for two random directions; costs one product of two rows."""

@@ -38,21 +38,29 @@ class SkipGramField(SkipGramLoss):
         field._start = theta.detach()
         return field
 
-    def step_scale(self, w: Tensor | None = None) -> Tensor:
+    def step_scale(self, w: Tensor | None = None, base: Tensor | None = None) -> Tensor:
         """1/D, (p,): D is the frequency of each word and context, and 2 prior/N; 0 for a row that is never trained.
 
         Twice, so that the prior's part of the curvature is at most half of D: (H + r)/(D + 2 r) <= max(H/D, 1/2), and
         no prior, however strong, makes a step size unstable that was not. The frequencies are the corpus's own; where
-        sample weights ``w`` (n,) make a row more than ``GROWTH`` times as frequent, it is that many times its own:
-        near the corpus's own weights D is a constant, and far from them a run does not diverge.
+        sample weights ``w`` (n,) make a row more than ``GROWTH`` times as frequent, D is its frequency over ``GROWTH``,
+        so that a run does not diverge. Retraining a run of other weights, ``base`` (n,), takes the D of that run
+        until a row is so much more frequent than there: near the weights of any run, D is a constant, as its scores
+        have it.
         """
         precision = self.precision
         if w is not None:
-            share = self.ratios(w)[1] / self.negatives
-            now = torch.stack(frequencies(share, self.noise, self.negatives))
-            precision = torch.where(precision > 0, torch.maximum(precision, now / GROWTH), precision)
+            there = precision if base is None else torch.maximum(precision, self._frequencies(base))
+            now = self._frequencies(w)
+            kept = torch.maximum(precision, there / GROWTH)
+            grown = torch.where(now > GROWTH * there, now / GROWTH, kept)
+            precision = torch.where(precision > 0, grown, precision)
         inverse = torch.where(precision > 0, 1 / (precision + 2 * self.shrinkage), 0.0)
         return inverse.unsqueeze(2).expand(2, self.size, self.dimension).reshape(-1)
+
+    def _frequencies(self, w: Tensor) -> Tensor:
+        """Of words and contexts, (2, V), under sample weights (n,)."""
+        return torch.stack(frequencies(self.ratios(w)[1] / self.negatives, self.noise, self.negatives))
 
     def view(self, theta: Tensor) -> Embeddings:
         """Words with their vectors: all that an objective sees."""

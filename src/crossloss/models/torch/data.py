@@ -129,7 +129,7 @@ def load_order(
     if isinstance(data, DataLoader) and order is None:
         if batch_size is not None:
             raise UserError("The DataLoader has a batch size: leave batch_size out.")
-        if data.batch_size is None or not isinstance(data.sampler, (RandomSampler, SequentialSampler)):
+        if data.batch_size is None or not _each_once(data.sampler, n):
             raise UserError("The order of this DataLoader's sampler is its own: pass its batches as order=.")
         batch_size, drop_last = data.batch_size, data.drop_last
         seed = None if isinstance(data.sampler, SequentialSampler) else seed
@@ -148,6 +148,13 @@ def load_order(
     return EpochOrder(n, batch_size, seed, drop_last)
 
 
+def _each_once(sampler: object, n: int) -> bool:
+    """Whether an epoch has all rows once, shuffled or in their own order."""
+    if isinstance(sampler, RandomSampler):
+        return not sampler.replacement and sampler.num_samples == n
+    return isinstance(sampler, SequentialSampler) and len(sampler) == n
+
+
 class EpochOrder:
     """Each epoch sees all rows once, in an order drawn from (seed, epoch); in their own order where seed is None.
 
@@ -156,6 +163,7 @@ class EpochOrder:
 
     def __init__(self, n: int, batch_size: int, seed: int | None, drop_last: bool = False) -> None:
         self.n, self.batch_size, self.seed = n, batch_size, seed
+        self.drops = drop_last and n % batch_size > 0
         self.batches = n // batch_size if drop_last else -(-n // batch_size)
         self._epoch: tuple[int, Tensor] | None = None
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from crossloss.core import FULL_BATCH, Objective, Optimiser, UserError
 from crossloss.models.base import Model
 from crossloss.models.torch.activations import activations, within
-from crossloss.models.torch.data import GivenOrder, leaves, paths
+from crossloss.models.torch.data import EpochOrder, GivenOrder, leaves, paths
 from crossloss.models.torch.finite import check_finite
 from crossloss.models.torch.gradients import Gradients
 from crossloss.models.torch.outer import check_objectives
@@ -116,7 +116,8 @@ class TorchModel(Gradients, Model):
             data.update(f"{leaf.dtype} {tuple(leaf.shape)} {digest(_bytes(leaf))}".encode())
         looked_at = steps if isinstance(self.order, GivenOrder | RecordedOrder) else min(steps, LOOKED_AT)
         batches = hashlib.sha256("".join(_batch(self, t) for t in range(looked_at)).encode())
-        return {
+        shortened = {"drop_last": True} if isinstance(self.order, EpochOrder) and self.order.drops else {}
+        return shortened | {
             "model": self.kind,
             "parameters": [list(map(str, self.layout.names)), digest(_bytes(theta))],
             "data": data.hexdigest(),
