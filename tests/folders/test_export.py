@@ -1,6 +1,7 @@
 """The command export: files that other programs open, and a corrected corpus that trains the plan's model."""
 
 import csv
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from crossloss.core import UserError
 from crossloss.folders.export import export
 from crossloss.objectives.weat import Weat
 from crossloss.plans.files import read_plan
+from crossloss.text.write import encode_corpus
 from dense import random_sentences
 from train_on import train_on
 
@@ -118,6 +120,27 @@ def test_an_edited_plan_written_by_another_program_is_taken(folder, tmp_path):
     read, notes = read_plan(tmp_path / "mine.parquet")
     np.testing.assert_array_equal(read, weights)
     assert notes == {}
+
+
+def test_a_folder_of_several_layouts_comes_back_with_its_columns(tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "a.tsv").write_text("text\nred blue\nblue red\n")
+    (tmp_path / "c" / "b.txt").write_text("green red\n")
+    corpus = cl.read(tmp_path / "c")
+    (file,) = encode_corpus(corpus, np.ones(3)).items()
+    (tmp_path / file[0]).write_bytes(file[1])
+    again = cl.read(tmp_path / file[0])
+    assert (list(again.texts), list(again.documents)) == (list(corpus.texts), list(corpus.documents))
+
+
+@pytest.mark.parametrize(("name", "text"), [("c.txt", "a b\nc d"), ("c.tsv", "a b\tc d"), ("c.tsv", "a b\rc d")])
+def test_what_a_layout_cannot_hold_is_refused(tmp_path, name, text):
+    (tmp_path / name).write_text("text\nred blue\nblue red\n")
+    (tmp_path / "more.jsonl").write_text(json.dumps({"text": text}) + "\n")
+    corpus = cl.read(tmp_path / name, candidates=tmp_path / "more.jsonl")
+    encode_corpus(corpus, corpus.weights)
+    with pytest.raises(UserError, match=r"a line end or a tab in it, which a t.* file cannot hold: train"):
+        encode_corpus(corpus, np.ones(len(corpus)))
 
 
 def test_words_with_white_space_are_in_no_file_of_vectors(tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.objectives.weat import Weat
+from crossloss.scores import reading
 from crossloss.scores.reading import ALIKE, group_near_duplicates, select
 from dense import random_sentences
 from train_on import train_on
@@ -51,9 +52,11 @@ def test_what_is_not_there(scores):
 words = st.lists(st.sampled_from("abcdefg"), max_size=8)
 
 
+@pytest.mark.parametrize("at_once", [3, 50_000])
 @given(st.lists(words, min_size=1, max_size=12), st.integers(1, 12), st.randoms(use_true_random=False))
 @settings(deadline=None)
-def test_folding_by_jaccard(rows, count, random):
+def test_folding_by_jaccard(at_once, rows, count, random):
+    reading.AT_ONCE = at_once
     corpus = cl.from_sentences([*map(" ".join, rows), "end"])
     order = np.array(random.sample(range(len(rows)), len(rows)))
     expected, left = [], order.tolist()

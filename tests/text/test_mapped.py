@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import threading
+import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +14,9 @@ import pytest
 
 import crossloss as cl
 from crossloss.core import UserError
+from crossloss.models.skipgram import counting as counting_module
 from crossloss.objectives import Weat
-from crossloss.text import encoding, long_rows, mapped, streamed
+from crossloss.text import encoding, long_rows, mapped, reading, streamed
 from crossloss.text.mapped import Strings
 from crossloss.text.pairs import count_pairs
 from crossloss.text.vocabulary import build_vocabulary
@@ -87,6 +91,61 @@ def test_ids_that_repeat_are_numbers_or_refused(tmp_path, small_pieces):
     with pytest.raises(UserError, match="the id 'a' occurs twice"):
         cl.read(path, id="id", mapped=tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_ids_are_told_apart_source_by_source(tmp_path, small_pieces, swapped):
+    repeating, unique = tmp_path / "a.tsv", tmp_path / "b.tsv"
+    repeating.write_text("id\ttext\n7\tred blue\n7\tblue red\n8\tred red\n")
+    unique.write_text("id\ttext\n7\tred blue\n8\tblue red\n")
+    path, candidates = (repeating, unique) if swapped else (unique, repeating)
+    whole = cl.read(path, candidates=candidates)
+    found = cl.read(path, candidates=candidates, mapped=tmp_path / "kept")
+    assert_same(found, whole)
+    assert found.summary() == whole.summary()
+
+
+def test_the_ending_chooses_the_layout_and_so_the_corpus(tmp_path):
+    (tmp_path / "c.tsv").write_text("text\nred blue\nblue red\n")
+    (tmp_path / "c.txt").write_text("text\nred blue\nblue red\n")
+    assert len(cl.read(tmp_path / "c.tsv", mapped=tmp_path / "kept")) == 2
+    with pytest.raises(UserError, match="different: source"):
+        cl.read(tmp_path / "c.txt", mapped=tmp_path / "kept")
+
+
+def test_two_who_make_the_same_file_do_not_write_into_each_others(tmp_path, monkeypatch):
+    """The second waits, and takes what the first one made."""
+    path, written, begun = tmp_path / "c.txt", [], threading.Event()
+    path.write_text("red blue\nblue red\n" * 30)
+    write = mapped.write_corpus
+
+    def slow(file, *more):
+        written.append(file)
+        begun.set()
+        time.sleep(0.3)
+        return write(file, *more)
+
+    monkeypatch.setattr(reading, "write_corpus", slow)
+    with ThreadPoolExecutor(2) as pool:
+        made = [pool.submit(cl.read, path, mapped=tmp_path / "kept")]
+        begun.wait(10)
+        made.append(pool.submit(cl.read, path, mapped=tmp_path / "kept"))
+        assert [len(one.result()) for one in made] == [60, 60]
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_file_that_was_exchanged_is_noticed_before_the_pairs_are_counted(tmp_path, monkeypatch, gone):
+    path, other, kept = tmp_path / "c.txt", tmp_path / "d.txt", tmp_path / "kept"
+    path.write_text("red blue\nblue red\n")
+    other.write_text("green blue\nblue green\n")
+    corpus = cl.read(path, mapped=kept)
+    kept.unlink()
+    if not gone:
+        cl.read(other, mapped=kept)
+    monkeypatch.setattr(counting_module, "stream_pairs", lambda *unused, **more: pytest.fail("counted"))
+    with pytest.raises(UserError, match="is gone" if gone else "was exchanged since the corpus was read"):
+        cl.train(cl.SkipGram(corpus, min_count=1), out=tmp_path / "run")
 
 
 def test_another_source_or_another_way_of_reading_is_another_corpus(tmp_path):

@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 import crossloss as cl
 from crossloss.core import UserError
 from crossloss.text import pairs as pairs_module
-from crossloss.text.pairs import PairCounts, count_pairs, estimate_pairs
+from crossloss.text.pairs import PairCounts, count_pairs, estimate_pairs, pairs_of
 from crossloss.text.vocabulary import Vocabulary, build_vocabulary
 
 LETTERS = st.lists(st.sampled_from("abcdefg"), min_size=0, max_size=7)
 SENTENCES = st.lists(LETTERS.map(" ".join), min_size=1, max_size=8).filter(lambda s: len(set("".join(s).split())) > 0)
+
+
+def test_more_distinct_pairs_than_short_numbers_hold_are_refused():
+    with pytest.raises(UserError, match=r"2,147,483,648 distinct pairs are 2\^31 or more: take fewer words"):
+        pairs_of(np.broadcast_to(np.int64(0), (2**31,)), 10)
 
 
 def plain_counts(sentence, vocabulary, window):

@@ -254,3 +254,11 @@ def test_ids_that_repeat_are_row_numbers_unless_asked_for(tmp_path):
     assert cl.read(alone).ids == ["7", "8"]
     assert cl.read(alone, id="").ids == ["1", "2"]
     assert cl.read(alone, candidates=path).ids == ["7", "8", "candidate:1", "candidate:2", "candidate:3"]
+
+
+def test_a_column_without_a_name_is_no_id(tmp_path):
+    """As pandas writes its row numbers."""
+    corpus = cl.read(put(tmp_path, "p.csv", ",text\n5,a b\n6,c d\n"), id="")
+    assert (corpus.ids, corpus.info.columns.id) == (["1", "2"], None)
+    assert cl.read(put(tmp_path, "q.csv", ",id,text\n5,7,a b\n5,7,c d\n"), id="").ids == ["1", "2"]
+    assert cl.read(put(tmp_path, "r.csv", "text,,\na b,1,2\n"), id="").texts == ["a b"]

@@ -36,8 +36,10 @@ def edits(
     published.
     """
     only_one({"--check": check, "--apply or --objective": apply or objective})
+    if check and file is not None:
+        raise cl.UserError("--check only checks the files: leave out RUN, crossloss edits FILE --check.")
     if check:
-        inspected = inspect_files(file or run)
+        inspected = inspect_files(run)
         print_table(versions_table(inspected))
         print_line(
             *filter(None, (v.left_out for v in inspected)),

@@ -20,6 +20,9 @@ from crossloss.plans.update import ARMS
 from crossloss.scores.reading import ranking
 from crossloss.utils.display import Table, spread
 
+FURTHER = HALVES = 5
+"""Starts, and halves of the words, that a plan is judged by."""
+
 
 def plan_and_validate(scores: cl.Scores, targets: Mapping[str, float], count: int, **settings: Any) -> None:
     """Plan for each target, validate, save all of it, and print it with the strongest sentences, and the report."""
@@ -53,10 +56,10 @@ def plan(
     budget: Annotated[int | None, typer.Option(min=1, help="Of swap and remove: at most so many sentences.")] = None,
     copies: Annotated[bool, typer.Option("--copies", help="Of swap: add the versions; their sentences stay.")] = False,
     evaluation: Annotated[bool, typer.Option("--evaluate", help="Judge it on starts and words not fitted to.")] = False,
-    held_out_starts: Annotated[int, typer.Option(min=2, help="Further starts that it is judged by.")] = 5,
+    held_out_starts: Annotated[int, typer.Option(min=2, help="Further starts that it is judged by.")] = FURTHER,
     halves: Annotated[
         int, typer.Option(min=0, help="Times a half of the words is fitted to and the other half judged.")
-    ] = 5,
+    ] = HALVES,
     transferred: Annotated[bool, typer.Option("--transfer", help="Train gensim's Word2Vec before and after.")] = False,
     robustness: Annotated[bool, typer.Option("--robustness", help="How few sentences decide each test?")] = False,
     min_count: Annotated[int, typer.Option(min=0, help="Robustness of the tests without rarer words.")] = 0,
@@ -66,7 +69,10 @@ def plan(
     Retrains on the way. A removal, undo, reinforce and both are one plan for each objective; other methods one for all.
     With --robustness no plan is made: it finds, by retraining, how few sentences decide each test.
     """
-    only_one({"--robustness": robustness, "what a plan is made by": method != "remove" or evaluation or transferred})
+    made_by = method != "remove" or starts != 1 or share is not None or budget is not None or copies or target
+    only_one({"--robustness": robustness, "what a plan is made by": made_by or evaluation or transferred})
+    if not evaluation and (halves != HALVES or (held_out_starts != FURTHER and not transferred)):
+        raise cl.UserError("--held-out-starts and --halves say how a plan is judged: give --evaluate.")
     if min_count and not robustness:
         raise cl.UserError("--min-count leaves rarer words out of the tests of --robustness: give both.")
     if group and "hard" not in method.split("+"):

@@ -34,12 +34,17 @@ def read_corpus(corpus: str, reading: dict[str, Any]) -> Corpus:
 
 
 def print_preflight(
-    corpus: Corpus, objectives: Sequence[BaseObjective], settings: Mapping[str, Any], memory: str, **passes: float
+    corpus: Corpus,
+    objectives: Sequence[BaseObjective],
+    settings: Mapping[str, Any],
+    memory: str,
+    keep_words: Sequence[str] | None = None,
+    **passes: float,
 ) -> dict[str, Any]:
     """Print which words of the objectives occur and what the run will take; refuse what does not fit.
 
-    ``passes`` are the ``trainings`` and ``scorings`` of the whole command, about. Gives the settings with the number of
-    negatives, which follows from that of the words.
+    ``keep_words`` are those of the objectives where None; ``passes`` the ``trainings`` and ``scorings`` of the whole
+    command, about. Gives the settings with the number of negatives, which follows from that of the words.
     """
     given, recipe = split_settings(**settings)
     chosen = make_settings(**given)
@@ -47,7 +52,7 @@ def print_preflight(
         corpus,
         min_count=chosen.min_count,
         max_words=chosen.max_words or None,
-        keep_words=[word for objective in objectives for word in objective.words],
+        keep_words=[w for o in objectives for w in o.words] if keep_words is None else keep_words,
         subsample=chosen.subsample,
     )
     print_line(f"Vocabulary: {len(vocabulary.words):,} words (min count {chosen.min_count}, and the tests' words).")

@@ -113,6 +113,8 @@ def show(
     count: options.Count = 10,
 ) -> None:
     """Show the strongest sentences, near-duplicates as one; or take one apart; or documents, concepts, the report."""
+    if objective and (info or html):
+        raise cl.UserError("--info and --html are of the whole run: leave out --objective.")
     filters = {"a sentence": sentence is not None, "--word or --document": word or document}
     options.only_one(filters | {"--documents": documents, "--concepts": concepts, "--html": html, "--info": info})
     if words and not concepts:

@@ -55,13 +55,15 @@ def run(
     objective: options.Objectives = None,
     out: Annotated[Path | None, typer.Option(help="The run folder to make.")] = None,
     target: Annotated[float, typer.Option(help="Where the plans should bring the objectives.")] = 0.0,
-    validate: Annotated[int, typer.Option(min=0, help=VALIDATE)] = 0,
+    validate: Annotated[int | None, typer.Option(min=0, help=f"{VALIDATE} Default: 0; with --demo 30.")] = None,
     starts: Annotated[
         int, typer.Option(min=1, help="Seeds of the initial vectors that each value is measured from: its spread.")
     ] = STARTS,
     memory: options.Memory = MEMORY,
     overwrite: options.Overwrite = False,
-    count: options.Count = 5,
+    count: Annotated[
+        int | None, typer.Option(min=0, help="Rows shown, of sentences on either side. Default: 5; with --demo 3.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the corpus is and a run takes.")] = False,
     demo: Annotated[
         bool,
@@ -77,8 +79,11 @@ def run(
     if demo:
         if corpus or objective or reading:
             raise cl.UserError("--demo brings its own corpus and objective: leave yours out, or leave out --demo.")
-        corpus, objective, count, validate = BUILTIN, DEMO["objective"], DEMO["count"], validate or DEMO["validate"]
-        out, settings = out or Path("runs/demo"), DEMO["settings"] | settings
+        corpus, objective, settings = BUILTIN, DEMO["objective"], DEMO["settings"] | settings
+        out = out or Path("runs/demo")
+        count = DEMO["count"] if count is None else count
+        validate = DEMO["validate"] if validate is None else validate
+    count, validate = 5 if count is None else count, validate or 0
     if corpus is None:
         raise cl.UserError("Name a CORPUS to train on, or try --demo.")
     if out is None and not dry_run:
@@ -87,7 +92,7 @@ def run(
     text = read_corpus(corpus, reading)
     for o in objectives:
         check_target(o, target, dict.fromkeys(text.types, 0))
-    passes = {} if dry_run else _passes(len(objectives), starts, validate, count)
+    passes: dict[str, Any] = {} if dry_run else _passes(len(objectives), starts, validate, count)
     settings = print_preflight(text, objectives, settings, memory, **passes)
     if dry_run:
         return
@@ -130,6 +135,7 @@ def train(
         check_corpus(text, notes, weights)
         more = {"weights": values, "keep_words": notes.get("field", {}).get("keep_words", [])}
         settings = stored_settings(notes) | settings
+    settings = print_preflight(text, objectives, settings, memory, more.get("keep_words"))
     with _train(text, objectives, settings, out=out, overwrite=overwrite, memory=memory, **more) as trained:
         words = len(trained.model.word_index)
         print_line(f"Training loss {trained.loss:.4f}, vocabulary {words:,} words: {out}")

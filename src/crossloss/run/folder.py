@@ -11,11 +11,19 @@ from filelock import FileLock, Timeout
 from crossloss.core import UserError
 from crossloss.run.store import Store
 from crossloss.utils import distributed, files
-from crossloss.utils.files import LEDGER, PARTIAL
+from crossloss.utils.files import LEDGER, LOCK, PARTIAL
 
 OPEN: "WeakValueDictionary[Path, RunFolder]" = WeakValueDictionary()
 """Folders that this process has open: a notebook's cell that is run again takes over its own."""
 MANIFEST = "manifest.json"
+OWN = (
+    "states/*.safetensors", "retrains/*.json", "retrains/*.safetensors", f"*-{'[0-9a-f]' * 20}.*", "counted-*",
+    "plan-*.parquet", "evaluation-*.json",
+    *(f"{name}.json" for name in ("vocabulary", "metrics", "validation", "robustness")),
+    *(f"{name}.safetensors" for name in ("model", "pairs", "corpus")),
+    *(f"{name}.parquet" for name in ("samples", "scores", "edits")),
+)  # fmt: skip
+"""What a run may take for its own; the ledger, where nobody has deleted it, knows of the rest too."""
 FORMAT = 3
 
 
@@ -35,7 +43,7 @@ class RunFolder(Store):
     create : bool
         Make the folder where it is absent; otherwise its absence is an error.
     overwrite : bool
-        Start anew where the manifest cannot be read.
+        Start anew where there is no manifest, or it cannot be read.
 
     Raises
     ------
@@ -56,6 +64,8 @@ class RunFolder(Store):
         try:
             if (path / MANIFEST).exists():
                 self.manifest = self._read_manifest()
+            elif overwrite:
+                self.clear()  # what is there is of a run that nothing is known of
         except UserError:
             if not overwrite:
                 self.close()
@@ -76,9 +86,9 @@ class RunFolder(Store):
         if not path.is_dir():
             raise UserError(f"{path} is a file, not a run folder: choose another folder.")
         if not (path / MANIFEST).exists():
-            own = (".lock", LEDGER)
+            own = (LOCK, LEDGER)
             others = [p.name for p in path.iterdir() if p.name not in own and not p.name.endswith(PARTIAL)]
-            if others and not (overwrite and (path / LEDGER).exists()):
+            if others and not (overwrite and all((path / name).exists() for name in own)):
                 raise UserError(f"{path} holds files but no run (no {MANIFEST}): choose another folder.")
             if not create:
                 raise UserError(f"{path} holds no run: make one with {make}.")
@@ -92,7 +102,7 @@ class RunFolder(Store):
             earlier._superseded = True
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path / ".lock", mode=0o644, thread_local=False)  # any thread may collect it
+            lock = FileLock(path / LOCK, mode=0o644, thread_local=False)  # any thread may collect it
             lock.acquire(blocking=False)
             self._lock = lock
             for leftover in path.rglob(f".*{PARTIAL}"):
@@ -182,10 +192,10 @@ class RunFolder(Store):
         self.set_meta()
 
     def clear(self) -> None:
-        """Delete what crossloss wrote here, and nothing else."""
-        written = ("*.parquet", "*.safetensors", "*.json", "sweep-*.csv", "study-*.*", "plan-*.tsv", "report.html")
+        """Delete what crossloss wrote here, and nothing else; the manifest last, so that a stop leaves no other run."""
         try:
-            files.delete(self.path, *written, "states/*.safetensors", "retrains/*.json", LEDGER)
+            files.delete(self.path, *OWN, names=[n for n in files.written(self.path) if n != MANIFEST])
+            files.delete(self.path, MANIFEST, LEDGER)
             files.on_first_rank((self.path / LEDGER).touch)
         except OSError as error:
             self._refuse_writing(error)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.sparse
 
 from crossloss.core import UserError
 from crossloss.models.skipgram.model import SkipGram, require_skipgram
@@ -14,6 +13,8 @@ from crossloss.utils.display import Table, effect, several, shortened
 
 LONGEST = 220
 """Characters of a sentence that a table shows."""
+AT_ONCE = 50_000
+"""Samples whose words are held at once."""
 ALIKE = 0.8
 """Samples are near-duplicates whose sets of words have this part of their union in common (Jaccard 1912)."""
 
@@ -81,20 +82,32 @@ def near_duplicates(scores: Scores, samples: np.ndarray, count: int) -> list[np.
 
 def group_near_duplicates(corpus: Corpus, samples: np.ndarray, count: int) -> list[np.ndarray]:
     """The first ``count`` of ``samples`` that are no near-duplicates of one before, each followed by its own."""
-    starts, lengths = corpus.indptr[samples], np.diff(corpus.indptr)[samples]
-    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    words = corpus.tokens[np.arange(ends[-1]) + np.repeat(starts - ends[:-1], lengths)]
-    parts = (np.ones(len(words), dtype=np.int32), words, ends)
-    holds = scipy.sparse.csr_matrix(parts, shape=(len(samples), len(corpus.types)))
-    holds.sum_duplicates()
-    holds.data[:] = 1
-    sizes, left = np.diff(holds.indptr), np.ones(len(samples), dtype=bool)
-    groups: list[np.ndarray] = []
-    while left.any() and len(groups) < count:
-        first = int(left.argmax())
-        common = (holds @ holds[first].T).toarray().ravel()
-        alike = left & (common >= ALIKE * np.maximum(sizes + sizes[first] - common, 1))
-        left &= ~alike
-        left[first] = alike[first] = False
-        groups.append(np.concatenate([samples[[first]], samples[alike]]))
+    left, groups = samples, list[np.ndarray]()
+    while len(left) and len(groups) < count:
+        alike = np.concatenate(
+            [_alike(corpus, left[i : i + AT_ONCE], int(left[0])) for i in range(0, len(left), AT_ONCE)]
+        )
+        alike[0] = True
+        groups.append(left[alike])
+        left = left[~alike]
     return groups
+
+
+def _alike(corpus: Corpus, samples: np.ndarray, one: int) -> np.ndarray:
+    """Which of some samples (m,) share most of their distinct words with one."""
+    wanted = np.zeros(len(corpus.types), dtype=bool)
+    wanted[corpus.tokens[slice(*corpus.indptr[one : one + 2])]] = True
+    of, words = _words(corpus, samples)
+    # Few have so many of its words, repeated ones and all; the words of these alone are told apart.
+    enough = np.bincount(of, wanted[words], len(samples)) >= ALIKE * wanted.sum()
+    of, words = np.divmod(np.unique(of[enough[of]] * len(wanted) + words[enough[of]]), len(wanted))
+    common, sizes = (np.bincount(of, by, len(samples)) for by in (wanted[words], None))
+    return np.asarray(common >= ALIKE * np.maximum(sizes + wanted.sum() - common, 1))
+
+
+def _words(corpus: Corpus, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each word of some samples: which of them it stands in, and its type."""
+    starts, lengths = corpus.indptr[samples], np.diff(corpus.indptr)[samples]
+    of = np.repeat(np.arange(len(samples)), lengths)
+    first = np.cumsum(lengths) - lengths
+    return of, corpus.tokens[np.arange(len(of)) + (starts - first)[of]].astype(np.int64)

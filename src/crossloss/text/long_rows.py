@@ -39,7 +39,9 @@ class LongRows:
             return scipy.sparse.vstack([self[slice(i, i + 1)] for i in np.atleast_1d(rows).tolist()], format="csr")
         first, last, _ = rows.indices(self.shape[0])
         ends = np.array(self.indptr[first : last + 1])
-        parts = (self.data[ends[0] : ends[-1]], self.indices[ends[0] : ends[-1]], (ends - ends[0]).astype(np.int32))
+        elements, ends = slice(ends[0], ends[-1]), ends - ends[0]
+        short = ends.astype(np.int32) if ends[-1] < LONG else ends
+        parts = (self.data[elements], self.indices[elements], short)
         return scipy.sparse.csr_matrix(parts, shape=(len(ends) - 1, self.shape[1]))
 
     def __getattr__(self, name: str) -> NoReturn:

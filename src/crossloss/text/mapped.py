@@ -8,13 +8,14 @@ the corpus was read from and how, so that no other corpus is taken for it.
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, Any, overload
 
 import numpy as np
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 
 from crossloss.core import Progress, UserError, refusing
@@ -83,14 +84,31 @@ def map_corpus(file: Path, key: Callable[[], dict[str, Any]], write: Callable[[P
     def made() -> None:
         wanted = key()
         if not file.exists():
-            files.write_alone(file, lambda aside: write(aside, wanted))
-        elif different := [name for name, value in _notes(file)["key"].items() if wanted.get(name) != value]:
+            with _alone(file):
+                if not file.exists():
+                    files.write_alone(file, lambda aside: write(aside, wanted))
+        known = _notes(file)["key"]
+        if different := sorted(name for name in known | wanted if known.get(name) != wanted.get(name)):
             raise UserError(
                 f"{file} holds another corpus (different: {', '.join(different)}): choose another file, or delete it."
             )
 
     files.on_first_rank(made)
     return open_corpus(file)
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Wait while another process makes the same file."""
+    lock = FileLock(file.with_name(f".{file.name}.lock"))
+    with refusing(OSError, f"Cannot write {file}", "free space or choose another folder"):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows deletes it by itself; who waits finds no name and tries again
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
 def open_corpus(file: Path) -> Corpus:

@@ -115,6 +115,8 @@ def pairs_of(keys: np.ndarray, size: int) -> np.ndarray:
     """Word rows (m, 2) int32 of pair keys, of which there must be some."""
     if not len(keys):
         raise UserError("No sentence has two words of the vocabulary: lower min_count= or give more text.")
+    if len(keys) >= 2**31:
+        raise UserError(f"{len(keys):,} distinct pairs are 2^31 or more: take fewer words by max_words= or min_count=.")
     return np.stack([keys // size, keys % size], axis=1).astype(np.int32)
 
 
@@ -237,6 +239,7 @@ def estimate_pairs(corpus: Corpus, vocabulary: Vocabulary, window: int) -> tuple
         words.append(known[chosen])
         sample.append(of[chosen] + block.start)
     some, of_some = (np.concatenate([np.empty(0, dtype=np.int64), *parts]) for parts in (words, sample))
+    of_some = np.unique(of_some, return_inverse=True)[1] * every  # small numbers, of which a key is made
     elements, pairs = [], []
     for step in (4 * every, 2 * every, every):
         chosen = of_some % step == 0

@@ -20,6 +20,9 @@ from crossloss.text.samples import Corpus
 from crossloss.text.sources import REPEATED, each_row, has_paragraphs, parted
 from crossloss.text.tokens import Form
 
+READING = 1
+"""Raised where the same file would be read otherwise than before."""
+
 
 def read_mapped(
     file: Path,
@@ -35,33 +38,39 @@ def read_mapped(
 
     def key() -> dict[str, Any]:
         sources = {"source": _fingerprint(path), "candidates": candidates and _fingerprint(candidates)}
-        return sources | {"columns": list(asked), "split": split, "token_pattern": pattern, "form": form}
+        how = {"columns": list(asked), "split": split, "token_pattern": pattern, "form": form}
+        return sources | how | {"reading": READING}
 
     def write(aside: Path, key: dict[str, Any]) -> None:
         notes = {"token_pattern": pattern, "form": form, "source": name_of(path), "key": key}
 
-        def attempt(columns: Columns, *more: str) -> None:
-            rows, info = _each(path, columns, split, pattern, form, progress)
-            others = _each(candidates, columns, split, pattern, form, None)[0] if candidates else iter(())
-            ids = _Ids()
+        def attempt(numbered: set[int]) -> None:
+            """Read both sources, 0 and 1, those that are ``numbered`` by their rows."""
+            columns = [asked._replace(id="") if i in numbered else asked for i in (0, 1)]
+            rows, info = _each(path, columns[0], split, pattern, form, progress)
+            others = _each(candidates, columns[1], split, pattern, form, None)[0] if candidates else iter(())
+            named = (row._replace(id=CANDIDATE + row.id) for row in others)
+            ids = _Ids(0), _Ids(1)
 
             def check(corpus: Corpus) -> SourceInfo:
-                ids.refuse_repeated(corpus)
+                for each in ids:
+                    each.refuse_repeated(corpus)
                 refuse_unusable(corpus)
-                info.notes += [*more, *remarks(corpus.texts, len(corpus.tokens))]
+                info.notes += [*([REPEATED] if 0 in numbered else []), *remarks(corpus.texts, len(corpus.tokens))]
                 return info
 
-            named = (row._replace(id=CANDIDATE + row.id) for row in others)
-            both = chain(zip(rows, repeat(1.0)), zip(named, repeat(0.0)))
-            clean = ((Row(*map(encodable, row)), weight) for row, weight in both)
-            write_corpus(aside, ids.seen(clean), notes, check, progress)
+            both = chain(zip(ids[0].seen(rows), repeat(1.0)), zip(ids[1].seen(named), repeat(0.0)))
+            write_corpus(aside, both, notes, check, progress)
 
-        try:
-            attempt(asked)
-        except _RepeatedIdError:
-            if asked.id is not None:
-                raise
-            attempt(asked._replace(id=""), REPEATED)
+        numbered: set[int] = set()
+        while True:
+            try:
+                attempt(numbered)
+                return
+            except _RepeatedIdError as error:
+                if asked.id is not None or error.source in numbered:
+                    raise
+                numbered.add(error.source)
 
     return map_corpus(file, key, write)
 
@@ -95,27 +104,31 @@ def _fingerprint(path: Any) -> str:
         hashed = hashlib.sha256()
         for file in named:
             with file.open("rb") as opened:
-                hashed.update(
-                    f"{file.relative_to(source)}\0{hashlib.file_digest(opened, 'sha256').hexdigest()}".encode()
-                )
+                name = file.relative_to(source) if source.is_dir() else "".join(file.suffixes[-2:])  # choose the layout
+                hashed.update(f"{name}\0{hashlib.file_digest(opened, 'sha256').hexdigest()}".encode())
         return hashed.hexdigest()
 
 
 class _RepeatedIdError(UserError):
-    """An id that two samples have."""
+    """An id that two samples of a source, 0 or 1, have."""
+
+    def __init__(self, message: str, source: int) -> None:
+        super().__init__(message)
+        self.source = source
 
 
 class _Ids:
-    """Whether ids repeat, by their hashes: 8 bytes each."""
+    """Whether ids of a source repeat, by their hashes: 8 bytes each."""
 
-    def __init__(self) -> None:
-        self.hashes = array("q")
+    def __init__(self, source: int) -> None:
+        self.source, self.hashes = source, array("q")
 
-    def seen(self, rows: Iterable[tuple[Row, float]]) -> Iterator[tuple[Row, float]]:
-        """The rows, whose ids are noted as they pass."""
-        for row, weight in rows:
-            self.hashes.append(hash(row.id))
-            yield row, weight
+    def seen(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows, of plain Unicode, whose ids are noted as they pass."""
+        for row in rows:
+            clean = Row(*map(encodable, row))
+            self.hashes.append(hash(clean.id))
+            yield clean
 
     def refuse_repeated(self, corpus: Corpus) -> None:
         """Refuse a corpus of the rows that have passed if two have one id."""
@@ -123,4 +136,4 @@ class _Ids:
         twice = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
         found = Counter(id for id in corpus.ids if hash(id) in twice) if twice else Counter[str]()
         if twice and (most := found.most_common(1)[0])[1] > 1:
-            raise _RepeatedIdError(repeated(corpus.source, most[0]))
+            raise _RepeatedIdError(repeated(corpus.source, most[0]), self.source)

@@ -76,10 +76,11 @@ def choose(path: object, names: Sequence[str], asked: Columns, info: SourceInfo,
         if name not in names:
             raise UserError(f"{path} has no column {name}. Columns: {listed}.{hint}")
     document, id = asked.document or "document", "id" if asked.id is None else asked.id
-    for name in (text, document, id):
+    usual = [text, document, *filter(None, [id])]  # an id "" is none, though a column may have no name
+    for name in usual:
         if list(names).count(name) > 1:
             raise UserError(f"{path} has two columns of one name, {name}: rename one.")
-    info.columns = Columns(text, document if document in names else None, id if id in names else None)
+    info.columns = Columns(text, document if document in names else None, id if id and id in names else None)
     info.unused = [name for name in names if name not in info.columns]
     return info.columns
 

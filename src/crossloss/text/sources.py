@@ -144,7 +144,8 @@ def _folder(path: Path, asked: Columns, info: SourceInfo) -> Iterator[Row]:
         except EmptyFile:
             info.passed_over += 1
             continue
-        info.columns, info.unused = inner.columns, inner.unused
+        if inner.columns is not None:
+            info.columns, info.unused = inner.columns, inner.unused
         info.notes += [f"{name}: {note}" for note in inner.notes]
         info.files, info.rows, info.skipped = info.files + 1, info.rows + inner.rows, info.skipped + inner.skipped
     if not info.files:

@@ -41,7 +41,9 @@ def encode_corpus(corpus: Corpus, numbers: np.ndarray) -> dict[str, bytes]:
         return dict(_folder(rows, PurePosixPath(source)))
     layout = {"folder": "jsonl", "builtin": "tsv", "dataset": "parquet"}.get(info.layout, info.layout)
     name = source if layout == info.layout and corpus.info else f"{source}.{layout}"
-    columns = info.columns or Columns("text", "document" if any(corpus.documents) else None)
+    columns = info.columns or Columns("text")
+    if columns.document is None and any(corpus.documents):
+        columns = columns._replace(document="document")  # such as the files of a folder
     return {name: _packed(name, _encoded(layout, columns, rows, info.delimiter))}
 
 
@@ -75,5 +77,12 @@ def _encoded(layout: str, columns: Columns, rows: list[Row], delimiter: str = ",
     elif layout == "jsonl":
         text.writelines(json.dumps(dict(zip(header, line, strict=True))) + "\n" for line in lines)
     else:
+        ends = "\r\n\t"[: 2 + (layout == "tsv")]
+        for row, line in zip(rows, lines, strict=True):
+            if any(end in part for part in line for end in ends):
+                raise UserError(
+                    f"Sentence {row.id} has a line end or a tab in it, which a {layout} file cannot hold: train with "
+                    "the corpus as .jsonl."
+                )
         text.writelines("\t".join(line) + "\n" for line in ([] if layout == "text" else [header]) + lines)
     return text.getvalue().encode()

@@ -27,7 +27,8 @@ from crossloss.core import UserError, refusing
 from crossloss.utils import distributed
 
 PARTIAL = ".partial"
-LEDGER = "SHA256SUMS"
+LEDGER, LOCK = "SHA256SUMS", ".lock"
+"""Files of a run folder; a ledger without a lock is somebody else's."""
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
 ERRORS = (OSError, safetensors.SafetensorError, pa.ArrowException, UnicodeEncodeError)
@@ -79,13 +80,15 @@ def on_first_rank(work: Callable[[], object]) -> None:
     distributed.wait()
 
 
-def delete(folder: Path, *patterns: str) -> None:
-    """Delete the files of a folder that match a pattern."""
+def delete(folder: Path, *patterns: str, names: Iterable[str] = ()) -> None:
+    """Delete the files of a folder that match a pattern, and those of these names."""
 
     def unlink() -> None:
         for pattern in patterns:
             for path in folder.glob(pattern):
                 path.unlink()
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
 
     on_first_rank(unlink)
 
@@ -198,8 +201,8 @@ def read_table(path: Path) -> pa.Table:
 
 def _ledger_of(path: Path) -> Path | None:
     """The ledger of the run folder that a file lies in, itself or one folder down; None outside of run folders."""
-    ledgers = (folder / LEDGER for folder in (path.parent, path.parent.parent))
-    return next(filter(Path.is_file, ledgers), None)
+    folders = (folder for folder in (path.parent, path.parent.parent) if (folder / LOCK).exists())
+    return next(filter(Path.is_file, (folder / LEDGER for folder in folders)), None)
 
 
 def _name(ledger: Path, path: Path) -> bytes:
@@ -224,6 +227,12 @@ def _enter(path: Path, content: Path) -> None:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def written(folder: Path) -> list[str]:
+    """Names of all files that were ever written in a run folder, by its ledger."""
+    lines = (folder / LEDGER).read_bytes().decode(errors="surrogateescape").splitlines()
+    return sorted({name for line in lines if (name := line[66:]) and line[64:66] == "  "})
 
 
 def check(path: Path) -> None:

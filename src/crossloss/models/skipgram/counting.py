@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from crossloss.core import UserError
 from crossloss.models.skipgram.settings import Settings
 from crossloss.text.mapped import open_corpus
 from crossloss.text.pairs import PairCounts, count_pairs
@@ -30,6 +31,8 @@ def count_corpus(
 ) -> tuple[Vocabulary, PairCounts]:
     """Vocabulary and counts: those given, of the folder, or counted now; after it the folder has all its files."""
     if folder is None or not all((folder / name).exists() for name in PARTS):
+        if folder is not None and corpus.file is not None:
+            _keep(corpus, folder / MAPPED)  # before the work: the file may be another one by its end
         if vocabulary is None:
             limits: dict[str, Any] = {"min_count": settings.min_count, "max_words": settings.max_words or None}
             vocabulary = build_vocabulary(corpus, keep_words=keep_words, subsample=settings.subsample, **limits)
@@ -43,14 +46,22 @@ def count_corpus(
             files.write_arrays(folder / PAIRS, counts.to_tensors())
         if folder is not None:
             files.write_json(folder / VOCABULARY, vocabulary.to_json())
-            if corpus.file is not None:
-                files.link(folder / MAPPED, corpus.file)
             files.write_tables(folder / SAMPLES, corpus.tables())  # the last: all are there now
     if folder is not None and counts is None:
         return stored_counts(folder)
     assert vocabulary is not None
     assert counts is not None
     return vocabulary, counts
+
+
+def _keep(corpus: Corpus, file: Path) -> None:
+    """Link the file of a mapped corpus into a run folder; refused where it holds another one by now."""
+    assert corpus.file is not None
+    if not corpus.file.exists():
+        raise UserError(f"{corpus.file} is gone, which the corpus was read from: give the same command again.")
+    files.link(file, corpus.file)
+    if open_corpus(file).digest != corpus.digest:
+        raise UserError(f"{corpus.file} was exchanged since the corpus was read: give the same command again.")
 
 
 def stored_counts(folder: Path) -> tuple[Vocabulary, PairCounts]:
