@@ -91,11 +91,8 @@ class Model(ABC):
         """The optimiser of a run where none is given; UserError where the family has no default."""
         raise UserError("This model has no optimiser of its own: cl.train(field, cl.SGD(lr=.1), steps=200).")
 
-    def prepare(self, optimiser: Optimiser, weights: Tensor, base: Tensor | None = None) -> Optimiser:
-        """Return the optimiser as this model steps with it at sample weights (n,), such as with its preconditioner.
-
-        ``base`` (n,) are those of the run that is trained again; None of a first training.
-        """
+    def prepare(self, optimiser: Optimiser, weights: Tensor) -> Optimiser:
+        """Return the optimiser as this model steps with it at sample weights (n,), such as with its preconditioner."""
         return optimiser
 
     def check_start(self, theta: Tensor, weights: Tensor) -> None:  # noqa: B027

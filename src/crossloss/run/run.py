@@ -203,8 +203,7 @@ class Run:
             initial = mine.initial if seed is None or seed == self.seed else self.model.start(seed)
         field = self.model.started(initial)
         states = SpilledStates(initial.device) if spills(self.model, mine, self.memory) else MemoryStates()
-        given = self.given_optimiser
-        rule = mine.optimiser if given is None else self.model.prepare(given, w, mine.weights)
+        rule = mine.optimiser if self.given_optimiser is None else self.model.prepare(self.given_optimiser, w)
         training = Training(field, rule, w, mine.steps, initial, states, mine.every)
         with track(name) as progress:
             training.run_to_end(progress, states=False)

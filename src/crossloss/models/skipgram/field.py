@@ -1,6 +1,7 @@
 """The field of exact skip-gram: parameters, what objectives see of them, and products with the derivative."""
 
 import copy
+import math
 
 import torch
 from torch import Tensor
@@ -12,9 +13,9 @@ from crossloss.models.skipgram.influence import PairInfluence
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.loss import SkipGramLoss, frequencies
 
-GROWTH = 1.25
+GROWTH = 1.27
 """Times a row's own frequency from which retraining takes smaller steps along it: D^-1 H has eigenvalues of .63, and
-the default steps are stable below .9 (docs/performance.md)."""
+the default steps are stable below .9 (docs/performance.md). Not 1.25, by which weights may well differ."""
 
 
 class SkipGramField(SkipGramLoss):
@@ -38,23 +39,20 @@ class SkipGramField(SkipGramLoss):
         field._start = theta.detach()
         return field
 
-    def step_scale(self, w: Tensor | None = None, base: Tensor | None = None) -> Tensor:
+    def step_scale(self, w: Tensor | None = None) -> Tensor:
         """1/D, (p,): D is the frequency of each word and context, and 2 prior/N; 0 for a row that is never trained.
 
         Twice, so that the prior's part of the curvature is at most half of D: (H + r)/(D + 2 r) <= max(H/D, 1/2), and
         no prior, however strong, makes a step size unstable that was not. The frequencies are the corpus's own; where
-        sample weights ``w`` (n,) make a row more than ``GROWTH`` times as frequent, D is its frequency over ``GROWTH``,
-        so that a run does not diverge. Retraining a run of other weights, ``base`` (n,), takes the D of that run
-        until a row is so much more frequent than there: near the weights of any run, D is a constant, as its scores
-        have it.
+        sample weights ``w`` (n,) make a row more than ``GROWTH`` times as frequent, D grows in steps of as much, so
+        that a row is never more than that many times as frequent as D. So D is the same near any weights, as the
+        scores of a run have it, and the same for equal weights, whatever was trained before.
         """
         precision = self.precision
         if w is not None:
-            there = precision if base is None else torch.maximum(precision, self._frequencies(base))
-            now = self._frequencies(w)
-            kept = torch.maximum(precision, there / GROWTH)
-            grown = torch.where(now > GROWTH * there, now / GROWTH, kept)
-            precision = torch.where(precision > 0, grown, precision)
+            growth = (self._frequencies(w).double() / precision).log() / math.log(GROWTH)
+            steps = (growth - 1e-6).ceil().sub(1).clamp(min=0)
+            precision = torch.where(precision > 0, precision * GROWTH ** steps.to(precision), precision)
         inverse = torch.where(precision > 0, 1 / (precision + 2 * self.shrinkage), 0.0)
         return inverse.unsqueeze(2).expand(2, self.size, self.dimension).reshape(-1)
 

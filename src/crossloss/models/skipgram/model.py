@@ -248,9 +248,9 @@ class SkipGram(Sentences):
         """Heavy ball, lr 4, momentum rising to .8."""
         return DEFAULT.optimiser
 
-    def prepare(self, optimiser: Optimiser, weights: Tensor, base: Tensor | None = None) -> Optimiser:
+    def prepare(self, optimiser: Optimiser, weights: Tensor) -> Optimiser:
         """Divide a heavy ball's learning rate by the frequency of each word (``SkipGramField.step_scale``)."""
-        return preconditioned(optimiser, self.build().step_scale(weights, base))
+        return preconditioned(optimiser, self.build().step_scale(weights))
 
     def check_end(self, initial: Tensor, theta: Tensor, weights: Tensor) -> None:
         """Refuse a loss above its start, and a prior that drew all vectors to zero."""
