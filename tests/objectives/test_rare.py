@@ -1,9 +1,11 @@
 """Rare words of an objective: named, and the test measured without them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from crossloss.core import Objective
+from crossloss.core import Objective, UserError
 from crossloss.models.skipgram.embeddings import Embeddings
 from crossloss.objectives import RARE, Weat, permutation_test, rare_words, similarity
 
@@ -34,6 +36,15 @@ def test_the_test_is_measured_without_them():
     assert found.p_value == pytest.approx(expected.p_value)
 
 
+def test_a_statistic_is_measured_without_them_as_a_statistic():
+    statistic = replace(TEST, kind="statistic")
+    rare = counts(w0=3, w8=9)
+    found, effect = (rare_words(o, rare, view()) for o in (statistic, TEST))
+    assert found.value == pytest.approx(float(statistic.frequent(rare, RARE)(view())))
+    assert found.value != pytest.approx(effect.value)
+    assert found.p_value == effect.p_value
+
+
 def test_where_too_few_are_left_or_it_is_no_test_there_is_no_value():
     assert rare_words(TEST, counts(w0=3, w1=3), view()).value is None
     found = rare_words(similarity("w0", "w1"), counts(w0=3), view())
@@ -48,3 +59,8 @@ def test_a_function_has_no_words():
             return torch.zeros(())
 
     assert rare_words(Any(), counts(w0=3)) is None
+
+
+def test_no_objective_is_divided_by_nothing():
+    with pytest.raises(UserError, match="cannot be divided by 0"):
+        TEST / 0

@@ -146,3 +146,9 @@ def test_a_manifest_holds_them(norm_type):
 def test_settings_out_of_range_are_one_sentence(make):
     with pytest.raises(UserError, match="needs"):
         make()
+
+
+@pytest.mark.parametrize("parts", [[(0, 3), (50, 60)], [(0, 10)]])
+def test_slices_beyond_the_parameters_are_refused(parts):
+    with pytest.raises(UserError, match=r"ends at (60|10), and there are 4 parameters"):
+        ClipNorm(SGD(1.0), 1.0, parts=parts).init(torch.zeros(4))

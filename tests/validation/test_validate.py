@@ -1,8 +1,10 @@
 """Retraining is kept, compared within one size, and a flipped score is caught."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import crossloss as cl
@@ -102,6 +104,57 @@ def test_a_plan_without_removals_needs_no_retraining(made):
     plan = cl.plan(scores, scores.values["test"])
     assert plan.size == 0
     assert cl.validate(run, [TEST], subsets=0, plans={"test": plan}, strongest=0).plans["test"].retrained == plan.value
+
+
+def test_another_objective_of_the_same_name_is_told_from_it(tmp_path):
+    """Neither its scores, nor what was validated of it, nor the samples that were checked."""
+    run = train_on(cl.from_sentences(random_sentences(7, sentences=400)), out=tmp_path / "run", **SETTINGS)
+    statistic = replace(TEST, kind="statistic")
+    scores = cl.score(run, [TEST])
+    with pytest.raises(UserError, match="Another objective was scored under the name test"):
+        scores.of(statistic)
+    first = cl.validate(run, [TEST], subsets=3, share=0.2, strongest=1)
+    found = cl.validate(run, [statistic], subsets=3, share=0.1, strongest=0)
+    fresh = cl.score(run, [statistic])
+    (row,) = [row for row in found.fidelity["test"] if row.estimator == "unrolled"]
+    drawn = random_subsets(run.weights, share=0.1, count=3, seed=0)
+    np.testing.assert_allclose(row.predicted, [fresh.group(removed) for removed in drawn])
+    assert (len(first.strongest), len(found.strongest)) == (1, 0)
+    fresh.save()
+    assert "test.retrained" not in pq.read_table(tmp_path / "run" / "scores.parquet").column_names
+    again = cl.validate(run, [statistic], subsets=3, share=0.3, strongest=0)
+    assert {row.share for row in again.fidelity["test"]} == {0.1, 0.3}, "of its own, both"
+    run.close()
+
+
+def test_a_plan_that_leaves_nothing_out_is_tried_from_other_starts(made):
+    run, scores = made
+    plan = cl.plan(scores, scores.values["test"] * 0.8, method="reweight", tolerance=1e-3)
+    assert (plan.size, plan.moved > 0) == (0, True)
+    check = cl.validate(run, [TEST], subsets=0, plans={"test": plan}, strongest=0, seeds=2, removals=1).plans["test"]
+    assert (len(check.other_seeds), check.curve, check.random_removal) == (2, [], [])
+    assert check.retrained == pytest.approx(float(TEST(run.retrain(plan.weights).view)))
+    assert check.summary(plan)[0].startswith("Retrained with the plan reweight-one-start, test is ")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"subsets": 2}, "at least three"),
+        ({"subsets": -1}, "at least three"),
+        ({"share": 1.5}, "between 0 and 1"),
+        ({"strongest": -3}, "strongest is -3"),
+        ({"seeds": -1}, "seeds is -1"),
+        ({"removals": -1}, "removals is -1"),
+        ({"estimators": ["typo"]}, "no estimator 'typo'"),
+        ({"plans": {"nope": None}}, "a plan for nope"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_retraining(made, monkeypatch, more, says):
+    run, _ = made
+    monkeypatch.setattr(type(run), "retrain", lambda *unused, **more: pytest.fail("retrained"))
+    with pytest.raises(UserError, match=says):
+        cl.validate(run, [TEST], **more)
 
 
 def test_too_few_subsets_are_refused(made):

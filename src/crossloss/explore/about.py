@@ -54,7 +54,7 @@ def _trust(session: Session, name: str) -> dict[str, Any] | None:
     single = session.validation.strongest.get(name)
     made: dict[str, Any] = {}
     if rows:
-        made |= {"share": rows[-1].share} | asdict(rows[-1].fidelity)
+        made |= {"share": rows[0].share} | asdict(rows[0].fidelity)  # the last validation, which comes first
     if single is not None and single.fidelity is not None:
         made["single"] = {"pearson": single.fidelity.pearson, "slope": single.fidelity.slope}
     return made or None

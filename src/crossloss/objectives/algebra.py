@@ -99,6 +99,8 @@ class BaseObjective:
     __rmul__ = __mul__
 
     def __truediv__(self, number: float) -> "Sum":
+        if not number:
+            raise UserError(f"{self.name} cannot be divided by 0.")
         return self * (1 / number)
 
     def __neg__(self) -> "Sum":

@@ -59,7 +59,7 @@ def rare_words(objective: Objective, counts: Mapping[str, int], view: WordView |
     if rare and view is not None and isinstance(objective, Weat):
         try:
             tested = permutation_test(objective.frequent(counts, RARE), view)
-            return RareWords(rare, tested.effect, tested.p_value)
+            return RareWords(rare, getattr(tested, objective.kind), tested.p_value)
         except UserError:  # a set has too few words without them
             pass
     return RareWords(rare) if rare else None

@@ -90,6 +90,12 @@ class ClipNorm(GradientTransformation):
         if self.parts is not None:
             object.__setattr__(self, "parts", slices(self.parts))
 
+    def init(self, theta: Tensor) -> State:
+        """As the rule starts; UserError for slices that reach beyond the parameters."""
+        if self.parts and (last := max(stop for _, stop in self.parts)) > len(theta):
+            raise UserError(f"A slice of ClipNorm ends at {last}, and there are {len(theta)} parameters.")
+        return super().init(theta)
+
     def _ratio(self, g: Tensor) -> Tensor:
         """What the gradient is multiplied by where it is below 1, shape ()."""
         parts: Any = self.parts or ((0, len(g)),)

@@ -8,7 +8,7 @@ from crossloss.utils.display import agreement, count, percent, several, signed, 
 from crossloss.validation.spread import Spread
 from crossloss.validation.validation import Compared, PlanCheck
 
-UNITLESS = ("gradient-dot", "tracin", "co-occurrence", "bm25", "embedding-cosine")
+UNITLESS = ("gradient-dot", "tracin", "less", "co-occurrence", "bm25", "embedding-cosine")
 """Estimators whose scores have no unit."""
 
 

@@ -16,7 +16,7 @@ from crossloss.objectives import BaseObjective, as_objective, fingerprint, from_
 from crossloss.run.estimate import estimate_backward_pass, spills
 from crossloss.run.origin import origin_of, settings_of
 from crossloss.run.results import Results
-from crossloss.run.store import Store
+from crossloss.run.store import Store, content_key
 from crossloss.run.trajectory import MemoryStates, SpilledStates, Training, without_steps
 from crossloss.utils.display import Table
 from crossloss.utils.inputs import not_negative, weight_numbers
@@ -240,6 +240,10 @@ class Run:
             size = None if gradient is None else float(gradient.double().norm())
             known[id(objective)] = objective, [objective.name, float(value.detach()), size]
         return list(known[id(objective)][1])
+
+    def objective_key(self, objective: Objective) -> str:
+        """``fingerprint`` as a short text."""
+        return content_key(self.fingerprint(objective))[:20]
 
     @property
     def objectives(self) -> list[Objective]:

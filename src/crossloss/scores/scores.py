@@ -128,10 +128,24 @@ class Scores(Result):
         """Index of an objective, given as it was scored or by its name; UserError where it was not scored."""
         if objective is None:
             return 0
-        name = objective if isinstance(objective, str) else as_objective(objective).name
+        given = None if isinstance(objective, str) else as_objective(objective)
+        name = objective if given is None else given.name
         if name not in self.names:
             raise UserError(f"{name} was not scored; scored are: {', '.join(self.names)}.")
-        return self.names.index(name)
+        index = self.names.index(name)
+        if given is not None and not self._same(given, self._objectives[index]):
+            raise UserError(
+                f"Another objective was scored under the name {name}: score this one, or name it otherwise."
+            )
+        return index
+
+    def are_of(self, objectives: Sequence[Objective]) -> bool:
+        """Whether these are the objectives, in this order: of one name may be several."""
+        named = self.names == [o.name for o in objectives]
+        return named and all(map(self._same, objectives, self._objectives))
+
+    def _same(self, one: Objective, other: Objective) -> bool:
+        return one is other or self.run.fingerprint(one) == self.run.fingerprint(other)
 
     def of(self, objective: Named = None) -> np.ndarray:
         """Scores (n,) float64 for one objective, a copy."""
@@ -269,8 +283,13 @@ class Scores(Result):
         Where samples were checked by retraining (``cl.validate``), with what it gave.
         """
         unrolled = self.estimator == UNROLLED
-        checked = (self.run.store.load("validation.json") or {}).get("strongest", {}) if unrolled else {}
-        retrained = {name: dict(zip(row["samples"], row["retrained"], strict=True)) for name, row in checked.items()}
+        stored = (self.run.store.load("validation.json") if unrolled else None) or {}
+        checked, keys = stored.get("strongest", {}), stored.get("keys", {})
+        retrained = {
+            o.name: dict(zip(checked[o.name]["samples"], checked[o.name]["retrained"], strict=True))
+            for o in self._objectives
+            if o.name in checked and keys.get(o.name) == self.run.objective_key(o)
+        }
         name = "scores.parquet" if unrolled else f"scores-{self.estimator}.parquet"
         self.run.store.save_tables(name, self._parts(retrained))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from crossloss.models.skipgram.model import SkipGram
 from crossloss.models.skipgram.quality import Quality, quality
-from crossloss.objectives import BaseObjective, Measured, RareWords, as_objective, measured, rare_words
+from crossloss.objectives import BaseObjective, Measured, RareWords, Weat, as_objective, measured, rare_words
 from crossloss.run.run import Run
 from crossloss.utils.display import Result, Table, probability, spread, value
 from crossloss.validation.spread import STARTS, Spread, over_starts
@@ -42,6 +42,7 @@ class Measures(Result):
     def metrics(self) -> dict[str, float | None]:
         """Flat figures weat.NAME.effect, .p_value, .starts.mean (...), objective.NAME.value, quality.wordsim353, ..."""
         figures: dict[str, float | None] = {}
+        kinds = {o.name: o.kind for o in self.objectives if isinstance(o, Weat)}
         for name, (number, result) in self.values.items():
             if result is None:
                 figures[f"objective.{name}.value"] = number
@@ -55,7 +56,7 @@ class Measures(Result):
             kind = "weat" if tested else "objective" if name in self.values else "quality"
             figures |= over.metrics(f"{kind}.{name}")
         for name, words in self.rare.items():
-            for key, figure in (("effect", words.value), ("p_value", words.p_value)):
+            for key, figure in ((kinds.get(name, "effect"), words.value), ("p_value", words.p_value)):
                 figures[f"weat.{name}.without_rare.{key}"] = figure
         return figures
 
@@ -67,7 +68,8 @@ class Measures(Result):
         for objective in self.objectives:
             number, r = self.values[objective.name]
             row = [objective.name, value(number if r is None else r.effect)]
-            row += [spread(self.spreads[objective.name].values)] if over else []
+            kind = getattr(objective, "kind", "effect")  # what the objective is, which the spread is of
+            row += [f"{kind} " * (kind != "effect") + spread(self.spreads[objective.name].values)] if over else []
             if r is None:
                 others.append([*row, getattr(objective, "quantity", "value")])
             else:

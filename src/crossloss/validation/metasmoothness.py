@@ -190,5 +190,5 @@ def _predicted(
 def _scores(run: Run, objectives: Sequence[Objective]) -> Scores:
     """The unrolled scores, those made last where they are of these objectives."""
     last = run.results.scores
-    kept = last is not None and last.estimator == UNROLLED and last.names == [o.name for o in objectives]
+    kept = last is not None and last.estimator == UNROLLED and last.are_of(objectives)
     return last if kept else compute_scores(run, objectives)

@@ -63,12 +63,9 @@ class Spread:
         return Table("Over starts", ("mean", "sd", "starts"), [(self.mean, self.sd, len(self.values))]).html()
 
     def metrics(self, start: str) -> dict[str, float]:
-        """Flat figures START.starts.mean, .sd, .count."""
-        return {
-            f"{start}.starts.mean": self.mean,
-            f"{start}.starts.sd": self.sd,
-            f"{start}.starts.count": float(len(self.values)),
-        }
+        """Flat figures START.starts.mean, .count, and of several .sd."""
+        sd = {f"{start}.starts.sd": self.sd} if len(self.values) > 1 else {}
+        return {f"{start}.starts.mean": self.mean, f"{start}.starts.count": float(len(self.values))} | sd
 
 
 def over_starts(run: Run, objectives: Sequence[Any], starts: int = STARTS) -> dict[str, Spread]:

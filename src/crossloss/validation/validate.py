@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossloss.core import Estimator, Objective, Progress, UserError
+from crossloss.estimators import get
 from crossloss.objectives import BaseObjective, Weat, as_objective
 from crossloss.plans.plan import Plan
 from crossloss.run.retrainer import Retrainer, changes, without
@@ -25,6 +26,8 @@ COMPARED = ("gradient-dot", CO_OCCURRENCE, *BASELINES)
 OTHER_SEEDS = 5
 RANDOM_REMOVALS = 3
 CURVE_POINTS = (0.25, 0.5)
+LEAST = 3
+"""Subsets that a correlation can be of."""
 
 
 def validate(
@@ -72,14 +75,12 @@ def validate(
     """
     if not run.steps:
         run.retrain()  # refuses
-    for plan in (plans or {}).values():
-        if plan.beyond_weights:
-            raise UserError(f"The plan {plan.name} changes a trained model, not the weights: judge it by cl.evaluate.")
     last = run.results.scores
     if objectives is None and last is None:
         raise UserError("Say which objectives to validate: cl.validate(run, [objective]).")
     chosen = last.objectives if objectives is None else [as_objective(o) for o in objectives]
-    kept = last is not None and last.estimator == UNROLLED and last.names == [o.name for o in chosen]
+    _check(run, chosen, plans or {}, estimators, subsets, share, strongest=strongest, seeds=seeds, removals=removals)
+    kept = last is not None and last.estimator == UNROLLED and last.are_of(chosen)
     scores = last if kept else compute_scores(run, chosen)
     retrainer = Retrainer(run, chosen)
     if plans is None:
@@ -91,7 +92,8 @@ def validate(
     checked = check_strongest(retrainer, scores, strongest) if strongest else {}
     checks = {name: _check_plan(retrainer, name, plan, seeds, removals) for name, plan in plans.items()}
     table = compare(retrainer, scores, subsets=subsets, share=share, estimators=estimators) if subsets else {}
-    validation = Validation(table, checks, subsets, share, checked)
+    keys = {o.name: run.objective_key(o) for o in chosen}
+    validation = Validation(table, checks, subsets, share, checked, keys)
     earlier = stored_validation(run)
     if earlier is not None:
         validation = validation.beside(earlier)
@@ -99,6 +101,33 @@ def validate(
     run.store.log_metrics(validation.metrics())
     run.results.scores, run.results.validation = scores, validation
     return validation
+
+
+def _check(
+    run: Run,
+    objectives: Sequence[Objective],
+    plans: Mapping[str, Plan],
+    estimators: Sequence[Any],
+    subsets: int,
+    share: float,
+    **counts: int,
+) -> None:
+    """Refuse what cannot be, before any work."""
+    for name, count in counts.items():
+        if count < 0:
+            raise UserError(f"{name} is {count}: give 0 or more.")
+    if subsets:
+        if subsets < LEAST:
+            raise UserError(f"{subsets} subsets show nothing: give at least three, or 0.")
+        random_subsets(run.weights, share=share, count=1, seed=0)
+    for further in estimators:
+        if isinstance(further, str) and further not in BASELINES:
+            get(further, others=BASELINES)
+    for name, plan in plans.items():
+        if name not in [o.name for o in objectives]:
+            raise UserError(f"There is a plan for {name}, which is not validated: give it among the objectives.")
+        if plan.beyond_weights:
+            raise UserError(f"The plan {plan.name} changes a trained model, not the weights: judge it by cl.evaluate.")
 
 
 def _check_plan(retrainer: Retrainer, name: str, plan: Plan, seeds: int, removals: int) -> PlanCheck:
@@ -111,10 +140,11 @@ def _check_plan(retrainer: Retrainer, name: str, plan: Plan, seeds: int, removal
 
 
 def _checked(retrainer: Retrainer, name: str, plan: Plan, seeds: int, removals: int, progress: Progress) -> PlanCheck:
-    if not plan.size:
-        return PlanCheck(retrained=plan.values[name] if not plan.results else plan.results[name])
+    if not plan.moved:
+        return PlanCheck(retrained=plan.values[name])
     run = retrainer.run
-    parts = () if plan.path else CURVE_POINTS
+    parts = CURVE_POINTS if plan.size and not plan.path else ()
+    removals = removals if plan.size else 0
     sizes = sorted({max(1, round(part * plan.size)) for part in parts} - {plan.size})
     total, done = len(sizes) + 1 + 2 * seeds + 2 * removals, 0
 
@@ -128,7 +158,8 @@ def _checked(retrainer: Retrainer, name: str, plan: Plan, seeds: int, removals: 
     progress(0, total)
     retrained = value(plan.weights)
     curve = [(size, value(without(run.weights, plan.removed[:size]))) for size in sizes]
-    curve += [(step.size, step.retrained[name]) for step in plan.path] or [(plan.size, retrained)]
+    if plan.size:
+        curve += [(step.size, step.retrained[name]) for step in plan.path] or [(plan.size, retrained)]
     starts = run.seeds(seeds, 1) if seeds else []
     other = [(value(run.weights, seed), value(plan.weights, seed)) for seed in starts]
     chance: list[list[float]] = []

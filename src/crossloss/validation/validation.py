@@ -50,10 +50,9 @@ class PlanCheck:
     def summary(self, plan: Plan) -> list[str]:
         """What retraining with the plan gave, from its own start and from others, and beside random removals."""
         now, predicted = value(plan.value), value(plan.predicted)
-        lines = [
-            f"Retrained without the {plan.size:,} sentences of the plan, {plan.objective} is {value(self.retrained)} "
-            f"(predicted {predicted}, before {now})."
-        ]
+        alone = plan.method == "remove"
+        how = f"without the {plan.size:,} sentences of the plan" if alone else f"with the plan {plan.label}"
+        lines = [f"Retrained {how}, {plan.objective} is {value(self.retrained)} (predicted {predicted}, before {now})."]
         if self.other_seeds:
             before, after = ([pair[side] for pair in self.other_seeds] for side in (0, 1))
             lines.append(
@@ -85,6 +84,8 @@ class Validation(Result):
     subsets: int
     share: float
     strongest: dict[str, Strongest] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    """Of each objective, by which another one of the same name is told from it."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -122,13 +123,23 @@ class Validation(Result):
         return figures
 
     def beside(self, earlier: "Validation") -> "Validation":
-        """Add the rows of an earlier validation for subsets of other sizes, and samples checked where none are here."""
+        """Add the rows of an earlier validation for subsets of other sizes, and samples checked where none are here.
+
+        Not those of another objective of the same name.
+        """
+
+        def same(name: str) -> bool:
+            return name not in self.keys or self.keys[name] == earlier.keys.get(name)
+
         table = {name: list(rows) for name, rows in self.fidelity.items()}
         for name, rows in earlier.fidelity.items():
+            if not same(name):
+                continue
             known = {row.share for row in table.get(name, [])}
             table.setdefault(name, []).extend(row for row in rows if row.share not in known)
-        strongest = self.strongest or earlier.strongest
-        return Validation(table, self.plans, self.subsets or earlier.subsets, self.share, strongest)
+        strongest = self.strongest or {name: one for name, one in earlier.strongest.items() if same(name)}
+        keys = earlier.keys | self.keys
+        return Validation(table, self.plans, self.subsets or earlier.subsets, self.share, strongest, keys)
 
     def tables(self) -> list[Table]:
         """Fidelity of each estimator, with 95 % intervals; nothing where no subset was left out."""

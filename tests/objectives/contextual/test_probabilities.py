@@ -169,3 +169,9 @@ def test_a_tokenizer_or_model_without_what_is_needed_is_refused():
         cl.objectives.likelihood_difference(PAIRS, unmasked, model="masked")
     with pytest.raises(UserError, match="LM head"):
         cl.objectives.likelihood_difference(PAIRS, TOKENIZER, model="masked")(view_of(bert()))
+
+
+@pytest.mark.parametrize("words", [(["he"], ["he"], ["nurse"]), (["he", "he"], ["she"], ["nurse"])])
+def test_a_word_on_both_sides_or_twice_is_refused(words):
+    with pytest.raises(UserError, match="first and second have a word twice"):
+        cl.objectives.log_probability_bias(*words, TOKENIZER)

@@ -99,6 +99,9 @@ def log_probability_bias(
     for what, words in (("first", first), ("second", second), ("attributes", attributes)):
         if isinstance(words, str) or not words or not all(isinstance(w, str) and w.strip() for w in words):
             raise UserError(f"{name}: {what} must be a list of words, none of them empty.")
+    for what, words in (("first and second", (*first, *second)), ("attributes", tuple(attributes))):
+        if len(set(words)) < len(words):
+            raise UserError(f"{name}: {what} have a word twice: give each once.")
     if template.count("{target}") != 1 or template.count("{attribute}") != 1:
         raise UserError(f"{name}: the template {template!r} must have {{target}} and {{attribute}} in it, once each.")
     asked: list[Query] = []
