@@ -1,7 +1,6 @@
 """The field of exact skip-gram: parameters, what objectives see of them, and products with the derivative."""
 
 import copy
-import math
 
 import torch
 from torch import Tensor
@@ -13,9 +12,9 @@ from crossloss.models.skipgram.influence import PairInfluence
 from crossloss.models.skipgram.linearisation import ExactLinearisation
 from crossloss.models.skipgram.loss import SkipGramLoss, frequencies
 
-GROWTH = 1.27
+GROWTH = 1.25
 """Times a row's own frequency from which retraining takes smaller steps along it: D^-1 H has eigenvalues of .63, and
-the default steps are stable below .9 (docs/performance.md). Not 1.25, by which weights may well differ."""
+the default steps are stable below .9 (docs/performance.md)."""
 
 
 class SkipGramField(SkipGramLoss):
@@ -44,17 +43,18 @@ class SkipGramField(SkipGramLoss):
 
         Twice, so that the prior's part of the curvature is at most half of D: (H + r)/(D + 2 r) <= max(H/D, 1/2), and
         no prior, however strong, makes a step size unstable that was not. The frequencies are the corpus's own; where
-        sample weights ``w`` (n,) make a row more than ``GROWTH`` times as frequent, D grows in steps of as much, so
-        that a row is never more than that many times as frequent as D. So D is the same near any weights, as the
-        scores of a run have it, and the same for equal weights, whatever was trained before.
+        sample weights ``w`` (n,) make a row more than ``GROWTH`` times as frequent, it is that many times its own:
+        near the corpus's own weights D is a constant, and far from them a run does not diverge.
         """
         precision = self.precision
         if w is not None:
-            growth = (self._frequencies(w).double() / precision).log() / math.log(GROWTH)
-            steps = (growth - 1e-6).ceil().sub(1).clamp(min=0)
-            precision = torch.where(precision > 0, precision * GROWTH ** steps.to(precision), precision)
+            precision = torch.where(precision > 0, torch.maximum(precision, self._frequencies(w) / GROWTH), precision)
         inverse = torch.where(precision > 0, 1 / (precision + 2 * self.shrinkage), 0.0)
         return inverse.unsqueeze(2).expand(2, self.size, self.dimension).reshape(-1)
+
+    def grown(self, w: Tensor) -> int:
+        """Words and contexts whose part of D follows the sample weights (n,)."""
+        return int((self._frequencies(w) > GROWTH * self.precision)[self.precision > 0].sum())
 
     def _frequencies(self, w: Tensor) -> Tensor:
         """Of words and contexts, (2, V), under sample weights (n,)."""

@@ -13,7 +13,7 @@ from crossloss.core import Optimiser, UserError
 from crossloss.models.base import Model
 from crossloss.models.skipgram.counting import count_corpus, stored_corpus, stored_counts
 from crossloss.models.skipgram.estimate import footprint
-from crossloss.models.skipgram.field import SkipGramField
+from crossloss.models.skipgram.field import GROWTH, SkipGramField
 from crossloss.models.skipgram.kernels import Kernels, unmeasured
 from crossloss.models.skipgram.negatives import DrawnNegatives
 from crossloss.models.skipgram.sentences import Sentences
@@ -251,6 +251,15 @@ class SkipGram(Sentences):
     def prepare(self, optimiser: Optimiser, weights: Tensor) -> Optimiser:
         """Divide a heavy ball's learning rate by the frequency of each word (``SkipGramField.step_scale``)."""
         return preconditioned(optimiser, self.build().step_scale(weights))
+
+    def check_start(self, theta: Tensor, weights: Tensor) -> None:
+        """Warn where steps depend on the weights, which scores do not see."""
+        if self.build().grown(weights):
+            warnings.warn(
+                f"The weights make words more than {GROWTH:g} times as frequent as the corpus does. Steps along them "
+                "follow the weights, which scores take for constant: check them by cl.validate.",
+                stacklevel=4,
+            )
 
     def check_end(self, initial: Tensor, theta: Tensor, weights: Tensor) -> None:
         """Refuse a loss above its start, and a prior that drew all vectors to zero."""
