@@ -26,6 +26,7 @@ from crossloss.objectives.custom import as_objective
 from crossloss.optimisers import Adam, HeavyBall
 from crossloss.run.trajectory import MemoryStates, Training, without_steps
 from small import DTYPES, FIELDS, made
+from stopping import StoppingCheckpoint
 
 RANK = 4
 
@@ -205,20 +206,7 @@ def test_a_stopped_backward_walk_goes_on_to_the_same_bytes(kind, every):
     estimator = unrolled if kind == "unrolled" else TracIn(every)
     whole = estimator(case.run, case.objectives).samples()
 
-    class Saved:
-        tensors, steps = None, ()
-
-        def load(self):
-            return self.tensors
-
-        def due(self, t):
-            return True
-
-        def save(self, tensors):
-            self.tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-            self.steps += (int(tensors["step"]),)
-
-    saved = Saved()
+    saved = StoppingCheckpoint()
 
     def stop(done, total):
         if done == 6:

@@ -10,6 +10,7 @@ import crossloss as cl
 from crossloss.core import FULL_BATCH, Block, UserError
 from crossloss.estimators import LESS, TRAK, projection
 from crossloss.estimators.projection import Projection
+from stopping import StoppingCheckpoint
 
 F64, N = torch.float64, 14
 
@@ -217,24 +218,8 @@ def test_less_takes_each_group_with_its_own_rate_and_passes_over_the_frozen():
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
 
 
-class Saved:
-    def __init__(self):
-        self.tensors, self.stop = None, 5
-
-    def load(self):
-        return self.tensors
-
-    def due(self, t):
-        return True
-
-    def save(self, tensors):
-        self.tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-        if int(tensors["step"]) == self.stop:
-            raise KeyboardInterrupt
-
-
 def test_less_starts_over_where_its_samples_are_cut_otherwise():
-    saved, objectives = Saved(), [cl.objectives.as_objective(objective)]
+    saved, objectives = StoppingCheckpoint(stop=5), [cl.objectives.as_objective(objective)]
     with pytest.raises(KeyboardInterrupt):
         LESS(checkpoints=2)(trained(field={"chunk": 3}).trajectory, objectives, checkpoint=saved)
     run, saved.stop = trained(field={"chunk": 5}), None
@@ -244,7 +229,7 @@ def test_less_starts_over_where_its_samples_are_cut_otherwise():
 
 
 def test_less_goes_on_where_it_was_stopped():
-    run, saved = trained(), Saved()
+    run, saved = trained(), StoppingCheckpoint(stop=5)
     objectives = [cl.objectives.as_objective(objective)]
     whole = LESS(checkpoints=2)(run.trajectory, objectives).samples()
     with pytest.raises(KeyboardInterrupt):

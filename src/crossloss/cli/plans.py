@@ -14,14 +14,12 @@ from crossloss.models.skipgram.model import require_skipgram
 from crossloss.objectives import Weat
 from crossloss.objectives.bounds import check_target
 from crossloss.plans import METHODS, transfer
+from crossloss.plans.evaluate import FURTHER_STARTS, HALVES
 from crossloss.plans.evaluation import metrics_of
 from crossloss.plans.flip import VERDICTS
 from crossloss.plans.update import ARMS
 from crossloss.scores.reading import ranking
 from crossloss.utils.display import Table, spread
-
-FURTHER = HALVES = 5
-"""Starts, and halves of the words, that a plan is judged by."""
 
 
 def plan_and_validate(scores: cl.Scores, targets: Mapping[str, float], count: int, **settings: Any) -> None:
@@ -56,7 +54,7 @@ def plan(
     budget: Annotated[int | None, typer.Option(min=1, help="Of swap and remove: at most so many sentences.")] = None,
     copies: Annotated[bool, typer.Option("--copies", help="Of swap: add the versions; their sentences stay.")] = False,
     evaluation: Annotated[bool, typer.Option("--evaluate", help="Judge it on starts and words not fitted to.")] = False,
-    held_out_starts: Annotated[int, typer.Option(min=2, help="Further starts that it is judged by.")] = FURTHER,
+    held_out_starts: Annotated[int, typer.Option(min=2, help="Further starts that it is judged by.")] = FURTHER_STARTS,
     halves: Annotated[
         int, typer.Option(min=0, help="Times a half of the words is fitted to and the other half judged.")
     ] = HALVES,
@@ -71,7 +69,7 @@ def plan(
     """
     made_by = method != "remove" or starts != 1 or share is not None or budget is not None or copies or target
     only_one({"--robustness": robustness, "what a plan is made by": made_by or evaluation or transferred})
-    if not evaluation and (halves != HALVES or (held_out_starts != FURTHER and not transferred)):
+    if not evaluation and (halves != HALVES or (held_out_starts != FURTHER_STARTS and not transferred)):
         raise cl.UserError("--held-out-starts and --halves say how a plan is judged: give --evaluate.")
     if min_count and not robustness:
         raise cl.UserError("--min-count leaves rarer words out of the tests of --robustness: give both.")

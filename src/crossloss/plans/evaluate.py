@@ -23,14 +23,17 @@ from crossloss.utils.progress import track
 
 NEIGHBOUR_WORDS = 1000
 
+FURTHER_STARTS = HALVES = 5
+"""Starts that a plan was not fitted to, and draws of half of the words, that it is judged by."""
+
 
 def evaluate(
     plan: Plan,
     run: Run,
     objectives: Sequence[Objective],
     *,
-    seeds: int = 5,
-    halves: int = 5,
+    seeds: int = FURTHER_STARTS,
+    halves: int = HALVES,
     gensim: int = 0,
 ) -> Evaluation:
     """Judge a plan on starts, on words and by a trainer that it was not fitted to; and say what it cost.

@@ -21,7 +21,7 @@ from crossloss.plans.plan import Plan
 from crossloss.plans.removal import first_order_removal
 from crossloss.plans.settings import FITTED, HARD, PlanSettings
 from crossloss.plans.sweep import PASSES, SIZES, choose_cell, sweep
-from crossloss.plans.targets import are_reached, tolerances
+from crossloss.plans.targets import targets_reached, tolerances
 from crossloss.plans.update import ARMS, update
 from crossloss.run.figures import figures_of
 from crossloss.run.run import Run
@@ -206,7 +206,7 @@ def _given(run: Run, chosen: Sequence[Objective], known: dict[str, Any]) -> Plan
     first_order = known["scores"] @ (weights - run.weights)
     results = made.apply(run).values(chosen)
     predictions = {o.name: values[o.name] + float(first_order[i]) for i, o in enumerate(chosen)}
-    met = are_reached(known["targets"], values, results, settings.tolerance)
+    met = targets_reached(known["targets"], values, results, settings.tolerance)
     return replace(made, predictions=results if settings.hard else predictions, results=results, reached=met)
 
 
@@ -280,6 +280,6 @@ def _updated(run: Run, chosen: Sequence[Objective], known: dict[str, Any]) -> Pl
     values = run.values([test])
     return Plan(
         **known, values=values, predictions=end, results=end, weights=made.weights(run.weights), path=[],
-        reached=are_reached(known["targets"], values, end, settings.tolerance), update=made, sweep=cells,
+        reached=targets_reached(known["targets"], values, end, settings.tolerance), update=made, sweep=cells,
         quality_kept=quality_kept,
     )  # fmt: skip

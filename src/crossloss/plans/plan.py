@@ -128,7 +128,7 @@ class Plan(Result):
         return "-".join(parts)
 
     @property
-    def beyond_weights(self) -> bool:
+    def post_hoc(self) -> bool:
         """Whether it changes a trained model too, by hard debias or steps, and not the weights to train with alone."""
         return bool(self.settings.hard) or self.update is not None
 

@@ -21,7 +21,7 @@ def tolerances(aims: np.ndarray, values: np.ndarray, tolerance: float | None) ->
     return np.asarray(np.maximum(fine, values.std(axis=0, ddof=1) / np.sqrt(len(values)) / 2))
 
 
-def are_reached(
+def targets_reached(
     targets: Mapping[str, float], before: Mapping[str, float], after: Mapping[str, float], tolerance: float | None
 ) -> bool:
     """Whether all targets were reached from one start."""

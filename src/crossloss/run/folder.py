@@ -194,7 +194,7 @@ class RunFolder(Store):
     def clear(self) -> None:
         """Delete what crossloss wrote here, and nothing else; the manifest last, so that a stop leaves no other run."""
         try:
-            files.delete(self.path, *OWN, names=[n for n in files.written(self.path) if n != MANIFEST])
+            files.delete(self.path, *OWN, names=[n for n in files.ledger_names(self.path) if n != MANIFEST])
             files.delete(self.path, MANIFEST, LEDGER)
             files.on_first_rank((self.path / LEDGER).touch)
         except OSError as error:

@@ -107,7 +107,8 @@ def _alike(corpus: Corpus, samples: np.ndarray, one: int) -> np.ndarray:
 
 def _words(corpus: Corpus, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each word of some samples: which of them it stands in, and its type."""
-    starts, lengths = corpus.indptr[samples], np.diff(corpus.indptr)[samples]
+    starts = corpus.indptr[samples]
+    lengths = corpus.indptr[samples + 1] - starts
     of = np.repeat(np.arange(len(samples)), lengths)
     first = np.cumsum(lengths) - lengths
     return of, corpus.tokens[np.arange(len(of)) + (starts - first)[of]].astype(np.int64)

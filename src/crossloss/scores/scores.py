@@ -139,7 +139,7 @@ class Scores(Result):
             )
         return index
 
-    def are_of(self, objectives: Sequence[Objective]) -> bool:
+    def are_scores_of(self, objectives: Sequence[Objective]) -> bool:
         """Whether these are the objectives, in this order: of one name may be several."""
         named = self.names == [o.name for o in objectives]
         return named and all(map(self._same, objectives, self._objectives))

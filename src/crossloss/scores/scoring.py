@@ -104,6 +104,13 @@ def compute_scores(
     return Scores(run, estimate.name, chosen, _atoms(run, chosen, estimate), left_out=left)
 
 
+def unrolled_scores(run: Run, objectives: Sequence[Objective]) -> Scores:
+    """The unrolled scores, those made last where they are of these objectives; the run remembers nothing."""
+    last = run.results.scores
+    kept = last is not None and last.estimator == UNROLLED and last.are_scores_of(objectives)
+    return last if kept else compute_scores(run, objectives)
+
+
 def _left_out(name: str, left: Sequence[tuple[str, int]], size: int) -> str:
     """Which parameters an estimator is not of, the largest by their names."""
     gone = sum(count for _, count in left)

@@ -237,11 +237,10 @@ def estimate_pairs(corpus: Corpus, vocabulary: Vocabulary, window: int) -> tuple
         total_known += len(known)
         chosen = (of + block.start) % every == 0
         words.append(known[chosen])
-        sample.append(of[chosen] + block.start)
+        sample.append((of[chosen] + block.start) // every)  # small, as a key is made of it
     some, of_some = (np.concatenate([np.empty(0, dtype=np.int64), *parts]) for parts in (words, sample))
-    of_some = np.unique(of_some, return_inverse=True)[1] * every  # small numbers, of which a key is made
     elements, pairs = [], []
-    for step in (4 * every, 2 * every, every):
+    for step in (4, 2, 1):
         chosen = of_some % step == 0
         _, key, _ = _count_block(some[chosen], of_some[chosen], vocabulary, window)
         elements.append(len(key))

@@ -229,7 +229,7 @@ def _enter(path: Path, content: Path) -> None:
         os.fsync(file.fileno())
 
 
-def written(folder: Path) -> list[str]:
+def ledger_names(folder: Path) -> list[str]:
     """Names of all files that were ever written in a run folder, by its ledger."""
     lines = (folder / LEDGER).read_bytes().decode(errors="surrogateescape").splitlines()
     return sorted({name for line in lines if (name := line[66:]) and line[64:66] == "  "})

@@ -203,7 +203,7 @@ class Footprint:
         return self.fixed + self.at_once(directions, steps, budget) * self.direction + 2 * self.theta + replayed
 
     def _states(self, steps: int, s: int) -> int:
-        return (math.ceil(steps / s) + 1) * self.state + s * self.replayed
+        return self.stored(steps, s) + s * self.replayed
 
 
 def parse_bytes(text: str) -> int:

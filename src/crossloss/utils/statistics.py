@@ -30,6 +30,10 @@ class Fidelity:
     subsets: int
 
 
+LEAST = 3
+"""Subsets that a correlation can be of."""
+
+
 def deviation(values: Sequence[float]) -> float:
     """Standard deviation between starts (n - 1); 0 of one."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
@@ -40,7 +44,7 @@ def fidelity(predicted: np.ndarray, retrained: np.ndarray, *, seed: int = 0) -> 
     from scipy.stats import rankdata  # imported late, as it takes a third of a command's start
 
     x, y = np.asarray(predicted, dtype=np.float64), np.asarray(retrained, dtype=np.float64)
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < LEAST or np.ptp(x) == 0 or np.ptp(y) == 0:
         raise UserError("Fidelity needs at least three subsets whose predicted and found changes vary.")
     rows = np.random.default_rng(seed).integers(0, len(x), (RESAMPLES, len(x)))
     bx, by = x[rows], y[rows]

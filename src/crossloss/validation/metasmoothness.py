@@ -11,8 +11,7 @@ from crossloss.objectives import as_objective
 from crossloss.run.retrainer import Retrainer, changes
 from crossloss.run.run import Run
 from crossloss.run.store import content_key
-from crossloss.scores.scores import UNROLLED, Scores
-from crossloss.scores.scoring import compute_scores
+from crossloss.scores.scoring import unrolled_scores
 from crossloss.utils.progress import track
 from crossloss.utils.statistics import fidelity
 from crossloss.validation.recipe import advice
@@ -168,7 +167,7 @@ def _predicted(
     step: float,
 ) -> dict[str, Response]:
     """Responses with predictions of each subset, and what retraining gave; ``known`` are the first ones' values."""
-    scores, retrainer, lowered = _scores(run, objectives), Retrainer(run, objectives), []
+    scores, retrainer, lowered = unrolled_scores(run, objectives), Retrainer(run, objectives), []
     retrained = list(known[: len(drawn)])
     with track("retraining with lower weights") as progress:
         progress(len(retrained), len(drawn))
@@ -185,10 +184,3 @@ def _predicted(
         agreed = fidelity(predicted, found) if varied else None
         made[o.name] = Response(old.first, old.second, predicted.tolist(), found.tolist(), agreed)
     return made
-
-
-def _scores(run: Run, objectives: Sequence[Objective]) -> Scores:
-    """The unrolled scores, those made last where they are of these objectives."""
-    last = run.results.scores
-    kept = last is not None and last.estimator == UNROLLED and last.are_of(objectives)
-    return last if kept else compute_scores(run, objectives)

@@ -13,10 +13,10 @@ from crossloss.plans.plan import Plan
 from crossloss.run.retrainer import Retrainer, changes, without
 from crossloss.run.run import Run
 from crossloss.scores.baselines import BASELINES, Baseline
-from crossloss.scores.scores import UNROLLED, Scores
-from crossloss.scores.scoring import CO_OCCURRENCE, compute_scores
+from crossloss.scores.scores import Scores
+from crossloss.scores.scoring import CO_OCCURRENCE, compute_scores, unrolled_scores
 from crossloss.utils.progress import track
-from crossloss.utils.statistics import fidelity
+from crossloss.utils.statistics import LEAST, fidelity
 from crossloss.validation.strongest import check_strongest
 from crossloss.validation.subsets import random_matching, random_subsets
 from crossloss.validation.validation import FILE, Compared, PlanCheck, Validation, stored_validation
@@ -26,8 +26,6 @@ COMPARED = ("gradient-dot", CO_OCCURRENCE, *BASELINES)
 OTHER_SEEDS = 5
 RANDOM_REMOVALS = 3
 CURVE_POINTS = (0.25, 0.5)
-LEAST = 3
-"""Subsets that a correlation can be of."""
 
 
 def validate(
@@ -80,13 +78,12 @@ def validate(
         raise UserError("Say which objectives to validate: cl.validate(run, [objective]).")
     chosen = last.objectives if objectives is None else [as_objective(o) for o in objectives]
     _check(run, chosen, plans or {}, estimators, subsets, share, strongest=strongest, seeds=seeds, removals=removals)
-    kept = last is not None and last.estimator == UNROLLED and last.are_of(chosen)
-    scores = last if kept else compute_scores(run, chosen)
+    scores = unrolled_scores(run, chosen)
     retrainer = Retrainer(run, chosen)
     if plans is None:
         made = list(run.results.plans.values())
         made = [p for p in made if len(p.targets) == 1 and p.objective in scores.names]
-        plans = {p.objective: p for p in made if not p.beyond_weights}
+        plans = {p.objective: p for p in made if not p.post_hoc}
     if not run.has_starts:
         seeds = 0
     checked = check_strongest(retrainer, scores, strongest) if strongest else {}
@@ -126,7 +123,7 @@ def _check(
     for name, plan in plans.items():
         if name not in [o.name for o in objectives]:
             raise UserError(f"There is a plan for {name}, which is not validated: give it among the objectives.")
-        if plan.beyond_weights:
+        if plan.post_hoc:
             raise UserError(f"The plan {plan.name} changes a trained model, not the weights: judge it by cl.evaluate.")
 
 

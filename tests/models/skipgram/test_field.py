@@ -175,8 +175,8 @@ def test_steps_are_smaller_along_rows_that_weights_make_much_more_frequent(small
     scale = field.step_scale(w).view(2, -1, 2)[:, :, 0]
     torch.testing.assert_close(scale, expected, rtol=1e-9, atol=0)
     assert (scale < field.step_scale().view(2, -1, 2)[:, :, 0]).any()
-    assert field.grown(w) == int((frequency(after) > 1.25 * frequency(before)).sum())
-    assert field.grown(own.double() * 1.2) == 0
+    assert field.rows_following(w) == int((frequency(after) > 1.25 * frequency(before)).sum())
+    assert field.rows_following(own.double() * 1.2) == 0
 
 
 def test_weights_that_steps_follow_are_named():

@@ -52,7 +52,7 @@ class SkipGramField(SkipGramLoss):
         inverse = torch.where(precision > 0, 1 / (precision + 2 * self.shrinkage), 0.0)
         return inverse.unsqueeze(2).expand(2, self.size, self.dimension).reshape(-1)
 
-    def grown(self, w: Tensor) -> int:
+    def rows_following(self, w: Tensor) -> int:
         """Words and contexts whose part of D follows the sample weights (n,)."""
         return int((self._frequencies(w) > GROWTH * self.precision)[self.precision > 0].sum())
 

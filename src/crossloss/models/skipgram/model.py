@@ -254,7 +254,7 @@ class SkipGram(Sentences):
 
     def check_start(self, theta: Tensor, weights: Tensor) -> None:
         """Warn where steps depend on the weights, which scores do not see."""
-        if self.build().grown(weights):
+        if self.build().rows_following(weights):
             warnings.warn(
                 f"The weights make words more than {GROWTH:g} times as frequent as the corpus does. Steps along them "
                 "follow the weights, which scores take for constant: check them by cl.validate.",
